@@ -1,0 +1,1 @@
+"""Shared kernel: no domain noun, and nothing that only one service uses."""

@@ -1,0 +1,46 @@
+"""Audit trail: every mutation writes one event in its own transaction; the outbox brings it to auth_svc."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.kernel import call
+from services.kernel.db import Tx
+from services.kernel.outbox import Outbox
+
+TOPIC = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What was changed: class-style type (`Grid`, `GridService`, ...), id, name, and where it lives."""
+
+    type: str
+    id: str
+    name: str
+    grid_id: str = ""
+    grid: str = ""
+    service_id: str = ""
+
+
+async def record(tx: Tx, outbox: Outbox, event: str, resource: Resource) -> None:
+    """Record that the current caller did `event` to `resource`. Never pass secret values in here."""
+    now = call.current()
+    caller = now.principal
+    await outbox.emit(
+        tx,
+        TOPIC,
+        {
+            "time": datetime.now(UTC).isoformat(),
+            "event_name": event,
+            "resource_type": resource.type,
+            "resource_id": resource.id,
+            "resource_name": resource.name,
+            "grid_id": resource.grid_id,
+            "grid": resource.grid,
+            "service_id": resource.service_id,
+            "user_id": caller.user_id if caller else "",
+            "user_email": caller.email if caller else "",
+            "source_ip": now.source_ip,
+            "user_agent": now.user_agent,
+        },
+    )

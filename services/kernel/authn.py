@@ -1,0 +1,48 @@
+"""Authentication of every RPC in every service: deny by default (design section 5)."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from kontena.common.v1 import options_pb2
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.errors import Unauthenticated
+from services.kernel.methods import describe
+from services.kernel.principal import Principal
+
+# Resolves an access token of a user; raises Unauthenticated.
+Introspect = Callable[[str], Awaitable[Principal]]
+
+_HEALTH_AND_REFLECTION = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+
+
+class Authenticator:
+    """Decides who calls, from the audience of the method and the `authorization` metadata."""
+
+    def __init__(self, tokens: ClusterTokens, introspect: Introspect, service_names: Iterable[str]) -> None:
+        self._tokens = tokens
+        self._introspect = introspect
+        self._methods = describe(service_names)
+
+    async def authenticate(self, path: str, metadata: Mapping[str, str]) -> Principal | None:
+        """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated."""
+        if path.startswith(_HEALTH_AND_REFLECTION):
+            return None
+        method = self._methods.get(path)
+        if method is None:
+            raise Unauthenticated
+        if method.open:
+            return None
+        token = bearer_token(metadata)
+        if method.audience == options_pb2.AUDIENCE_INTERNAL:
+            return self._tokens.verify_service(token)
+        if method.audience == options_pb2.AUDIENCE_AGENT:
+            return self._tokens.verify_node(token)
+        return await self._introspect(token)
+
+
+def bearer_token(metadata: Mapping[str, str]) -> str:
+    """The token of an `authorization` header; the scheme is compared in any case (RFC 9110 section 11.1)."""
+    scheme, _, token = metadata.get("authorization", "").strip().partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated
+    return token

@@ -1,0 +1,78 @@
+"""The call in progress: who calls, from where, which members its JSON body had, and what the answer looks like.
+
+Set by the interceptor for the task that runs the RPC; everything below reads it with `current()`.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from services.kernel.errors import Unauthenticated
+from services.kernel.principal import Principal
+
+
+@dataclass(slots=True)
+class Call:
+    """One RPC. `reply_headers` and `http_status` reach HTTP clients through the gateway."""
+
+    method: str
+    request_id: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
+    body_fields: frozenset[str] | None = None
+    principal: Principal | None = None
+    http_status: int | None = None
+    reply_headers: dict[str, str] = field(default_factory=dict)
+
+
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def start(call: Call) -> None:
+    """Make `call` the current one of this task."""
+    _current.set(call)
+
+
+def current() -> Call:
+    """The call of this task; outside an RPC (loops, commands) an empty one."""
+    return _current.get() or Call(method="")
+
+
+def principal() -> Principal:
+    """The authenticated caller. Raises Unauthenticated when there is none."""
+    caller = current().principal
+    if caller is None:
+        raise Unauthenticated
+    return caller
+
+
+def reply_created() -> None:
+    """Answer 201 instead of 200 to HTTP clients."""
+    current().http_status = 201
+
+
+def present_fields(mask: FieldMask | None = None) -> frozenset[str]:
+    """The attributes a partial update names: the members of the JSON body, or `update_mask` of a gRPC caller.
+
+    Paths are relative to the body and at most two levels deep, e.g. `env`, `deploy_opts.min_health`.
+    """
+    named = frozenset(mask.paths) if mask is not None else frozenset[str]()
+    return named | (current().body_fields or frozenset())
+
+
+def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
+    """Read what the gateway tells about a request."""
+    fields = metadata.get("x-body-fields")
+    return Call(
+        method=method,
+        request_id=metadata.get("x-request-id", ""),
+        source_ip=_first(metadata.get("x-forwarded-for", "").split(",")),
+        user_agent=metadata.get("user-agent", "")[:512],
+        body_fields=None if fields is None else frozenset(filter(None, fields.split(","))),
+    )
+
+
+def _first(parts: Iterable[str]) -> str:
+    return next(iter(parts), "").strip()

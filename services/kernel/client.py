@@ -1,0 +1,97 @@
+"""Channels to other services of the suite: authenticated, with deadlines, retrying idempotent calls only."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import grpc
+
+from services.kernel import call
+from services.kernel.cluster_token import ClusterTokens
+
+DEADLINE_SECONDS = 5.0
+_KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+]
+
+Stub = TypeVar("Stub")
+
+
+class ServiceChannel:
+    """A channel to one service. `idempotent` lists the wire paths (`/package.Service/Method`) that may be retried."""
+
+    def __init__(self, target: str, tokens: ClusterTokens, caller: str, idempotent: Iterable[str] = ()) -> None:
+        sign = _Credentials(tokens, caller)
+        self._channel = grpc.aio.insecure_channel(
+            grpc_target(target),
+            options=[*_KEEPALIVE, ("grpc.service_config", _service_config(idempotent))],
+            interceptors=[_SignUnary(sign), _SignStream(sign)],
+        )
+
+    def stub(self, factory: Callable[[grpc.aio.Channel], Stub]) -> Stub:
+        """A typed stub on this channel."""
+        return factory(self._channel)
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight are cancelled."""
+        await self._channel.close()
+
+
+def grpc_target(addresses: str) -> str:
+    """`host:port` by DNS; a comma separated list of IPv4 addresses is used as given, round robin either way."""
+    return f"ipv4:{addresses}" if "," in addresses else f"dns:///{addresses}"
+
+
+def _service_config(idempotent: Iterable[str]) -> str:
+    names = [{"service": path.split("/")[1], "method": path.split("/")[2]} for path in idempotent]
+    retry = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    methods = [{"name": names, "retryPolicy": retry}] if names else []
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
+
+class _Credentials:
+    """Adds the cluster token, the request id and a default deadline to outgoing calls."""
+
+    def __init__(self, tokens: ClusterTokens, caller: str) -> None:
+        self._tokens = tokens
+        self._caller = caller
+
+    def sign(self, details: Any, *, deadline: bool) -> Any:
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        metadata.add("authorization", f"Bearer {self._tokens.for_service(self._caller)}")
+        request_id = call.current().request_id
+        if request_id:
+            metadata.add("x-request-id", request_id)
+        timeout = details.timeout if details.timeout is not None or not deadline else DEADLINE_SECONDS
+        return grpc.aio.ClientCallDetails(
+            details.method, timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _SignUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, credentials: _Credentials) -> None:
+        self._credentials = credentials
+
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._credentials.sign(details, deadline=True), request)
+
+
+class _SignStream(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, credentials: _Credentials) -> None:
+        self._credentials = credentials
+
+    async def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
+        return await continuation(self._credentials.sign(details, deadline=False), request)

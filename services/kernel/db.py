@@ -1,0 +1,116 @@
+"""Postgres access: one engine per service, short transactions, one place that understands driver errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from services.kernel.errors import DomainError, Unavailable
+
+# A transaction (or an autocommit connection for reads) that store functions run their SQL on.
+Tx = AsyncConnection
+
+_NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def metadata(schema: str) -> sa.MetaData:
+    """Table metadata of one service: its own schema, and named constraints."""
+    return sa.MetaData(schema=schema, naming_convention=_NAMING)
+
+
+def timestamp() -> sa.types.TypeEngine[datetime]:
+    """An aware UTC time."""
+    return postgresql.TIMESTAMP(timezone=True)
+
+
+def async_url(url: str) -> str:
+    """The SQLAlchemy form of a Postgres URL; unix socket URLs (?host=/path) keep their query."""
+    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+
+
+class Database:
+    """The connection pool of a service. Belongs to the event loop that made it."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self._engine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            # A stuck statement must not hold a pool slot for ever; loops and requests retry.
+            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction that commits when the block ends and rolls back when it raises."""
+        async with self._engine.begin() as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Tx]:
+        """A connection for reads: no transaction, so no round trips to begin and end one."""
+        async with self._autocommit.connect() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        """Raises unless Postgres answers."""
+        async with self.read() as connection:
+            await connection.execute(sa.text("select 1"))
+
+    @property
+    def engine(self) -> Any:
+        """The SQLAlchemy engine, for query counters in tests."""
+        return self._engine
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+async def notify(tx: Tx, channel: str, payload: str = "") -> None:
+    """Send a NOTIFY when the transaction commits; equal notifications of one transaction arrive once."""
+    await tx.execute(sa.select(sa.func.pg_notify(channel, payload)))
+
+
+async def raw_connection(tx: Tx) -> asyncpg.Connection:
+    """The asyncpg connection under a transaction, for COPY."""
+    raw = await tx.get_raw_connection()
+    connection: asyncpg.Connection = raw.driver_connection
+    return connection
+
+
+def violated_constraint(error: BaseException) -> str | None:
+    """Name of the constraint that an IntegrityError broke."""
+    cause: Any = error
+    while cause is not None:
+        name = getattr(cause, "constraint_name", None)
+        if name:
+            return str(name)
+        cause = getattr(cause, "orig", None) or cause.__cause__
+    return None
+
+
+def translate_database_error(error: Exception) -> DomainError | None:
+    """Unavailable when Postgres cannot be reached or is overloaded; None for anything else."""
+    transient = isinstance(error, PoolTimeout | ConnectionError | asyncpg.PostgresConnectionError) or (
+        isinstance(error, InterfaceError | OperationalError)
+        or (isinstance(error, DBAPIError) and error.connection_invalidated)
+        or isinstance(getattr(error, "orig", None), asyncpg.exceptions.OperatorInterventionError)
+    )
+    return Unavailable("The database does not answer. Try again in a moment.") if transient else None

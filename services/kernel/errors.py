@@ -1,0 +1,156 @@
+"""Every error the suite raises on purpose.
+
+DomainError
+├── InvalidRequest        400  the request cannot be understood
+├── Unauthenticated       401  no valid credential
+├── Forbidden             403  known caller without the right
+├── NotFound              404  no such resource
+├── StaleVersion          412  If-Match does not match
+├── ValidationFailed      422  attributes break a rule
+├── RateLimited           429  too many requests
+├── Unavailable           503  something we depend on does not answer; retrying later helps
+└── OAuthError            4xx  RFC 6749 section 5.2 body
+
+Raised anywhere, turned into a gRPC status and an HTTP body in one place (`call.py`). The message is for the caller and
+never holds a secret value; the cause, if any, goes to the log.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+
+
+class DomainError(Exception):
+    """An outcome the caller can understand: gRPC code, HTTP status, machine-readable reason and a JSON body."""
+
+    code = grpc.StatusCode.UNKNOWN
+    http_status = 500
+    reason = "ERROR"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if reason is not None:
+            self.reason = reason
+
+    def body(self) -> dict[str, Any]:
+        """The JSON error body (design section 3.2)."""
+        return {"error": self.message}
+
+    def headers(self) -> dict[str, str]:
+        """Extra response headers, lower-case names."""
+        return {}
+
+
+class InvalidRequest(DomainError):
+    """The request cannot be understood."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    http_status = 400
+    reason = "INVALID_REQUEST"
+
+
+class Unauthenticated(DomainError):
+    """RFC 6750 section 3: the challenge repeats the error."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    http_status = 401
+    reason = "INVALID_TOKEN"
+
+    def __init__(self, message: str = "Invalid token") -> None:
+        super().__init__(message)
+
+    def body(self) -> dict[str, Any]:
+        return {"error": "invalid_token", "error_description": self.message}
+
+    def headers(self) -> dict[str, str]:
+        challenge = f'Bearer realm="kontena_master", error="invalid_token", error_description="{self.message}"'
+        return {"www-authenticate": challenge}
+
+
+class Forbidden(DomainError):
+    """A known caller without the right."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    http_status = 403
+    reason = "ACCESS_DENIED"
+
+    def __init__(self, message: str = "Access denied", *, reason: str | None = None) -> None:
+        super().__init__(message, reason=reason)
+
+
+class NotFound(DomainError):
+    """There is no such resource, or the caller may not know."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    http_status = 404
+    reason = "NOT_FOUND"
+
+    def __init__(self, message: str = "Not found") -> None:
+        super().__init__(message)
+
+
+class StaleVersion(DomainError):
+    """The resource changed since the caller read it."""
+
+    code = grpc.StatusCode.ABORTED
+    http_status = 412
+    reason = "STALE_VERSION"
+
+
+class ValidationFailed(DomainError):
+    """`errors` maps attribute names to messages, nested maps or lists (spec/deploy_rest.md section 1.5)."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    http_status = 422
+    reason = "VALIDATION_FAILED"
+
+    def __init__(self, errors: Mapping[str, Any]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in errors.items()))
+        self.errors = dict(errors)
+
+    def body(self) -> dict[str, Any]:
+        return {"error": self.errors}
+
+
+class RateLimited(DomainError):
+    """The caller must slow down."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    http_status = 429
+    reason = "RATE_LIMITED"
+
+
+class Unavailable(DomainError):
+    """Something this request depends on does not answer."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    http_status = 503
+    reason = "UNAVAILABLE"
+
+
+class OAuthError(DomainError):
+    """An error of the OAuth2 endpoints: `error` is a code of RFC 6749, the description is for people."""
+
+    def __init__(self, http_status: int, error: str, description: str | None = None) -> None:
+        super().__init__(description or error, reason=error.upper())
+        self.http_status = http_status
+        self.error = error
+        self.description = description
+        self.code = _OAUTH_CODES.get(http_status, grpc.StatusCode.INVALID_ARGUMENT)
+
+    def body(self) -> dict[str, Any]:
+        body = {"error": self.error}
+        if self.description is not None:
+            body["error_description"] = self.description
+        return body
+
+
+_OAUTH_CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND,
+    501: grpc.StatusCode.UNIMPLEMENTED,
+    502: grpc.StatusCode.UNAVAILABLE,
+}

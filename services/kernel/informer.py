@@ -1,0 +1,88 @@
+"""A local copy of what another service owns, kept right by a watch stream: snapshot first, then changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from services.kernel.errors import Unavailable
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_SYNC_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert(Generic[T]):
+    """The item exists with this value."""
+
+    key: str
+    item: T
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The item is gone."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """Everything that existed was sent; what was not sent is gone."""
+
+
+Change = Upsert[T] | Delete | Synced
+
+
+class Informer(Generic[T]):
+    """Follows a watch. Readers get the last known items at once; before the first snapshot they wait for it."""
+
+    def __init__(self, name: str, watch: Callable[[], AsyncIterator[Change[T]]]) -> None:
+        self._name = name
+        self._watch = watch
+        self._items: dict[str, T] = {}
+        self._synced = asyncio.Event()
+        self._callbacks: list[Callable[[Change[T]], None]] = []
+
+    def on_change(self, callback: Callable[[Change[T]], None]) -> None:
+        """Call `callback` after each change, in order. It must not block or raise."""
+        self._callbacks.append(callback)
+
+    async def items(self) -> Mapping[str, T]:
+        """All items by key. Raises Unavailable when no snapshot arrives in time."""
+        if not self._synced.is_set():
+            try:
+                async with asyncio.timeout(_FIRST_SYNC_SECONDS):
+                    await self._synced.wait()
+            except TimeoutError:
+                raise Unavailable(f"The list of {self._name} is not known yet. Try again in a moment.") from None
+        return MappingProxyType(self._items)
+
+    async def run(self) -> None:
+        """Follow the watch until it ends or breaks, which raises; the supervisor calls it again."""
+        unseen = set(self._items)
+        async for change in self._watch():
+            match change:
+                case Upsert(key, item):
+                    self._items[key] = item
+                    unseen.discard(key)
+                case Delete(key):
+                    self._items.pop(key, None)
+                    unseen.discard(key)
+                case Synced():
+                    for key in unseen:
+                        self._items.pop(key, None)
+                        self._tell(Delete(key))
+                    unseen.clear()
+                    self._synced.set()
+            self._tell(change)
+        raise ConnectionError(f"the watch of {self._name} ended")
+
+    def _tell(self, change: Change[T]) -> None:
+        for callback in self._callbacks:
+            callback(change)

@@ -1,0 +1,142 @@
+"""The one server interceptor: call context, authentication, errors, log line and metrics around every RPC."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import Counter, Histogram
+
+from services.kernel import call as calls
+from services.kernel.authn import Authenticator
+from services.kernel.db import translate_database_error
+from services.kernel.errors import DomainError, Unavailable
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_HANDLED = Counter("grpc_server_handled_total", "RPCs by outcome.", ["method", "code"])
+_SECONDS = Histogram("grpc_server_handling_seconds", "Time spent in unary RPCs.", ["method"])
+_METADATA_LIMIT = 6000
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Guarantees: no RPC runs unauthenticated, and whatever is raised leaves as a status a client understands."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        streaming = handler.response_streaming
+        inner = next(
+            filter(None, (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream))
+        )
+        kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if streaming else 'unary'}"
+        wrapped = self._streaming(details.method, inner) if streaming else self._unary(details.method, inner)
+        factory = getattr(grpc, f"{kind}_rpc_method_handler")
+        return factory(wrapped, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, inner: Any) -> Any:
+        async def run(request: Any, context: Any) -> Any:
+            started = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                call = await self._begin(method, context)
+                response = await inner(request, context)
+                await _send_reply_metadata(call, context)
+                return response
+            except Exception as error:
+                code = await _abort(error, method, context)
+            finally:
+                _SECONDS.labels(method).observe(time.perf_counter() - started)
+                _finish(method, code, started)
+
+        return run
+
+    def _streaming(self, method: str, inner: Any) -> Any:
+        async def run(request: Any, context: Any) -> AsyncIterator[Any]:
+            started = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                await self._begin(method, context)
+                async for response in inner(request, context):
+                    yield response
+            except Exception as error:
+                code = await _abort(error, method, context)
+            finally:
+                _finish(method, code, started)
+
+        return run
+
+    async def _begin(self, method: str, context: Any) -> calls.Call:
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        call = calls.from_metadata(method, metadata)
+        calls.start(call)
+        structlog.contextvars.bind_contextvars(request_id=call.request_id)
+        call.principal = await self._authenticator.authenticate(method, metadata)
+        return call
+
+
+async def _send_reply_metadata(call: calls.Call, context: Any) -> None:
+    metadata = list(call.reply_headers.items())
+    if call.http_status is not None:
+        metadata.append(("x-http-status", str(call.http_status)))
+    if metadata:
+        await context.send_initial_metadata(metadata)
+
+
+async def _abort(error: Exception, method: str, context: Any) -> grpc.StatusCode:
+    """Answer with the status of `error`; raises grpc's AbortError, which must not be swallowed."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    known = to_domain_error(error)
+    if known is None:
+        log.error("rpc failed", method=method, exc_info=error)
+        known = DomainError("Internal server error", reason="INTERNAL")
+        known.code = grpc.StatusCode.INTERNAL
+    _HANDLED.labels(method, known.code.name).inc()
+    await context.abort(known.code, known.message[:1000], status_metadata(known))
+    return known.code
+
+
+def to_domain_error(error: Exception) -> DomainError | None:
+    """The public meaning of an exception, or None when it is a fault of ours."""
+    if isinstance(error, DomainError):
+        return error
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    ):
+        return Unavailable("A service this request needs does not answer. Try again in a moment.")
+    if isinstance(error, TimeoutError):
+        return Unavailable("The request took too long. Try again in a moment.")
+    return translate_database_error(error)
+
+
+def status_metadata(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
+    """Trailing metadata: HTTP status and body for the gateway, ErrorInfo for gRPC callers."""
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain="kontena"))
+    status = status_pb2.Status(code=error.code.value[0], message=error.message[:1000], details=[info])
+    body = json.dumps(error.body())
+    if len(body) > _METADATA_LIMIT:
+        body = json.dumps({"error": error.message[:1000]})
+    return (
+        ("x-http-status", str(error.http_status)),
+        ("x-error-json", body),
+        *error.headers().items(),
+        ("grpc-status-details-bin", status.SerializeToString()),
+    )
+
+
+def _finish(method: str, code: grpc.StatusCode, started: float) -> None:
+    if code is grpc.StatusCode.OK:
+        _HANDLED.labels(method, code.name).inc()
+    log.debug("rpc", method=method, grpc_status=code.name, seconds=round(time.perf_counter() - started, 4))

@@ -1,0 +1,69 @@
+"""LISTEN/NOTIFY: one connection per process wakes whoever waits for a channel.
+
+A notification is a hint, never the data: after a reconnect some are lost, so subscribers are woken with payload None
+and look at the database.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Listener:
+    """Fans notifications out to in-process queues."""
+
+    def __init__(self, url: str, channels: Iterable[str]) -> None:
+        self._url = url
+        self._channels = tuple(channels)
+        self._subscribers: dict[str, set[asyncio.Queue[str | None]]] = defaultdict(set)
+
+    @asynccontextmanager
+    async def subscribe(self, *channels: str) -> AsyncIterator[asyncio.Queue[str | None]]:
+        """A queue of payloads of the channels; None means that notifications may have been lost."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        for channel in channels:
+            self._subscribers[channel].add(queue)
+        try:
+            yield queue
+        finally:
+            for channel in channels:
+                self._subscribers[channel].discard(queue)
+
+    async def run(self) -> None:
+        """Listen until the connection breaks, which raises; the supervisor calls it again."""
+        connection = await asyncpg.connect(self._url, timeout=5)
+        try:
+            closed = asyncio.Event()
+            connection.add_termination_listener(lambda _connection: closed.set())
+            for channel in self._channels:
+                await connection.add_listener(channel, self._dispatch)
+            self._wake_all()
+            await closed.wait()
+            raise ConnectionError("the listening connection to Postgres was closed")
+        finally:
+            await connection.close(timeout=2)
+
+    def _dispatch(self, _connection: Any, _pid: int, channel: str, payload: Any) -> None:
+        for queue in self._subscribers[channel]:
+            queue.put_nowait(str(payload))
+
+    def _wake_all(self) -> None:
+        for queues in self._subscribers.values():
+            for queue in queues:
+                queue.put_nowait(None)
+
+
+def drain(queue: asyncio.Queue[str | None], first: str | None) -> set[str | None]:
+    """`first` and everything else that waits in the queue, so that a burst is handled once."""
+    payloads = {first}
+    while not queue.empty():
+        payloads.add(queue.get_nowait())
+    return payloads

@@ -1,0 +1,68 @@
+"""Schema migrations: one alembic history per service, in the service's own schema."""
+
+import asyncio
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command, context
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from services.kernel.db import async_url
+
+# Serializes replicas that migrate at the same time; the number only has to differ from other advisory locks.
+_LOCK = 0x4B4D_4947
+
+
+def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
+    """Bring the schema to the newest revision in `folder`. Idempotent, safe when several replicas do it at once."""
+    asyncio.run(_migrate(url, folder, metadata))
+
+
+async def drift(url: str, metadata: sa.MetaData) -> list[str]:
+    """Differences between the tables in the database and `metadata`; empty when migrations are complete."""
+    schema = str(metadata.schema)
+
+    def compare(connection: Connection) -> list[str]:
+        options = {
+            "include_schemas": True,
+            "version_table_schema": schema,
+            "include_name": lambda name, kind, _parents: name == schema if kind == "schema" else True,
+            "compare_server_default": False,
+        }
+        return [str(item) for item in compare_metadata(MigrationContext.configure(connection, opts=options), metadata)]
+
+    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    async with engine.connect() as connection:
+        found = await connection.run_sync(compare)
+    await engine.dispose()
+    return found
+
+
+def run_env(metadata: sa.MetaData) -> None:
+    """The body of each service's `migrations/env.py`."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=metadata, version_table_schema=metadata.schema)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+
+    def upgrade(connection: Connection) -> None:
+        connection.execute(sa.text("set lock_timeout = '4s'"))
+        connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(sa.schema.CreateSchema(str(metadata.schema), if_not_exists=True))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()

@@ -1,0 +1,128 @@
+"""Effects on other services leave through a table written in the same transaction as their cause.
+
+Delivery is at least once and may be repeated after a crash, so receivers are idempotent by message id. Any number of
+replicas relay: a message is claimed for a while, delivered outside any transaction, then deleted.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.kernel.db import Database, Tx, notify, timestamp
+from services.kernel.ids import new_id
+from services.kernel.listen import Listener, drain
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_CLAIM_SECONDS = 30
+_BATCH = 200
+_DELIVERY_SECONDS = 10.0
+_POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One effect: `id` is unique, `payload` is what the handler of the topic understands."""
+
+    id: str
+    topic: str
+    payload: Mapping[str, Any]
+
+
+# Delivers messages of one topic, oldest first; raises when they must be delivered again.
+Handler = Callable[[list[Message]], Awaitable[None]]
+
+
+def outbox_table(metadata: sa.MetaData) -> sa.Table:
+    """The outbox of a service, in its own schema."""
+    return sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("seq", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("id", sa.String(24), nullable=False, unique=True),
+        sa.Column("topic", sa.String(64), nullable=False),
+        sa.Column("payload", JSONB, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("not_before", timestamp(), nullable=False, server_default=sa.func.now()),
+        sa.Index("ix_outbox_not_before", "not_before"),
+    )
+
+
+class Outbox:
+    """Writes messages, and relays them with `run`."""
+
+    def __init__(self, table: sa.Table) -> None:
+        self._table = table
+        self.channel = f"{table.schema}_outbox"
+
+    async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
+        """Add a message to the transaction; it leaves when the transaction commits."""
+        await tx.execute(self._table.insert().values(id=new_id(), topic=topic, payload=dict(payload)))
+        await notify(tx, self.channel)
+
+    async def relay(self, db: Database, listener: Listener, handlers: Mapping[str, Handler]) -> None:
+        """Deliver messages for ever. A failing topic is retried with a growing pause and holds up no other topic."""
+        async with listener.subscribe(self.channel) as wake:
+            while True:
+                while await self.deliver_due(db, handlers):
+                    pass
+                try:
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        drain(wake, await wake.get())
+                except TimeoutError:
+                    continue
+
+    async def deliver_due(self, db: Database, handlers: Mapping[str, Handler]) -> int:
+        """One turn: claim what is due, deliver it, forget it. Returns how many messages were claimed."""
+        messages = await self._claim(db)
+        by_topic: dict[str, list[Message]] = defaultdict(list)
+        for message in messages:
+            by_topic[message.topic].append(message)
+        for topic, batch in by_topic.items():
+            try:
+                async with asyncio.timeout(_DELIVERY_SECONDS):
+                    await handlers[topic](batch)
+            except Exception as error:
+                log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
+                await self._postpone(db, batch)
+            else:
+                await self._forget(db, batch)
+        return len(messages)
+
+    async def _claim(self, db: Database) -> list[Message]:
+        table = self._table
+        due = (
+            sa.select(table.c.seq)
+            .where(table.c.not_before <= sa.func.now())
+            .order_by(table.c.seq)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        claim = (
+            table.update()
+            .where(table.c.seq.in_(due.scalar_subquery()))
+            .values(not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, _CLAIM_SECONDS))
+            .values(attempts=table.c.attempts + 1)
+            .returning(table.c.seq, table.c.id, table.c.topic, table.c.payload)
+        )
+        async with db.transaction() as tx:
+            rows = sorted((await tx.execute(claim)).all(), key=lambda row: row.seq)
+        return [Message(row.id, row.topic, row.payload) for row in rows]
+
+    async def _postpone(self, db: Database, batch: list[Message]) -> None:
+        table = self._table
+        pause = sa.func.make_interval(0, 0, 0, 0, 0, 0, sa.func.least(60, sa.func.power(2, table.c.attempts)))
+        async with db.transaction() as tx:
+            await tx.execute(
+                table.update().where(table.c.id.in_([m.id for m in batch])).values(not_before=sa.func.now() + pause)
+            )
+
+    async def _forget(self, db: Database, batch: list[Message]) -> None:
+        async with db.transaction() as tx:
+            await tx.execute(self._table.delete().where(self._table.c.id.in_([m.id for m in batch])))

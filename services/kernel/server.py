@@ -1,0 +1,117 @@
+"""Runs one service: gRPC server with health, reflection and metrics, background loops, graceful end on SIGTERM."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from services.kernel.authn import Authenticator
+from services.kernel.interceptor import CallInterceptor
+from services.kernel.logs import get_logger
+from services.kernel.loops import Supervisor
+from services.kernel.settings import ServiceSettings
+
+log = get_logger(__name__)
+
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_metadata_size", 64 * 1024),
+]
+
+
+@dataclass(slots=True)
+class Application:
+    """What a service is made of; built by its `app.py`.
+
+    `servicers` pairs the generated `add_X_to_server` function with the servicer; `service_names` are their full proto
+    names; `ready` raises until the service can answer; `close` frees what `app.py` opened.
+    """
+
+    authenticator: Authenticator
+    servicers: Sequence[tuple[Callable[[Any, Any], None], object]]
+    service_names: Sequence[str]
+    supervisor: Supervisor
+    ready: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+    interceptors: Sequence[Any] = field(default_factory=tuple)
+
+
+class Server:
+    """The gRPC side of an application. `address` is the bound host:port after `start`."""
+
+    def __init__(self, app: Application, listen_address: str) -> None:
+        self._server = grpc.aio.server(
+            interceptors=[*app.interceptors, CallInterceptor(app.authenticator)], options=_OPTIONS
+        )
+        for add, servicer in app.servicers:
+            add(servicer, self._server)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*app.service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        port = self._server.add_insecure_port(listen_address)
+        self.address = f"{listen_address.rpartition(':')[0]}:{port}"
+
+    async def start(self) -> None:
+        """Accept calls; health says NOT_SERVING until `serving`."""
+        await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def serving(self, *, yes: bool) -> None:
+        """Tell health checks whether to send traffic here."""
+        state = health_pb2.HealthCheckResponse.SERVING if yes else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", state)
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls, let running ones end within `grace` seconds, then cancel them."""
+        await self.serving(yes=False)
+        await self._server.stop(grace)
+
+
+def run(settings: ServiceSettings, build: Callable[[], Awaitable[Application]]) -> None:
+    """Run a service until SIGTERM or SIGINT."""
+    uvloop.run(_run(settings, build))
+
+
+async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Application]]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if settings.metrics_address:
+        host, _, port = settings.metrics_address.rpartition(":")
+        start_http_server(int(port), host)
+    app = await build()
+    server = Server(app, settings.listen_address)
+    try:
+        async with app.supervisor:
+            await server.start()
+            await _until_ready(app, server, stop)
+            log.info("serving", address=server.address)
+            await stop.wait()
+            await server.stop(settings.drain_seconds)
+    finally:
+        await app.close()
+    log.info("stopped")
+
+
+async def _until_ready(app: Application, server: Server, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await app.ready()
+        except Exception as error:
+            log.warning("not ready", error=repr(error)[:300])
+            await asyncio.sleep(0.2)
+        else:
+            await server.serving(yes=True)
+            return
