@@ -1,0 +1,24 @@
+"""Waiting on a fact with a deadline."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 10.0, message: str = "") -> T:
+    """Poll `fact` until it returns something truthy without an AssertionError; fails with the last reason."""
+    deadline = time.monotonic() + within
+    last: object = None
+    while True:
+        try:
+            last = await fact()
+            if last:
+                return last
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")
+        await asyncio.sleep(0.02)

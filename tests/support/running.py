@@ -1,0 +1,50 @@
+"""Runs a service's application in this process behind a real gRPC server on a free loopback port."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.server import Application, Server
+from tests.support.eventually import eventually
+
+CLUSTER_SECRET = "test-cluster-secret-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A served application and a plain channel to it."""
+
+    app: Application
+    address: str
+    channel: grpc.aio.Channel
+
+
+@asynccontextmanager
+async def running(build: Callable[[], Awaitable[Application]], address: str = "127.0.0.1:0") -> AsyncIterator[Running]:
+    """Serve what `build` makes, as `services.kernel.server.run` does, until the block ends."""
+    app = await build()
+    server = Server(app, address)
+    async with app.supervisor:
+        await server.start()
+
+        async def ready() -> bool:
+            await app.ready()
+            return True
+
+        await eventually(ready, message="the service is ready")
+        await server.serving(yes=True)
+        channel = grpc.aio.insecure_channel(server.address)
+        try:
+            yield Running(app, server.address, channel)
+        finally:
+            await channel.close()
+            await server.stop(0)
+    await app.close()
+
+
+def service_metadata(caller: str = "test_svc") -> tuple[tuple[str, str], ...]:
+    """Metadata of a call from another service."""
+    return (("authorization", f"Bearer {ClusterTokens(CLUSTER_SECRET).for_service(caller)}"),)

@@ -1,0 +1,25 @@
+import json
+
+from services.kernel.errors import NotFound, OAuthError, Unauthenticated, ValidationFailed
+from services.kernel.interceptor import status_metadata, to_domain_error
+
+
+def test_validation_errors_keep_the_field_map_as_the_body() -> None:
+    metadata = dict(status_metadata(ValidationFailed({"name": "Name is too short", "env": [None, "bad"]})))
+    assert metadata["x-http-status"] == "422"
+    assert json.loads(metadata["x-error-json"]) == {"error": {"name": "Name is too short", "env": [None, "bad"]}}
+
+
+def test_unauthenticated_carries_the_rfc_6750_challenge() -> None:
+    metadata = dict(status_metadata(Unauthenticated("Token expired")))
+    assert metadata["x-http-status"] == "401"
+    assert 'error_description="Token expired"' in str(metadata["www-authenticate"])
+
+
+def test_oauth_errors_use_the_rfc_6749_body() -> None:
+    assert OAuthError(400, "invalid_grant", "code").body() == {"error": "invalid_grant", "error_description": "code"}
+
+
+def test_unknown_exceptions_have_no_public_meaning() -> None:
+    assert to_domain_error(ValueError("secret")) is None
+    assert to_domain_error(NotFound()) is not None
