@@ -1,0 +1,66 @@
+# Everything starts here. `make` shows what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCAL := $(BIN)/python -m deploy.local
+PROTOS := $(shell find protos -name '*.proto' -o -name generate.py)
+CODE := services agent gateway deploy protos tests
+
+##@ Run
+.PHONY: up demo down status logs
+up: setup ## Bring the whole suite up on this machine and wait until it is healthy
+	@$(LOCAL) up
+demo: setup ## Deploy a small service on the running suite and show its state, logs and port
+	@$(BIN)/python -m deploy.local.demo
+down: ## Stop everything; data stays in var/
+	@if [ -x $(BIN)/python ]; then $(LOCAL) down; fi
+status: ## Show the processes of the suite
+	@$(LOCAL) status
+logs: ## Follow the logs of the suite
+	@$(LOCAL) logs
+
+##@ Develop
+.PHONY: setup protos check format test test-unit test-integration test-e2e lock
+setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
+protos: ## Generate stubs and the descriptor set again
+	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
+check: setup ## Format, lint, types, import rules, protos
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/buf lint gen/descriptors.binpb --config protos/buf.yaml
+	$(BIN)/python -m protos.check_breaking
+format: setup ## Format and fix what can be fixed
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+test: setup ## The whole test suite
+	$(BIN)/pytest -q -n 2 --dist loadgroup $(T)
+test-unit: setup ## Pure tests only
+	$(BIN)/pytest -q tests/unit tests/property
+test-integration: setup ## Services against a real Postgres
+	$(BIN)/pytest -q -n 2 tests/integration
+test-e2e: setup ## Through Envoy on real containers
+	$(BIN)/pytest -q tests/e2e tests/chaos
+lock: setup ## Resolve the latest dependencies into the lock files
+	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt
+	echo uv | $(BIN)/uv pip compile - -c requirements-dev.txt $(LOCK) -o requirements-uv.txt
+LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q
+
+$(VENV)/.installed: requirements-dev.txt requirements-uv.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kontena.pth"
+	@touch $@
+gen/.built: $(PROTOS) $(VENV)/.installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m protos.generate
+	@touch $@
+
+##@ Help
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,1 @@
+"""The source of the API, and what is generated from it."""
