@@ -1,0 +1,1 @@
+"""Ways to run the suite: `local` for one machine without containers; images, compose and Kubernetes files beside it."""

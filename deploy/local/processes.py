@@ -1,0 +1,99 @@
+"""The processes of the local suite: command and environment of each."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import postgres
+from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One supervised process. `env` is complete: nothing else is inherited."""
+
+    name: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+
+
+def suite(settings: LocalSettings) -> list[Process]:
+    """All processes, in the order in which they start."""
+    secrets = load_secrets(settings)
+    python = sys.executable
+    services = [
+        Process(f"{name}_svc", (python, "-m", f"services.{name}_svc"), service_env(settings, secrets, name))
+        for name in SERVICES
+    ]
+    return [
+        Process("postgres", (python, "-m", "deploy.local.postgres", str(settings.var)), _base_env()),
+        *services,
+        Process("gateway", (*_envoy(), "-c", str(envoy_config(settings))), _base_env()),
+        Process("agent", (python, "-m", "agent"), agent_env(settings, secrets)),
+    ]
+
+
+def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> dict[str, str]:
+    """Environment of a service."""
+    env = {
+        **_base_env(),
+        "DATABASE_URL": postgres.url(settings.var),
+        "CLUSTER_SECRET": secrets["CLUSTER_SECRET"],
+        "LISTEN_ADDRESS": settings.address(name),
+        "METRICS_ADDRESS": settings.metrics_address(name),
+        **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
+    }
+    own = {"auth": "INITIAL_ADMIN_CODE", "vault": "VAULT_KEY"}.get(name)
+    return {**env, own: secrets[own]} if own else env
+
+
+def gateway_env(settings: LocalSettings) -> dict[str, str]:
+    """Environment in which the gateway's configuration is rendered."""
+    upstreams = {f"GATEWAY_{name.upper()}_ADDRESSES": settings.address(name) for name in SERVICES}
+    return {
+        **_base_env(),
+        "GATEWAY_PORT": str(settings.port),
+        "GATEWAY_ADMIN_PORT": str(settings.admin_port),
+        "GATEWAY_ACCESS_LOG_PATH": "/dev/stdout",
+        **upstreams,
+    }
+
+
+def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:
+    """Environment of the node agent; DOCKER_HOST is taken over when the caller has one."""
+    optional = {"DOCKER_HOST": os.environ.get("DOCKER_HOST", ""), "KONTENA_NODE_NAME": settings.node_name}
+    return {
+        **_base_env(),
+        "KONTENA_URI": f"127.0.0.1:{settings.port}",
+        "KONTENA_GRID_TOKEN": secrets["KONTENA_GRID_TOKEN"],
+        "KONTENA_STATE_DIR": str(settings.var / "agent"),
+        "KONTENA_RUNTIME": settings.runtime,
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def envoy_config(settings: LocalSettings) -> Path:
+    """Where the rendered Envoy configuration lies."""
+    return settings.var / "envoy.json"
+
+
+def _envoy() -> tuple[str, ...]:
+    return (
+        str(Path(sys.executable).with_name("envoy")),
+        "--concurrency",
+        "2",
+        "--disable-hot-restart",
+        "--log-level",
+        "warn",
+    )
+
+
+def _base_env() -> dict[str, str]:
+    keep = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
+    return {
+        **{name: os.environ[name] for name in keep if name in os.environ},
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore",
+    }

@@ -1,0 +1,67 @@
+"""Settings of the local suite: where it keeps its state, and its ports."""
+
+import secrets
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("auth", "grid", "deploy", "vault")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class LocalSettings(BaseSettings):
+    """Read from the environment. All ports listen on loopback."""
+
+    model_config = SettingsConfigDict(env_prefix="KONTENA_")
+
+    var: Path = Field(default=ROOT / "var", description="Folder of data, logs, sockets and generated secrets.")
+    port: int = Field(default=9292, description="Port of the gateway: REST, gRPC and agents.")
+    port_base: int = Field(
+        default=7400, description="Services listen on base+1..4, metrics on base+11..14, Envoy's admin on base+20."
+    )
+    grid: str = Field(default="local", description="Grid that the local node joins.")
+    node_name: str = Field(default="", description="Name of the local node; empty means the host name.")
+    runtime: str = Field(default="auto", description="auto, docker or hollow.")
+
+    @property
+    def url(self) -> str:
+        """Base URL of the REST API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def address(self, service: str) -> str:
+        """Where a service listens."""
+        return f"127.0.0.1:{self.port_base + 1 + SERVICES.index(service)}"
+
+    def metrics_address(self, service: str) -> str:
+        """Where a service shows its metrics."""
+        return f"127.0.0.1:{self.port_base + 11 + SERVICES.index(service)}"
+
+    @property
+    def admin_port(self) -> int:
+        """Port of Envoy's admin interface."""
+        return self.port_base + 20
+
+
+def load_secrets(settings: LocalSettings) -> dict[str, str]:
+    """The secrets of this installation: generated on first use, then kept in `secrets.env`, readable by its owner."""
+    path = settings.var / "secrets.env"
+    if not path.exists():
+        settings.var.mkdir(parents=True, exist_ok=True)
+        names = ("CLUSTER_SECRET", "VAULT_KEY", "INITIAL_ADMIN_CODE", "KONTENA_GRID_TOKEN")
+        write_env(path, {name: secrets.token_urlsafe(32) for name in names})
+    return read_env(path)
+
+
+def write_env(path: Path, values: dict[str, str]) -> None:
+    """Write `NAME=value` lines that a shell can source; only the owner may read the file. Atomic."""
+    temporary = path.with_suffix(".tmp")
+    temporary.touch(mode=0o600)
+    temporary.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    temporary.replace(path)
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """Read what `write_env` wrote; an absent file is empty."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
