@@ -1,10 +1,27 @@
-"""Fixtures for every room of the suite."""
+"""Fixtures for every room of the suite. The expensive ones start only when a test asks for them."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.support.containers import Docker
+from tests.support.engine import Engine
 from tests.support.postgres import TestPostgres
+from tests.support.suite import Api, Suite
+
+IMAGE = "kontena/e2e-busybox:1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the running suite share one copy of it, so they go to one worker, in file order."""
+    for item in items:
+        if {"e2e", "chaos"} & set(Path(item.path).parts):
+            item.add_marker(pytest.mark.docker)
+            item.add_marker(pytest.mark.xdist_group("suite"))
+            item.add_marker(pytest.mark.timeout(500))
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +30,42 @@ def postgres() -> Iterator[TestPostgres]:
     server = TestPostgres()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def suite_engine() -> Iterator[Engine]:
+    """The Docker Engine of the suite's node."""
+    with tempfile.TemporaryDirectory(prefix="keng") as folder, Engine(Path(folder)) as engine:
+        engine.import_busybox(IMAGE)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def suite(suite_engine: Engine) -> Iterator[Suite]:
+    """The whole suite from a clean copy of the tree, brought up as the README says."""
+    with tempfile.TemporaryDirectory(prefix="ksuite") as folder:
+        suite = Suite(Path(folder), f"unix://{suite_engine.socket}")
+        suite.copy_tree()
+        suite.make("up")
+        yield suite
+        suite.make("down")
+        left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or [])]
+        assert left == [], "make down leaves nothing behind"
+
+
+@pytest.fixture(scope="session")
+def api(suite: Suite) -> Api:
+    """A client with the administrator's token."""
+    return suite.api()
+
+
+@pytest.fixture(scope="session")
+def docker(suite_engine: Engine) -> Docker:
+    """The engine of the suite's node, seen with the docker client."""
+    return Docker(f"unix://{suite_engine.socket}")
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """An image that exists on the engine only: no registry knows it."""
+    return IMAGE

@@ -1,0 +1,36 @@
+"""What a Docker Engine says it runs, asked with the docker client as an operator would."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Docker:
+    """The docker command line against one engine."""
+
+    host: str
+
+    def command(self, *words: str) -> str:
+        """Output of a docker command; fails when the command fails."""
+        env = {**os.environ, "DOCKER_HOST": self.host}
+        return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, env=env).stdout
+
+    def all(self, service: str) -> list[dict[str, Any]]:
+        """Containers of a service (`grid/stack/name`), running or not."""
+        grid, stack, name = service.split("/")
+        labels = {"grid.name": grid, "stack.name": stack, "service.name": name}
+        filters = [word for key, value in labels.items() for word in ("--filter", f"label=io.kontena.{key}={value}")]
+        ids = self.command("ps", "-aq", "--no-trunc", *filters).split()
+        found: list[dict[str, Any]] = json.loads(self.command("inspect", *ids)) if ids else []
+        return found
+
+    def running(self, service: str) -> dict[str, tuple[str, str]]:
+        """Id and start time of each running container of a service, by container name."""
+        return {
+            entry["Name"].lstrip("/"): (entry["Id"], entry["State"]["StartedAt"])
+            for entry in self.all(service)
+            if entry["State"]["Running"]
+        }

@@ -1,0 +1,148 @@
+"""The whole suite as a user gets it: a clean copy of the tree, `make up`, and a REST client."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "gateway", "agent")
+REPOSITORY = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
+
+
+def soon(fact: Callable[[], T | None], *, within: float = 20.0, message: str = "") -> T:
+    """Poll `fact` until it returns something truthy without an AssertionError; fails with the last reason."""
+    deadline = time.monotonic() + within
+    last: object = None
+    while True:
+        try:
+            found = fact()
+            if found:
+                return found
+            last = found
+        except (AssertionError, httpx.TransportError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")
+        time.sleep(0.05)
+
+
+@dataclass
+class Api:
+    """REST calls with a token; every answer is checked for its status."""
+
+    url: str
+    token: str
+    grid: str
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        """Send a request; the caller looks at the status."""
+        headers = {"Accept": "application/json", **options.pop("headers", {})}
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        if body is not None:
+            options["json"] = body
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=20, **options)
+
+    def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
+        """Send a request, expect `status`, return the JSON answer."""
+        answer = self.request(method, path, body)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def deployed(self, service: str, deploy: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
+        """Wait for the end of a deploy."""
+
+        def ended() -> dict[str, Any] | None:
+            found = self.call("GET", f"/v1/services/{service}/deploys/{deploy['id']}")
+            return found if "finished_at" in found else None
+
+        return soon(ended, within=within, message=f"deploy of {service} ends")
+
+    def deploy(self, service: str, body: Any = None) -> dict[str, Any]:
+        """Deploy and expect success."""
+        deploy = self.deployed(service, self.call("POST", f"/v1/services/{service}/deploy", body or {}))
+        assert deploy["state"] == "success", deploy
+        return deploy
+
+
+class Suite:
+    """A copy of the repository that was brought up with `make up` on ports of its own."""
+
+    def __init__(self, folder: Path, docker_host: str) -> None:
+        self.folder = folder
+        self.var = folder / "var"
+        base = _free_block(30)
+        self.env = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))},
+            "DOCKER_HOST": docker_host,
+            "KONTENA_PORT": str(base + 29),
+            "KONTENA_PORT_BASE": str(base),
+            "KONTENA_NODE_NAME": "local-node",
+        }
+        self.port_base = base
+
+    def copy_tree(self) -> None:
+        """Copy what git knows or would add: a clean clone of the present state."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, check=True, capture_output=True
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (REPOSITORY / name).is_file():
+                target = self.folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(REPOSITORY / name, target)
+
+    def make(self, target: str, timeout: float = 400) -> str:
+        """Run a make target in the copy; returns its output."""
+        done = subprocess.run(
+            ["make", target],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, f"make {target}: {done.stdout}\n{done.stderr}\n{self.logs()}"
+        return done.stdout
+
+    def api(self) -> Api:
+        """A client with only the values of `var/master.env`."""
+        lines = (self.var / "master.env").read_text().splitlines()
+        env = dict(line.split("=", 1) for line in lines)
+        return Api(env["KONTENA_URL"], env["KONTENA_TOKEN"], env["KONTENA_GRID"])
+
+    def logs(self) -> str:
+        """The end of each log, for failures."""
+        texts = [f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(self.var.glob("logs/*.log"))]
+        return "\n".join(texts)
+
+    def pids(self, name: str) -> list[int]:
+        """Process ids of one process of the suite, e.g. `deploy_svc`, `agent`, `gateway`."""
+        words = {"gateway": "envoy.json", "agent": "-m agent"}.get(name, f"services.{name}")
+        listed = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True).stdout
+        mine = [line.split(None, 1) for line in listed.splitlines() if words in line and str(self.folder) in line]
+        return [int(pid) for pid, _ in mine]
+
+
+def _free_block(size: int) -> int:
+    """The first of `size` consecutive ports that are free now."""
+    for base in range(20_000, 30_000, size):
+        try:
+            for port in range(base, base + size):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
