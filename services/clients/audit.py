@@ -1,14 +1,17 @@
 """Brings audit events from a service's outbox to auth_svc."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.auth.v1 import audit_pb2 as pb
-from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceAsyncStub, AuditIngestServiceStub
+from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.outbox import Message
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceAsyncStub
 
 IDEMPOTENT = ("/kontena.auth.v1.AuditIngestService/RecordAuditEvents",)
 

@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 
 from kontena.grid.v1 import watch_pb2 as pb
-from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub, GridWatchServiceStub
+from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.errors import Forbidden, NotFound
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
 from services.kernel.principal import Principal
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
 
 IDEMPOTENT = ("/kontena.grid.v1.GridWatchService/GetGridRecord",)
 

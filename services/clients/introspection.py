@@ -3,12 +3,16 @@
 import hashlib
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kontena.auth.v1 import introspection_pb2 as pb
-from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceAsyncStub, IntrospectionServiceStub
+from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.errors import Unauthenticated
 from services.kernel.principal import Principal
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceAsyncStub
 
 IDEMPOTENT = ("/kontena.auth.v1.IntrospectionService/IntrospectToken",)
 

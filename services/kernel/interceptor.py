@@ -53,7 +53,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _send_reply_metadata(call, context)
                 return response
             except Exception as error:
-                code = await _abort(error, method, context)
+                refusal = _refusal(error, method)
+                code = refusal.code
+                await _abort(refusal, context)
             finally:
                 _SECONDS.labels(method).observe(time.perf_counter() - started)
                 _finish(method, code, started)
@@ -69,7 +71,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async for response in inner(request, context):
                     yield response
             except Exception as error:
-                code = await _abort(error, method, context)
+                refusal = _refusal(error, method)
+                code = refusal.code
+                await _abort(refusal, context)
             finally:
                 _finish(method, code, started)
 
@@ -92,8 +96,8 @@ async def _send_reply_metadata(call: calls.Call, context: Any) -> None:
         await context.send_initial_metadata(metadata)
 
 
-async def _abort(error: Exception, method: str, context: Any) -> grpc.StatusCode:
-    """Answer with the status of `error`; raises grpc's AbortError, which must not be swallowed."""
+def _refusal(error: Exception, method: str) -> DomainError:
+    """What the caller is told. A fault of ours is logged with its cause and told as an internal error."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     known = to_domain_error(error)
@@ -101,9 +105,12 @@ async def _abort(error: Exception, method: str, context: Any) -> grpc.StatusCode
         log.error("rpc failed", method=method, exc_info=error)
         known = DomainError("Internal server error", reason="INTERNAL")
         known.code = grpc.StatusCode.INTERNAL
-    _HANDLED.labels(method, known.code.name).inc()
-    await context.abort(known.code, known.message[:1000], status_metadata(known))
-    return known.code
+    return known
+
+
+async def _abort(refusal: DomainError, context: Any) -> None:
+    """Answer with the status; always raises grpc's AbortError, which must not be swallowed."""
+    await context.abort(refusal.code, refusal.message[:1000], status_metadata(refusal))
 
 
 def to_domain_error(error: Exception) -> DomainError | None:
@@ -137,6 +144,5 @@ def status_metadata(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
 
 
 def _finish(method: str, code: grpc.StatusCode, started: float) -> None:
-    if code is grpc.StatusCode.OK:
-        _HANDLED.labels(method, code.name).inc()
+    _HANDLED.labels(method, code.name).inc()
     log.debug("rpc", method=method, grpc_status=code.name, seconds=round(time.perf_counter() - started, 4))

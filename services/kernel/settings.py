@@ -5,9 +5,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Base of each service's settings. Secret values never appear in `repr` or logs."""
+    """Base of each service's settings. Secret values never appear in `repr`, logs or start errors."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     database_url: str = Field(description="postgresql://user:password@host:port/database")
     database_pool_size: int = Field(default=10, ge=1, le=100)
