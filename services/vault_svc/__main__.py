@@ -1,0 +1,24 @@
+"""`python -m services.vault_svc` serves; `... migrate` and `... rotate-keys` do that and end."""
+
+import sys
+
+from services.vault_svc import app
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    match arguments:
+        case []:
+            app.run()
+        case ["migrate"]:
+            app.migrate()
+        case ["rotate-keys"]:
+            return app.rotate_keys()
+        case _:
+            sys.stderr.write("usage: python -m services.vault_svc [migrate | rotate-keys]\n")
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

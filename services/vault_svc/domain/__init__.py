@@ -1,0 +1,1 @@
+"""Pure rules: keys, the envelope around a value, and what a secret may be."""

@@ -1,0 +1,1 @@
+"""Translate RPCs into use cases and answers into messages."""

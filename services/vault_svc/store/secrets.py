@@ -1,0 +1,99 @@
+"""Queries and writes of secrets. Lists never read the encrypted values."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from services.kernel.db import Tx
+from services.vault_svc.domain.envelope import Sealed
+from services.vault_svc.domain.secret import Secret, StoredSecret
+from services.vault_svc.store.tables import secrets as t
+
+_SHOWN = (t.c.id, t.c.grid_id, t.c.name, t.c.created_at, t.c.updated_at)
+_STORED = (*_SHOWN, t.c.key_id, t.c.sealed, t.c.version)
+
+
+async def of_grid(tx: Tx, grid_id: str) -> list[Secret]:
+    """All secrets of a grid by name, upper case before lower case on every installation."""
+    order = sa.collate(t.c.name, "C")
+    rows = await tx.execute(sa.select(*_SHOWN).where(t.c.grid_id == grid_id).order_by(order))
+    return [_secret(row) for row in rows]
+
+
+async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> StoredSecret | None:
+    """One secret, locked against other writers until the transaction ends when `lock` is set."""
+    query = sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name == name)
+    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def find_many(tx: Tx, grid_id: str, names: Collection[str]) -> list[StoredSecret]:
+    """Those of the named secrets that exist, in one query."""
+    rows = await tx.execute(sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name.in_(names)))
+    return [_stored(row) for row in rows]
+
+
+async def insert(tx: Tx, secret_id: str, grid_id: str, name: str, sealed: Sealed) -> Secret | None:
+    """Add a secret; None when the name is taken, also by a transaction that commits while this one waits."""
+    statement = (
+        pg_insert(t)
+        .values(id=secret_id, grid_id=grid_id, name=name, key_id=sealed.key_id, sealed=sealed.blob)
+        .on_conflict_do_nothing(index_elements=[t.c.grid_id, t.c.name])
+        .returning(*_SHOWN)
+    )
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else _secret(row)
+
+
+async def replace(tx: Tx, secret_id: str, sealed: Sealed) -> Secret:
+    """Store another value of a secret that this transaction has locked."""
+    change = (
+        t.update()
+        .where(t.c.id == secret_id)
+        .values(key_id=sealed.key_id, sealed=sealed.blob, updated_at=sa.func.now(), version=t.c.version + 1)
+        .returning(*_SHOWN)
+    )
+    return _secret((await tx.execute(change)).one())
+
+
+async def delete(tx: Tx, grid_id: str, name: str) -> Secret | None:
+    """Remove a secret; None when there is none."""
+    gone = t.delete().where(t.c.grid_id == grid_id, t.c.name == name).returning(*_SHOWN)
+    row = (await tx.execute(gone)).one_or_none()
+    return None if row is None else _secret(row)
+
+
+async def under_other_keys(tx: Tx, key_id: str, after: str, limit: int) -> list[StoredSecret]:
+    """Secrets that another key than `key_id` sealed, by id, from the one after `after`."""
+    query = sa.select(*_STORED).where(t.c.key_id != key_id, t.c.id > after).order_by(t.c.id).limit(limit)
+    return [_stored(row) for row in await tx.execute(query)]
+
+
+async def count_under_other_keys(tx: Tx, key_id: str) -> int:
+    """How many secrets another key than `key_id` sealed."""
+    return int((await tx.execute(sa.select(sa.func.count()).where(t.c.key_id != key_id))).scalar_one())
+
+
+async def reseal(tx: Tx, changes: Iterable[tuple[StoredSecret, Sealed]]) -> None:
+    """Store re-encrypted values; a secret that someone wrote meanwhile is left as it is."""
+    rows = [
+        {"b_id": old.secret.id, "b_version": old.version, "b_key": new.key_id, "b_sealed": new.blob}
+        for old, new in changes
+    ]
+    if rows:
+        statement = (
+            t.update()
+            .where(t.c.id == sa.bindparam("b_id"), t.c.version == sa.bindparam("b_version"))
+            .values(key_id=sa.bindparam("b_key"), sealed=sa.bindparam("b_sealed"), version=t.c.version + 1)
+        )
+        await tx.execute(statement, rows)
+
+
+def _secret(row: sa.Row[*tuple[Any, ...]]) -> Secret:
+    return Secret(row.id, row.grid_id, row.name, row.created_at, row.updated_at)
+
+
+def _stored(row: sa.Row[*tuple[Any, ...]]) -> StoredSecret:
+    return StoredSecret(_secret(row), Sealed(row.key_id, row.sealed), row.version)

@@ -1,0 +1,74 @@
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import services.vault_svc
+from services.kernel.migrations import migrate
+from services.vault_svc.app import build
+from services.vault_svc.settings import VaultSettings
+from services.vault_svc.store.tables import metadata
+from tests.integration.vault_svc.caller import Caller
+from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
+from tests.support.postgres import TestPostgres, truncate
+from tests.support.running import CLUSTER_SECRET, Running, running
+
+KEY = "the first key of the vault in tests"
+MIGRATIONS = Path(services.vault_svc.__file__).parent / "migrations"
+
+MakeSettings = Callable[..., VaultSettings]
+
+
+@pytest.fixture(scope="session")
+def vault_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    migrate(url, MIGRATIONS, metadata)
+    return url
+
+
+@pytest.fixture(scope="session")
+async def vault_neighbours() -> AsyncIterator[Neighbours]:
+    async with neighbours() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def vault_settings(vault_url: str, vault_neighbours: Neighbours) -> MakeSettings:
+    def make(**changed: Any) -> VaultSettings:
+        values = {
+            "database_url": vault_url,
+            "cluster_secret": CLUSTER_SECRET,
+            "auth_address": vault_neighbours.address,
+            "grid_address": vault_neighbours.address,
+            "vault_key": KEY,
+        }
+        return VaultSettings(**(values | changed))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+async def vault(vault_settings: MakeSettings) -> AsyncIterator[Running]:
+    async with running(partial(build, vault_settings())) as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+async def _clean(vault_url: str, vault_neighbours: Neighbours) -> AsyncIterator[None]:
+    await truncate(vault_url, "vault")
+    vault_neighbours.audit.events.clear()
+    yield
+    vault_neighbours.grids.put(ALPHA, "alpha")
+    vault_neighbours.grids.put(BETA, "beta")
+
+
+@pytest.fixture
+def member(vault: Running) -> Caller:
+    return Caller(vault.channel, "member")
+
+
+@pytest.fixture
+def callers(vault: Running) -> Callable[[str | None], Caller]:
+    return lambda token: Caller(vault.channel, token)

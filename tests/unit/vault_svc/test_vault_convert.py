@@ -1,0 +1,48 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Value
+
+from services.vault_svc import convert
+from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.secret import Secret, ServiceRef
+from services.vault_svc.usecases.secrets import SecretView
+
+SECRET = Secret(
+    "1" * 24,
+    "a" * 24,
+    "PWD",
+    datetime(2016, 12, 1, 10, 0, 0, 123_999, tzinfo=UTC),
+    datetime(2016, 12, 1, 10, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("given", [True, "true", "1"])
+def test_upsert_is_wanted(given: Any) -> None:
+    assert convert.flag(ParseDict(given, Value()))
+
+
+@pytest.mark.parametrize("given", [False, None, "false", "0", "TRUE", "", 1, 0, [], {}, {"a": True}, [True]])
+def test_upsert_is_not_wanted(given: Any) -> None:
+    assert not convert.flag(ParseDict(given, Value()))
+
+
+def test_an_absent_upsert_is_false() -> None:
+    assert not convert.flag(Value())
+
+
+def test_a_list_entry_has_no_value_and_milliseconds() -> None:
+    assert MessageToDict(convert.secret(SecretView("g", SECRET)), preserving_proto_field_name=True) == {
+        "id": "g/PWD",
+        "name": "PWD",
+        "created_at": "2016-12-01T10:00:00.123Z",
+        "updated_at": "2016-12-01T10:00:00Z",
+    }
+
+
+def test_a_single_secret_has_value_and_services() -> None:
+    message = convert.secret(SecretView("g", SECRET, Plaintext("v\n"), (ServiceRef("g/null/web", "web"),)))
+    assert message.value == "v\n"
+    assert [(service.id, service.name) for service in message.services] == [("g/null/web", "web")]
