@@ -1,0 +1,1 @@
+"""Grids, nodes and their sessions."""

@@ -1,0 +1,103 @@
+"""Composition root of grid_svc: the one place that makes real things and passes them down."""
+
+import asyncio
+import time
+from functools import partial
+
+import sqlalchemy as sa
+
+from kontena.grid.v1.grid_pb2_grpc import add_GridServiceServicer_to_server
+from kontena.grid.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
+from kontena.grid.v1.node_session_pb2_grpc import add_NodeSessionServiceServicer_to_server
+from kontena.grid.v1.watch_pb2_grpc import add_GridWatchServiceServicer_to_server
+from services.clients import audit, introspection
+from services.grid_svc.clients import counts, memberships
+from services.grid_svc.loops.node_liveness import NodeLiveness
+from services.grid_svc.loops.session_sync import SessionSync
+from services.grid_svc.servicers.grids import GridServicer
+from services.grid_svc.servicers.node_sessions import NodeSessionServicer
+from services.grid_svc.servicers.nodes import NodeServicer
+from services.grid_svc.servicers.watch import GridWatchServicer
+from services.grid_svc.settings import Settings
+from services.grid_svc.store import channels, tables
+from services.grid_svc.usecases.grids import Grids
+from services.grid_svc.usecases.live_sessions import LiveSessions
+from services.grid_svc.usecases.node_sessions import NodeSessions, SessionTerms
+from services.grid_svc.usecases.nodes import Nodes
+from services.grid_svc.usecases.watch import Watches
+from services.kernel.audit import TOPIC as AUDIT
+from services.kernel.authn import Authenticator
+from services.kernel.client import ServiceChannel
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.loops import Supervisor
+from services.kernel.outbox import Outbox
+from services.kernel.server import Application
+
+_NAME = "grid_svc"
+_SERVICES = tuple(
+    f"kontena.grid.v1.{name}" for name in ("GridService", "NodeService", "NodeSessionService", "GridWatchService")
+)
+_ENDS_SECONDS = 1.0
+
+
+async def build(settings: Settings) -> Application:
+    """Everything grid_svc is made of; nothing runs yet."""
+    db = Database(settings.database_url, pool_size=settings.database_pool_size)
+    outbox = Outbox(tables.outbox)
+    listener = Listener(settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, outbox.channel])
+    tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    auth_idempotent = (*introspection.IDEMPOTENT, *audit.IDEMPOTENT, *counts.AUTH_IDEMPOTENT)
+    auth = ServiceChannel(settings.auth_address, tokens, _NAME, auth_idempotent)
+    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, counts.DEPLOY_IDEMPOTENT)
+    callers = introspection.Introspection(auth)
+    live = LiveSessions(time.monotonic)
+    sync = SessionSync(db, listener, live)
+    liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)
+    handlers = {
+        AUDIT: audit.AuditDelivery(auth).deliver,
+        memberships.TOPIC: memberships.MembershipDelivery(auth).deliver,
+    }
+
+    supervisor = Supervisor()
+    supervisor.add("listener", listener.run)
+    supervisor.add("introspection", callers.watch)
+    supervisor.add("outbox", partial(outbox.relay, db, listener, handlers))
+    supervisor.add("session sync", sync.follow)
+    supervisor.every("sightings", settings.last_seen_seconds, sync.write_sightings)
+    supervisor.every("session ends", _ENDS_SECONDS, sync.write_ends, wake=live.ended)
+    supervisor.every("node liveness", settings.liveness_seconds, liveness.turn)
+
+    terms = SessionTerms(
+        settings.version, settings.heartbeat_seconds, settings.grace_seconds, settings.token_refresh_seconds
+    )
+    grids = Grids(db, outbox, counts.Counts(auth, deploy, settings.count_deadline_seconds))
+
+    async def ready() -> None:
+        async with db.read() as tx:
+            await tx.execute(sa.select(tables.nodes.c.id).limit(1))
+
+    async def close() -> None:
+        await asyncio.gather(auth.close(), deploy.close())
+        await db.close()
+
+    return Application(
+        authenticator=Authenticator(tokens, callers.resolve, _SERVICES),
+        servicers=[
+            (add_GridServiceServicer_to_server, GridServicer(grids)),
+            (add_NodeServiceServicer_to_server, NodeServicer(Nodes(db, outbox))),
+            (
+                add_NodeSessionServiceServicer_to_server,
+                NodeSessionServicer(NodeSessions(db, outbox, live, tokens, terms)),
+            ),
+            (
+                add_GridWatchServiceServicer_to_server,
+                GridWatchServicer(Watches(db, listener, settings.watch_resync_seconds)),
+            ),
+        ],
+        service_names=_SERVICES,
+        supervisor=supervisor,
+        ready=ready,
+        close=close,
+    )

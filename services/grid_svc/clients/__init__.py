@@ -1,0 +1,1 @@
+"""Other services that grid_svc calls."""

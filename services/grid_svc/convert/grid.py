@@ -1,0 +1,95 @@
+"""Grid messages."""
+
+from collections.abc import Collection
+
+from kontena.grid.v1 import grid_pb2 as pb
+from services.grid_svc.domain.grid import Logs, Statsd
+from services.grid_svc.domain.grid_input import GridChanges, LogsInput, NewGrid, StatsdInput, StatsInput
+from services.grid_svc.usecases.grids import GridView
+
+
+def to_proto(view: GridView) -> pb.Grid:
+    """A grid with its counts."""
+    grid, counts = view.grid, view.counts
+    return pb.Grid(
+        id=grid.name,
+        name=grid.name,
+        token=grid.token,
+        initial_size=grid.initial_size,
+        stats=stats(grid.statsd),
+        default_affinity=grid.default_affinity,
+        trusted_subnets=grid.trusted_subnets,
+        node_count=counts.nodes,
+        service_count=counts.services,
+        container_count=counts.containers,
+        user_count=counts.users,
+        subnet=grid.subnet,
+        supernet=grid.supernet,
+        logs=logs(grid.logs),
+    )
+
+
+def stats(statsd: Statsd | None) -> pb.GridStats:
+    """Metrics export; the object is there even when it is off."""
+    return pb.GridStats(statsd=pb.Statsd(server=statsd.server, port=statsd.port) if statsd else None)
+
+
+def logs(value: Logs | None) -> pb.GridLogs | None:
+    """Log forwarding, absent when it is not configured."""
+    return pb.GridLogs(forwarder=value.forwarder, opts=value.opts) if value else None
+
+
+def new_grid(request: pb.CreateGridRequest) -> NewGrid:
+    """The attributes of a new grid; an attribute that is null is absent."""
+    size = request.initial_size if request.HasField("initial_size") else None
+    alias = request.initial_size_alias if request.HasField("initial_size_alias") else None
+    return NewGrid(
+        name=request.name if request.HasField("name") else None,
+        initial_size=alias if size is None else size,
+        token=request.token if request.HasField("token") else None,
+        subnet=request.subnet if request.HasField("subnet") else None,
+        supernet=request.supernet if request.HasField("supernet") else None,
+        changes=GridChanges(
+            default_affinity=request.default_affinity,
+            trusted_subnets=request.trusted_subnets,
+            stats=_stats_input(request),
+            logs=_logs_input(request),
+        ),
+    )
+
+
+def changes(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChanges:
+    """The attributes a request sets.
+
+    An object that is null stays as it is; a list that is null cannot be told from an empty one, and clears.
+    """
+    affinity, trusted = request.default_affinity, request.trusted_subnets
+    stats_given, logs_given = _stats_input(request), _logs_input(request)
+    masked = request.update_mask.paths
+    return GridChanges(
+        default_affinity=list(affinity) if affinity or "default_affinity" in present else None,
+        trusted_subnets=list(trusted) if trusted or "trusted_subnets" in present else None,
+        # In a field mask, as opposed to a JSON body, an object that is named and not set is to be cleared.
+        stats=StatsInput() if stats_given is None and "stats" in masked else stats_given,
+        logs=LogsInput("none", {}) if logs_given is None and "logs" in masked else logs_given,
+    )
+
+
+def _stats_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> StatsInput | None:
+    if not request.HasField("stats"):
+        return None
+    if not request.stats.HasField("statsd"):
+        return StatsInput()
+    given = request.stats.statsd
+    return StatsInput(
+        StatsdInput(
+            given.server if given.HasField("server") else None,
+            given.port if given.HasField("port") else None,
+        )
+    )
+
+
+def _logs_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> LogsInput | None:
+    if not request.HasField("logs"):
+        return None
+    return LogsInput(request.logs.forwarder if request.logs.HasField("forwarder") else None, dict(request.logs.opts))

@@ -1,0 +1,90 @@
+"""Node messages."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kontena.grid.v1 import node_pb2 as pb
+from services.grid_svc.convert import grid as grids
+from services.grid_svc.convert import resource_usage
+from services.grid_svc.domain.grid import Grid, overlay_ip
+from services.grid_svc.domain.node import Driver, NodeChanges, peer_ips
+from services.grid_svc.usecases.nodes import NodeView
+
+
+def to_proto(view: NodeView) -> pb.Node:
+    """A node as clients see it."""
+    node, grid, facts = view.node, view.grid, view.node.facts
+    initial = node.node_number <= grid.initial_size
+    return pb.Node(
+        id=f"{grid.name}/{node.name}",
+        node_id=node.node_id,
+        name=node.name,
+        connected=node.connected,
+        updated=node.connected and node.updated,
+        availability=node.availability,
+        status=node.status,
+        has_token=False,
+        created_at=timestamp(node.created_at),
+        updated_at=timestamp(node.updated_at),
+        last_seen_at=timestamp(node.last_seen_at),
+        connected_at=timestamp(node.connected_at),
+        disconnected_at=timestamp(node.disconnected_at),
+        os=facts.os,
+        kernel_version=facts.kernel_version,
+        driver=facts.driver,
+        # Never absent while connected: it is looked up among the filesystems.
+        engine_root_dir=facts.engine_root_dir or ("" if node.connected else None),
+        network_drivers=drivers(facts.network_drivers),
+        volume_drivers=drivers(facts.volume_drivers),
+        labels=node.labels,
+        mem_total=facts.mem_total or 0.0,
+        mem_limit=facts.mem_limit or 0.0,
+        cpus=facts.cpus or 0,
+        public_ip=facts.public_ip,
+        private_ip=facts.private_ip,
+        overlay_ip=overlay_ip(grid.subnet, node.node_number),
+        agent_version=node.agent_version,
+        docker_version=facts.docker_version,
+        peer_ips=peer_ips(node.id, node.labels, view.peers),
+        node_number=node.node_number,
+        initial_member=initial,
+        initial_node=initial,
+        grid=_grid(grid),
+        resource_usage=resource_usage.of_node(node),
+    )
+
+
+def changes(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChanges:
+    """The attributes a request sets. Labels that are null cannot be told from an empty list, and clear."""
+    labels = list(request.labels) if request.labels or "labels" in present else None
+    return NodeChanges(labels, request.availability if request.HasField("availability") else None)
+
+
+def drivers(values: Iterable[Driver]) -> list[pb.Driver]:
+    """Plugins of the engine."""
+    return [pb.Driver(name=driver.name, version=driver.version) for driver in values]
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """An absent time is an absent field."""
+    if time is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    return stamp
+
+
+def _grid(grid: Grid) -> pb.NodeGrid:
+    return pb.NodeGrid(
+        id=grid.name,
+        name=grid.name,
+        initial_size=grid.initial_size,
+        token=grid.token,
+        stats=grids.stats(grid.statsd),
+        trusted_subnets=grid.trusted_subnets,
+        subnet=grid.subnet,
+        supernet=grid.supernet,
+        logs=grids.logs(grid.logs),
+    )

@@ -1,0 +1,102 @@
+"""Messages of agent sessions. Texts from agents are cleaned, because the database takes no NUL characters."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict
+from datetime import UTC, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+
+from kontena.grid.v1 import node_pb2
+from kontena.grid.v1 import node_session_pb2 as pb
+from services.grid_svc.convert import resource_usage
+from services.grid_svc.domain.node import Driver, Facts
+from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo
+from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, Outgoing, Welcome
+from services.kernel.validation import clean
+
+
+def join_tokens(metadata: Iterable[tuple[str, str | bytes]]) -> JoinTokens:
+    """The tokens in the metadata of a call."""
+    found = {key: value for key, value in metadata if isinstance(value, str)}
+    return JoinTokens(found.get("kontena-grid-token", ""), found.get("kontena-node-token", ""))
+
+
+async def incoming(requests: AsyncIterator[pb.ConnectRequest]) -> AsyncIterator[Incoming]:
+    """What an agent says."""
+    async for request in requests:
+        yield _incoming(request)
+
+
+def _incoming(request: pb.ConnectRequest) -> Incoming:
+    match request.WhichOneof("message"):
+        case "hello":
+            hello = request.hello
+            sent_at = hello.sent_at.ToDatetime(UTC) if hello.HasField("sent_at") else None
+            return Hello(
+                clean(hello.node_id), clean(hello.name), clean(hello.agent_version), _texts(hello.labels), sent_at
+            )
+        case "info":
+            return _info(request.info)
+        case "stats":
+            return resource_usage.from_proto(request.stats)
+        case _:
+            # A message of a newer agent is at least a sign of life.
+            return Heartbeat()
+
+
+def outgoing(message: Outgoing) -> pb.ConnectResponse:
+    """What the master says."""
+    match message:
+        case Welcome():
+            welcome = pb.Welcome(
+                session_token=message.token,
+                node=_description(message.node),
+                heartbeat_period=_duration(message.heartbeat_seconds),
+                clock_skew=_duration(message.clock_skew_seconds),
+            )
+            return pb.ConnectResponse(welcome=welcome)
+        case HeartbeatReply():
+            period = _duration(message.heartbeat_seconds)
+            return pb.ConnectResponse(heartbeat=pb.HeartbeatReply(heartbeat_period=period, session_token=message.token))
+        case NodeDescription():
+            return pb.ConnectResponse(node=_description(message))
+
+
+def _info(info: pb.NodeInfo) -> NodeInfo:
+    facts = Facts(
+        os=_text(info.os),
+        kernel_version=_text(info.kernel_version),
+        driver=_text(info.driver),
+        engine_root_dir=_text(info.engine_root_dir),
+        docker_version=_text(info.docker_version),
+        public_ip=_text(info.public_ip),
+        private_ip=_text(info.private_ip),
+        mem_total=resource_usage.finite(info.mem_total),
+        mem_limit=resource_usage.finite(info.mem_limit),
+        cpus=info.cpus,
+        network_drivers=_drivers(info.network_drivers),
+        volume_drivers=_drivers(info.volume_drivers),
+    )
+    return NodeInfo(facts, _texts(info.labels))
+
+
+def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
+    return tuple(Driver(clean(item.name), _text(item.version)) for item in items)
+
+
+def _description(node: NodeDescription) -> pb.NodeDescription:
+    return pb.NodeDescription(**asdict(node))
+
+
+def _text(value: str) -> str | None:
+    return clean(value) or None
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(filter(None, map(clean, values)))
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=seconds))
+    return duration

@@ -1,0 +1,59 @@
+"""Messages of watches."""
+
+from dataclasses import asdict
+
+from kontena.grid.v1 import watch_pb2 as pb
+from services.grid_svc.convert import node as nodes
+from services.grid_svc.convert.resource_usage import memory
+from services.grid_svc.domain.watch import Deleted, Event, GridRecord, NodeRecord, Synced, Upserted
+
+
+def grid_event(event: Event[GridRecord]) -> pb.GridEvent:
+    """One step of a grid watch."""
+    match event:
+        case Upserted():
+            return pb.GridEvent(upserted=grid_record(event.record))
+        case Deleted():
+            return pb.GridEvent(deleted=event.id)
+        case Synced():
+            return pb.GridEvent(synced=pb.Synced())
+
+
+def node_event(event: Event[NodeRecord]) -> pb.NodeEvent:
+    """One step of a node watch."""
+    match event:
+        case Upserted():
+            return pb.NodeEvent(upserted=_node_record(event.record))
+        case Deleted():
+            return pb.NodeEvent(deleted=event.id)
+        case Synced():
+            return pb.NodeEvent(synced=pb.Synced())
+
+
+def grid_record(record: GridRecord) -> pb.GridRecord:
+    """A grid as other services see it."""
+    return pb.GridRecord(**asdict(record))
+
+
+def _node_record(record: NodeRecord) -> pb.NodeRecord:
+    return pb.NodeRecord(
+        id=record.id,
+        grid_id=record.grid_id,
+        node_id=record.node_id,
+        name=record.name,
+        node_number=record.node_number,
+        connected=record.connected,
+        availability=record.availability,
+        labels=record.labels,
+        cpus=record.cpus,
+        mem_total=record.mem_total,
+        memory=memory(record.memory),
+        public_ip=record.public_ip,
+        private_ip=record.private_ip,
+        session=record.session,
+        disconnected_at=nodes.timestamp(record.disconnected_at),
+        volume_drivers=nodes.drivers(record.volume_drivers),
+        overlay_ip=record.overlay_ip,
+        initial_member=record.initial_member,
+        disconnected_seconds=record.disconnected_seconds,
+    )

@@ -1,0 +1,1 @@
+"""Rules of grids, nodes and sessions; pure."""

@@ -1,0 +1,69 @@
+"""What a grid is."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+DEFAULT_SUBNET = "10.81.0.0/16"
+DEFAULT_SUPERNET = "10.80.0.0/12"
+
+
+@dataclass(frozen=True, slots=True)
+class Statsd:
+    """Where metrics go."""
+
+    server: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Where container logs go."""
+
+    forwarder: str
+    opts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A group of nodes. `token` is the secret with which nodes join; members of the grid see it."""
+
+    id: str
+    name: str
+    token: str
+    initial_size: int = 1
+    subnet: str = DEFAULT_SUBNET
+    supernet: str = DEFAULT_SUPERNET
+    default_affinity: tuple[str, ...] = ()
+    trusted_subnets: tuple[str, ...] = ()
+    statsd: Statsd | None = None
+    logs: Logs | None = None
+    version: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GridCounts:
+    """What a grid holds."""
+
+    nodes: int = 0
+    services: int = 0
+    containers: int = 0
+    users: int = 0
+
+
+def is_subnet(text: str) -> bool:
+    """Whether `text` is an IP address or a subnet in CIDR form; host bits may be set."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def overlay_ip(subnet: str, node_number: int) -> str:
+    """The address of a node in the overlay: base of the subnet OR the node's number, without mask."""
+    base = ipaddress.ip_network(subnet, strict=False).network_address
+    return str(type(base)(int(base) | node_number))

@@ -1,0 +1,152 @@
+"""Which attributes a grid may be given (spec/auth_grid.md section 11.3).
+
+Checks run in two phases: format errors of all attributes first, and only when there are none the ones that
+`deeper_errors` finds, together with those that need the caller or the database.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.grid_svc.domain.grid import Logs, Statsd, is_subnet
+from services.kernel.validation import Checker, clean
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_FORWARDERS = ("fluentd", "none")
+_LONGEST_NAME = 200
+NAME_TAKEN = "Grid with name {} already exists"
+TOKEN_TAKEN = "Grid with token already exists"  # noqa: S105 -- a message.
+NOT_ALLOWED = "Operation not allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class StatsdInput:
+    """A statsd endpoint as given."""
+
+    server: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatsInput:
+    """`statsd` None turns the export off."""
+
+    statsd: StatsdInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogsInput:
+    """Log forwarding as given."""
+
+    forwarder: str | None
+    opts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GridChanges:
+    """The attributes that can change; None leaves one as it is."""
+
+    default_affinity: Sequence[str] | None = None
+    trusted_subnets: Sequence[str] | None = None
+    stats: StatsInput | None = None
+    logs: LogsInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewGrid:
+    """The attributes of a new grid; None takes the default."""
+
+    name: str | None = None
+    initial_size: int | None = None
+    token: str | None = None
+    subnet: str | None = None
+    supernet: str | None = None
+    changes: GridChanges = GridChanges()
+
+
+def check_new(given: NewGrid) -> NewGrid:
+    """The cleaned attributes. Raises ValidationFailed with every format error."""
+    checker = Checker()
+    changes = _check_changes(checker, given.changes)
+    checked = NewGrid(
+        name=checker.text("name", given.name, shortest=3, longest=_LONGEST_NAME, pattern=_NAME),
+        initial_size=checker.number("initial_size", given.initial_size, smallest=1, biggest=7),
+        token=checker.text("token", given.token),
+        subnet=checker.text("subnet", given.subnet),
+        supernet=checker.text("supernet", given.supernet),
+        changes=changes,
+    )
+    checker.done()
+    return checked
+
+
+def check_changes(given: GridChanges) -> GridChanges:
+    """The cleaned attributes. Raises ValidationFailed with every format error."""
+    checker = Checker()
+    checked = _check_changes(checker, given)
+    checker.done()
+    return checked
+
+
+def deeper_errors(checked: NewGrid) -> dict[str, Any]:
+    """Errors of the second phase, by attribute."""
+    errors: dict[str, Any] = {}
+    for attribute, subnet in (("subnet", checked.subnet), ("supernet", checked.supernet)):
+        if subnet is not None and not is_subnet(subnet):
+            errors[attribute] = f"Invalid {attribute} {subnet}"
+    for subnet in checked.changes.trusted_subnets or ():
+        if not is_subnet(subnet):
+            # The last bad one is named, as clients know it.
+            errors["trusted_subnets"] = f"Invalid trusted_subnet {subnet}"
+    logs = checked.changes.logs
+    if logs is not None and logs.forwarder == "fluentd" and not logs.opts.get("fluentd-address"):
+        errors["logs"] = "fluentd-address option must be given"
+    return errors
+
+
+def statsd_of(stats: StatsInput | None) -> Statsd | None:
+    """The endpoint that checked input asks for."""
+    given = stats.statsd if stats else None
+    return Statsd(given.server, given.port) if given and given.server and given.port else None
+
+
+def logs_of(logs: LogsInput | None) -> Logs | None:
+    """The forwarding that checked input asks for."""
+    return Logs(logs.forwarder, dict(logs.opts)) if logs and logs.forwarder and logs.forwarder != "none" else None
+
+
+def _check_changes(checker: Checker, given: GridChanges) -> GridChanges:
+    return GridChanges(
+        default_affinity=_texts(checker, "default_affinity", given.default_affinity),
+        trusted_subnets=_texts(checker, "trusted_subnets", given.trusted_subnets),
+        stats=_stats(checker, given.stats),
+        logs=_logs(checker, given.logs),
+    )
+
+
+def _texts(checker: Checker, attribute: str, given: Sequence[str] | None) -> Sequence[str] | None:
+    return None if given is None else tuple(checker.texts(attribute, given))
+
+
+def _stats(checker: Checker, given: StatsInput | None) -> StatsInput | None:
+    if given is None or given.statsd is None:
+        return given
+    inner = Checker()
+    statsd = StatsdInput(
+        inner.text("server", given.statsd.server, required=True),
+        inner.number("port", given.statsd.port, required=True, smallest=1, biggest=65535),
+    )
+    outer = Checker()
+    outer.nested("statsd", inner)
+    checker.nested("stats", outer)
+    return replace(given, statsd=statsd)
+
+
+def _logs(checker: Checker, given: LogsInput | None) -> LogsInput | None:
+    if given is None:
+        return None
+    inner = Checker()
+    forwarder = inner.text("forwarder", given.forwarder, required=True, options=_FORWARDERS)
+    checker.nested("logs", inner)
+    return LogsInput(forwarder, {clean(key): clean(value) for key, value in given.opts.items()})

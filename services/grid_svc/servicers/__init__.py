@@ -1,0 +1,1 @@
+"""RPCs: decode, call a use case, encode."""

@@ -1,0 +1,38 @@
+"""GridService."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.grid.v1 import grid_pb2 as pb
+from kontena.grid.v1.grid_pb2_grpc import GridServiceServicer
+from services.grid_svc.convert import grid as convert
+from services.grid_svc.usecases.grids import Grids
+from services.kernel import call
+
+
+class GridServicer(GridServiceServicer):
+    """Manages grids."""
+
+    def __init__(self, grids: Grids) -> None:
+        self._grids = grids
+
+    async def ListGrids(self, request: pb.ListGridsRequest, context: Any) -> pb.ListGridsResponse:
+        views = await self._grids.list(call.principal())
+        return pb.ListGridsResponse(grids=[convert.to_proto(view) for view in views])
+
+    async def CreateGrid(self, request: pb.CreateGridRequest, context: Any) -> pb.Grid:
+        view = await self._grids.create(call.principal(), convert.new_grid(request))
+        call.reply_created()
+        return convert.to_proto(view)
+
+    async def GetGrid(self, request: pb.GetGridRequest, context: Any) -> pb.Grid:
+        return convert.to_proto(await self._grids.get(call.principal(), request.grid))
+
+    async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Any) -> pb.Grid:
+        changes = convert.changes(request, call.present_fields(request.update_mask))
+        return convert.to_proto(await self._grids.update(call.principal(), request.grid, changes))
+
+    async def DeleteGrid(self, request: pb.DeleteGridRequest, context: Any) -> Empty:
+        await self._grids.delete(call.principal(), request.grid)
+        return Empty()

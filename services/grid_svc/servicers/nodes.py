@@ -1,0 +1,33 @@
+"""NodeService."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.grid.v1 import node_pb2 as pb
+from kontena.grid.v1.node_pb2_grpc import NodeServiceServicer
+from services.grid_svc.convert import node as convert
+from services.grid_svc.usecases.nodes import Nodes
+from services.kernel import call
+
+
+class NodeServicer(NodeServiceServicer):
+    """Manages nodes."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
+        views = await self._nodes.list(call.principal(), request.grid)
+        return pb.ListNodesResponse(nodes=[convert.to_proto(view) for view in views])
+
+    async def GetNode(self, request: pb.GetNodeRequest, context: Any) -> pb.Node:
+        return convert.to_proto(await self._nodes.get(call.principal(), request.id))
+
+    async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Any) -> pb.Node:
+        changes = convert.changes(request, call.present_fields(request.update_mask))
+        return convert.to_proto(await self._nodes.update(call.principal(), request.id, changes))
+
+    async def DeleteNode(self, request: pb.DeleteNodeRequest, context: Any) -> Empty:
+        await self._nodes.delete(call.principal(), request.id)
+        return Empty()

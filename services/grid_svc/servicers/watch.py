@@ -1,0 +1,27 @@
+"""GridWatchService."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kontena.grid.v1 import watch_pb2 as pb
+from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceServicer
+from services.grid_svc.convert import watch as convert
+from services.grid_svc.usecases.watch import Watches
+
+
+class GridWatchServicer(GridWatchServiceServicer):
+    """Lets other services follow grids and nodes."""
+
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+
+    async def WatchGrids(self, request: pb.WatchGridsRequest, context: Any) -> AsyncIterator[pb.GridEvent]:
+        async for event in self._watches.grids():
+            yield convert.grid_event(event)
+
+    async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[pb.NodeEvent]:
+        async for event in self._watches.nodes():
+            yield convert.node_event(event)
+
+    async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Any) -> pb.GridRecord:
+        return convert.grid_record(await self._watches.grid(request.name))

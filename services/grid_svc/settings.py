@@ -1,0 +1,44 @@
+"""Settings of grid_svc."""
+
+from pydantic import Field
+
+from services.kernel.cluster_token import NODE_LIFETIME
+from services.kernel.settings import ServiceSettings, own_or_shared
+
+# The session ends after this many silent heartbeat periods.
+_GRACE_PERIODS = 3
+
+
+class Settings(ServiceSettings):
+    """Everything an operator can set. Durations are in seconds."""
+
+    database_url: str = Field(validation_alias=own_or_shared("GRID_DATABASE_URL"))
+    listen_address: str = "127.0.0.1:7402"
+    version: str = Field(
+        default="1.5.5",
+        validation_alias="KONTENA_VERSION",
+        description="Version of the product; agents must have the same major and minor number.",
+    )
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often agents send a sign of life.")
+    last_seen_seconds: float = Field(
+        default=2.5, gt=0, description="How often signs of life are written, in one batch."
+    )
+    reconnect_grace_seconds: float = Field(
+        default=3.0, ge=0, description="A node whose stream broke counts as connected for so long, to come back."
+    )
+    liveness_seconds: float = Field(default=1.0, gt=0, description="How often lost nodes are looked for.")
+    token_refresh_seconds: float = Field(
+        default=NODE_LIFETIME / 2, gt=0, description="Age at which tokens are renewed."
+    )
+    count_deadline_seconds: float = Field(default=2.0, gt=0, description="How long auth_svc and deploy_svc may count.")
+    watch_resync_seconds: float = Field(default=60.0, gt=0, description="How often watches compare with the database.")
+
+    @property
+    def grace_seconds(self) -> float:
+        """Silence after which this replica ends a session."""
+        return _GRACE_PERIODS * self.heartbeat_seconds
+
+    @property
+    def silence_seconds(self) -> float:
+        """Age of `last_seen_at` after which any replica takes the node's own replica for dead."""
+        return self.grace_seconds + 2 * self.last_seen_seconds

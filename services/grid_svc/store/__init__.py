@@ -1,0 +1,1 @@
+"""SQL of grids, nodes and sessions."""

@@ -1,0 +1,33 @@
+"""NOTIFY channels. Payloads are ids, never data."""
+
+from collections.abc import Iterable
+
+from services.kernel.db import Tx, notify
+
+# Payload: grid id.
+GRIDS = "grid_grids"
+# Payload: `grid id/node id`. Anything but a sample or a sign of life changed.
+NODES = "grid_nodes"
+# Payload: `grid id/node id`. A new sample.
+NODE_STATS = "grid_node_stats"
+
+
+async def grid_changed(tx: Tx, grid_id: str) -> None:
+    """Tell followers when the transaction commits."""
+    await notify(tx, GRIDS, grid_id)
+
+
+async def nodes_changed(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
+    """Tell followers about nodes, given as (grid id, node id), when the transaction commits."""
+    for grid_id, node_id in keys:
+        await notify(tx, NODES, f"{grid_id}/{node_id}")
+
+
+def grid_of(payload: str) -> str:
+    """The grid id in a payload of any of the channels."""
+    return payload.partition("/")[0]
+
+
+def node_of(payload: str) -> str:
+    """The node id in a payload of a node channel."""
+    return payload.partition("/")[2]

@@ -1,0 +1,112 @@
+"""Grids in Postgres."""
+
+import hashlib
+import hmac
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from services.grid_svc.domain.grid import Grid, Logs, Statsd
+from services.grid_svc.store.tables import grids, nodes
+from services.kernel.db import Tx
+
+UNIQUE_NAME = "uq_grids_name"
+UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
+
+_BY_NAME = grids.c.name.collate("C")
+
+
+async def list_with_node_counts(tx: Tx, ids: Collection[str] | None) -> list[tuple[Grid, int]]:
+    """Grids sorted by name, each with its number of nodes; `ids` None means all. One query."""
+    count = sa.select(sa.func.count()).where(nodes.c.grid_id == grids.c.id).scalar_subquery().label("node_count")
+    query = sa.select(grids, count).order_by(_BY_NAME)
+    if ids is not None:
+        query = query.where(grids.c.id.in_(ids))
+    return [(_grid(row), row.node_count) for row in await tx.execute(query)]
+
+
+async def read(tx: Tx, ids: Collection[str] | None) -> list[Grid]:
+    """Grids with these ids, or all."""
+    query = sa.select(grids) if ids is None else sa.select(grids).where(grids.c.id.in_(ids))
+    return [_grid(row) for row in await tx.execute(query)]
+
+
+async def by_name(tx: Tx, name: str) -> Grid | None:
+    """The grid called `name`."""
+    if "\x00" in name:
+        return None
+    return _one((await tx.execute(sa.select(grids).where(grids.c.name == name))).first())
+
+
+async def by_token(tx: Tx, token: str) -> Grid | None:
+    """The grid whose join token is `token`: found by digest, then compared in constant time."""
+    row = (await tx.execute(sa.select(grids).where(grids.c.token_digest == _digest(token)))).first()
+    return _grid(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
+
+
+async def lock(tx: Tx, grid_id: str) -> Grid | None:
+    """The grid, locked until the transaction ends: neither changed nor deleted nor joined by new nodes meanwhile."""
+    query = sa.select(grids).where(grids.c.id == grid_id).with_for_update(key_share=True)
+    return _one((await tx.execute(query)).first())
+
+
+async def insert_if_name_is_free(tx: Tx, grid: Grid) -> Grid | None:
+    """Add a grid; None when its name is taken. Raises IntegrityError for UNIQUE_TOKEN."""
+    statement = pg_insert(grids).values(id=grid.id, name=grid.name, **_values(grid))
+    statement = statement.on_conflict_do_nothing(constraint=UNIQUE_NAME)
+    return _one((await tx.execute(statement.returning(grids))).first())
+
+
+async def update(tx: Tx, grid: Grid) -> Grid:
+    """Store the attributes of a locked grid."""
+    values = {**_values(grid), "version": grids.c.version + 1, "updated_at": sa.func.now()}
+    return _grid((await tx.execute(grids.update().where(grids.c.id == grid.id).values(values).returning(grids))).one())
+
+
+async def delete(tx: Tx, grid_id: str) -> None:
+    """Remove a locked grid that has no nodes."""
+    await tx.execute(grids.delete().where(grids.c.id == grid_id))
+
+
+def _values(grid: Grid) -> dict[str, Any]:
+    return {
+        "token": grid.token,
+        "token_digest": _digest(grid.token),
+        "initial_size": grid.initial_size,
+        "subnet": grid.subnet,
+        "supernet": grid.supernet,
+        "default_affinity": list(grid.default_affinity),
+        "trusted_subnets": list(grid.trusted_subnets),
+        "statsd_server": grid.statsd.server if grid.statsd else None,
+        "statsd_port": grid.statsd.port if grid.statsd else None,
+        "logs_forwarder": grid.logs.forwarder if grid.logs else None,
+        "logs_opts": dict(grid.logs.opts) if grid.logs else None,
+    }
+
+
+def _one(row: Any) -> Grid | None:
+    return None if row is None else _grid(row)
+
+
+def _grid(row: Any) -> Grid:
+    return Grid(
+        id=row.id,
+        name=row.name,
+        token=row.token,
+        initial_size=row.initial_size,
+        subnet=row.subnet,
+        supernet=row.supernet,
+        default_affinity=tuple(row.default_affinity),
+        trusted_subnets=tuple(row.trusted_subnets),
+        statsd=Statsd(row.statsd_server, row.statsd_port) if row.statsd_server else None,
+        logs=Logs(row.logs_forwarder, row.logs_opts or {}) if row.logs_forwarder else None,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

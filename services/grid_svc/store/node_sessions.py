@@ -1,0 +1,142 @@
+"""Sessions of nodes in Postgres.
+
+Every write names the session it speaks for, so that a late one of an older session changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from services.grid_svc.domain.node import Node
+from services.grid_svc.domain.resource_usage import ResourceUsage
+from services.grid_svc.domain.session import NodeInfo
+from services.grid_svc.store import rows
+from services.grid_svc.store.channels import NODE_STATS, nodes_changed
+from services.grid_svc.store.tables import nodes
+from services.kernel.db import Tx, notify
+from services.kernel.principal import NodeSession
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A session whose agent was heard `age` seconds ago."""
+
+    session: NodeSession
+    age: float
+
+
+async def by_engine_id(tx: Tx, engine_id: str) -> Node | None:
+    """The node of this machine in any grid, locked."""
+    query = sa.select(*rows.COLUMNS).where(nodes.c.node_id == engine_id).with_for_update()
+    row = (await tx.execute(query)).first()
+    return None if row is None else rows.node(row)
+
+
+async def open_session(tx: Tx, node_id: str, agent_version: str) -> Node:
+    """Begin the next session of a locked node; older ones are void when the transaction commits."""
+    statement = (
+        nodes.update()
+        .where(nodes.c.id == node_id)
+        .values(
+            session=nodes.c.session + 1,
+            connected=True,
+            updated=False,
+            agent_version=agent_version,
+            last_seen_at=sa.func.now(),
+            connected_at=sa.func.now(),
+            updated_at=sa.func.now(),
+            lost_at=None,
+        )
+        .returning(*rows.COLUMNS)
+    )
+    node = rows.node((await tx.execute(statement)).one())
+    await nodes_changed(tx, [(node.grid_id, node.id)])
+    return node
+
+
+async def store_info(tx: Tx, session: NodeSession, info: NodeInfo) -> None:
+    """Store what the agent tells about its machine; followers hear of it only when something differs."""
+    query = sa.select(*rows.COLUMNS).where(_present(session)).with_for_update()
+    row = (await tx.execute(query)).first()
+    if row is None:
+        return
+    before = rows.node(row)
+    labels = before.labels or info.labels
+    if before.updated and (before.facts, before.labels) == (info.facts, labels):
+        return
+    values = {**rows.facts_values(info.facts), "labels": list(labels), "updated": True, "updated_at": sa.func.now()}
+    await tx.execute(nodes.update().where(nodes.c.id == before.id).values(values))
+    await nodes_changed(tx, [(before.grid_id, before.id)])
+
+
+async def store_stats(tx: Tx, session: NodeSession, sample: ResourceUsage) -> None:
+    """Store the newest sample of the present session."""
+    await tx.execute(nodes.update().where(_present(session)).values(stats=rows.usage_values(sample)))
+    await notify(tx, NODE_STATS, f"{session.grid_id}/{session.node_id}")
+
+
+async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:
+    """Write signs of life of many sessions with one statement. Returns the sessions that are present ones."""
+    heard = sa.text(
+        "select * from unnest(cast(:ids as text[]), cast(:numbers as int[]), cast(:ages as float8[])) "
+        "as heard(id, number, age)"
+    ).bindparams(
+        ids=[item.session.node_id for item in sightings],
+        numbers=[item.session.number for item in sightings],
+        ages=[item.age for item in sightings],
+    )
+    table = heard.columns(sa.column("id", sa.Text), sa.column("number", sa.Integer), sa.column("age", sa.Double))
+    found = table.subquery("heard")
+    statement = (
+        nodes.update()
+        .where(nodes.c.id == found.c.id, nodes.c.session == found.c.number, nodes.c.connected)
+        .values(last_seen_at=sa.func.now() - _seconds(found.c.age))
+        .returning(nodes.c.grid_id, nodes.c.id, nodes.c.session)
+    )
+    return {NodeSession(row.grid_id, row.id, row.session) for row in await tx.execute(statement)}
+
+
+async def end(tx: Tx, sessions: Sequence[NodeSession]) -> None:
+    """The nodes are disconnected now, where these are still their present sessions."""
+    await _disconnect(tx, sa.or_(*(_present(session) for session in sessions)))
+
+
+async def lose(tx: Tx, sessions: Sequence[NodeSession]) -> None:
+    """The streams broke. The nodes stay connected until `disconnect_lost` gives them up."""
+    still = sa.or_(*(_present(session) for session in sessions))
+    await tx.execute(nodes.update().where(still).values(lost_at=sa.func.now()))
+
+
+async def disconnect_lost(tx: Tx, grace: float) -> None:
+    """Give up nodes whose stream broke more than `grace` seconds ago."""
+    await _disconnect(tx, sa.and_(nodes.c.connected, nodes.c.lost_at < sa.func.now() - _seconds(sa.literal(grace))))
+
+
+async def disconnect_silent(tx: Tx, silence: float) -> None:
+    """Give up nodes that nobody heard of for `silence` seconds: their replica of this service died."""
+    late = nodes.c.last_seen_at < sa.func.now() - _seconds(sa.literal(silence))
+    await _disconnect(tx, sa.and_(nodes.c.connected, late))
+
+
+async def _disconnect(tx: Tx, condition: sa.ColumnElement[bool]) -> None:
+    statement = (
+        nodes.update()
+        .where(condition)
+        .values(
+            connected=False,
+            disconnected_at=sa.func.coalesce(nodes.c.lost_at, sa.func.now()),
+            lost_at=None,
+            updated_at=sa.func.now(),
+        )
+        .returning(nodes.c.grid_id, nodes.c.id)
+    )
+    await nodes_changed(tx, [(row.grid_id, row.id) for row in (await tx.execute(statement)).all()])
+
+
+def _present(session: NodeSession) -> sa.ColumnElement[bool]:
+    return sa.and_(nodes.c.id == session.node_id, nodes.c.session == session.number, nodes.c.connected)
+
+
+def _seconds(value: sa.ColumnElement[float]) -> sa.ColumnElement[object]:
+    return sa.func.make_interval(0, 0, 0, 0, 0, 0, value)

@@ -1,0 +1,80 @@
+"""Tables of the schema `grid`."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from services.kernel import db
+from services.kernel.outbox import outbox_table
+
+metadata = db.metadata("grid")
+
+grids = sa.Table(
+    "grids",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # Clear, because members read it in JSON; agents are found by its digest.
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("token_digest", sa.LargeBinary, nullable=False),
+    sa.Column("initial_size", sa.Integer, nullable=False),
+    sa.Column("subnet", sa.Text, nullable=False),
+    sa.Column("supernet", sa.Text, nullable=False),
+    sa.Column("default_affinity", ARRAY(sa.Text), nullable=False),
+    sa.Column("trusted_subnets", ARRAY(sa.Text), nullable=False),
+    sa.Column("statsd_server", sa.Text),
+    sa.Column("statsd_port", sa.Integer),
+    sa.Column("logs_forwarder", sa.Text),
+    sa.Column("logs_opts", JSONB(none_as_null=True)),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
+    sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("token_digest"),
+    sa.CheckConstraint("initial_size between 1 and 7", name="initial_size"),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("grid_id", sa.String(24), sa.ForeignKey(grids.c.id), nullable=False),
+    sa.Column("node_id", sa.Text),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("node_number", sa.Integer, nullable=False),
+    # Written by users.
+    sa.Column("labels", ARRAY(sa.Text), nullable=False),
+    sa.Column("availability", sa.String(16), nullable=False, server_default="active"),
+    # Written from what the agent tells.
+    sa.Column("agent_version", sa.Text),
+    sa.Column("os", sa.Text),
+    sa.Column("kernel_version", sa.Text),
+    sa.Column("driver", sa.Text),
+    sa.Column("engine_root_dir", sa.Text),
+    sa.Column("docker_version", sa.Text),
+    sa.Column("public_ip", sa.Text),
+    sa.Column("private_ip", sa.Text),
+    sa.Column("mem_total", sa.Double),
+    sa.Column("mem_limit", sa.Double),
+    sa.Column("cpus", sa.Integer),
+    sa.Column("network_drivers", JSONB, nullable=False, server_default="[]"),
+    sa.Column("volume_drivers", JSONB, nullable=False, server_default="[]"),
+    sa.Column("stats", JSONB(none_as_null=True)),
+    # Written by sessions and the liveness loop. `last_seen_at` has no index on purpose: its updates stay cheap.
+    sa.Column("session", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("connected", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("updated", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("last_seen_at", db.timestamp()),
+    sa.Column("connected_at", db.timestamp()),
+    sa.Column("disconnected_at", db.timestamp()),
+    # When the stream of the present session broke; the agent may still come back in time.
+    sa.Column("lost_at", db.timestamp()),
+    sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
+    sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("node_id"),
+    sa.UniqueConstraint("grid_id", "name", name="uq_nodes_grid_id_name"),
+    sa.UniqueConstraint("grid_id", "node_number", name="uq_nodes_grid_id_node_number"),
+    sa.CheckConstraint("availability in ('active', 'drain')", name="availability"),
+    sa.CheckConstraint("node_number between 1 and 254", name="node_number"),
+)
+
+outbox = outbox_table(metadata)

@@ -1,0 +1,1 @@
+"""What callers can do with grids, nodes and sessions."""

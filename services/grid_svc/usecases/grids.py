@@ -1,0 +1,167 @@
+"""What users do with grids. Everything is written with its effects in one transaction, after all remote questions."""
+
+import base64
+import random
+import secrets
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import IntegrityError
+
+from services.grid_svc.clients import memberships
+from services.grid_svc.clients.counts import Counts
+from services.grid_svc.domain.grid import DEFAULT_SUBNET, DEFAULT_SUPERNET, Grid, GridCounts
+from services.grid_svc.domain.grid_input import (
+    NAME_TAKEN,
+    NOT_ALLOWED,
+    TOKEN_TAKEN,
+    GridChanges,
+    NewGrid,
+    check_changes,
+    check_new,
+    deeper_errors,
+    logs_of,
+    statsd_of,
+)
+from services.grid_svc.domain.names import random_name
+from services.grid_svc.store import grids as store
+from services.grid_svc.store import nodes as node_store
+from services.grid_svc.store.channels import grid_changed
+from services.grid_svc.usecases.access import accessible
+from services.kernel import audit
+from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.ids import new_id
+from services.kernel.outbox import Outbox
+from services.kernel.principal import Principal
+
+_TOKEN_BYTES = 64
+_NAME_TRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """A grid with what it holds."""
+
+    grid: Grid
+    counts: GridCounts
+
+
+class Grids:
+    """The verbs of grids. Counts that auth_svc or deploy_svc do not tell in time fail a request before it writes."""
+
+    def __init__(self, db: Database, outbox: Outbox, counts: Counts) -> None:
+        self._db = db
+        self._outbox = outbox
+        self._counts = counts
+        self._chance = random.SystemRandom()
+
+    async def list(self, principal: Principal) -> list[GridView]:
+        """The grids the caller may see, sorted by name: one query and two RPCs for any number."""
+        async with self._db.read() as tx:
+            found = await store.list_with_node_counts(tx, None if principal.is_master_admin else principal.grid_ids)
+        counts = await self._counts.of([grid.id for grid, _ in found])
+        return [GridView(grid, replace(counts[grid.id], nodes=nodes)) for grid, nodes in found]
+
+    async def get(self, principal: Principal, name: str) -> GridView:
+        """One grid. Raises NotFound, Forbidden."""
+        async with self._db.read() as tx:
+            grid = await accessible(tx, principal, name)
+            nodes = await node_store.count(tx, grid.id)
+        return GridView(grid, replace((await self._counts.of([grid.id]))[grid.id], nodes=nodes))
+
+    async def create(self, principal: Principal, given: NewGrid) -> GridView:
+        """A new grid, of which the caller becomes a member. master_admin only. Raises ValidationFailed."""
+        checked = check_new(given)
+        errors = {} if principal.is_master_admin else {"user": NOT_ALLOWED}
+        errors |= deeper_errors(checked)
+        if errors:
+            if checked.name is not None and await self._exists(checked.name):
+                errors["grid"] = NAME_TAKEN.format(checked.name)
+            raise ValidationFailed(errors)
+        try:
+            async with self._db.transaction() as tx:
+                grid = await self._insert(tx, checked)
+                await memberships.add_member(tx, self._outbox, grid.id, principal.user_id)
+                await self._record(tx, "create", grid)
+        except IntegrityError as error:
+            if violated_constraint(error) == store.UNIQUE_TOKEN:
+                raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+            raise
+        # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
+        return GridView(grid, GridCounts(users=1))
+
+    async def update(self, principal: Principal, name: str, given: GridChanges) -> GridView:
+        """Change the given attributes. Raises NotFound, Forbidden, ValidationFailed."""
+        before = await self.get(principal, name)
+        checked = check_changes(given)
+        errors = {} if principal.is_grid_admin(before.grid.id) else {"user": NOT_ALLOWED}
+        errors |= deeper_errors(NewGrid(changes=checked))
+        if errors:
+            raise ValidationFailed(errors)
+        async with self._db.transaction() as tx:
+            locked = await store.lock(tx, before.grid.id)
+            if locked is None:
+                raise NotFound
+            grid = await store.update(tx, _changed(locked, checked))
+            await self._record(tx, "update", grid)
+        return GridView(grid, before.counts)
+
+    async def delete(self, principal: Principal, name: str) -> None:
+        """Remove a grid without nodes and services. master_admin only. Raises NotFound, Forbidden, ValidationFailed."""
+        async with self._db.read() as tx:
+            grid = await accessible(tx, principal, name)
+        errors = {} if principal.is_master_admin else {"user": NOT_ALLOWED}
+        if await self._counts.services(grid.id):
+            errors["grid"] = "Grid has services"
+        async with self._db.transaction() as tx:
+            # Locked, so that no node joins between the look and the deletion.
+            if await store.lock(tx, grid.id) is None:
+                raise NotFound
+            if await node_store.count(tx, grid.id):
+                errors["grid"] = "Grid has nodes"
+            if errors:
+                raise ValidationFailed(errors)
+            await store.delete(tx, grid.id)
+            await memberships.remove_all(tx, self._outbox, grid.id)
+            await self._record(tx, "delete", grid)
+
+    async def _insert(self, tx: Tx, checked: NewGrid) -> Grid:
+        for attempt in range(_NAME_TRIES):
+            name = checked.name or random_name(self._chance, attempt)
+            grid = await store.insert_if_name_is_free(tx, _new(checked, name))
+            if grid is not None:
+                return grid
+            if checked.name is not None:
+                break
+        raise ValidationFailed({"grid": NAME_TAKEN.format(name)})
+
+    async def _exists(self, name: str) -> bool:
+        async with self._db.read() as tx:
+            return await store.by_name(tx, name) is not None
+
+    async def _record(self, tx: Tx, event: str, grid: Grid) -> None:
+        await grid_changed(tx, grid.id)
+        await audit.record(tx, self._outbox, event, audit.Resource("Grid", grid.id, grid.name, grid.id, grid.name))
+
+
+def _new(checked: NewGrid, name: str) -> Grid:
+    grid = Grid(
+        id=new_id(),
+        name=name,
+        token=checked.token or base64.b64encode(secrets.token_bytes(_TOKEN_BYTES)).decode(),
+        initial_size=checked.initial_size or 1,
+        subnet=checked.subnet or DEFAULT_SUBNET,
+        supernet=checked.supernet or DEFAULT_SUPERNET,
+    )
+    return _changed(grid, checked.changes)
+
+
+def _changed(grid: Grid, changes: GridChanges) -> Grid:
+    affinity, trusted = changes.default_affinity, changes.trusted_subnets
+    return replace(
+        grid,
+        default_affinity=grid.default_affinity if affinity is None else tuple(affinity),
+        trusted_subnets=grid.trusted_subnets if trusted is None else tuple(trusted),
+        statsd=grid.statsd if changes.stats is None else statsd_of(changes.stats),
+        logs=grid.logs if changes.logs is None else logs_of(changes.logs),
+    )

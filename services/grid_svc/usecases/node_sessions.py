@@ -1,0 +1,211 @@
+"""How an agent joins its grid and stays known."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import IntegrityError
+
+from services.grid_svc.domain import session as rules
+from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.names import node_name
+from services.grid_svc.domain.node import Node
+from services.grid_svc.domain.resource_usage import ResourceUsage
+from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo, Refusal
+from services.grid_svc.store import grids as grid_store
+from services.grid_svc.store import node_sessions as store
+from services.grid_svc.store import nodes as node_store
+from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
+from services.grid_svc.usecases.refusals import SessionRefused
+from services.kernel import audit
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.errors import InvalidRequest
+from services.kernel.ids import new_id
+from services.kernel.logs import get_logger
+from services.kernel.outbox import Outbox
+from services.kernel.principal import NodeSession
+
+log = get_logger(__name__)
+
+# A stream that the peer resets looks for a moment like one it closed; the cancellation follows at once.
+_GOODBYE_SECONDS = 0.1
+_JOIN_TRIES = 3
+_JITTER = 0.1
+
+Incoming = Hello | NodeInfo | ResourceUsage | Heartbeat | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The session is open."""
+
+    token: str
+    node: NodeDescription
+    heartbeat_seconds: float
+    clock_skew_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatReply:
+    """Answer to a heartbeat; `token` is empty while the present one is good for long enough."""
+
+    heartbeat_seconds: float
+    token: str = ""
+
+
+Outgoing = Welcome | HeartbeatReply | NodeDescription
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """What the master demands of agents. Durations are in seconds."""
+
+    version: str
+    heartbeat_seconds: float
+    grace_seconds: float
+    token_refresh_seconds: float
+
+
+class NodeSessions:
+    """Opens sessions and speaks with agents until they end."""
+
+    def __init__(
+        self, db: Database, outbox: Outbox, live: LiveSessions, tokens: ClusterTokens, terms: SessionTerms
+    ) -> None:
+        self._db = db
+        self._outbox = outbox
+        self._live = live
+        self._tokens = tokens
+        self._terms = terms
+
+    async def connect(self, shown: JoinTokens, incoming: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
+        """Everything the master says to an agent. Raises SessionRefused at the beginning or whenever it must end."""
+        hello = await self._hello(incoming)
+        skew = (hello.sent_at - datetime.now(UTC)).total_seconds() if hello.sent_at else 0.0
+        refusal = rules.check_hello(hello, shown, self._terms.version)
+        if refusal is not None:
+            raise SessionRefused(refusal)
+        node = await self._join(shown, hello)
+        live = self._live.add(NodeSession(node.grid_id, node.id, node.session), node.name)
+        reader: asyncio.Task[None] | None = None
+        # No await in the way out: it may run while the event loop throws the generator away.
+        try:
+            description = await self._describe(live)
+            live.told(description)
+            yield Welcome(self._tokens.for_node(live.session), description, self._period(), skew)
+            reader = asyncio.create_task(self._read(live, incoming))
+            async for message in self._speak(live):
+                yield message
+        finally:
+            if reader is not None:
+                reader.cancel()
+            self._live.remove(live)
+
+    async def _hello(self, incoming: AsyncIterator[Incoming]) -> Hello:
+        first = await self._next(incoming)
+        if not isinstance(first, Hello):
+            raise InvalidRequest("The first message must be hello")
+        return Hello(first.node_id, node_name(first.name), first.agent_version, first.labels, first.sent_at)
+
+    async def _join(self, shown: JoinTokens, hello: Hello) -> Node:
+        for attempt in range(1, _JOIN_TRIES + 1):
+            try:
+                async with self._db.transaction() as tx:
+                    return await self._join_once(tx, shown, hello)
+            except IntegrityError as error:
+                # The same machine joined another grid in this moment; the next try sees it.
+                if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:
+                    raise
+        raise SessionRefused(rules.NODE_ID_IN_USE)
+
+    async def _join_once(self, tx: Tx, shown: JoinTokens, hello: Hello) -> Node:
+        grid = await grid_store.by_token(tx, shown.grid)
+        if grid is None:
+            raise SessionRefused(rules.INVALID_GRID_TOKEN)
+        node = await store.by_engine_id(tx, hello.node_id)
+        if node is None:
+            # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
+            if await grid_store.lock(tx, grid.id) is None:
+                raise SessionRefused(rules.INVALID_GRID_TOKEN)
+            node = await store.by_engine_id(tx, hello.node_id) or await self._register(tx, grid, hello)
+        refusal = rules.check_known(node, grid)
+        if refusal is not None:
+            raise SessionRefused(refusal)
+        return await store.open_session(tx, node.id, hello.agent_version)
+
+    async def _register(self, tx: Tx, grid: Grid, hello: Hello) -> Node:
+        used = await node_store.occupied(tx, grid.id)
+        new = rules.first_join(hello.name, used.numbers, used.names)
+        if isinstance(new, Refusal):
+            raise SessionRefused(new)
+        node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, hello.labels)
+        await node_store.insert(tx, node)
+        resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
+        await audit.record(tx, self._outbox, "create", resource)
+        return node
+
+    async def _describe(self, live: LiveSession) -> NodeDescription:
+        """What the agent must know. Raises when the session is over already, which nobody else would notice yet."""
+        async with self._db.read() as tx:
+            grids = await grid_store.read(tx, [live.session.grid_id])
+            nodes = await node_store.read(tx, [live.session.node_id])
+            peers = await node_store.peers(tx, live.session.grid_id)
+        refusal = rules.standing(live.name, live.session.number, nodes[0] if nodes else None)
+        if refusal is not None or not grids:
+            raise SessionRefused(refusal or rules.INVALID_GRID_TOKEN)
+        return rules.describe(nodes[0], grids[0], peers)
+
+    async def _speak(self, live: LiveSession) -> AsyncIterator[Outgoing]:
+        token_since = self._live.clock()
+        while (due := await live.next()) is not None:
+            if not isinstance(due, HeartbeatDue):
+                yield due
+            elif self._live.clock() - token_since >= self._terms.token_refresh_seconds:
+                token_since = self._live.clock()
+                yield HeartbeatReply(self._period(), self._tokens.for_node(live.session))
+            else:
+                yield HeartbeatReply(self._period())
+
+    async def _read(self, live: LiveSession, incoming: AsyncIterator[Incoming]) -> None:
+        try:
+            while (message := await self._next(incoming)) is not None:
+                self._live.heard(live)
+                await self._handle(live, message)
+            await asyncio.sleep(_GOODBYE_SECONDS)
+            live.goodbye()
+        except Exception as error:
+            live.end(error)
+
+    async def _next(self, incoming: AsyncIterator[Incoming]) -> Incoming:
+        """What the agent says next, None when it said all. Raises SessionRefused when it is silent for too long."""
+        try:
+            async with asyncio.timeout(self._terms.grace_seconds):
+                return await anext(incoming, None)
+        except TimeoutError:
+            raise SessionRefused(rules.silent(self._terms.grace_seconds)) from None
+
+    async def _handle(self, live: LiveSession, message: Incoming) -> None:
+        match message:
+            case Heartbeat():
+                live.beat()
+            case NodeInfo():
+                async with self._db.transaction() as tx:
+                    await store.store_info(tx, live.session, message)
+            case ResourceUsage():
+                await self._keep_sample(live.session, message)
+            case _:
+                raise InvalidRequest("hello may be sent only once")
+
+    async def _keep_sample(self, session: NodeSession, sample: ResourceUsage) -> None:
+        # A lost sample is not worth a session: the next one comes within a minute.
+        try:
+            async with self._db.transaction() as tx:
+                await store.store_stats(tx, session, sample)
+        except Exception as error:
+            log.warning("sample lost", node_id=session.node_id, error=repr(error)[:300])
+
+    def _period(self) -> float:
+        return self._terms.heartbeat_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)

@@ -1,0 +1,99 @@
+"""A node agent, as far as its session goes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2, status_pb2
+
+from kontena.grid.v1 import node_pb2, node_session_pb2_grpc
+from kontena.grid.v1 import node_session_pb2 as pb
+
+
+def engine_id(number: int) -> str:
+    """An id like those of container engines."""
+    return ":".join(f"{number:04d}" for _ in range(12))
+
+
+class Agent:
+    """One session. Messages of the master are read one by one."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: dict[str, str]) -> None:
+        stub: Any = node_session_pb2_grpc.NodeSessionServiceStub(channel)
+        self.call = stub.Connect(metadata=tuple(metadata.items()))
+        self.welcome: Any = None
+
+    async def hello(self, **fields: Any) -> Any:
+        sent_at = Timestamp()
+        sent_at.GetCurrentTime()
+        given: dict[str, Any] = {
+            "node_id": engine_id(1),
+            "name": "one",
+            "agent_version": "1.5.5",
+            "sent_at": sent_at,
+        } | fields
+        await self.call.write(pb.ConnectRequest(hello=pb.Hello(**given)))
+        self.welcome = (await self.read()).welcome
+        return self.welcome
+
+    async def info(self, **fields: Any) -> None:
+        await self.call.write(pb.ConnectRequest(info=pb.NodeInfo(**fields)))
+
+    async def stats(self, **fields: Any) -> None:
+        await self.call.write(pb.ConnectRequest(stats=node_pb2.ResourceUsage(**fields)))
+
+    async def heartbeat(self) -> Any:
+        await self.call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
+        while True:
+            message = await self.read()
+            if message.HasField("heartbeat"):
+                return message.heartbeat
+
+    async def read(self) -> Any:
+        async with asyncio.timeout(10):
+            message = await self.call.read()
+        if message is grpc.aio.EOF:
+            # Raises the error that the stream ended with.
+            async for _ in self.call:
+                pass
+            raise EOFError
+        return message
+
+    async def goodbye(self) -> None:
+        await self.call.done_writing()
+        async with asyncio.timeout(10):
+            while await self.call.read() is not grpc.aio.EOF:
+                pass
+
+    def break_off(self) -> None:
+        self.call.cancel()
+
+    async def end(self) -> tuple[grpc.StatusCode, str, str]:
+        """Code, reason and message that the session ends with."""
+        try:
+            while True:
+                await self.read()
+        except grpc.aio.AioRpcError as error:
+            return error.code(), reason(error), error.details() or ""
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    trailers = dict(error.trailing_metadata() or ())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)
+    return str(info.reason)
+
+
+@asynccontextmanager
+async def joined(channel: grpc.aio.Channel, token: str, number: int = 1, **hello: Any) -> AsyncIterator[Agent]:
+    """An agent with an open session; the stream breaks at the end of the block, unless it ended before."""
+    agent = Agent(channel, {"kontena-grid-token": token})
+    await agent.hello(node_id=engine_id(number), name=hello.pop("name", f"node-{number}"), **hello)
+    try:
+        yield agent
+    finally:
+        agent.break_off()

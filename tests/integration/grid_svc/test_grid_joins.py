@@ -1,0 +1,153 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kontena.grid.v1 import node_session_pb2 as pb
+from services.kernel.cluster_token import ClusterTokens
+from tests.integration.grid_svc.agents import Agent, engine_id, joined, reason
+from tests.integration.grid_svc.caller import Caller
+from tests.support.running import CLUSTER_SECRET, Running
+
+GRID = "kontena-grid-token"
+NODE = "kontena-node-token"
+GridId = Callable[[str], Awaitable[str]]
+
+
+async def refused(channel: grpc.aio.Channel, metadata: dict[str, str], **hello: Any) -> tuple[Any, str, str]:
+    agent = Agent(channel, metadata)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await agent.hello(**hello)
+    return caught.value.code(), reason(caught.value), caught.value.details() or ""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "hello", "code", "why", "message"),
+    [
+        ({}, {}, "UNAUTHENTICATED", "MISSING_TOKEN", "Missing token"),
+        ({GRID: "wrong"}, {}, "UNAUTHENTICATED", "INVALID_GRID_TOKEN", "Invalid grid token"),
+        ({NODE: "any"}, {}, "UNAUTHENTICATED", "INVALID_NODE_TOKEN", "Invalid node token"),
+        ({GRID: "wrong", NODE: "any"}, {}, "UNAUTHENTICATED", "INVALID_GRID_TOKEN", "Invalid grid token"),
+        ({GRID: "good"}, {"node_id": " "}, "INVALID_ARGUMENT", "MISSING_NODE_ID", "Missing Kontena-Node-ID"),
+        ({GRID: "good"}, {"node_id": "x" * 300}, "INVALID_ARGUMENT", "MISSING_NODE_ID", "Missing Kontena-Node-ID"),
+        ({GRID: "good"}, {"name": "/"}, "INVALID_ARGUMENT", "MISSING_NODE_ID", "Missing Kontena-Node-Name"),
+        (
+            {GRID: "good"},
+            {"agent_version": "1.4.9", "node_id": ""},
+            "FAILED_PRECONDITION",
+            "VERSION_MISMATCH",
+            "agent version 1.4.9 is not compatible with server version 1.5.5",
+        ),
+    ],
+)
+async def test_refused_joins(
+    grid: Running, admin: Caller, metadata: dict[str, str], hello: dict[str, Any], code: str, why: str, message: str
+) -> None:
+    await admin.create_grid({"name": "alpha", "token": "good"})
+    assert await refused(grid.channel, metadata, **hello) == (grpc.StatusCode[code], why, message)
+    assert (await admin.nodes("alpha")).body == {"nodes": []}
+
+
+async def test_welcome(grid: Running, token: str, grid_id: GridId) -> None:
+    sent_at = Timestamp()
+    sent_at.FromDatetime(datetime.now(UTC) - timedelta(hours=1))
+    async with joined(
+        grid.channel, token, 7, name="web", labels=["a=b"], agent_version="1.5.9", sent_at=sent_at
+    ) as agent:
+        welcome = agent.welcome
+        node = welcome.node
+        assert (node.name, node.node_number, node.overlay_ip) == ("web", 1, "10.81.0.1")
+        assert (node.grid, node.subnet, node.supernet) == ("alpha", "10.81.0.0/16", "10.80.0.0/12")
+        assert (node.grid_id, list(node.labels), list(node.peer_ips)) == (await grid_id("alpha"), ["a=b"], [])
+        # A wrong clock is told, not refused.
+        assert abs(welcome.clock_skew.ToTimedelta() + timedelta(hours=1)) < timedelta(seconds=30)
+        assert 4.5 <= welcome.heartbeat_period.ToTimedelta().total_seconds() <= 5.5
+        session = ClusterTokens(CLUSTER_SECRET).verify_node(welcome.session_token).node
+        assert session is not None
+        assert (session.grid_id, session.node_id, session.number) == (node.grid_id, node.id, 1)
+        reply = await agent.heartbeat()
+        assert 4.5 <= reply.heartbeat_period.ToTimedelta().total_seconds() <= 5.5
+        assert reply.session_token == ""
+
+
+async def test_a_known_machine_keeps_name_number_and_labels(grid: Running, token: str) -> None:
+    async with joined(grid.channel, token, 1, name="web", labels=["a=b"]) as first:
+        await first.goodbye()
+    async with joined(grid.channel, token, 1, name="other", labels=["c=d"], agent_version="1.5.6") as second:
+        node = second.welcome.node
+        assert (node.id, node.name, node.node_number) == (first.welcome.node.id, "web", 1)
+        assert list(node.labels) == ["a=b"]
+        session = ClusterTokens(CLUSTER_SECRET).verify_node(second.welcome.session_token).node
+        assert session is not None
+        assert session.number == 2
+
+
+async def test_a_taken_name_gets_a_suffix(grid: Running, token: str) -> None:
+    async with (
+        joined(grid.channel, token, 1, name="web"),
+        joined(grid.channel, token, 2, name="web") as two,
+        joined(grid.channel, token, 3, name="web-4"),
+        joined(grid.channel, token, 4, name="web") as four,
+    ):
+        assert two.welcome.node.name == "web-2"
+        assert four.welcome.node.name == "web-4-2"
+
+
+async def test_a_machine_belongs_to_one_grid(grid: Running, admin: Caller, token: str) -> None:
+    await admin.create_grid({"name": "beta", "token": "beta"})
+    async with joined(grid.channel, token, 1):
+        assert await refused(grid.channel, {GRID: "beta"}) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "NODE_ID_IN_USE",
+            "Invalid node ID, already used by a different node",
+        )
+
+
+async def test_the_first_message_must_be_hello(grid: Running, token: str) -> None:
+    agent = Agent(grid.channel, {GRID: token})
+    await agent.call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
+    code, why, _ = await agent.end()
+    assert (code, why) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+
+
+async def test_concurrent_joins_get_numbers_and_names_of_their_own(
+    grid: Running, other_replica: Running, admin: Caller, token: str
+) -> None:
+    agents = [Agent((grid, other_replica)[n % 2].channel, {GRID: token}) for n in range(50)]
+    await asyncio.gather(*(agent.hello(node_id=engine_id(n), name="web") for n, agent in enumerate(agents)))
+    assert sorted(agent.welcome.node.node_number for agent in agents) == list(range(1, 51))
+    assert len({agent.welcome.node.name for agent in agents}) == 50
+    assert len((await admin.nodes("alpha")).body["nodes"]) == 50
+    for agent in agents:
+        agent.break_off()
+
+
+async def test_one_machine_joining_many_times_at_once_is_one_node(
+    grid: Running, other_replica: Running, admin: Caller, token: str
+) -> None:
+    agents = [Agent((grid, other_replica)[n % 2].channel, {GRID: token}) for n in range(10)]
+    results = await asyncio.gather(*(agent.hello() for agent in agents), return_exceptions=True)
+    assert {reason(error) for error in results if isinstance(error, grpc.aio.AioRpcError)} <= {"SESSION_SUPERSEDED"}
+    assert len((await admin.nodes("alpha")).body["nodes"]) == 1
+    for agent in agents:
+        agent.break_off()
+
+
+async def test_a_full_grid_takes_no_more_nodes(grid: Running, admin: Caller, token: str, grid_url: str) -> None:
+    connection = await asyncpg.connect(grid_url)
+    await connection.execute(
+        "insert into grid.nodes (id, grid_id, node_id, name, node_number, labels) select lpad(n::text, 24, '0'), "
+        "(select id from grid.grids), 'e' || n, 'n' || n, n, '{}' from generate_series(1, 254) n where n <> 77"
+    )
+    await connection.close()
+    async with joined(grid.channel, token) as agent:
+        assert agent.welcome.node.node_number == 77
+        assert (await refused(grid.channel, {GRID: token}, node_id="x"))[:2] == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "GRID_FULL",
+        )
