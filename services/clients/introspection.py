@@ -74,9 +74,7 @@ def decode(response: pb.IntrospectTokenResponse) -> tuple[Principal, float]:
     if not response.HasField("principal"):
         raise Unauthenticated("Token expired" if response.expired else "Invalid token")
     found = response.principal
-    lifetime = (
-        found.expires_at.ToDatetime().timestamp() - time.time() if found.HasField("expires_at") else _KEEP_SECONDS
-    )
+    lifetime = found.expires_at.ToMilliseconds() / 1000 - time.time() if found.HasField("expires_at") else _KEEP_SECONDS
     principal = Principal(
         kind="user",
         user_id=found.user_id,

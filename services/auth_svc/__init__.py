@@ -1,0 +1,1 @@
+"""Users, roles, grid membership, OAuth2, access tokens and the audit log."""

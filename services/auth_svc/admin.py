@@ -1,0 +1,58 @@
+"""`python -m services.auth_svc admin ...`: offline commands for operators. They print what was asked for, only."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from services.auth_svc import app
+from services.auth_svc.usecases.administration import Administration
+from services.kernel.errors import DomainError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        lines = asyncio.run(_run(options))
+    except DomainError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return 0
+
+
+async def _run(options: argparse.Namespace) -> list[str]:
+    async with app.administration(app.load_settings()) as administration:
+        return await perform(administration, options)
+
+
+async def perform(administration: Administration, options: argparse.Namespace) -> list[str]:
+    """Carry out a parsed command; returns the lines to print."""
+    match options.command:
+        case "reset-code":
+            return [await administration.reset_code()]
+        case "create-token":
+            return [await administration.create_token(options.user, options.scope, options.expires_in)]
+        case "create-user":
+            return [(await administration.create_user(options.email, options.role, options.grid_id)).id]
+        case _:
+            users = await administration.list_users()
+            return ["\t".join((user.id, user.email, ",".join(role.name for role in user.roles))) for user in users]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Understands the arguments after `admin`."""
+    root = argparse.ArgumentParser(prog="python -m services.auth_svc admin", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    commands.add_parser("reset-code", help="print a new code that logs in as the local administrator")
+    token = commands.add_parser("create-token", help="print a new access token")
+    token.add_argument("--user", required=True, metavar="EMAIL", help="whose token; `admin` is the local administrator")
+    token.add_argument("--scope", default="user", help="user, owner or user,owner (default: user)")
+    token.add_argument("--expires-in", default="7200", metavar="SECONDS", help="0 means never (default: 7200)")
+    user = commands.add_parser("create-user", help="make an account and print its id")
+    user.add_argument("--email", required=True)
+    user.add_argument("--role", action="append", default=[], help="may be repeated")
+    user.add_argument("--grid-id", action="append", default=[], help="make it a member of this grid; may be repeated")
+    commands.add_parser("list-users", help="print id, e-mail and roles of all accounts, separated by tabs")
+    return root

@@ -1,0 +1,127 @@
+"""Composition root of auth_svc."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from kontena.auth.v1 import (
+    access_token_pb2_grpc,
+    audit_pb2_grpc,
+    introspection_pb2_grpc,
+    membership_pb2_grpc,
+    oauth_pb2,
+    oauth_pb2_grpc,
+    user_pb2_grpc,
+)
+from services.auth_svc.loops.ended_tokens import PERIOD_SECONDS, forget_ended_tokens
+from services.auth_svc.servicers.access_tokens import AccessTokenServicer
+from services.auth_svc.servicers.audit import AuditIngestServicer
+from services.auth_svc.servicers.introspection import IntrospectionServicer
+from services.auth_svc.servicers.memberships import GridMembershipServicer
+from services.auth_svc.servicers.oauth import OAuthServicer
+from services.auth_svc.servicers.users import UserServicer
+from services.auth_svc.settings import Settings
+from services.auth_svc.store import tables
+from services.auth_svc.store.invalidations import CHANNEL
+from services.auth_svc.usecases.access_tokens import AccessTokens
+from services.auth_svc.usecases.administration import Administration
+from services.auth_svc.usecases.audit_logs import AuditLogs
+from services.auth_svc.usecases.bootstrap import Bootstrap
+from services.auth_svc.usecases.introspection import Introspection
+from services.auth_svc.usecases.memberships import Memberships
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.oauth import OAuth
+from services.auth_svc.usecases.trail import Trail
+from services.auth_svc.usecases.users import Users
+from services.kernel import audit, logs, server
+from services.kernel.authn import Authenticator
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.loops import Supervisor
+from services.kernel.migrations import migrate as run_migrations
+from services.kernel.outbox import Outbox
+from services.kernel.server import Application
+
+SERVICE_NAMES = (
+    # From its descriptor: the stub of a service without messages of its own does not load what describes it.
+    oauth_pb2.DESCRIPTOR.services_by_name["OAuthService"].full_name,
+    "kontena.auth.v1.AccessTokenService",
+    "kontena.auth.v1.UserService",
+    "kontena.auth.v1.IntrospectionService",
+    "kontena.auth.v1.GridMembershipService",
+    "kontena.auth.v1.AuditIngestService",
+)
+
+
+async def build(settings: Settings) -> Application:
+    """Everything of one process, not yet running."""
+    db = Database(settings.database_url, pool_size=settings.database_pool_size)
+    outbox = Outbox(tables.outbox)
+    listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
+    mint = Mint(settings.digest_key())
+    trail = Trail(outbox)
+    introspection = Introspection(db, listener, mint)
+    audit_logs = AuditLogs(db)
+    bootstrap = Bootstrap(db, mint, _initial_code(settings))
+    supervisor = Supervisor()
+    supervisor.add("auth.listener", listener.run)
+    supervisor.add("auth.outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
+    supervisor.every("auth.ended_tokens", PERIOD_SECONDS, partial(forget_ended_tokens, db))
+    oauth = OAuthServicer(OAuth(db, mint, trail), settings.server_name)
+    tokens = AccessTokenServicer(AccessTokens(db, mint, trail), settings.server_name)
+    cluster_tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    return Application(
+        authenticator=Authenticator(cluster_tokens, introspection.resolve, SERVICE_NAMES),
+        servicers=(
+            (oauth_pb2_grpc.add_OAuthServiceServicer_to_server, oauth),
+            (access_token_pb2_grpc.add_AccessTokenServiceServicer_to_server, tokens),
+            (user_pb2_grpc.add_UserServiceServicer_to_server, UserServicer(Users(db))),
+            (
+                introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server,
+                IntrospectionServicer(introspection),
+            ),
+            (
+                membership_pb2_grpc.add_GridMembershipServiceServicer_to_server,
+                GridMembershipServicer(Memberships(db)),
+            ),
+            (audit_pb2_grpc.add_AuditIngestServiceServicer_to_server, AuditIngestServicer(audit_logs)),
+        ),
+        service_names=SERVICE_NAMES,
+        supervisor=supervisor,
+        ready=bootstrap.run,
+        close=db.close,
+    )
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[Administration]:
+    """The offline admin commands; they need the database and the secrets, and no running service."""
+    db = Database(settings.database_url, pool_size=1)
+    try:
+        yield Administration(db, Mint(settings.digest_key()), Trail(Outbox(tables.outbox)))
+    finally:
+        await db.close()
+
+
+def run() -> None:
+    """Serve until SIGTERM."""
+    settings = load_settings()
+    server.run(settings, partial(build, settings))
+
+
+def migrate() -> None:
+    """Bring the schema up to date."""
+    run_migrations(load_settings().database_url, Path(__file__).parent / "migrations", tables.metadata)
+
+
+def load_settings() -> Settings:
+    """The settings of this process, with logging set up."""
+    settings = Settings()  # type: ignore[call-arg]  # The environment fills it.
+    logs.configure("auth_svc", settings.log_level)
+    return settings
+
+
+def _initial_code(settings: Settings) -> str | None:
+    return settings.initial_admin_code.get_secret_value() if settings.initial_admin_code else None

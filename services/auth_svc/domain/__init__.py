@@ -1,0 +1,1 @@
+"""Pure rules of accounts, tokens and the OAuth2 requests."""

@@ -1,0 +1,1 @@
+"""gRPC surface: decode, call a use case, encode."""

@@ -1,0 +1,30 @@
+"""AccessTokenService."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.auth.v1 import access_token_pb2 as pb
+from kontena.auth.v1.access_token_pb2_grpc import AccessTokenServiceServicer
+from services.auth_svc.convert.access_tokens import token_to_proto
+from services.auth_svc.usecases.access_tokens import AccessTokens
+from services.kernel import call
+
+
+class AccessTokenServicer(AccessTokenServiceServicer):
+    """Shows tokens without their values."""
+
+    def __init__(self, tokens: AccessTokens, server_name: str) -> None:
+        self._tokens = tokens
+        self._server_name = server_name
+
+    async def ListAccessTokens(self, request: pb.ListAccessTokensRequest, context: Any) -> pb.ListAccessTokensResponse:
+        tokens = await self._tokens.list_own(call.principal())
+        return pb.ListAccessTokensResponse(tokens=[token_to_proto(token, self._server_name) for token in tokens])
+
+    async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Any) -> pb.AccessToken:
+        return token_to_proto(await self._tokens.get(call.principal(), request.id), self._server_name)
+
+    async def DeleteAccessToken(self, request: pb.DeleteAccessTokenRequest, context: Any) -> Empty:
+        await self._tokens.delete(call.principal(), request.id)
+        return Empty()

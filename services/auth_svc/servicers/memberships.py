@@ -1,0 +1,27 @@
+"""GridMembershipService."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.auth.v1 import membership_pb2 as pb
+from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceServicer
+from services.auth_svc.usecases.memberships import Memberships
+
+
+class GridMembershipServicer(GridMembershipServiceServicer):
+    """Keeps memberships for grid_svc."""
+
+    def __init__(self, memberships: Memberships) -> None:
+        self._memberships = memberships
+
+    async def AddGridMember(self, request: pb.AddGridMemberRequest, context: Any) -> Empty:
+        await self._memberships.add(request.grid_id, request.user_id)
+        return Empty()
+
+    async def RemoveGrid(self, request: pb.RemoveGridRequest, context: Any) -> Empty:
+        await self._memberships.remove_grid(request.grid_id)
+        return Empty()
+
+    async def CountGridMembers(self, request: pb.CountGridMembersRequest, context: Any) -> pb.CountGridMembersResponse:
+        return pb.CountGridMembersResponse(user_counts=await self._memberships.count(request.grid_ids))

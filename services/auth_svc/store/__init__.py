@@ -1,0 +1,1 @@
+"""SQL of auth_svc, one module per noun."""

@@ -1,0 +1,150 @@
+"""Access tokens and authorization codes. Rows that were used up or revoked are invisible except where said."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.auth_svc.domain.access_token import AccessToken, Digests, Owner
+from services.auth_svc.store.tables import access_tokens, users
+from services.kernel.db import Tx
+
+_table = access_tokens
+_LIVE = sa.and_(_table.c.consumed_at.is_(None), _table.c.revoked_at.is_(None))
+_SECONDS_LEFT = sa.cast(sa.func.floor(sa.extract("epoch", _table.c.expires_at - sa.func.now())), sa.Integer)
+_COLUMNS = (
+    _table.c.id,
+    _table.c.family_id,
+    _table.c.token_type,
+    _table.c.scopes,
+    _table.c.expires_at,
+    _SECONDS_LEFT.label("expires_in"),
+    _table.c.description,
+    _table.c.access_last_four,
+    _table.c.refresh_last_four,
+    users.c.id.label("user_id"),
+    users.c.email,
+    users.c.name,
+)
+# Any number that no other advisory lock of the database uses as its first half.
+_FAMILY_LOCK = 0x4B4D_4641
+
+
+async def now(tx: Tx) -> datetime:
+    """The time of the transaction: the clock all expiry is measured by."""
+    time: datetime = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
+    return time
+
+
+async def add(tx: Tx, token: AccessToken, digests: Digests) -> None:
+    """Store a new token."""
+    await tx.execute(
+        _table.insert().values(
+            id=token.id,
+            user_id=token.owner.id,
+            family_id=token.family_id,
+            token_type=token.kind,
+            token_digest=digests.access,
+            refresh_digest=digests.refresh,
+            code_digest=digests.code,
+            access_last_four=token.access_last_four,
+            refresh_last_four=token.refresh_last_four,
+            scopes=list(token.scopes),
+            description=token.description,
+            expires_at=token.expires_at,
+        )
+    )
+
+
+async def find(tx: Tx, token_id: str) -> AccessToken | None:
+    """The token with this id."""
+    return await _first(tx, _table.c.id == token_id)
+
+
+async def find_by_value(tx: Tx, digest: bytes) -> AccessToken | None:
+    """The token with this access value."""
+    return await _first(tx, _table.c.token_digest == digest)
+
+
+async def find_of_user(tx: Tx, user_id: str) -> list[AccessToken]:
+    """The tokens and codes of a user, oldest first, expired ones included."""
+    statement = _select(_table.c.user_id == user_id).order_by(_table.c.created_at, _table.c.id)
+    return [_token(row) for row in (await tx.execute(statement)).all()]
+
+
+async def consume_code(tx: Tx, digest: bytes) -> AccessToken | None:
+    """Use up a code; of any number of concurrent callers exactly one gets it."""
+    return next(iter(await _end(tx, _table.c.code_digest == digest, "consumed_at")), None)
+
+
+async def consume_refresh(tx: Tx, digest: bytes) -> AccessToken | None:
+    """Use up a token by its refresh value; of any number of concurrent callers exactly one gets it."""
+    return next(iter(await _end(tx, _table.c.refresh_digest == digest, "consumed_at")), None)
+
+
+async def lock_family_of_refresh(tx: Tx, digest: bytes) -> str | None:
+    """The family that a refresh value belongs or belonged to, locked until the transaction ends.
+
+    Without the lock, revoking a family could miss the successor that a concurrent refresh is about to commit.
+    """
+    query = sa.select(_table.c.family_id).where(_table.c.refresh_digest == digest)
+    family_id: str | None = (await tx.execute(query)).scalar_one_or_none()
+    if family_id is not None:
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_FAMILY_LOCK, sa.func.hashtext(family_id))))
+    return family_id
+
+
+async def was_consumed(tx: Tx, digest: bytes) -> bool:
+    """Whether a refresh value was used up before."""
+    query = sa.select(_table.c.id).where(_table.c.refresh_digest == digest, _table.c.consumed_at.is_not(None))
+    return (await tx.execute(query)).first() is not None
+
+
+async def revoke(tx: Tx, token_id: str) -> bool:
+    """End a token; False when it is over already."""
+    return bool(await _end(tx, _table.c.id == token_id, "revoked_at"))
+
+
+async def revoke_family(tx: Tx, family_id: str) -> list[AccessToken]:
+    """End what is left of a family and return it."""
+    return await _end(tx, _table.c.family_id == family_id, "revoked_at")
+
+
+async def forget_ended(tx: Tx, kept: timedelta) -> int:
+    """Remove rows that were used up or revoked longer than `kept` ago. Returns how many."""
+    over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at)
+    return (await tx.execute(_table.delete().where(~_LIVE, over < sa.func.now() - kept))).rowcount
+
+
+def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(*_COLUMNS).select_from(_table.join(users)).where(condition, _LIVE)
+
+
+async def _first(tx: Tx, condition: sa.ColumnElement[bool]) -> AccessToken | None:
+    row = (await tx.execute(_select(condition))).first()
+    return None if row is None else _token(row)
+
+
+async def _end(tx: Tx, condition: sa.ColumnElement[bool], column: str) -> list[AccessToken]:
+    statement = (
+        _table.update()
+        .values({column: sa.func.now()})
+        .where(condition, _LIVE, users.c.id == _table.c.user_id)
+        .returning(*_COLUMNS)
+    )
+    return [_token(row) for row in (await tx.execute(statement)).all()]
+
+
+def _token(row: Any) -> AccessToken:
+    return AccessToken(
+        id=row.id,
+        family_id=row.family_id,
+        owner=Owner(row.user_id, row.email, row.name),
+        kind=row.token_type,
+        scopes=tuple(row.scopes),
+        expires_at=row.expires_at,
+        expires_in=row.expires_in,
+        description=row.description,
+        access_last_four=row.access_last_four,
+        refresh_last_four=row.refresh_last_four,
+    )

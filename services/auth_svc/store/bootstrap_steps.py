@@ -1,0 +1,20 @@
+"""What was done once in the life of the installation, and the lock of whoever starts it."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from services.auth_svc.store.tables import bootstrap_steps
+from services.kernel.db import Tx
+
+_LOCK = 0x4B4D_424F
+
+
+async def lock(tx: Tx) -> None:
+    """Let one replica at a time bootstrap; held until the transaction ends."""
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def first_time(tx: Tx, name: str) -> bool:
+    """Mark a step as done; True for the one transaction that does so first."""
+    statement = insert(bootstrap_steps).values(name=name).on_conflict_do_nothing().returning(bootstrap_steps.c.name)
+    return (await tx.execute(statement)).first() is not None

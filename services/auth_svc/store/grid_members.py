@@ -1,0 +1,31 @@
+"""Which users belong to which grids."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from services.auth_svc.store.tables import grid_members
+from services.kernel.db import Tx
+
+
+async def add(tx: Tx, grid_id: str, user_id: str) -> bool:
+    """Make a user a member. False when it is one already; an unknown user breaks a foreign key."""
+    statement = insert(grid_members).values(grid_id=grid_id, user_id=user_id).on_conflict_do_nothing()
+    return (await tx.execute(statement.returning(grid_members.c.user_id))).first() is not None
+
+
+async def remove_grid(tx: Tx, grid_id: str) -> list[str]:
+    """Remove all members of a grid. Returns their user ids."""
+    statement = grid_members.delete().where(grid_members.c.grid_id == grid_id).returning(grid_members.c.user_id)
+    return list((await tx.execute(statement)).scalars())
+
+
+async def count(tx: Tx, grid_ids: Iterable[str]) -> dict[str, int]:
+    """Members by grid id; grids without members are left out."""
+    statement = (
+        sa.select(grid_members.c.grid_id, sa.func.count().label("members"))
+        .where(grid_members.c.grid_id == sa.any_(sa.literal(list(grid_ids), sa.ARRAY(sa.Text))))
+        .group_by(grid_members.c.grid_id)
+    )
+    return {row.grid_id: row.members for row in (await tx.execute(statement)).all()}

@@ -1,0 +1,48 @@
+"""Access tokens as their owners see them."""
+
+from services.auth_svc.domain.access_token import AccessToken
+from services.auth_svc.store import access_tokens, invalidations
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.trail import Trail
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound, OAuthError
+from services.kernel.ids import is_id
+from services.kernel.principal import Principal
+
+
+class AccessTokens:
+    """List, show and delete. A token is named by its id or by its value."""
+
+    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+        self._db = db
+        self._mint = mint
+        self._trail = trail
+
+    async def list_own(self, caller: Principal) -> list[AccessToken]:
+        """The caller's tokens and unused codes, oldest first."""
+        async with self._db.read() as tx:
+            return await access_tokens.find_of_user(tx, caller.user_id)
+
+    async def get(self, caller: Principal, name: str) -> AccessToken:
+        """One token. Raises NotFound, then OAuthError 403 for a token of somebody else."""
+        async with self._db.read() as tx:
+            return await self._find(tx, caller, name)
+
+    async def delete(self, caller: Principal, name: str) -> None:
+        """End a token at once and everywhere. Raises as `get` does."""
+        async with self._db.transaction() as tx:
+            token = await self._find(tx, caller, name)
+            if not await access_tokens.revoke(tx, token.id):
+                raise NotFound
+            await invalidations.announce(tx, [token.owner.id])
+            await self._trail.token(tx, "delete", token)
+
+    async def _find(self, tx: Tx, caller: Principal, name: str) -> AccessToken:
+        token = await (
+            access_tokens.find(tx, name) if is_id(name) else access_tokens.find_by_value(tx, self._mint.digest(name))
+        )
+        if token is None:
+            raise NotFound
+        if token.owner.id != caller.user_id and not caller.is_master_admin:
+            raise OAuthError(403, "access_denied", "Access denied")
+        return token

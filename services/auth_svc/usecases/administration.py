@@ -1,0 +1,74 @@
+"""What an operator does on the machine itself, without a token: the offline admin commands."""
+
+from collections.abc import Sequence
+
+from services.auth_svc.domain import authorization
+from services.auth_svc.domain.access_token import Owner
+from services.auth_svc.domain.user import ROLES, User, valid_email
+from services.auth_svc.store import bootstrap_steps, grid_members, invalidations, users
+from services.auth_svc.usecases.bootstrap import ensure_admin
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.trail import Trail
+from services.kernel.db import Database
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.ids import is_id, new_id
+
+
+class Administration:
+    """Works on the database directly; running replicas notice at once."""
+
+    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+        self._db = db
+        self._mint = mint
+        self._trail = trail
+
+    async def reset_code(self) -> str:
+        """A new code that logs in as the local administrator; existing tokens and codes stay as they are."""
+        async with self._db.transaction() as tx:
+            await bootstrap_steps.lock(tx)
+            admin = await ensure_admin(tx)
+            issued = await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), authorization.SCOPES)
+            await self._trail.token(tx, "create", issued.token)
+        return str(issued.values.code)
+
+    async def create_token(self, email: str, scope: str, expires_in: str | None) -> str:
+        """A new access token of a user. Raises NotFound, or OAuthError for a wrong scope or lifetime."""
+        scopes = authorization.parse_scopes(scope)
+        lifetime = authorization.parse_lifetime(expires_in)
+        async with self._db.transaction() as tx:
+            user = await users.find_by_email(tx, email)
+            if user is None:
+                raise NotFound(f"There is no user {email}")
+            issued = await self._mint.token(tx, Owner(user.id, user.email, user.name), scopes, lifetime=lifetime)
+            await self._trail.token(tx, "create", issued.token)
+        return str(issued.values.access)
+
+    async def create_user(self, email: str, roles: Sequence[str] = (), grid_ids: Sequence[str] = ()) -> User:
+        """A new account. Raises ValidationFailed, also when the e-mail is taken."""
+        _check(roles, grid_ids)
+        user = User(new_id(), valid_email(email))
+        async with self._db.transaction() as tx:
+            await users.ensure_roles(tx, ROLES)
+            if not await users.add(tx, user):
+                raise ValidationFailed({"email": f"User with email {user.email} already exists"})
+            await users.grant(tx, user.id, roles)
+            for grid_id in grid_ids:
+                await grid_members.add(tx, grid_id, user.id)
+            await invalidations.announce(tx, [user.id])
+            await self._trail.user(tx, "create", user)
+        return user
+
+    async def list_users(self) -> list[User]:
+        """All accounts, by e-mail."""
+        async with self._db.read() as tx:
+            return await users.find_all(tx)
+
+
+def _check(roles: Sequence[str], grid_ids: Sequence[str]) -> None:
+    known = {role.name for role in ROLES}
+    for role in roles:
+        if role not in known:
+            raise ValidationFailed({"role": f"Role '{role}' not found"})
+    for grid_id in grid_ids:
+        if not is_id(grid_id):
+            raise ValidationFailed({"grid_id": "Grid Id isn't in the right format"})

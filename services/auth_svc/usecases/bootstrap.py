@@ -1,0 +1,39 @@
+"""Makes a new installation usable: roles, the local administrator and the code of the first login."""
+
+from services.auth_svc.domain.access_token import Owner
+from services.auth_svc.domain.authorization import SCOPES
+from services.auth_svc.domain.user import ADMIN_EMAIL, ADMIN_NAME, MASTER_ADMIN, ROLES, User
+from services.auth_svc.store import bootstrap_steps, invalidations, users
+from services.auth_svc.usecases.minting import Mint
+from services.kernel.db import Database, Tx
+from services.kernel.ids import new_id
+
+_INITIAL_CODE = "initial_admin_code"
+
+
+class Bootstrap:
+    """Runs at every start of every replica; replicas wait for one another."""
+
+    def __init__(self, db: Database, mint: Mint, initial_admin_code: str | None) -> None:
+        self._db = db
+        self._mint = mint
+        self._code = initial_admin_code
+
+    async def run(self) -> None:
+        """Add what is missing. The initial code is made once, so a restart brings no used code back to life."""
+        async with self._db.transaction() as tx:
+            await bootstrap_steps.lock(tx)
+            admin = await ensure_admin(tx)
+            if self._code and await bootstrap_steps.first_time(tx, _INITIAL_CODE):
+                await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), SCOPES, value=self._code)
+
+
+async def ensure_admin(tx: Tx) -> User:
+    """The local administrator, made or given its role back if necessary."""
+    await users.ensure_roles(tx, ROLES)
+    await users.add(tx, User(new_id(), ADMIN_EMAIL, ADMIN_NAME))
+    admin = await users.find_by_email(tx, ADMIN_EMAIL)
+    assert admin is not None  # noqa: S101 -- just made in this transaction.
+    if await users.grant(tx, admin.id, [MASTER_ADMIN.name]):
+        await invalidations.announce(tx, [admin.id])
+    return admin

@@ -1,0 +1,83 @@
+"""Makes token values and stores new tokens; the only place that holds the digest key and draws random values."""
+
+import secrets
+from datetime import datetime
+
+from services.auth_svc.domain import access_token as rules
+from services.auth_svc.domain import digest
+from services.auth_svc.domain.access_token import AccessToken, IssuedToken, Owner, Values
+from services.auth_svc.store import access_tokens
+from services.kernel.db import Tx
+from services.kernel.ids import new_id
+
+
+class Mint:
+    """Stores digests, hands out values once."""
+
+    def __init__(self, digest_key: bytes) -> None:
+        self._key = digest_key
+
+    def digest(self, value: str) -> bytes:
+        """What a value is looked up by."""
+        return digest.digest(self._key, value)
+
+    async def token(
+        self,
+        tx: Tx,
+        owner: Owner,
+        scopes: tuple[str, ...],
+        *,
+        lifetime: int | None = None,
+        description: str | None = None,
+    ) -> IssuedToken:
+        """A new bearer token, with a refresh token when it expires. `lifetime` is in seconds."""
+        now = await access_tokens.now(tx)
+        token = rules.first(
+            "bearer", new_id(), owner, scopes, expires_at=rules.expiry(now, lifetime), description=description
+        )
+        return await self._store(tx, token, now)
+
+    async def code(
+        self,
+        tx: Tx,
+        owner: Owner,
+        scopes: tuple[str, ...],
+        *,
+        lifetime: int | None = None,
+        description: str | None = None,
+        value: str | None = None,
+    ) -> IssuedToken:
+        """A new authorization code; `value` when it is not to be a random one."""
+        now = await access_tokens.now(tx)
+        code = rules.first(
+            "authorization_code",
+            new_id(),
+            owner,
+            scopes,
+            expires_at=rules.expiry(now, lifetime),
+            description=description,
+        )
+        return await self._store(tx, code, now, value)
+
+    async def exchanged(self, tx: Tx, code: AccessToken) -> IssuedToken:
+        """The token for a used code: it ends when the code would have."""
+        now = await access_tokens.now(tx)
+        return await self._store(tx, rules.successor(code, new_id(), code.expires_at), now)
+
+    async def refreshed(self, tx: Tx, used: AccessToken) -> IssuedToken:
+        """The token for a used refresh token."""
+        now = await access_tokens.now(tx)
+        expires_at = rules.expiry(now, rules.REFRESHED_SECONDS)
+        return await self._store(tx, rules.successor(used, new_id(), expires_at), now)
+
+    async def _store(self, tx: Tx, token: AccessToken, now: datetime, code: str | None = None) -> IssuedToken:
+        issued = rules.issue(token, _draw(token, code), now)
+        await access_tokens.add(tx, issued.token, digest.digests(self._key, issued.values))
+        return issued
+
+
+def _draw(token: AccessToken, code: str | None) -> Values:
+    if token.kind == "authorization_code":
+        return Values(code=code or secrets.token_hex(16))
+    refresh = None if token.expires_at is None else secrets.token_hex(64)
+    return Values(access=secrets.token_hex(32), refresh=refresh)

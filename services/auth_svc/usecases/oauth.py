@@ -1,0 +1,109 @@
+"""The OAuth2 endpoints: exchange a grant for a token, mint tokens and codes."""
+
+from services.auth_svc.domain import authorization, grant
+from services.auth_svc.domain.access_token import IssuedToken, Owner
+from services.auth_svc.domain.grant import CodeGrant, RefreshGrant
+from services.auth_svc.domain.parameters import Parameters
+from services.auth_svc.store import access_tokens, invalidations, users
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.trail import Trail
+from services.kernel import call
+from services.kernel.db import Database, Tx
+from services.kernel.errors import OAuthError
+from services.kernel.logs import get_logger
+from services.kernel.principal import Principal
+from services.kernel.validation import clean
+
+log = get_logger(__name__)
+
+
+class OAuth:
+    """Every failure is an OAuthError."""
+
+    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+        self._db = db
+        self._mint = mint
+        self._trail = trail
+
+    async def exchange(self, parameters: Parameters) -> IssuedToken:
+        """Redeem a code or a refresh token. Each works once, however many requests try at the same time."""
+        match grant.grant_of(parameters):
+            case CodeGrant(code):
+                return await self._exchange_code(code)
+            case RefreshGrant(refresh_token):
+                return await self._refresh(refresh_token)
+
+    async def authorize(self, caller: Principal, parameters: Parameters) -> IssuedToken:
+        """Make a token or a code for the caller or, as a master_admin, for another user."""
+        kind = authorization.response_type(parameters)
+        if kind == "invite":
+            raise OAuthError(501, "server_error", "Authentication provider not configured")
+        if authorization.REQUIRED_SCOPE not in caller.scopes:
+            raise OAuthError(403, "access_denied", "The access token needs the scope user")
+        scope = authorization.requested_scope(parameters)
+        async with self._db.transaction() as tx:
+            owner = await _owner(tx, caller, parameters.text("user"))
+            scopes = authorization.parse_scopes(scope)
+            lifetime = authorization.parse_lifetime(parameters.text("expires_in"))
+            description = authorization.parse_description(parameters.text("description"))
+            make = self._mint.token if kind == "token" else self._mint.code
+            issued = await make(tx, owner, scopes, lifetime=lifetime, description=description)
+            await self._trail.token(tx, "create", issued.token)
+        return issued
+
+    async def _exchange_code(self, code: str) -> IssuedToken:
+        async with self._db.transaction() as tx:
+            used = await access_tokens.consume_code(tx, self._mint.digest(code))
+            if used is None:
+                raise OAuthError(400, "invalid_grant", "The authorization code is unknown or was used before")
+            issued = await self._mint.exchanged(tx, used)
+            _identify(issued)
+            await self._trail.token(tx, "create", issued.token)
+        return issued
+
+    async def _refresh(self, refresh_token: str) -> IssuedToken:
+        async with self._db.transaction() as tx:
+            issued = await self._rotate(tx, self._mint.digest(refresh_token))
+        # Raised after the commit: what a reused token ends must stay ended.
+        if issued is None:
+            raise OAuthError(400, "invalid_grant", "The refresh token is unknown or was used before")
+        return issued
+
+    async def _rotate(self, tx: Tx, digest: bytes) -> IssuedToken | None:
+        family_id = await access_tokens.lock_family_of_refresh(tx, digest)
+        if family_id is None:
+            return None
+        used = await access_tokens.consume_refresh(tx, digest)
+        if used is None:
+            if await access_tokens.was_consumed(tx, digest):
+                await self._end_family(tx, family_id)
+            return None
+        issued = await self._mint.refreshed(tx, used)
+        await invalidations.announce(tx, [used.owner.id])
+        _identify(issued)
+        await self._trail.token(tx, "refresh", issued.token)
+        return issued
+
+    async def _end_family(self, tx: Tx, family_id: str) -> None:
+        """A used refresh token came back, so someone has a copy of it (RFC 9700 section 4.14.2)."""
+        ended = await access_tokens.revoke_family(tx, family_id)
+        for token in ended:
+            await self._trail.token(tx, "revoke", token)
+        await invalidations.announce(tx, [token.owner.id for token in ended])
+        log.warning("a refresh token was used twice", family=family_id, ended=len(ended))
+
+
+async def _owner(tx: Tx, caller: Principal, email: str | None) -> Owner:
+    email = caller.email if email is None else clean(email)
+    if email != caller.email and not caller.is_master_admin:
+        raise OAuthError(403, "access_denied", "You do not have the permission to create invites")
+    user = await users.find_by_email(tx, email)
+    if user is None:
+        raise OAuthError(404, "not_found", "There is no user with this e-mail")
+    return Owner(user.id, user.email, user.name)
+
+
+def _identify(issued: IssuedToken) -> None:
+    """From here on the caller is known, which is what the audit log shows."""
+    owner = issued.token.owner
+    call.current().principal = Principal(kind="user", user_id=owner.id, email=owner.email)

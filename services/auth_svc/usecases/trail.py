@@ -1,0 +1,23 @@
+"""What auth_svc writes into the audit log."""
+
+from services.auth_svc.domain.access_token import AccessToken
+from services.auth_svc.domain.user import User
+from services.kernel import audit
+from services.kernel.audit import Resource
+from services.kernel.db import Tx
+from services.kernel.outbox import Outbox
+
+
+class Trail:
+    """Records events of tokens and users in the transaction that causes them."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def token(self, tx: Tx, event: str, token: AccessToken) -> None:
+        """Something happened to a token; it is named by its owner, never by its value."""
+        await audit.record(tx, self._outbox, event, Resource("AccessToken", token.id, token.owner.email))
+
+    async def user(self, tx: Tx, event: str, user: User) -> None:
+        """Something happened to a user."""
+        await audit.record(tx, self._outbox, event, Resource("User", user.id, user.email))
