@@ -40,6 +40,8 @@ def up(settings: LocalSettings, _rest: Sequence[str]) -> int:
     _wait_for_services(settings)
     env = bootstrap.master_env(settings)
     bootstrap.ensure_grid(settings, env["KONTENA_TOKEN"])
+    # Only now is there a grid that the agent can join.
+    supervisor.start_process("agent")
     node = bootstrap.wait_for_node(settings, env["KONTENA_TOKEN"], _SECONDS)
     _say(_WELCOME.format(url=settings.url, grid=settings.grid, node=node["name"], var=_short(settings)))
     if node.get("docker_version") in (None, "", "hollow"):
@@ -87,7 +89,7 @@ def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
     hint = f"See {_short(settings)}/logs/postgres.log."
     probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint=hint)
     _migrate(settings)
-    for process in processes[1:]:
+    for process in processes[1:-1]:
         supervisor.start_process(process.name)
 
 

@@ -19,7 +19,7 @@ class Process:
 
 
 def suite(settings: LocalSettings) -> list[Process]:
-    """All processes, in the order in which they start."""
+    """All processes, in the order in which they start: Postgres first, the agent last."""
     secrets = load_secrets(settings)
     python = sys.executable
     services = [
@@ -95,5 +95,4 @@ def _base_env() -> dict[str, str]:
         **{name: os.environ[name] for name in keep if name in os.environ},
         "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONWARNINGS": "ignore",
     }

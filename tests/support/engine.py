@@ -1,0 +1,233 @@
+"""A private Docker Engine for tests: own data, own socket, own bridge, no firewall rules. Several run side by side."""
+
+import contextlib
+import http.client
+import io
+import ipaddress
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import pytest
+
+_BUSYBOX = Path("/bin/busybox")
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+
+class EngineUnavailable(RuntimeError):
+    """No engine can be started on this machine, and why."""
+
+
+class EngineError(RuntimeError):
+    """The engine answered with an error."""
+
+
+class Engine:
+    """`with Engine(folder) as engine:` starts dockerd; at the end it, its containers and its bridge are gone. Where no
+    engine can be started, the test is skipped, or fails when KONTENA_REQUIRE_DOCKER is set.
+
+    `engine.host` is a DOCKER_HOST value, `engine.socket` the path. All engines of a machine report the same engine
+    id, so agents of several engines need a KONTENA_NODE_ID each. `folder` must have a short path: sockets are in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bridge = f"kt{random.randrange(16**6):06x}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = folder / "docker.sock"
+        self.host = f"unix://{self.socket}"
+
+    def __enter__(self) -> "Engine":
+        try:
+            _require_tools()
+            self._add_bridge()
+            self.launch()
+        except EngineUnavailable as error:
+            self.close()
+            if os.environ.get("KONTENA_REQUIRE_DOCKER"):
+                pytest.fail(f"Docker tests may not be skipped here: {error}")
+            pytest.skip(str(error))
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop and remove everything."""
+        with contextlib.suppress(OSError, EngineError):
+            self.remove_containers()
+        self.halt()
+        subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
+        for name in ("data", "exec"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def launch(self) -> None:
+        """Start dockerd, again after `halt` with the data it had. Returns when it answers."""
+        folder = self._folder
+        command = [
+            "dockerd",
+            f"--data-root={folder}/data",
+            f"--exec-root={folder}/exec",
+            f"--pidfile={folder}/docker.pid",
+            f"--host={self.host}",
+            f"--bridge={self._bridge}",
+            f"--containerd-namespace={self._bridge}",
+            f"--containerd-plugins-namespace={self._bridge}-plugins",
+            # Ports are published by its proxy, so no rule of one engine can be in the way of another one.
+            "--iptables=false",
+            "--ip6tables=false",
+            "--ip-masq=false",
+            "--shutdown-timeout=1",
+        ]
+        with (folder / "dockerd.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._wait_until_up()
+
+    def halt(self) -> None:
+        """Stop dockerd and with it all containers; they stay known to it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def import_busybox(self, tag: str, marker: str = "") -> str:
+        """An image `tag` (name:version) with busybox and all its commands; returns its id. Another `marker` makes
+        another image; it stands in /etc/marker."""
+        name, _, version = tag.rpartition(":")
+        path = f"/images/create?fromSrc=-&repo={name}&tag={version}"
+        return str(self.request("POST", path, _busybox_archive(marker), "application/x-tar")["status"])
+
+    def containers(self) -> list[dict[str, Any]]:
+        """All containers, as `docker ps -a` lists them."""
+        found: list[dict[str, Any]] = self.request("GET", "/containers/json?all=1")
+        return found
+
+    def inspect(self, name_or_id: str) -> dict[str, Any]:
+        """A container as `docker inspect` shows it."""
+        found: dict[str, Any] = self.request("GET", f"/containers/{name_or_id}/json")
+        return found
+
+    def remove_containers(self) -> None:
+        """Remove all containers."""
+        for container in self.containers():
+            with contextlib.suppress(EngineError):
+                self.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+
+    def request(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
+        """One call of the engine's API and its answer, of a stream of documents the last one."""
+        connection = _UnixConnection(self.socket)
+        try:
+            data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            connection.request(method, path, data, {"Content-Type": kind})
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise EngineError(f"{method} {path}: {response.status} {text[:300]}")
+        return json.loads(text.strip().splitlines()[-1]) if text.strip() else None
+
+    def _wait_until_up(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.request("GET", "/version")
+            except (OSError, http.client.HTTPException):
+                ended = self._process is None or self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    log = (self._folder / "dockerd.log").read_text(errors="replace")
+                    raise EngineUnavailable(f"dockerd does not start: {log[-1500:]}") from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def _add_bridge(self) -> None:
+        for command in (
+            ["link", "add", "name", self._bridge, "type", "bridge"],
+            ["addr", "add", f"{_free_gateway()}/24", "dev", self._bridge],
+            ["link", "set", self._bridge, "up"],
+        ):
+            done = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise EngineUnavailable(f"the bridge cannot be made: {done.stderr.strip()}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("engine", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _require_tools() -> None:
+    if os.geteuid() != 0:
+        raise EngineUnavailable("starting an engine needs root")
+    if shutil.which("dockerd") is None:
+        raise EngineUnavailable("dockerd is not installed (package docker.io)")
+    if not _BUSYBOX.exists():
+        raise EngineUnavailable("/bin/busybox is not installed (package busybox-static)")
+
+
+def _free_gateway() -> str:
+    addresses = [address.address for found in psutil.net_if_addrs().values() for address in found]
+    while True:
+        subnet = f"10.{random.randrange(190, 250)}.{random.randrange(256)}"
+        network = ipaddress.ip_network(f"{subnet}.0/24")
+        if not any(_inside(address, network) for address in addresses):
+            return f"{subnet}.1"
+
+
+def _inside(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]) in network
+    except ValueError:
+        return False
+
+
+def _busybox_archive(marker: str) -> bytes:
+    applets = subprocess.run([_BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for folder in ("bin", "etc", "tmp", "root", "www"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        _add_file(archive, "bin/busybox", _BUSYBOX.read_bytes(), 0o755)
+        _add_file(archive, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n", 0o644)
+        _add_file(archive, "etc/marker", marker.encode(), 0o644)
+        for applet in applets:
+            if applet != "busybox":
+                entry = tarfile.TarInfo(f"bin/{applet}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(entry)
+    return buffer.getvalue()
+
+
+def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    archive.addfile(entry, io.BytesIO(content))
