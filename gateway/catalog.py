@@ -1,0 +1,121 @@
+"""What the protos say about who may call what: the only source of the public surface."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pb2
+
+from kontena.common.v1 import options_pb2
+
+_VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One REST form of a method, e.g. `GET /v1/nodes/{id=*/*}`."""
+
+    verb: str
+    template: str
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the request fields the path decides."""
+        return tuple(_VARIABLE.findall(self.template))
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One RPC; `path` is its gRPC path."""
+
+    path: str
+    streaming: bool
+    bindings: tuple[Binding, ...]
+
+    @property
+    def safe(self) -> bool:
+        """True when every REST form only reads, so that a call may be repeated."""
+        return bool(self.bindings) and all(binding.verb == "GET" for binding in self.bindings)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One gRPC service; `upstream` is the process that serves it (`auth`, `grid`, ...)."""
+
+    name: str
+    upstream: str
+    audience: int
+    methods: tuple[Method, ...]
+
+    @property
+    def public(self) -> bool:
+        """Has REST forms and access-token callers."""
+        return self.audience == options_pb2.AUDIENCE_PUBLIC
+
+    @property
+    def routed(self) -> bool:
+        """Reachable from outside at all."""
+        return self.audience in (options_pb2.AUDIENCE_PUBLIC, options_pb2.AUDIENCE_AGENT)
+
+
+def path_variables(services: Iterable[Service]) -> tuple[str, ...]:
+    """Query parameters that would name a field which some path decides: the field's name and its JSON name."""
+    names = {
+        name
+        for service in services
+        for method in service.methods
+        for binding in method.bindings
+        for name in binding.variables
+    }
+    return tuple(sorted(names | {json_name(name) for name in names}))
+
+
+def json_name(name: str) -> str:
+    """The name protobuf gives a field in JSON: `deploy_id` to `deployId`."""
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def load_descriptors(path: Path) -> descriptor_pb2.FileDescriptorSet:
+    """The descriptor set `make protos` built."""
+    return descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
+
+
+def services(descriptors: descriptor_pb2.FileDescriptorSet) -> tuple[Service, ...]:
+    """Every service with its audience, by name. Raises ValueError for one that names none."""
+    return tuple(sorted(_services(descriptors.file), key=lambda service: service.name))
+
+
+def _services(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> Iterator[Service]:
+    for file in files:
+        for service in file.service:
+            name = f"{file.package}.{service.name}"
+            audience = service.options.Extensions[options_pb2.audience]
+            if audience == options_pb2.AUDIENCE_UNSPECIFIED:
+                raise ValueError(f"service {name} names no audience")
+            methods = tuple(_method(name, method) for method in service.method)
+            yield Service(name, upstream_of(file.package), audience, methods)
+
+
+def upstream_of(package: str) -> str:
+    """`kontena.grid.v1` to `grid`. Raises ValueError for a package outside the suite."""
+    words = package.split(".")
+    if len(words) != 3 or words[0] != "kontena":
+        raise ValueError(f"package {package} is not kontena.<service>.<version>")
+    return words[1]
+
+
+def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Method:
+    rule = method.options.Extensions[annotations_pb2.http]
+    bindings = tuple(filter(None, map(_binding, (rule, *rule.additional_bindings))))
+    return Method(f"/{service}/{method.name}", method.client_streaming or method.server_streaming, bindings)
+
+
+def _binding(rule: http_pb2.HttpRule) -> Binding | None:
+    kind = rule.WhichOneof("pattern")
+    if kind is None:
+        return None
+    if kind == "custom":
+        return Binding(rule.custom.kind, rule.custom.path)
+    return Binding(kind.upper(), getattr(rule, kind))

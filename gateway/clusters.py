@@ -1,0 +1,89 @@
+"""Upstream clusters: one per service of the suite."""
+
+from collections.abc import Sequence
+
+from gateway.settings import Endpoint, GatewaySettings
+from gateway.typed import Config, seconds, typed
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UNLIMITED = 1_000_000
+
+
+def clusters(settings: GatewaySettings) -> list[Config]:
+    """One cluster per upstream, named like it."""
+    return [cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()]
+
+
+def cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:
+    """HTTP/2 to every address the names of `endpoints` resolve to; only broken connections take an address out."""
+    return {
+        "name": name,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
+        "connect_timeout": seconds(settings.connect_timeout_seconds),
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
+        },
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
+        "health_checks": [_health_check(settings)],
+        "outlier_detection": _outlier_detection(),
+        "circuit_breakers": {"thresholds": [_thresholds()]},
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 30, "keepalive_interval": 10, "keepalive_probes": 3}
+        },
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> Config:
+    address = {"address": endpoint.host, "port_value": endpoint.port}
+    return {"endpoint": {"address": {"socket_address": address}}}
+
+
+def _http2() -> Config:
+    options = {
+        "initial_stream_window_size": 1024 * 1024,
+        "initial_connection_window_size": 16 * 1024 * 1024,
+        # Notices a frozen process. Services accept a ping every 5 s; other gRPC servers may call that too many.
+        "connection_keepalive": {"interval": "30s", "timeout": "10s"},
+    }
+    return typed(_HTTP_OPTIONS.removeprefix("envoy."), explicit_http_config={"http2_protocol_options": options})
+
+
+def _health_check(settings: GatewaySettings) -> Config:
+    """Every address is asked with the standard gRPC health protocol; a single dead one is still tried (panic mode)."""
+    return {
+        "timeout": "1s",
+        "interval": seconds(settings.health_check_seconds),
+        "no_traffic_interval": seconds(settings.health_check_seconds),
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "grpc_health_check": {"service_name": ""},
+    }
+
+
+def _outlier_detection() -> Config:
+    """Counts failed connections only: an application that answers 5xx is alive and must not lose its traffic."""
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 5,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "interval": "2s",
+        "base_ejection_time": "5s",
+        "max_ejection_percent": 50,
+    }
+
+
+def _thresholds() -> Config:
+    """Streams of agents and log followers live long, so requests are bounded by the connection limit, not here."""
+    return {
+        "max_connections": 1024,
+        "max_pending_requests": 4096,
+        "max_requests": _UNLIMITED,
+        "max_retries": 256,
+    }

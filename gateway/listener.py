@@ -1,0 +1,128 @@
+"""The public port: HTTP/1.1, HTTP/2 and gRPC, with or without TLS."""
+
+from typing import Any
+
+from gateway.access_log import access_log
+from gateway.local_replies import local_reply_config
+from gateway.settings import GatewaySettings
+from gateway.typed import Config, extension, header, seconds, typed
+
+_MEBIBYTE = 1024 * 1024
+
+
+def listener(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config]) -> Config:
+    """One listener for every kind of client."""
+    chain: Config = {"filters": [connection_manager(settings, virtual_host, http_filters)]}
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        chain["transport_socket"] = tls(str(settings.tls_cert_file), str(settings.tls_key_file))
+    return {
+        "name": "public",
+        "address": socket_address(settings.address, settings.port),
+        "per_connection_buffer_limit_bytes": settings.body_limit_bytes,
+        "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
+        "filter_chains": [chain],
+    }
+
+
+def socket_address(address: str, port: int) -> Config:
+    """An address in Envoy's spelling."""
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def tls(certificate: str, key: str) -> Config:
+    """TLS 1.2 or later with one certificate; clients choose HTTP/2 by ALPN."""
+    return extension(
+        "envoy.transport_sockets.tls",
+        "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context={
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "tls_certificates": [{"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}],
+        },
+    )
+
+
+def connection_manager(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config]) -> Config:
+    """Limits, client address, request ids, error shape and routes of every request."""
+    return extension(
+        "envoy.filters.network.http_connection_manager",
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="public",
+        codec_type="AUTO",
+        route_config=_route_config(settings, virtual_host),
+        http_filters=http_filters,
+        local_reply_config=local_reply_config(response_headers(settings)),
+        access_log=access_log(settings),
+        **_limits(settings),
+        **_identity(settings),
+        **_paths(),
+    )
+
+
+def response_headers(settings: GatewaySettings) -> dict[str, str]:
+    """On every response, whoever made it."""
+    return {"x-kontena-version": settings.version, "x-content-type-options": "nosniff"}
+
+
+def _route_config(settings: GatewaySettings, virtual_host: Config) -> Config:
+    return {
+        "name": "public",
+        "virtual_hosts": [virtual_host],
+        # One address, the one we saw ourselves: a list would begin with whatever the client made up.
+        "request_headers_to_add": [header("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
+        "response_headers_to_add": [header(name, value) for name, value in response_headers(settings).items()],
+        "most_specific_header_mutations_wins": True,
+    }
+
+
+def _limits(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "max_request_headers_kb": settings.header_limit_kb,
+        "request_headers_timeout": "10s",
+        # Also ends a body that stops arriving; routes of streams allow more.
+        "stream_idle_timeout": seconds(max(60.0, 2 * settings.request_timeout_seconds)),
+        "delayed_close_timeout": "1s",
+        "drain_timeout": "5s",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "max_headers_count": 100,
+            # `x_body_fields` would become `x-body-fields` in some servers.
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 1000,
+            # Also the most Envoy buffers of a request, so it must not be below the body limit.
+            "initial_stream_window_size": max(_MEBIBYTE, settings.body_limit_bytes),
+            "initial_connection_window_size": max(_MEBIBYTE, settings.body_limit_bytes),
+            # Notices agents and gRPC clients that vanished without closing.
+            "connection_keepalive": {"interval": "30s", "timeout": "20s"},
+        },
+    }
+
+
+def _identity(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "use_remote_address": True,
+        "xff_num_trusted_hops": settings.trusted_proxies,
+        "server_header_transformation": "PASS_THROUGH",
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            # Keeps a client's id as it is instead of writing tracing bits into it.
+            "typed_config": typed(
+                "extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                pack_trace_reason=False,
+                use_request_id_for_trace_sampling=False,
+            )
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    """Dots are resolved before routing; doubled and escaped slashes mean something (etcd keys, ids) and stay."""
+    return {
+        "normalize_path": True,
+        "merge_slashes": False,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+    }

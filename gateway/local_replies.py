@@ -1,0 +1,70 @@
+"""Every answer Envoy makes by itself has the error shape of the API (design section 3.2)."""
+
+from gateway.typed import Config, extension, header
+
+_TEXTS = {
+    403: "Protocol upgrade is not supported",
+    404: "Not found",
+    408: "Request timeout",
+    413: "Request body too large",
+    429: "too_many_requests",
+    431: "Request headers too large",
+    500: "Internal server error",
+    502: "Bad gateway",
+    503: "Service unavailable. Try again in a moment.",
+    504: "The service did not answer in time. Try again in a moment.",
+}
+# Our script and the transcoder say what is wrong with a request; other texts are Envoy's own words, or none.
+_EXPLAINED = "response.code_details.contains('grpc_json_transcode_failure') || response.code_details == 'lua_response'"
+_GRPC_CALLER = {"name": "content-type", "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}}
+_TRANSCODED = {"name": "x-envoy-original-path", "present_match": True}
+
+
+def local_reply_config(headers: dict[str, str]) -> Config:
+    """JSON for REST callers, the bare text as status message for gRPC callers; success is left alone."""
+    added = [header(name, value) for name, value in headers.items()]
+    cases = [(_equals(status), text) for status, text in _TEXTS.items()]
+    cases += [(_all(_at_least(400), _explained()), "%LOCAL_REPLY_BODY%"), (_at_least(400), "Bad request")]
+    return {"mappers": [mapper for condition, text in cases for mapper in _mappers(condition, text, added)]}
+
+
+def _mappers(condition: Config, text: str, added: list[Config]) -> list[Config]:
+    grpc_caller = _all(condition, _header(_GRPC_CALLER), _header({**_TRANSCODED, "invert_match": True}))
+    return [
+        {"filter": grpc_caller, "body_format_override": _plain(text), "headers_to_add": added},
+        {"filter": condition, "body_format_override": {"json_format": {"error": text}}, "headers_to_add": added},
+    ]
+
+
+def _plain(text: str) -> Config:
+    return {"text_format_source": {"inline_string": text}}
+
+
+def _all(*conditions: Config) -> Config:
+    return {"and_filter": {"filters": list(conditions)}}
+
+
+def _header(matcher: Config) -> Config:
+    return {"header_filter": {"header": matcher}}
+
+
+def _explained() -> Config:
+    name = "envoy.access_loggers.extension_filters.cel"
+    return {
+        "extension_filter": extension(
+            name, "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=_EXPLAINED
+        )
+    }
+
+
+def _equals(status: int) -> Config:
+    return {"status_code_filter": {"comparison": _comparison("EQ", status)}}
+
+
+def _at_least(status: int) -> Config:
+    return {"status_code_filter": {"comparison": _comparison("GE", status)}}
+
+
+def _comparison(operator: str, status: int) -> Config:
+    # The runtime key is required and never set.
+    return {"op": operator, "value": {"default_value": status, "runtime_key": f"gateway.status.{operator}.{status}"}}

@@ -1,0 +1,103 @@
+"""Settings of the gateway, from environment variables that start with GATEWAY_."""
+
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+class Endpoint(NamedTuple):
+    """One `host:port`; the host may be a DNS name with many addresses."""
+
+    host: str
+    port: int
+
+
+def parse_endpoints(value: object) -> object:
+    """`"a:1, [::1]:2"` to endpoints; anything that is not text is left to pydantic. Raises ValueError with the part."""
+    if not isinstance(value, str):
+        return value
+    endpoints = []
+    for part in filter(None, (item.strip() for item in value.split(","))):
+        host, separator, port = part.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"{part!r} is not host:port")
+        endpoints.append(Endpoint(host, int(port)))
+    return tuple(endpoints)
+
+
+def split_list(value: object) -> object:
+    """`"a, b"` to `("a", "b")`."""
+    return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
+
+
+def product_version() -> str:
+    """The version of this source tree, or of the installed distribution where there is no source tree."""
+    project = REPOSITORY / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text())["project"]["version"])
+    return version("kontena-master")
+
+
+Endpoints = Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(parse_endpoints), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+
+
+class GatewaySettings(BaseSettings):
+    """Everything the rendered configuration depends on, apart from the protos. README.md lists the variables."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", frozen=True)
+
+    address: str = "127.0.0.1"
+    port: int = Field(default=9292, ge=1, le=65535)
+    admin_address: str = "127.0.0.1"
+    admin_port: int = Field(default=9901, ge=1, le=65535)
+
+    auth_addresses: Endpoints = (Endpoint("127.0.0.1", 7401),)
+    grid_addresses: Endpoints = (Endpoint("127.0.0.1", 7402),)
+    deploy_addresses: Endpoints = (Endpoint("127.0.0.1", 7403),)
+    vault_addresses: Endpoints = (Endpoint("127.0.0.1", 7404),)
+
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+
+    version: str = Field(default_factory=product_version, pattern=r"^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$")
+    body_limit_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=1 << 30)
+    response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)
+    header_limit_kb: int = Field(default=16, ge=1, le=96)
+    connection_limit: int = Field(default=10_000, ge=1)
+    trusted_proxies: int = Field(default=0, ge=0, le=16, description="Proxies in front that append X-Forwarded-For.")
+
+    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    stream_idle_seconds: int = Field(default=3600, ge=1)
+    connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    health_check_seconds: float = Field(default=2.0, gt=0)
+
+    rate_limit_requests: int = Field(default=60, ge=0, description="Per client address and window; 0 means no limit.")
+    rate_limit_seconds: int = Field(default=60, ge=1)
+    rate_limit_exempt: Words = ("127.0.0.1", "::1")
+
+    access_log_path: str = Field(default="/dev/stdout", description="A file; empty means none.")
+    descriptors: Path = REPOSITORY / "gen" / "descriptors.binpb"
+
+    @model_validator(mode="after")
+    def _tls_needs_both_files(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file go together")
+        return self
+
+    @property
+    def upstreams(self) -> dict[str, tuple[Endpoint, ...]]:
+        """Where the services of each package live, by the second word of the package (`kontena.grid.v1`: `grid`)."""
+        return {
+            "auth": self.auth_addresses,
+            "grid": self.grid_addresses,
+            "deploy": self.deploy_addresses,
+            "vault": self.vault_addresses,
+        }

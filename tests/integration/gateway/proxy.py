@@ -1,0 +1,110 @@
+"""Runs a real Envoy with the rendered configuration on free loopback ports."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.render import write
+from gateway.settings import Endpoint, GatewaySettings
+
+ENVOY = Path(sys.executable).parent / "envoy"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    settings: GatewaySettings
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.settings.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.settings.tls_cert_file else 'http'}://{self.target}"
+
+    def admin(self, path: str) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.settings.admin_port}{path}").raise_for_status().text
+
+    def counter(self, name: str) -> int:
+        lines = [line for line in self.admin(f"/stats?filter={name}").splitlines() if line.partition(":")[0] == name]
+        return sum(int(line.rpartition(":")[2]) for line in lines)
+
+    def healthy(self) -> bool:
+        """True when every upstream address has passed its health check."""
+        hosts = [
+            host["health_status"]
+            for cluster in json.loads(self.admin("/clusters?format=json"))["cluster_statuses"]
+            for host in cluster["host_statuses"]
+        ]
+        return bool(hosts) and all(set(host) == {"eds_health_status"} for host in hosts)
+
+    def access_log(self) -> list[dict[str, Any]]:
+        lines = Path(self.settings.access_log_path).read_text().splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(check: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+    """Wait until `check` is true; errors of the network count as not yet."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if check():
+                return
+        except (httpx.HTTPError, OSError):
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def settings(folder: Path, upstream: int, **changes: object) -> GatewaySettings:
+    """Settings of a gateway in `folder` whose services all live on the port `upstream`."""
+    endpoint = (Endpoint("127.0.0.1", upstream),)
+    values: dict[str, Any] = {
+        **{f"{name}_addresses": endpoint for name in ("auth", "grid", "deploy", "vault")},
+        "port": free_port(),
+        "admin_port": free_port(),
+        "access_log_path": str(folder / "access.log"),
+        "health_check_seconds": 0.2,
+    }
+    return GatewaySettings(**{**values, **changes})
+
+
+@contextmanager
+def running(config: GatewaySettings, folder: Path) -> Iterator[Gateway]:
+    """Envoy with `config`, from when it and its upstreams are healthy until the block ends."""
+    target, log = folder / "envoy.json", folder / "envoy.log"
+    write(config, target)
+    flags = ["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "--file-flush-interval-msec", "20"]
+    with log.open("wb") as output:
+        process = subprocess.Popen([ENVOY, "-c", target, *flags], stdout=output, stderr=output)
+    gateway = Gateway(config)
+    try:
+        eventually(lambda: process.poll() is not None or gateway.healthy(), f"envoy and its upstreams, see {log}")
+        assert process.poll() is None, log.read_text()
+        yield gateway
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)

@@ -1,0 +1,123 @@
+"""Services that are down, restart or hang; clients that come too often."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.gateway.conftest import Caller
+from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.proxy import Gateway, eventually, running, settings
+from tests.integration.gateway.wire import connect
+
+
+@pytest.fixture
+def own_echo() -> Iterator[Echo]:
+    server = Echo()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own(own_echo: Echo, tmp_path: Path) -> Iterator[Gateway]:
+    with running(settings(tmp_path, own_echo.port), tmp_path) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def impatient(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("impatient")
+    with running(settings(folder, echo.port, request_timeout_seconds=0.3), folder) as gateway:
+        yield gateway
+
+
+def test_down_then_up_again(own: Gateway, own_echo: Echo) -> None:
+    own_echo.stop()
+    with httpx.Client(base_url=own.url) as client:
+        for method in ("POST", "GET"):
+            response = client.request(method, "/v1/grids")
+            assert response.status_code == 503
+            assert response.json() == {"error": "Service unavailable. Try again in a moment."}
+        assert client.get("/v1/ping").status_code == 200
+        own_echo.start()
+        eventually(lambda: client.post("/v1/grids").status_code == 200, "the service is used again")
+
+
+def test_read_waits_for_a_restart(own: Gateway, own_echo: Echo) -> None:
+    own_echo.stop()
+    answers: list[int] = []
+    request = threading.Thread(target=lambda: answers.append(httpx.get(f"{own.url}/v1/grids").status_code))
+    request.start()
+    eventually(lambda: own.counter("cluster.grid.upstream_rq_retry") >= 1, "a first try has failed")
+    own_echo.start()
+    request.join(10)
+    assert answers == [200]
+
+
+def test_hanging_service_is_504(impatient: Gateway) -> None:
+    response = httpx.get(f"{impatient.url}/v1/grids", headers={"x-test": json.dumps({"then_wait": True})})
+    assert response.status_code == 504
+    assert response.json() == {"error": "The service did not answer in time. Try again in a moment."}
+
+
+def test_streams_have_no_timeout(impatient: Gateway) -> None:
+    with connect(impatient.target) as connection:
+        plan = {"bodies": ["a\n", "b\n"], "pause": 0.6}
+        connection.send("GET", "/v1/services/g/s/web/container_logs", x_test=json.dumps(plan))
+        connection.head()
+        assert list(connection.chunks()) == [b"a\n", b"b\n"]
+
+
+def test_token_endpoints_are_limited_per_client(gateway: Gateway) -> None:
+    def statuses(source: str, method: str, path: str, times: int) -> list[int]:
+        found = []
+        with connect(gateway.target, source) as connection:
+            for _ in range(times):
+                connection.send(method, path, content_length="0")
+                status, headers = connection.head()
+                body = connection.body(headers)
+                found.append(status)
+                if status == 429:
+                    assert json.loads(body) == {"error": "too_many_requests"}
+        return found
+
+    assert statuses("127.0.0.2", "POST", "/oauth2/token", 4) == [200] * 4
+    assert statuses("127.0.0.2", "GET", "/oauth2/tokens", 3) == [200, 429, 429]
+    assert statuses("127.0.0.2", "GET", "/v1/grids", 20) == [200] * 20
+    assert statuses("127.0.0.3", "POST", "/oauth2/token", 5) == [200] * 5
+    assert statuses("127.0.0.1", "POST", "/oauth2/token", 20) == [200] * 20
+
+
+def refused(gateway: Gateway) -> bool:
+    """True when a new connection is closed without an answer."""
+    with connect(gateway.target) as connection:
+        try:
+            connection.send("GET", "/v1/ping")
+            connection.head()
+        except OSError:
+            return True
+    return False
+
+
+def test_connection_limit(own_echo: Echo, tmp_path: Path) -> None:
+    with running(settings(tmp_path, own_echo.port, connection_limit=2), tmp_path) as gateway:
+        with connect(gateway.target) as first, connect(gateway.target) as second:
+            for connection in (first, second):
+                connection.send("GET", "/v1/ping")
+                assert connection.head()[0] == 200
+            assert refused(gateway)
+        eventually(lambda: httpx.get(f"{gateway.url}/v1/ping").status_code == 200, "a place is free again")
+
+
+def test_two_addresses_one_dead(call: Caller, own_echo: Echo, tmp_path: Path) -> None:
+    config = settings(tmp_path, own_echo.port)
+    both = (*config.grid_addresses, config.grid_addresses[0]._replace(port=call.echo.port))
+    with running(config.model_copy(update={"grid_addresses": both}), tmp_path) as gateway:
+        own_echo.stop()
+        with httpx.Client(base_url=gateway.url) as client:
+            assert {client.get("/v1/grids").status_code for _ in range(30)} == {200}
+        own_echo.start()

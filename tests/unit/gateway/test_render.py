@@ -1,0 +1,132 @@
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2
+
+from gateway import catalog
+from gateway.__main__ import main
+from gateway.render import bootstrap, check_upstreams, write
+from gateway.settings import Endpoint, GatewaySettings
+
+SETTINGS = GatewaySettings()
+DESCRIPTORS = catalog.load_descriptors(SETTINGS.descriptors)
+SERVICES = catalog.services(DESCRIPTORS)
+METHODS = [(service, method) for service in SERVICES for method in service.methods]
+
+
+def rendered(**changes: object) -> Any:
+    return bootstrap(SETTINGS.model_copy(update=changes), DESCRIPTORS)
+
+
+def manager(config: Any) -> Any:
+    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def filter_config(config: Any, name: str) -> Any:
+    return next(f["typed_config"] for f in manager(config)["http_filters"] if f["name"].endswith(name))
+
+
+def routes_to(path: str, config: Any) -> list[Any]:
+    """Routes with a cluster that match the RPC `path`, in order."""
+    routes = manager(config)["route_config"]["virtual_hosts"][0]["routes"]
+    return [r for r in routes if "route" in r and re.fullmatch(r["match"]["safe_regex"]["regex"], path)]
+
+
+def test_equal_inputs_give_equal_configurations() -> None:
+    assert rendered() == rendered()
+    assert json.loads(json.dumps(rendered())) == rendered()
+
+
+@pytest.mark.parametrize(("service", "method"), METHODS, ids=[method.path for _, method in METHODS])
+def test_routes_follow_the_audience(service: catalog.Service, method: catalog.Method) -> None:
+    routes = routes_to(method.path, rendered())
+    assert bool(routes) == service.routed
+    assert {route["route"]["cluster"] for route in routes} <= {service.upstream}
+    assert all("grpc" in route["match"] for route in routes), "JSON must not reach a gRPC path"
+
+
+@pytest.mark.parametrize(
+    ("service", "method"), [m for m in METHODS if m[0].routed], ids=lambda m: getattr(m, "path", "")
+)
+def test_timeouts_and_retries(service: catalog.Service, method: catalog.Method) -> None:
+    first, *_, last = [*routes_to(method.path, rendered()), None]
+    assert first is not None
+    assert (first["route"]["timeout"] == "0s") == method.streaming
+    assert ("retry_policy" in first["route"]) == (method.safe and not method.streaming and not is_limited(first))
+    assert last is None
+
+
+def is_limited(route: Any) -> bool:
+    return "envoy.filters.http.local_ratelimit" in route.get("typed_per_filter_config", {})
+
+
+def test_only_token_endpoints_are_limited() -> None:
+    limited = {method.path for _, method in METHODS if any(map(is_limited, routes_to(method.path, rendered())))}
+    assert "/kontena.auth.v1.OAuthService/ExchangeToken" in limited
+    assert all(path.startswith("/kontena.auth.v1.") for path in limited)
+    assert all(is_limited(routes_to(path, rendered())[0]) for path in limited), "no route may come before the limit"
+
+
+def test_transcoder_knows_public_services_only() -> None:
+    transcoder = filter_config(rendered(), "grpc_json_transcoder")
+    assert transcoder["services"] == [service.name for service in SERVICES if service.public]
+    embedded = descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(transcoder["proto_descriptor_bin"]))
+    assert [file.name for file in embedded.file] == [file.name for file in DESCRIPTORS.file]
+    assert not any(file.HasField("source_code_info") for file in embedded.file)
+    assert "id" in transcoder["ignored_query_parameters"]
+
+
+def test_contract_stands_before_the_transcoder() -> None:
+    names = [f["name"].rpartition(".")[2] for f in manager(rendered())["http_filters"]]
+    assert names == ["lua", "grpc_json_transcoder", "local_ratelimit", "router"]
+
+
+def test_every_address_is_an_endpoint() -> None:
+    config = rendered(grid_addresses=(Endpoint("a", 1), Endpoint("::1", 2)))
+    (cluster,) = [c for c in config["static_resources"]["clusters"] if c["name"] == "grid"]
+    endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    addresses = [endpoint["endpoint"]["address"]["socket_address"] for endpoint in endpoints]
+    assert addresses == [{"address": "a", "port_value": 1}, {"address": "::1", "port_value": 2}]
+
+
+def test_tls_only_with_a_certificate() -> None:
+    assert "transport_socket" not in json.dumps(rendered())
+    text = json.dumps(rendered(tls_cert_file=Path("/c.pem"), tls_key_file=Path("/k.pem")))
+    assert '"h2"' in text
+    assert "/k.pem" in text
+
+
+@pytest.mark.parametrize("limit", [1024, 8 << 20])
+def test_body_limit_holds_for_http2_too(limit: int) -> None:
+    config = rendered(body_limit_bytes=limit)
+    assert config["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"] == limit
+    http2 = manager(config)["http2_protocol_options"]
+    assert http2["initial_connection_window_size"] >= http2["initial_stream_window_size"] >= limit
+
+
+def test_no_access_log_when_none_is_wanted() -> None:
+    assert manager(rendered(access_log_path=""))["access_log"] == []
+
+
+def test_public_service_without_an_address_is_refused() -> None:
+    lost = catalog.Service("kontena.lost.v1.LostService", "lost", 1, ())
+    with pytest.raises(ValueError, match="no setting for upstream lost"):
+        check_upstreams((lost,), SETTINGS)
+
+
+def test_file_is_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "envoy.json"
+    write(SETTINGS, target)
+    assert json.loads(target.read_text()) == rendered()
+    assert [path.name for path in target.parent.iterdir()] == ["envoy.json"]
+
+
+def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", str(tmp_path / "envoy.json")]) == 0
+    monkeypatch.setenv("GATEWAY_DESCRIPTORS", str(tmp_path / "missing"))
+    assert main(["render", str(tmp_path / "envoy.json")]) == 2
+    assert "missing" in capsys.readouterr().err
