@@ -27,10 +27,13 @@ class Api:
         headers = {"Authorization": f"Bearer {env['KONTENA_TOKEN']}", "Accept": "application/json"}
         self._client = httpx.Client(base_url=env["KONTENA_URL"], headers=headers, timeout=15)
 
-    def call(self, method: str, path: str, body: Any = None, *, missing_ok: bool = False) -> dict[str, Any]:
-        """Send a request, print it, return the JSON answer."""
+    def call(
+        self, method: str, path: str, body: Any = None, *, missing_ok: bool = False, quiet: bool = False
+    ) -> dict[str, Any]:
+        """Send a request, print it unless `quiet`, return the JSON answer."""
         answer = self._client.request(method, path, json=body)
-        print(f"{method} {path} -> {answer.status_code}")  # noqa: T201
+        if not quiet:
+            print(f"{method} {path} -> {answer.status_code}")  # noqa: T201
         if answer.is_error and not (missing_ok and answer.status_code == 404):
             raise NotUp(f"{method} {path} answered {answer.status_code}: {answer.text}")
         document: dict[str, Any] = answer.json()
@@ -72,9 +75,10 @@ def _run(api: Api) -> None:
 
 def _finished(api: Api, service: str, deploy_id: str) -> dict[str, Any]:
     last: dict[str, Any] = {}
+    print(f"GET {service}/deploys/{deploy_id} until it has finished_at")  # noqa: T201
 
     def check() -> bool:
-        last.update(api.call("GET", f"{service}/deploys/{deploy_id}"))
+        last.update(api.call("GET", f"{service}/deploys/{deploy_id}", quiet=True))
         time.sleep(0.3)
         return "finished_at" in last
 

@@ -1,0 +1,121 @@
+"""Composition root of the agent."""
+
+import asyncio
+import signal
+import uuid
+
+import aiodocker
+
+from agent.assignments import Assignments
+from agent.domain.backoff import retry_delay
+from agent.domain.errors import AgentError
+from agent.line_queue import LineQueue
+from agent.log_collector import LogCollector
+from agent.log_positions import LogPositions
+from agent.log_shipper import LogShipper
+from agent.machine import Machine
+from agent.membership import Membership
+from agent.reporter import Reporter
+from agent.runtime.docker import DockerRuntime
+from agent.runtime.hollow import HollowRuntime
+from agent.runtime.ports import EngineInfo, Runtime
+from agent.session import Introduction, Session
+from agent.settings import AgentSettings
+from agent.state import State, StateDir
+from agent.streams import open_channel, parse_uri
+from agent.version import VERSION
+from agent.worker import Worker
+from kontena.grid.v1 import node_session_pb2
+from services.kernel.logs import get_logger
+from services.kernel.loops import Supervisor
+
+log = get_logger(__name__)
+
+_RESYNC_SECONDS = 30.0
+
+
+async def serve(settings: AgentSettings) -> None:
+    """Run the agent until SIGTERM or SIGINT. Containers keep running afterwards."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_until(settings, stop)
+
+
+async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
+    """Run the agent until `stop` is set."""
+    folder = StateDir(settings.state_dir)
+    state = State(folder)
+    runtime = await choose_runtime(settings, state)
+    state.node_id = settings.node_id or state.node_id or (await _patient_info(runtime)).id
+    state.runtime = runtime.name
+    state.touch()
+    state.flush()
+    channel = open_channel(settings.uri, settings.ca_file)
+    membership, reporter = Membership(), Reporter()
+    queue, positions = LineQueue(), LogPositions(folder)
+    logs = LogCollector(runtime, queue, positions)
+    worker = Worker(runtime, reporter, state, logs)
+    logs.instance_id = worker.instance_id
+    machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
+    introduction = Introduction(state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata)
+
+    def on_node(node: node_session_pb2.NodeDescription) -> None:
+        if state.node is not None and state.node.id != node.id:
+            worker.forget()
+        state.describe_node(node)
+
+    supervisor = Supervisor()
+    supervisor.add("state", state.run)
+    supervisor.add("log positions", positions.run)
+    supervisor.add("engine events", worker.follow_events)
+    supervisor.every("resync", _RESYNC_SECONDS, worker.resync, wake=worker.resync_wanted)
+    supervisor.add("session", Session(channel, introduction, membership, machine, on_node).run)
+    supervisor.add("assignments", Assignments(channel, membership, worker, reporter).run)
+    supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
+    log.info("agent starts", version=VERSION, runtime=runtime.name, node_id=state.node_id, master=settings.uri)
+    try:
+        async with worker, supervisor:
+            worker.restore()
+            await stop.wait()
+    finally:
+        await logs.close()
+        state.flush()
+        positions.flush()
+        await channel.close()
+        await runtime.close()
+        folder.close()
+    log.info("agent stopped")
+
+
+async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:
+    """The runtime asked for. `auto` is Docker when an engine answers, or when this agent has used one before: an
+    engine that is slow to start must not turn a node with containers into a hollow one."""
+    if settings.runtime != "hollow":
+        docker = DockerRuntime(settings.docker_host)
+        if settings.runtime == "docker" or state.runtime == "docker":
+            return docker
+        try:
+            await docker.info()
+        except (AgentError, aiodocker.DockerError) as error:
+            await docker.close()
+            log.warning("no container engine", docker_host=settings.docker_host, cause=str(error))
+        else:
+            return docker
+    log.warning(
+        "HOLLOW RUNTIME: this node pretends to run containers and runs none. "
+        "Start a Docker Engine, or set DOCKER_HOST, and restart the agent to run them for real."
+    )
+    return HollowRuntime(state.node_id or f"HOLLOW-{uuid.uuid4().hex[:16].upper()}")
+
+
+async def _patient_info(runtime: Runtime) -> EngineInfo:
+    """The engine's description, as soon as it answers."""
+    failures = 0
+    while True:
+        try:
+            return await runtime.info()
+        except AgentError as error:
+            failures += 1
+            log.warning("waiting for the container engine", cause=str(error))
+            await asyncio.sleep(retry_delay(failures))

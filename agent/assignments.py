@@ -1,0 +1,122 @@
+"""The stream that keeps assignments and statuses in step with the master."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import grpc
+
+from agent.domain.backoff import reconnect_delay
+from agent.domain.decide import DESIRED_STATES
+from agent.membership import Joined, Membership
+from agent.reporter import Reporter
+from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from kontena.deploy.v1 import assignment_pb2 as pb
+from kontena.deploy.v1 import assignment_pb2_grpc
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_SNAPSHOT_SECONDS = 30.0
+_ACK_SECONDS = 30.0
+_STABLE_SECONDS = 10.0
+
+
+class Assignee(Protocol):
+    """Who acts on assignments."""
+
+    def replace(self, assignments: Sequence[pb.Assignment]) -> None:
+        """These and no others."""
+
+    def patch(self, upserted: Sequence[pb.Assignment], removed: Sequence[str]) -> None:
+        """These changed, those are gone."""
+
+
+class MalformedAssignment(ConnectionError):
+    """The master sent something that cannot be meant; nothing of the message is applied."""
+
+
+class Assignments:
+    """Keeps the stream open. While it is down, what was assigned last stays in force."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, membership: Membership, assignee: Assignee, reporter: Reporter
+    ) -> None:
+        self._stub = assignment_pb2_grpc.AssignmentServiceStub(channel)
+        self._membership = membership
+        self._assignee = assignee
+        self._reporter = reporter
+
+    async def run(self) -> None:
+        """Never returns: whatever happens, it attaches again."""
+        clock = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            joined = await self._membership.joined()
+            started = clock.time()
+            try:
+                await self._attach(joined)
+            except (grpc.aio.AioRpcError, OSError, TimeoutError) as error:
+                attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+                delay = reconnect_delay(attempt, random.random())
+                level = log.error if isinstance(error, MalformedAssignment) else log.warning
+                level("assignments cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
+                if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                    self._membership.distrust(joined)
+                await asyncio.sleep(delay)
+
+    async def _attach(self, joined: Joined) -> None:
+        """Returns when a newer session begins; raises when the stream breaks."""
+        call: Any = self._stub.Attach(metadata=joined.metadata)
+        try:
+            await until_first(self._receive(call), self._send(call), self._membership.superseded(joined.epoch))
+        finally:
+            call.cancel()
+
+    async def _receive(self, call: Any) -> None:
+        async with asyncio.timeout(_SNAPSHOT_SECONDS) as limit:
+            first = True
+            while True:
+                message = await call.read()
+                if message is grpc.aio.EOF:
+                    raise StreamEnded("the master ended the assignment stream")
+                kind = message.WhichOneof("message")
+                if first and kind != "snapshot":
+                    raise MalformedAssignment(f"the first message is {kind}, not a snapshot")
+                first = False
+                limit.reschedule(None)
+                self._handle(kind, message)
+
+    def _handle(self, kind: str | None, message: pb.AttachResponse) -> None:
+        match kind:
+            case "snapshot":
+                self._assignee.replace([checked(item) for item in message.snapshot.assignments])
+            case "delta":
+                upserted = [checked(item) for item in message.delta.upserted]
+                self._assignee.patch(upserted, list(message.delta.removed))
+            case "ack":
+                self._reporter.acknowledge(message.ack.sequence)
+
+    async def _send(self, call: Any) -> None:
+        self._reporter.start_over()
+        while True:
+            report = await self._reporter.next()
+            try:
+                async with asyncio.timeout(_ACK_SECONDS):
+                    await write(call, pb.AttachRequest(report=report))
+                    await self._reporter.delivered()
+            except TimeoutError:
+                raise StreamEnded(f"a report was not confirmed within {_ACK_SECONDS:.0f} s") from None
+
+
+def checked(assignment: pb.Assignment) -> pb.Assignment:
+    """The assignment itself. Raises MalformedAssignment when it names no instance or no known state."""
+    problem = ""
+    if not assignment.instance_id or not assignment.service_id or assignment.instance_number < 1:
+        problem = "names no instance"
+    elif assignment.desired_state not in DESIRED_STATES:
+        problem = f"has the unknown state {assignment.desired_state!r}"
+    if problem:
+        raise MalformedAssignment(f"assignment {assignment.instance_id!r} {problem}")
+    return assignment

@@ -1,0 +1,1 @@
+"""Pure decisions of the agent: no engine, no network, no clock."""

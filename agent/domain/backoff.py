@@ -1,0 +1,34 @@
+"""Pauses before trying again. Chance is a parameter: `chance` is between 0 and 1."""
+
+CRASH_RESET_SECONDS = 10.0
+
+_LONGEST_CRASH_PAUSE = 30
+_LONGEST_RECONNECT = 15.0
+_LONGEST_REFUSED = 60.0
+
+
+def crash_delay(crashes: int) -> float:
+    """Seconds before a crashed container starts again: 0, 1, 4, 9, 16, 25, 30, 30 … (section 8.8)."""
+    return float(min(crashes * crashes, _LONGEST_CRASH_PAUSE))
+
+
+def retry_delay(failures: int) -> float:
+    """Seconds before a failed apply is tried again: 1, 2, 4, 8, 16, 30, 30 …"""
+    return min(_doubled(max(failures - 1, 0)), 30.0)
+
+
+def reconnect_delay(attempt: int, chance: float) -> float:
+    """Seconds before attempt `attempt` (from 1) to reach the master: the first is quick, none waits over 15 s."""
+    if attempt <= 1:
+        return 0.2 + 0.3 * chance
+    ceiling = min(_LONGEST_RECONNECT, 0.5 * _doubled(attempt))
+    return ceiling * (0.3 + 0.7 * chance)
+
+
+def refused_delay(attempt: int, chance: float) -> float:
+    """As `reconnect_delay`, when the master refused this agent: somebody has to act, so 2 s growing to 60 s."""
+    return min(_LONGEST_REFUSED, _doubled(attempt)) * (0.7 + 0.3 * chance)
+
+
+def _doubled(times: int) -> float:
+    return float(1 << min(times, 10))

@@ -1,0 +1,47 @@
+"""Failures of the agent that a user can read.
+
+AgentError
+├── ConfigInvalid      the assignment cannot become a container
+├── ImageUnavailable   the image can neither be pulled nor found
+├── NameTaken          a container that is not ours has the name
+├── EngineRefused      the engine answered with an error
+├── NotReady           the instance did not open its port
+├── SecretsNeeded      only the master knows the values this container needs
+└── EngineUnreachable  the engine does not answer; nothing is known, so nothing is reported
+"""
+
+
+class AgentError(Exception):
+    """The message is shown to users as the error of the instance; it never holds a secret value."""
+
+
+class ConfigInvalid(AgentError):
+    """The assignment cannot become a container."""
+
+
+class ImageUnavailable(AgentError):
+    """The image can neither be pulled nor found on this node."""
+
+
+class NameTaken(AgentError):
+    """A container that is not ours has the name."""
+
+
+class EngineRefused(AgentError):
+    """The engine answered with an error. `status` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotReady(AgentError):
+    """The instance did not open its port."""
+
+
+class SecretsNeeded(AgentError):
+    """The container needs values that only the master knows, and the master has not been heard of since the start."""
+
+
+class EngineUnreachable(AgentError):
+    """The engine does not answer; nothing is known, so nothing is reported."""

@@ -1,0 +1,50 @@
+"""Container labels (spec/orchestration.md section 7.5) and the identity they carry."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+SERVICE_ID = "io.kontena.service.id"
+SERVICE_NAME = "io.kontena.service.name"
+STACK_NAME = "io.kontena.stack.name"
+INSTANCE_NUMBER = "io.kontena.service.instance_number"
+EXPOSED = "io.kontena.service.exposed"
+INSTANCE_ID = "io.kontena.instance.id"
+NODE_ID = "io.kontena.node.id"
+CONTAINER_TYPE = "io.kontena.container.type"
+CONTAINER_NAME = "io.kontena.container.name"
+POD = "io.kontena.container.pod"
+DEPLOY_REV = "io.kontena.container.deploy_rev"
+SERVICE_REVISION = "io.kontena.container.service_revision"
+STOP_GRACE_PERIOD = "io.kontena.container.stop_grace_period"
+SKIP_LOGS = "io.kontena.container.skip_logs"
+LOAD_BALANCER = "io.kontena.load_balancer.name"
+
+TYPE_CONTAINER = "container"
+TYPE_VOLUME = "volume"
+
+
+class InstanceKey(NamedTuple):
+    """What stays the same when an instance is deployed again: its service and its number."""
+
+    service_id: str
+    number: int
+
+
+def key_of(labels: Mapping[str, str]) -> InstanceKey | None:
+    """The instance a container belongs to, None when its labels do not say."""
+    service_id = labels.get(SERVICE_ID, "")
+    number = labels.get(INSTANCE_NUMBER, "")
+    if not service_id or not number.isascii() or not number.isdigit():
+        return None
+    return InstanceKey(service_id, int(number))
+
+
+def is_ours(labels: Mapping[str, str], node_ids: Collection[str]) -> bool:
+    """Whether this agent made the container; several agents may share an engine."""
+    return labels.get(NODE_ID, "") in node_ids
+
+
+def number_label(labels: Mapping[str, str], name: str) -> int:
+    """A numeric label; missing or odd text counts as 0."""
+    text = labels.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else 0

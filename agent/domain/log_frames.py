@@ -1,0 +1,123 @@
+"""Log frames of the engine: parsing, joining of split lines, and the position to go on reading from."""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+
+NANO = 1_000_000_000
+# A single line is delivered in pieces beyond this size; the engine itself splits at 16 KiB.
+LONGEST_LINE = 256 * 1024
+
+_SLACK = NANO // 4
+_REBASE = NANO
+_MOST_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message of the engine's log. `complete` is false when the line goes on in the next frame of the stream."""
+
+    stream: str
+    time_ns: int
+    data: bytes
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Read frames from `since_ns` on (inclusive) and skip the first `skip` of them; none is newer than `newest_ns`."""
+
+    since_ns: int = 0
+    skip: int = 0
+    newest_ns: int = 0
+
+
+def parse_time(text: str) -> int | None:
+    """Nanoseconds since the epoch of an RFC 3339 time in UTC; None when it is not one."""
+    base, _, fraction = text.removesuffix("Z").partition(".")
+    if not text.endswith("Z") or len(fraction) > 9 or not (fraction or "0").isdigit():
+        return None
+    try:
+        seconds = int(datetime.fromisoformat(f"{base}+00:00").timestamp())
+    except ValueError:
+        return None
+    return seconds * NANO + int(fraction.ljust(9, "0") or "0")
+
+
+def parse_frame(stream: str, payload: bytes) -> Frame | None:
+    """A frame of a log read with timestamps; None when it has no timestamp."""
+    stamp, space, data = payload.partition(b" ")
+    time_ns = parse_time(stamp.decode("ascii", "replace")) if space else None
+    if time_ns is None:
+        return None
+    complete = data.endswith(b"\n")
+    return Frame(stream, time_ns, data[:-1] if complete else data, complete)
+
+
+class Assembler:
+    """Joins the frames of split lines, per stream."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[Frame]] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether a line has begun that is not complete."""
+        return bool(self._parts)
+
+    def add(self, frame: Frame) -> Frame | None:
+        """The complete line that ends with this frame, with the time of its beginning."""
+        parts = self._parts.setdefault(frame.stream, [])
+        parts.append(frame)
+        if not frame.complete and sum(len(part.data) for part in parts) < LONGEST_LINE:
+            return None
+        return self._join(frame.stream)
+
+    def rest(self) -> list[Frame]:
+        """What is left when the log has ended: lines without an end."""
+        return [self._join(stream) for stream in list(self._parts)]
+
+    def _join(self, stream: str) -> Frame:
+        parts = self._parts.pop(stream)
+        return Frame(stream, parts[0].time_ns, b"".join(part.data for part in parts), complete=True)
+
+
+class Cursor:
+    """Follows a reader and tells the position after what it has read.
+
+    Frames are written by two streams at once, so their times may be slightly out of order. Hence the position starts
+    a moment before the newest frame and counts the frames since, instead of naming the last time seen."""
+
+    def __init__(self, start: Position) -> None:
+        self._start = start
+        self._to_skip = start.skip
+        self._since = start.since_ns
+        self._newest = start.newest_ns
+        self._times: deque[int] = deque()
+
+    def read(self, time_ns: int) -> bool:
+        """Count a frame, in the engine's order. False when it is one of those to skip."""
+        if time_ns >= self._since:
+            self._times.append(time_ns)
+            if self._to_skip and time_ns <= self._start.newest_ns:
+                self._to_skip -= 1
+                return False
+        # A frame newer than all that was read before: the engine has rotated the ones to skip away.
+        self._to_skip = 0
+        self._newest = max(self._newest, time_ns)
+        if self._newest - self._since > _REBASE:
+            self._rebase(self._newest - _SLACK)
+        if len(self._times) > _MOST_REMEMBERED:
+            self._rebase(self._newest)
+        return True
+
+    def position(self) -> Position:
+        """Where a new reader goes on after the frames counted so far."""
+        if self._to_skip:
+            return self._start
+        return Position(self._since, len(self._times), self._newest)
+
+    def _rebase(self, since: int) -> None:
+        # Popping from the left would be wrong: a frame before `since` may stand behind one after it.
+        self._since = since
+        self._times = deque(time_ns for time_ns in self._times if time_ns >= since)

@@ -1,0 +1,17 @@
+"""State of an instance as it is reported (spec/orchestration.md section 8.7)."""
+
+MISSING = "missing"
+RUNNING = "running"
+RESTARTING = "restarting"
+STOPPED = "stopped"
+
+
+def reported_state(*, exists: bool, running: bool, engine_restarting: bool, crashes: int) -> str:
+    """missing, running, restarting or stopped."""
+    if not exists:
+        return MISSING
+    if running and not engine_restarting:
+        return RUNNING
+    if crashes > 0:
+        return RESTARTING
+    return STOPPED

@@ -1,0 +1,275 @@
+"""Keeps one instance in the state the master wants: look, decide, act, report. Serialized per instance."""
+
+import asyncio
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agent.domain import decide as rules
+from agent.domain import labels
+from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
+from agent.domain.decide import Action, Desired, Observed, decide
+from agent.domain.errors import AgentError, EngineUnreachable, SecretsNeeded
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import NANO
+from agent.domain.status import reported_state
+from agent.operations import Operations
+from agent.readiness import Readiness
+from agent.runtime.ports import Container
+from agent.site import Site
+from agent.state import Record
+from kontena.deploy.v1 import assignment_pb2 as pb
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What to bring about. `sealed`: read from the state file, so the secrets have no values."""
+
+    assignment: pb.Assignment
+    sealed: bool
+
+
+class Instance:
+    """One supervised instance. `assign`, `remove` and `look` only wake it; `run` does the work."""
+
+    def __init__(self, key: InstanceKey, site: Site) -> None:
+        self.key = key
+        self._site = site
+        self._operations = Operations(key, site)
+        self._readiness = Readiness(self.look)
+        self._order: _Order | None = None
+        self._removing = False
+        self._gone = False
+        self._wake = asyncio.Event()
+        # The start of the container whose end was taken note of.
+        self._counted_stop = ("", 0)
+        self._crashes = 0
+        self._failures = 0
+        # Nothing happens before this time of the loop's clock unless the assignment changes.
+        self._not_before = 0.0
+
+    @property
+    def wants_running(self) -> bool:
+        """Whether its container should be running."""
+        wanted = self._order is not None and self._order.assignment.desired_state == rules.RUNNING
+        return wanted and not self._removing
+
+    @property
+    def instance_id(self) -> str:
+        """The master's id of the instance, empty when it has none here."""
+        return "" if self._order is None else self._order.assignment.instance_id
+
+    def assign(self, assignment: pb.Assignment, *, sealed: bool = False) -> None:
+        """Bring this about. Repeating an assignment does not cut a pause short."""
+        old = self._order
+        self._order = _Order(assignment, sealed)
+        if old is not None and old.assignment.instance_id != assignment.instance_id:
+            self._site.reporter.forget(old.assignment.instance_id)
+        if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):
+            self._not_before = 0.0
+            self._failures = 0
+        self._removing = False
+        self.look()
+
+    def remove(self) -> None:
+        """Remove everything the instance has on this node; `run` returns when that is done."""
+        self._removing = True
+        self._not_before = 0.0
+        self.look()
+
+    def look(self) -> None:
+        """Something may have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until the instance is removed."""
+        try:
+            while not self._gone:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._supervised_turn()
+        finally:
+            self._readiness.cancel()
+
+    async def _supervised_turn(self) -> None:
+        """One turn; a failure is reported and leads to another turn later."""
+        order = self._order
+        try:
+            await self._turn(order)
+        except SecretsNeeded as error:
+            log.info("instance waits for the master", instance=self.instance_id, cause=str(error))
+        except EngineUnreachable as error:
+            # Nothing is known, so nothing is reported.
+            self._retry_later(str(error))
+        except AgentError as error:
+            self._retry_later(str(error))
+            await self._report_failure(order, str(error))
+        except Exception as error:
+            log.exception("instance failed", instance=self.instance_id)
+            self._retry_later(repr(error))
+            await self._report_failure(order, f"the agent failed: {type(error).__name__}")
+
+    def _retry_later(self, cause: str) -> None:
+        self._failures += 1
+        pause = retry_delay(self._failures)
+        log.warning("instance not in its desired state", instance=self.instance_id, cause=cause[:500], retry_in=pause)
+        self._pause(pause)
+
+    def _pause(self, seconds: float) -> None:
+        clock = asyncio.get_running_loop()
+        self._not_before = clock.time() + seconds
+        clock.call_later(seconds, self.look)
+
+    @property
+    def _paused(self) -> bool:
+        return asyncio.get_running_loop().time() + 0.001 < self._not_before
+
+    async def _turn(self, order: _Order | None) -> None:
+        if self._removing:
+            await self._terminate()
+        elif order is not None:
+            container = await self._operations.find()
+            self._count_crash(order.assignment, container)
+            if order.assignment.error:
+                await self._keep_alive(order.assignment, container)
+            elif not self._paused:
+                await self._apply(order, container)
+            elif not self._failures:
+                # A pause after a crash is worth a report; after a failure, the failure stands.
+                self._report(order.assignment, container, self._readiness.problem)
+
+    async def _keep_alive(self, assignment: pb.Assignment, container: Container | None) -> None:
+        """The assignment cannot be applied: the container stays as it is, but a crashed one starts again."""
+        stopped = container is not None and not container.running and not container.start_error
+        if container is not None and stopped and self.wants_running and not self._paused:
+            await self._operations.start(container.id)
+            container = await self._operations.find()
+        self._report(assignment, container, assignment.error)
+
+    async def _apply(self, order: _Order, container: Container | None) -> None:
+        assignment = order.assignment
+        record = self._site.state.record(self.key, assignment.restarts)
+        action = await self._decide(assignment, container, record)
+        if action is not Action.NOTHING:
+            log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
+            await self._act(action, order, container)
+            container = await self._operations.find()
+        self._failures = 0
+        self._finish(assignment, container, record)
+
+    async def _decide(self, assignment: pb.Assignment, container: Container | None, record: Record) -> Action:
+        desired = Desired(
+            state=assignment.desired_state,
+            service_revision=assignment.service_revision,
+            deploy_rev=assignment.deploy_rev,
+            load_balancer=assignment.pod.labels.get(labels.LOAD_BALANCER),
+        )
+        observed = None if container is None else _observed(container)
+        image_id = None
+        if rules.must_check_image(desired, observed, record.applied_rev):
+            image_id = await self._operations.image_id(assignment)
+        return decide(desired, observed, restart=assignment.restarts > record.restarts, image_id=image_id)
+
+    async def _act(self, action: Action, order: _Order, container: Container | None) -> None:
+        grace = order.assignment.pod.stop_grace_period
+        match action:
+            case Action.CREATE | Action.RECREATE:
+                await self._operations.create(order.assignment, container, sealed=order.sealed)
+            case Action.START if container is not None:
+                await self._operations.start(container.id)
+            case Action.STOP if container is not None:
+                await self._operations.stop(container, grace)
+            case Action.RESTART if container is not None:
+                await self._operations.restart(container, grace)
+
+    def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record) -> None:
+        """The apply went through: remember that, and report once the instance is ready."""
+        if record.restarts != assignment.restarts:
+            record.restarts = assignment.restarts
+            self._site.state.touch()
+        if assignment.desired_state != rules.RUNNING:
+            self._crashes = 0
+        port = assignment.pod.wait_for_port if self.wants_running else 0
+        if not self._readiness.reached(container, port, record.ready_for):
+            return
+        done = (assignment.deploy_rev, self._readiness.ready_for)
+        if (record.applied_rev, record.ready_for) != done and not self._readiness.problem:
+            record.applied_rev, record.ready_for = done
+            self._site.state.touch()
+        self._report(assignment, container, self._readiness.problem)
+
+    def _count_crash(self, assignment: pb.Assignment, container: Container | None) -> None:
+        """Turn a stop that nobody wanted into a pause, once per start of the container. Events only wake this up: they
+        come late, and a look at the container says the same for certain."""
+        if container is None or container.running or container.restarting or not container.started_at_ns:
+            return
+        start = (container.id, container.started_at_ns)
+        if start == self._counted_stop:
+            return
+        self._counted_stop = start
+        if assignment.desired_state != rules.RUNNING:
+            return
+        if container.finished_at_ns - container.started_at_ns > CRASH_RESET_SECONDS * NANO:
+            self._crashes = 0
+        pause = crash_delay(self._crashes)
+        self._crashes += 1
+        self._readiness.stopped(container.exit_code)
+        log.warning("instance stopped", instance=self.instance_id, exit_code=container.exit_code, restart_in=pause)
+        self._pause(pause)
+
+    async def _terminate(self) -> None:
+        self._readiness.cancel()
+        await self._operations.terminate()
+        if self._removing:
+            self._site.reporter.forget(self.instance_id)
+            self._site.state.forget(self.key)
+            self._gone = True
+
+    async def _report_failure(self, order: _Order | None, error: str) -> None:
+        if order is None or self._removing:
+            return
+        try:
+            container = await self._operations.find()
+        except AgentError:
+            return
+        self._report(order.assignment, container, error)
+
+    def _report(self, assignment: pb.Assignment, container: Container | None, error: str) -> None:
+        state = reported_state(
+            exists=container is not None,
+            running=container is not None and container.running,
+            engine_restarting=container is not None and container.restarting,
+            crashes=self._crashes,
+        )
+        status = pb.InstanceStatus(
+            instance_id=assignment.instance_id, rev=assignment.deploy_rev, state=state, error=error
+        )
+        if container is not None:
+            status.container_id = container.id
+            if container.started_at_ns:
+                status.started_at.CopyFrom(_timestamp(container.started_at_ns))
+        self._site.reporter.put(status)
+
+
+def _observed(container: Container) -> Observed:
+    return Observed(
+        container_id=container.id,
+        image_id=container.image_id,
+        running=container.running,
+        service_revision=labels.number_label(container.labels, labels.SERVICE_REVISION),
+        start_error=container.start_error,
+        load_balancer=container.labels.get(labels.LOAD_BALANCER),
+    )
+
+
+def _differs(old: pb.Assignment, new: pb.Assignment) -> bool:
+    """Whether the new assignment asks for something the old one did not."""
+    fields = ("desired_state", "deploy_rev", "service_revision", "restarts", "error")
+    return any(getattr(old, name) != getattr(new, name) for name in fields)
+
+
+def _timestamp(time_ns: int) -> Timestamp:
+    return Timestamp(seconds=time_ns // NANO, nanos=time_ns % NANO)

@@ -1,0 +1,151 @@
+"""Reads the logs of all containers into the queue, from their first line to their last."""
+
+import asyncio
+from collections.abc import Callable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agent.domain import labels
+from agent.domain.backoff import retry_delay
+from agent.domain.errors import EngineRefused, EngineUnreachable
+from agent.domain.labels import InstanceKey, key_of
+from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position
+from agent.line_queue import Line, LineQueue
+from agent.log_positions import LogPositions
+from agent.runtime.ports import Container, Runtime
+from kontena.deploy.v1 import assignment_pb2 as pb
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_DRAIN_SECONDS = 10.0
+
+
+class LogCollector:
+    """One follower per container. Where a container was never read, it is read from its beginning."""
+
+    def __init__(self, runtime: Runtime, queue: LineQueue, positions: LogPositions) -> None:
+        self._runtime = runtime
+        self._queue = queue
+        self._positions = positions
+        self._read: dict[str, Position] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self.instance_id: Callable[[InstanceKey], str] = lambda _: ""
+
+    def follow(self, container_id: str) -> None:
+        """Collect this container's log until it stops. While that is going on, look once more at its end."""
+        if container_id in self._tasks:
+            self._again.add(container_id)
+            return
+        task = asyncio.create_task(self._follow(container_id), name=f"log {container_id[:12]}")
+        self._tasks[container_id] = task
+        task.add_done_callback(lambda _: self._ended(container_id))
+
+    def _ended(self, container_id: str) -> None:
+        task = self._tasks.pop(container_id)
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            log.error("log follower failed", container=container_id[:12], exc_info=task.exception())
+        if container_id in self._again:
+            self._again.discard(container_id)
+            self.follow(container_id)
+
+    def knows(self, container_id: str) -> bool:
+        """Whether the log was read, or is being read, by this process."""
+        return container_id in self._read or container_id in self._tasks
+
+    def keep_only(self, container_ids: set[str]) -> None:
+        """Forget containers that are gone."""
+        for container_id in self._read.keys() - container_ids - self._tasks.keys():
+            del self._read[container_id]
+        self._positions.keep_only(container_ids)
+
+    async def drained(self, container_id: str) -> None:
+        """Returns once the log of a stopped container is read to its end. Gives up after 10 s: then the rest is lost
+        with the container."""
+        if container_id not in self._tasks:
+            self.follow(container_id)
+        task = self._tasks[container_id]
+        done, _ = await asyncio.wait([task], timeout=_DRAIN_SECONDS)
+        if not done:
+            log.warning("removing a container before its log was read to the end", container=container_id[:12])
+
+    async def close(self) -> None:
+        """Stop reading."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, container_id: str) -> None:
+        failures = 0
+        while True:
+            try:
+                finished = await self._follow_once(container_id)
+            except EngineUnreachable as error:
+                failures += 1
+                log.info("log interrupted", container=container_id[:12], cause=str(error))
+                finished = False
+            except EngineRefused as error:
+                # Gone meanwhile, or its log driver cannot be read.
+                log.info("log cannot be read", container=container_id[:12], cause=str(error)[:300])
+                self._read.setdefault(container_id, Position())
+                return
+            if finished:
+                return
+            await asyncio.sleep(min(0.1 + retry_delay(failures) * bool(failures), 15.0))
+
+    async def _follow_once(self, container_id: str) -> bool:
+        """Read until the container stops, then to the end of its log. False when it is running again."""
+        container = await self._runtime.inspect(container_id)
+        if container is None or container.labels.get(labels.SKIP_LOGS) == "1":
+            self._read.setdefault(container_id, Position())
+            return True
+        if container.running:
+            await self._copy(container, follow=True)
+            container = await self._runtime.inspect(container_id)
+            if container is None:
+                return True
+            if container.running:
+                return False
+        # Engines may end a followed log a few lines early when the container exits; the rest is in the file.
+        await self._copy(container, follow=False)
+        return True
+
+    async def _copy(self, container: Container, *, follow: bool) -> None:
+        start = self._read.get(container.id) or self._positions.get(container.id) or Position()
+        cursor = Cursor(start)
+        assembler = Assembler()
+        async with self._runtime.logs(container.id, start, follow=follow) as frames:
+            async for frame in frames:
+                if not cursor.read(frame.time_ns):
+                    continue
+                line = assembler.add(frame)
+                if not assembler.pending:
+                    start = cursor.position()
+                if line is not None:
+                    await self._put(container, line, start)
+        if not follow:
+            for line in assembler.rest():
+                await self._put(container, line, cursor.position())
+        self._read.setdefault(container.id, start)
+
+    async def _put(self, container: Container, frame: Frame, after: Position) -> None:
+        await self._queue.put(Line(self._line(container, frame), after))
+        self._read[container.id] = after
+
+    def _line(self, container: Container, frame: Frame) -> pb.LogLine:
+        key = key_of(container.labels)
+        assigned = "" if key is None else self.instance_id(key)
+        return pb.LogLine(
+            instance_id=assigned or container.labels.get(labels.INSTANCE_ID, ""),
+            service_id=container.labels.get(labels.SERVICE_ID, ""),
+            instance_number=0 if key is None else key.number,
+            container_name=container.name,
+            container_id=container.id,
+            time=Timestamp(seconds=frame.time_ns // NANO, nanos=frame.time_ns % NANO),
+            type=frame.stream,
+            data=frame.data.removesuffix(b"\r").decode("utf-8", "replace"),
+        )

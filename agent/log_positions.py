@@ -1,0 +1,52 @@
+"""How far the log of each container was delivered; survives the process."""
+
+import asyncio
+
+from agent.domain.log_frames import Position
+from agent.state import StateDir
+
+_DELAY = 0.1
+
+
+class LogPositions:
+    """Written at most every 0.1 s; what is delivered twice after a crash the master drops."""
+
+    _FILE = "logs.json"
+
+    def __init__(self, folder: StateDir) -> None:
+        self._folder = folder
+        self._dirty = asyncio.Event()
+        self._positions = {key: Position(*value) for key, value in folder.read(self._FILE).items()}
+
+    def get(self, container_id: str) -> Position | None:
+        """Where to go on, None when nothing was delivered."""
+        return self._positions.get(container_id)
+
+    def advance(self, container_id: str, position: Position) -> None:
+        """Everything before `position` is stored by the master."""
+        self._positions[container_id] = position
+        self._dirty.set()
+
+    def keep_only(self, container_ids: set[str]) -> None:
+        """Forget containers that are gone."""
+        gone = self._positions.keys() - container_ids
+        for container_id in gone:
+            del self._positions[container_id]
+        if gone:
+            self._dirty.set()
+
+    def flush(self) -> None:
+        """Write now."""
+        self._dirty.clear()
+        self._folder.write(self._FILE, self._content())
+
+    async def run(self) -> None:
+        """Write changes as they come."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            await self._folder.write_soon(self._FILE, self._content())
+            await asyncio.sleep(_DELAY)
+
+    def _content(self) -> dict[str, list[int]]:
+        return {key: [item.since_ns, item.skip, item.newest_ns] for key, item in self._positions.items()}

@@ -1,0 +1,120 @@
+"""Delivers log lines to the master in batches; what was not confirmed is sent again."""
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from agent.domain.backoff import reconnect_delay
+from agent.line_queue import Line, LineQueue
+from agent.log_positions import LogPositions
+from agent.membership import Joined, Membership
+from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from kontena.deploy.v1 import assignment_pb2 as pb
+from kontena.deploy.v1 import assignment_pb2_grpc
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_BATCH_LINES = 500
+_BATCH_BYTES = 512 * 1024
+_UNCONFIRMED_BATCHES = 4
+_GATHER_SECONDS = 0.02
+_ACK_SECONDS = 30.0
+_STABLE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    lines: list[Line]
+    sequence: int = 0
+
+
+class LogShipper:
+    """Takes lines from the queue only as fast as the master confirms them."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, membership: Membership, queue: LineQueue, positions: LogPositions
+    ) -> None:
+        self._stub = assignment_pb2_grpc.LogIngestServiceStub(channel)
+        self._membership = membership
+        self._queue = queue
+        self._positions = positions
+        self._unconfirmed: deque[_Batch] = deque()
+        self._sent = asyncio.Event()
+        self._confirmed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Never returns: whatever happens, it connects again when there are lines."""
+        clock = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            joined = await self._membership.joined()
+            if not self._unconfirmed:
+                await self._queue.filled()
+            started = clock.time()
+            try:
+                await self._push(joined)
+            except (grpc.aio.AioRpcError, OSError, TimeoutError) as error:
+                attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+                delay = reconnect_delay(attempt, random.random())
+                log.info("logs cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
+                if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                    self._membership.distrust(joined)
+                await asyncio.sleep(delay)
+
+    async def _push(self, joined: Joined) -> None:
+        self._sent.clear()
+        for batch in self._unconfirmed:
+            batch.sequence = 0
+        call: Any = self._stub.PushLogs(metadata=joined.metadata)
+        try:
+            await until_first(self._send(call), self._receive(call), self._membership.superseded(joined.epoch))
+        finally:
+            call.cancel()
+
+    async def _send(self, call: Any) -> None:
+        sequence = 0
+        for batch in list(self._unconfirmed):
+            sequence += 1
+            await self._write(call, batch, sequence)
+        while True:
+            await self._queue.filled()
+            await asyncio.sleep(_GATHER_SECONDS)
+            while len(self._unconfirmed) >= _UNCONFIRMED_BATCHES:
+                self._confirmed.clear()
+                await self._confirmed.wait()
+            lines = self._queue.take(_BATCH_LINES, _BATCH_BYTES)
+            if lines:
+                sequence += 1
+                batch = _Batch(lines)
+                self._unconfirmed.append(batch)
+                await self._write(call, batch, sequence)
+
+    async def _write(self, call: Any, batch: _Batch, sequence: int) -> None:
+        batch.sequence = sequence
+        self._sent.set()
+        await write(call, pb.PushLogsRequest(sequence=sequence, lines=[item.line for item in batch.lines]))
+
+    async def _receive(self, call: Any) -> None:
+        while True:
+            await self._sent.wait()
+            try:
+                async with asyncio.timeout(_ACK_SECONDS):
+                    response = await call.read()
+            except TimeoutError:
+                raise StreamEnded(f"a batch was not confirmed within {_ACK_SECONDS:.0f} s") from None
+            if response is grpc.aio.EOF:
+                raise StreamEnded("the master ended the log stream")
+            self._confirm(response.sequence)
+
+    def _confirm(self, sequence: int) -> None:
+        while self._unconfirmed and 0 < self._unconfirmed[0].sequence <= sequence:
+            for item in self._unconfirmed.popleft().lines:
+                self._positions.advance(item.line.container_id, item.after)
+        if not self._unconfirmed:
+            self._sent.clear()
+        self._confirmed.set()

@@ -1,0 +1,1 @@
+"""What runs containers: a Docker Engine, or nothing at all (hollow)."""

@@ -1,0 +1,123 @@
+"""Containers of the engine."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from agent.domain import labels
+from agent.domain.errors import EngineRefused
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import parse_time
+from agent.runtime.docker.engine import Engine
+from agent.runtime.ports import Container, CreateBody, Listed
+
+_NOT_FOUND = 404
+_NOT_MODIFIED = 304
+_BEYOND_GRACE = 30.0
+_CREATE_SECONDS = 60.0
+_START_SECONDS = 120.0
+
+
+class Containers:
+    """Lists, looks at and changes containers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
+        found = [listed for node_id in node_ids for listed in await self._query([f"{labels.NODE_ID}={node_id}"])]
+        return list({listed.id: listed for listed in found}.values())
+
+    async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
+        wanted = {
+            labels.SERVICE_ID: key.service_id,
+            labels.INSTANCE_NUMBER: str(key.number),
+            labels.CONTAINER_TYPE: kind,
+        }
+        listed = await self._query([f"{name}={value}" for name, value in wanted.items()])
+        found = [await self.inspect(item.id) for item in listed if labels.is_ours(item.labels, node_ids)]
+        return [container for container in found if container is not None]
+
+    async def _query(self, wanted: list[str]) -> list[Listed]:
+        filters = json.dumps({"label": wanted})
+        async with self._engine.call() as docker:
+            found = await docker.containers.list(all=1, filters=filters)
+        return [_listed(item._container) for item in found]
+
+    async def inspect(self, name_or_id: str) -> Container | None:
+        try:
+            async with self._engine.call() as docker:
+                shown = await docker.containers.container(name_or_id).show()
+        except EngineRefused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return container_from(shown)
+
+    async def create(self, name: str, body: CreateBody) -> str:
+        async with self._engine.call(_CREATE_SECONDS) as docker:
+            created = await docker.containers.create(dict(body), name=name)
+        return created.id
+
+    async def start(self, container_id: str) -> None:
+        async with self._engine.call(_START_SECONDS) as docker:
+            await docker.containers.container(container_id).start()
+
+    async def stop(self, container_id: str, grace: int) -> None:
+        await _unless_gone(self._stop(container_id, grace))
+
+    async def _stop(self, container_id: str, grace: int) -> None:
+        async with self._engine.patient_call(grace + _BEYOND_GRACE) as docker:
+            await docker.containers.container(container_id).stop(t=grace)
+
+    async def restart(self, container_id: str, grace: int) -> None:
+        async with self._engine.patient_call(grace + _START_SECONDS) as docker:
+            await docker.containers.container(container_id).restart(t=grace)
+
+    async def remove(self, container_id: str, *, volumes: bool) -> None:
+        await _unless_gone(self._remove(container_id, volumes=volumes))
+
+    async def _remove(self, container_id: str, *, volumes: bool) -> None:
+        async with self._engine.call(_CREATE_SECONDS) as docker:
+            await docker.containers.container(container_id).delete(force=True, v=volumes)
+
+
+async def _unless_gone(change: Any) -> None:
+    try:
+        await change
+    except EngineRefused as error:
+        # A conflict on removal means that somebody removes it already; the next look tells.
+        gone = error.status in (_NOT_FOUND, _NOT_MODIFIED) or "already in progress" in str(error)
+        if not gone:
+            raise
+
+
+def container_from(shown: Mapping[str, Any]) -> Container:
+    """A container from the engine's answer to inspect."""
+    state = shown["State"]
+    network = shown.get("NetworkSettings") or {}
+    addresses = [network.get("IPAddress", "")]
+    addresses += [entry.get("IPAddress", "") for entry in (network.get("Networks") or {}).values()]
+    return Container(
+        id=shown["Id"],
+        name=shown["Name"].removeprefix("/"),
+        image_id=shown["Image"],
+        labels=shown["Config"].get("Labels") or {},
+        running=bool(state["Running"]),
+        restarting=bool(state.get("Restarting")),
+        started_at_ns=_time(state.get("StartedAt")),
+        finished_at_ns=_time(state.get("FinishedAt")),
+        exit_code=state.get("ExitCode", 0),
+        start_error=state.get("Error", ""),
+        address=next((address for address in addresses if address), ""),
+    )
+
+
+def _time(text: str | None) -> int:
+    """The engine writes a year 1 for never."""
+    return max(0, parse_time(text or "") or 0)
+
+
+def _listed(item: Mapping[str, Any]) -> Listed:
+    names = item.get("Names") or ["/"]
+    return Listed(item["Id"], names[0].removeprefix("/"), item.get("Labels") or {}, item.get("State") == "running")

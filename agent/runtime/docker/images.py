@@ -1,0 +1,112 @@
+"""Images: pulled once per rollout, with the copy on the node as the fallback when the registry does not help."""
+
+import asyncio
+import base64
+import json
+import time
+
+from agent.domain.errors import EngineRefused, ImageUnavailable
+from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.json_lines import json_lines
+from agent.runtime.ports import Login
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_NOT_FOUND = 404
+_CACHE_SECONDS = 600.0
+_ATTEMPTS = 3
+_BETWEEN_ATTEMPTS = 0.1
+# A registry that drops packets must not hold up an image that is already here.
+_FIRST_WORD_WITH_COPY = 10.0
+_FIRST_WORD = 60.0
+_SILENCE = 120.0
+
+
+class Images:
+    """One pull per image at a time; what it gave is remembered per image and rollout."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._cache: dict[tuple[str, str], tuple[float, str]] = {}
+
+    async def ensure(self, image: str, rev: str, login: Login | None) -> str:
+        async with self._locks.setdefault(image, asyncio.Lock()):
+            now = time.monotonic()
+            self._cache = {key: kept for key, kept in self._cache.items() if now - kept[0] < _CACHE_SECONDS}
+            present = await self._id(image)
+            if present is not None and (image, rev) in self._cache:
+                return present
+            found = await self._pull_or_copy(image, login, present)
+            self._cache[image, rev] = (time.monotonic(), found)
+            return found
+
+    async def _pull_or_copy(self, image: str, login: Login | None, present: str | None) -> str:
+        try:
+            await self._pull_patiently(image, login, _FIRST_WORD if present is None else _FIRST_WORD_WITH_COPY)
+        except EngineRefused as error:
+            if present is None:
+                raise ImageUnavailable(f"image {image} cannot be pulled: {error}") from error
+            log.info("image not pulled, using the copy on this node", image=image, cause=str(error)[:300])
+            return present
+        pulled = await self._id(image)
+        if pulled is None:
+            raise ImageUnavailable(f"image {image} was pulled and is gone")
+        return pulled
+
+    async def _pull_patiently(self, image: str, login: Login | None, first_word: float) -> None:
+        """Raises EngineRefused when the registry does not give the image."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._pull(image, login, first_word)
+            except _Silent:
+                raise EngineRefused(0, "the registry does not answer") from None
+            except EngineRefused:
+                if attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(_BETWEEN_ATTEMPTS)
+        return None
+
+    async def _pull(self, image: str, login: Login | None, first_word: float) -> None:
+        params = {"fromImage": image} if _names_version(image) else {"fromImage": image, "tag": "latest"}
+        clock = asyncio.get_running_loop()
+        try:
+            async with (
+                asyncio.timeout(first_word) as limit,
+                self._engine.opened(
+                    "images/create", params, method="POST", headers=_auth_headers(login), seconds=None
+                ) as response,
+            ):
+                async for message in json_lines(response):
+                    limit.reschedule(clock.time() + _SILENCE)
+                    if "error" in message:
+                        raise EngineRefused(0, str(message["error"]))
+        except TimeoutError:
+            raise _Silent from None
+
+    async def _id(self, image: str) -> str | None:
+        try:
+            async with self._engine.call() as docker:
+                shown = await docker.images.inspect(image)
+        except EngineRefused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return str(shown["Id"])
+
+
+class _Silent(Exception):
+    """The registry said nothing for too long."""
+
+
+def _names_version(image: str) -> bool:
+    last = image.rpartition("/")[2]
+    return ":" in last or "@" in last
+
+
+def _auth_headers(login: Login | None) -> dict[str, str]:
+    if login is None:
+        return {}
+    content = {"username": login.username, "password": login.password, "email": login.email}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(content).encode()).decode()}

@@ -1,0 +1,80 @@
+"""The Docker Engine behind the Runtime protocol."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
+
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import Frame, Position
+from agent.runtime.docker.containers import Containers
+from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.events import follow_events
+from agent.runtime.docker.images import Images
+from agent.runtime.docker.log_stream import open_log
+from agent.runtime.ports import Container, ContainerEvent, CreateBody, Driver, EngineInfo, Listed, Login, Resync
+
+
+class DockerRuntime:
+    """Runs containers on the engine at `host` (a DOCKER_HOST value)."""
+
+    name = "docker"
+
+    def __init__(self, host: str) -> None:
+        self._engine = Engine(host)
+        self._containers = Containers(self._engine)
+        self._images = Images(self._engine)
+
+    async def info(self) -> EngineInfo:
+        async with self._engine.call() as docker:
+            shown = await docker.system.info()
+        plugins = shown.get("Plugins") or {}
+        return EngineInfo(
+            id=shown["ID"],
+            os=shown["OperatingSystem"],
+            kernel_version=shown["KernelVersion"],
+            storage_driver=shown["Driver"],
+            root_dir=shown["DockerRootDir"],
+            version=shown["ServerVersion"],
+            mem_total=shown["MemTotal"],
+            cpus=shown["NCPU"],
+            network_drivers=[Driver(name) for name in plugins.get("Network") or []],
+            volume_drivers=[Driver(name) for name in plugins.get("Volume") or []],
+            labels=shown.get("Labels") or [],
+        )
+
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
+        return await self._images.ensure(image, rev, login)
+
+    async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
+        return await self._containers.list_all(node_ids)
+
+    async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
+        return await self._containers.find(key, kind, node_ids)
+
+    async def inspect(self, name_or_id: str) -> Container | None:
+        return await self._containers.inspect(name_or_id)
+
+    async def create(self, name: str, body: CreateBody) -> str:
+        return await self._containers.create(name, body)
+
+    async def start(self, container_id: str) -> None:
+        await self._containers.start(container_id)
+
+    async def stop(self, container_id: str, grace: int) -> None:
+        await self._containers.stop(container_id, grace)
+
+    async def restart(self, container_id: str, grace: int) -> None:
+        await self._containers.restart(container_id, grace)
+
+    async def remove(self, container_id: str, *, volumes: bool) -> None:
+        await self._containers.remove(container_id, volumes=volumes)
+
+    def events(self) -> AsyncIterator[ContainerEvent | Resync]:
+        return follow_events(self._engine)
+
+    def logs(
+        self, container_id: str, start: Position, *, follow: bool
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        return open_log(self._engine, container_id, start, follow=follow)
+
+    async def close(self) -> None:
+        await self._engine.close()

@@ -1,0 +1,198 @@
+"""A runtime without an engine: containers are records in memory. For machines without Docker and for scale tests.
+
+What happens is scripted by the image's name or by labels of the container:
+`hollow/missing…` cannot be pulled, `hollow/broken…` does not start, `hollow/crash…` exits at once with code 1;
+`io.kontena.hollow.start_seconds` delays the start, `io.kontena.hollow.run_seconds` ends the container after that time.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import platform
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import psutil
+
+from agent.domain import labels
+from agent.domain.errors import EngineRefused, ImageUnavailable
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import Frame, Position
+from agent.runtime.ports import Container, ContainerEvent, CreateBody, Driver, EngineInfo, Listed, Login, Resync
+from agent.version import VERSION
+
+START_SECONDS = "io.kontena.hollow.start_seconds"
+RUN_SECONDS = "io.kontena.hollow.run_seconds"
+
+
+@dataclass(slots=True)
+class _Hollow:
+    container: Container
+    image: str
+    frames: list[Frame] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    end: asyncio.TimerHandle | None = None
+
+
+class HollowRuntime:
+    """Everything works and nothing runs. What it holds is lost with the process."""
+
+    name = "hollow"
+
+    def __init__(self, engine_id: str) -> None:
+        self._engine_id = engine_id
+        self._containers: dict[str, _Hollow] = {}
+        self._listeners: set[asyncio.Queue[ContainerEvent]] = set()
+        self._numbers = itertools.count(1)
+
+    async def info(self) -> EngineInfo:
+        return EngineInfo(
+            id=self._engine_id,
+            os=f"{platform.system()} (hollow)",
+            kernel_version=platform.release(),
+            storage_driver="hollow",
+            root_dir="/",
+            version=f"hollow-{VERSION}",
+            mem_total=psutil.virtual_memory().total,
+            cpus=psutil.cpu_count() or 1,
+            network_drivers=[Driver("hollow")],
+            volume_drivers=[Driver("hollow")],
+        )
+
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
+        if image.startswith("hollow/missing"):
+            raise ImageUnavailable(f"image {image} cannot be pulled: the hollow runtime was told so")
+        return _image_id(image)
+
+    async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
+        found = [hollow.container for hollow in self._containers.values()]
+        return [Listed(c.id, c.name, c.labels, c.running) for c in found if labels.is_ours(c.labels, node_ids)]
+
+    async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
+        found = [hollow.container for hollow in reversed(self._containers.values())]
+        return [
+            container
+            for container in found
+            if labels.key_of(container.labels) == key
+            and container.labels.get(labels.CONTAINER_TYPE) == kind
+            and labels.is_ours(container.labels, node_ids)
+        ]
+
+    async def inspect(self, name_or_id: str) -> Container | None:
+        for hollow in self._containers.values():
+            if name_or_id in (hollow.container.id, hollow.container.name):
+                return hollow.container
+        return None
+
+    async def create(self, name: str, body: CreateBody) -> str:
+        if await self.inspect(name) is not None:
+            raise EngineRefused(409, f"the container name {name} is in use")
+        container_id = hashlib.sha256(f"{self._engine_id}/{next(self._numbers)}/{time.time_ns()}".encode()).hexdigest()
+        container = Container(container_id, name, _image_id(body["Image"]), dict(body["Labels"]), running=False)
+        self._containers[container_id] = _Hollow(container, body["Image"])
+        return container_id
+
+    async def start(self, container_id: str) -> None:
+        hollow = self._get(container_id)
+        await asyncio.sleep(float(hollow.container.labels.get(START_SECONDS, "0")))
+        if hollow.image.startswith("hollow/broken"):
+            hollow.container = replace(hollow.container, start_error="the hollow runtime was told to fail")
+            raise EngineRefused(500, "the hollow runtime was told to fail")
+        if hollow.container.running:
+            return
+        hollow.container = replace(
+            hollow.container, running=True, started_at_ns=time.time_ns(), address="127.0.0.1", start_error=""
+        )
+        self._say(hollow, f"{hollow.container.name} started")
+        self._tell(hollow, "start")
+        run_seconds = hollow.container.labels.get(RUN_SECONDS)
+        if hollow.image.startswith("hollow/crash"):
+            run_seconds = "0"
+        if run_seconds is not None:
+            hollow.end = asyncio.get_running_loop().call_later(float(run_seconds), self._die, hollow, 1)
+
+    async def stop(self, container_id: str, grace: int) -> None:
+        hollow = self._containers.get(container_id)
+        if hollow is not None and hollow.container.running:
+            self._die(hollow, 0)
+
+    async def restart(self, container_id: str, grace: int) -> None:
+        await self.stop(container_id, grace)
+        await self.start(container_id)
+
+    async def remove(self, container_id: str, *, volumes: bool) -> None:
+        await self.stop(container_id, 0)
+        hollow = self._containers.pop(container_id, None)
+        if hollow is not None:
+            self._tell(hollow, "destroy")
+
+    async def events(self) -> AsyncIterator[ContainerEvent | Resync]:
+        queue: asyncio.Queue[ContainerEvent] = asyncio.Queue()
+        self._listeners.add(queue)
+        try:
+            yield Resync()
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners.discard(queue)
+
+    def logs(
+        self, container_id: str, start: Position, *, follow: bool
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        return self._open_log(container_id, start, follow=follow)
+
+    @asynccontextmanager
+    async def _open_log(
+        self, container_id: str, start: Position, *, follow: bool
+    ) -> AsyncIterator[AsyncIterator[Frame]]:
+        yield self._frames(self._get(container_id), start, follow=follow)
+
+    async def _frames(self, hollow: _Hollow, start: Position, *, follow: bool) -> AsyncIterator[Frame]:
+        sent = 0
+        while True:
+            hollow.changed.clear()
+            fresh = hollow.frames[sent:]
+            sent += len(fresh)
+            for frame in fresh:
+                if frame.time_ns >= start.since_ns:
+                    yield frame
+            if not fresh and (not follow or not hollow.container.running):
+                return
+            if not fresh:
+                await hollow.changed.wait()
+
+    async def close(self) -> None:
+        for hollow in self._containers.values():
+            if hollow.end is not None:
+                hollow.end.cancel()
+
+    def _get(self, container_id: str) -> _Hollow:
+        try:
+            return self._containers[container_id]
+        except KeyError:
+            raise EngineRefused(404, f"no such container: {container_id}") from None
+
+    def _die(self, hollow: _Hollow, code: int) -> None:
+        if hollow.end is not None:
+            hollow.end.cancel()
+            hollow.end = None
+        hollow.container = replace(
+            hollow.container, running=False, finished_at_ns=time.time_ns(), exit_code=code, address=""
+        )
+        hollow.changed.set()
+        self._tell(hollow, "die", code)
+
+    def _say(self, hollow: _Hollow, text: str) -> None:
+        hollow.frames.append(Frame("stdout", time.time_ns(), text.encode(), complete=True))
+        hollow.changed.set()
+
+    def _tell(self, hollow: _Hollow, action: str, code: int | None = None) -> None:
+        event = ContainerEvent(action, hollow.container.id, hollow.container.labels, time.time_ns(), code)
+        for queue in self._listeners:
+            queue.put_nowait(event)
+
+
+def _image_id(image: str) -> str:
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"

@@ -1,0 +1,143 @@
+"""What the agent needs of a container engine."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import Frame, Position
+
+# The engine's own JSON for creating a container.
+CreateBody = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the engine sees it. Times are nanoseconds since the epoch, 0 when it never started."""
+
+    id: str
+    name: str
+    image_id: str
+    labels: Mapping[str, str]
+    running: bool
+    restarting: bool = False
+    started_at_ns: int = 0
+    finished_at_ns: int = 0
+    exit_code: int = 0
+    start_error: str = ""
+    # Address on the engine's network; empty without one (host network, not running).
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container of a list: what can be told without asking for each."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Events may have been missed: look at everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEvent:
+    """`start`, `die` or `destroy` of a container with our labels."""
+
+    action: str
+    container_id: str
+    labels: Mapping[str, str]
+    time_ns: int
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A plugin of the engine."""
+
+    name: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine tells of itself and its machine."""
+
+    id: str
+    os: str
+    kernel_version: str
+    storage_driver: str
+    root_dir: str
+    version: str
+    mem_total: int
+    cpus: int
+    network_drivers: Sequence[Driver] = ()
+    volume_drivers: Sequence[Driver] = ()
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Credentials for the registry of an image."""
+
+    username: str
+    password: str
+    email: str = ""
+
+    def __repr__(self) -> str:
+        return f"Login(username={self.username!r})"
+
+
+class Runtime(Protocol):
+    """A container engine. Every method has a deadline of its own and raises EngineUnreachable when the engine does not
+    answer in time, EngineRefused when it answers with an error."""
+
+    name: str
+
+    async def info(self) -> EngineInfo:
+        """The engine and its machine."""
+
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
+        """Id of the image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
+        ImageUnavailable when there is neither."""
+
+    async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
+        """All containers, running or not, that carry one of the node ids."""
+
+    async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
+        """The containers of one instance of type `kind`, newest first."""
+
+    async def inspect(self, name_or_id: str) -> Container | None:
+        """One container, None when there is none."""
+
+    async def create(self, name: str, body: CreateBody) -> str:
+        """Create a container and return its id."""
+
+    async def start(self, container_id: str) -> None:
+        """Start it; nothing happens when it runs."""
+
+    async def stop(self, container_id: str, grace: int) -> None:
+        """Signal it, kill it after `grace` seconds; nothing happens when it does not run or is gone."""
+
+    async def restart(self, container_id: str, grace: int) -> None:
+        """Stop it with grace and start it."""
+
+    async def remove(self, container_id: str, *, volumes: bool) -> None:
+        """Remove it, running or not, with its anonymous volumes when asked; nothing happens when it is gone."""
+
+    def events(self) -> AsyncIterator[ContainerEvent | Resync]:
+        """Changes of containers with our labels. Begins with Resync once the engine is listening; ends or raises when
+        the connection breaks."""
+
+    def logs(
+        self, container_id: str, start: Position, *, follow: bool
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        """Frames from `start.since_ns` on, those to skip included; with `follow` until the container stops."""
+
+    async def close(self) -> None:
+        """Free the connections."""

@@ -1,0 +1,186 @@
+"""The node's session with the master: join, heartbeats, node info and stats; reconnects for ever."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from agent.domain.backoff import reconnect_delay, refused_delay
+from agent.domain.errors import AgentError
+from agent.machine import Machine
+from agent.membership import Membership
+from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from kontena.grid.v1 import node_session_pb2, node_session_pb2_grpc
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_FIRST_ANSWER_SECONDS = 15.0
+_DEFAULT_PERIOD = 10.0
+_REPORT_SECONDS = 60.0
+_STABLE_SECONDS = 10.0
+# Somebody has to act before the master accepts this agent again; it keeps asking, slowly.
+REFUSALS = frozenset(
+    {
+        "INVALID_GRID_TOKEN",
+        "INVALID_NODE_TOKEN",
+        "MISSING_TOKEN",
+        "MISSING_NODE_ID",
+        "NODE_TOKEN_IN_USE",
+        "NODE_HAS_TOKEN",
+        "NODE_ID_IN_USE",
+        "VERSION_MISMATCH",
+        "NODE_REMOVED",
+        "GRID_FULL",
+        "SESSION_SUPERSEDED",
+        "UNAUTHENTICATED",
+        "PERMISSION_DENIED",
+        "INVALID_ARGUMENT",
+        "UNIMPLEMENTED",
+    }
+)
+
+_Call = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """How this node presents itself."""
+
+    node_id: str
+    name: str
+    version: str
+    labels: list[str]
+    metadata: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"Introduction(node_id={self.node_id!r}, name={self.name!r})"
+
+
+class Session:
+    """Keeps the session open. `on_node` learns who the master says this node is."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        introduction: Introduction,
+        membership: Membership,
+        machine: Machine,
+        on_node: Callable[[node_session_pb2.NodeDescription], None],
+    ) -> None:
+        self._stub = node_session_pb2_grpc.NodeSessionServiceStub(channel)
+        self._introduction = introduction
+        self._membership = membership
+        self._machine = machine
+        self._on_node = on_node
+        self._period = _DEFAULT_PERIOD
+        self._answered = asyncio.Event()
+
+    async def run(self) -> None:
+        """Never returns: whatever happens, it connects again."""
+        clock = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            started = clock.time()
+            try:
+                await self._connect()
+                reason, words = "ENDED", "the session ended"
+            except (grpc.aio.AioRpcError, AgentError, OSError, TimeoutError) as error:
+                reason, words = reason_of(error), describe(error)
+            attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+            refused = reason in REFUSALS
+            delay = (refused_delay if refused else reconnect_delay)(attempt, random.random())
+            report = log.error if refused else log.warning
+            report("not connected to the master", reason=reason, cause=words, retry_in=round(delay, 1))
+            await asyncio.sleep(delay)
+
+    async def _connect(self) -> None:
+        call: _Call = self._stub.Connect(metadata=self._introduction.metadata)
+        try:
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
+                await write(call, node_session_pb2.ConnectRequest(hello=self._hello()))
+                first = await call.read()
+            if first is grpc.aio.EOF or first.WhichOneof("message") != "welcome":
+                raise StreamEnded("the master did not welcome this node")
+            await self._welcome(first.welcome)
+            lock = asyncio.Lock()
+            await until_first(
+                self._receive(call),
+                self._heartbeats(call, lock),
+                self._reports(call, lock),
+                self._membership.distrusted(),
+            )
+        finally:
+            call.cancel()
+
+    def _hello(self) -> node_session_pb2.Hello:
+        now = Timestamp()
+        now.GetCurrentTime()
+        return node_session_pb2.Hello(
+            node_id=self._introduction.node_id,
+            name=self._introduction.name,
+            agent_version=self._introduction.version,
+            labels=self._introduction.labels,
+            sent_at=now,
+        )
+
+    async def _welcome(self, welcome: node_session_pb2.Welcome) -> None:
+        self._set_period(welcome.heartbeat_period)
+        node = welcome.node
+        log.info("connected to the master", grid=node.grid, node=node.name, node_number=node.node_number)
+        skew = welcome.clock_skew.ToTimedelta().total_seconds()
+        if abs(skew) > 5:
+            log.warning("the clock of this node differs from the master's", seconds=round(skew, 1))
+        self._on_node(node)
+        await self._membership.welcome(welcome.session_token)
+
+    async def _receive(self, call: _Call) -> None:
+        while True:
+            message = await call.read()
+            if message is grpc.aio.EOF:
+                raise StreamEnded("the master ended the session")
+            match message.WhichOneof("message"):
+                case "heartbeat":
+                    self._set_period(message.heartbeat.heartbeat_period)
+                    if message.heartbeat.session_token:
+                        await self._membership.refresh(message.heartbeat.session_token)
+                    self._answered.set()
+                case "node":
+                    self._on_node(message.node)
+
+    async def _heartbeats(self, call: _Call, lock: asyncio.Lock) -> None:
+        while True:
+            await asyncio.sleep(self._period)
+            self._answered.clear()
+            patience = min(15.0, max(3.0, self._period))
+            try:
+                async with asyncio.timeout(patience):
+                    await _write(call, lock, node_session_pb2.ConnectRequest(heartbeat=node_session_pb2.Heartbeat()))
+                    await self._answered.wait()
+            except TimeoutError:
+                raise StreamEnded(f"no answer to a heartbeat within {patience:.0f} s") from None
+
+    async def _reports(self, call: _Call, lock: asyncio.Lock) -> None:
+        while True:
+            try:
+                info = await self._machine.info()
+            except AgentError as error:
+                # The node stays as the master knows it; an engine that is down is no reason to leave the grid.
+                log.warning("node info not sent", cause=str(error))
+            else:
+                await _write(call, lock, node_session_pb2.ConnectRequest(info=info))
+            await _write(call, lock, node_session_pb2.ConnectRequest(stats=await self._machine.sample()))
+            await asyncio.sleep(_REPORT_SECONDS * random.uniform(0.95, 1.05))
+
+    def _set_period(self, period: Any) -> None:
+        seconds = period.ToTimedelta().total_seconds()
+        self._period = seconds if seconds > 0 else _DEFAULT_PERIOD
+
+
+async def _write(call: _Call, lock: asyncio.Lock, message: node_session_pb2.ConnectRequest) -> None:
+    async with lock:
+        await write(call, message)

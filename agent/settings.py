@@ -1,0 +1,58 @@
+"""Settings of the agent, from the environment; a wrong one ends the process at start with its name."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class AgentSettings(BaseSettings):
+    """Token values never appear in `repr` or logs."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    uri: str = Field(default="127.0.0.1:9292", validation_alias="KONTENA_URI", description="The master's gateway.")
+    ca_file: Path | None = Field(default=None, validation_alias="KONTENA_CA_FILE", description="Trusted for TLS.")
+    grid_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN")
+    node_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN")
+    node_id: str = Field(default="", validation_alias="KONTENA_NODE_ID", description="Empty: kept, or the engine's id.")
+    node_name: str = Field(default_factory=socket.gethostname, validation_alias="KONTENA_NODE_NAME")
+    node_labels: str = Field(default="", validation_alias="KONTENA_NODE_LABELS", description="Comma separated.")
+    state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
+    runtime: Literal["auto", "docker", "hollow"] = Field(default="auto", validation_alias="KONTENA_RUNTIME")
+    docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
+    public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
+    private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
+    log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.lower() not in ("debug", "info", "warning", "error", "critical"):
+            raise ValueError("must be debug, info, warning, error or critical")
+        return level.lower()
+
+    @model_validator(mode="after")
+    def _some_token(self) -> "AgentSettings":
+        if not self.grid_token and not self.node_token:
+            raise ValueError("set KONTENA_GRID_TOKEN or KONTENA_NODE_TOKEN: the agent cannot join a grid without one")
+        return self
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels for the node, without blanks."""
+        return [label.strip() for label in self.node_labels.split(",") if label.strip()]
+
+    @property
+    def join_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The join tokens as call metadata."""
+        tokens = (("kontena-grid-token", self.grid_token), ("kontena-node-token", self.node_token))
+        return tuple((key, token.get_secret_value()) for key, token in tokens if token)
+
+    def forget_environment(self) -> None:
+        """Take the tokens out of this process's environment, so that nothing started from here inherits them."""
+        for name in ("KONTENA_GRID_TOKEN", "KONTENA_NODE_TOKEN"):
+            os.environ.pop(name, None)

@@ -1,0 +1,194 @@
+"""What must survive the agent's process: who this node is, what it should run, what it has handled. No secrets."""
+
+import asyncio
+import fcntl
+import itertools
+import json
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from agent.domain.labels import InstanceKey
+from kontena.deploy.v1 import assignment_pb2 as pb
+from kontena.grid.v1 import node_session_pb2 as session_pb
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_DELAY = 0.05
+
+
+@dataclass(slots=True)
+class Record:
+    """What was done for an instance. `applied_rev` is the last rollout that was applied completely, None when not
+    known; `ready_for` names the start of the container that has opened its port."""
+
+    restarts: int
+    applied_rev: str | None = None
+    ready_for: str = ""
+
+
+class StateDir:
+    """The agent's folder. Only one process may use it."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = path
+        self._writing = threading.Lock()
+        self._generations = itertools.count(1)
+        self._written: dict[str, int] = {}
+        self._lock = (path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise RuntimeError(f"another agent uses {path}; set KONTENA_STATE_DIR to a folder of its own") from error
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The document `name`, empty when there is none or it cannot be read."""
+        try:
+            content = json.loads((self._path / name).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.error("state file is unreadable and will be replaced", file=name, error=repr(error))
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Replace the document `name`; a crash leaves the old one or the new one."""
+        self._write(name, content, next(self._generations))
+
+    async def write_soon(self, name: str, content: dict[str, Any]) -> None:
+        """As `write`, beside the event loop."""
+        await asyncio.to_thread(self._write, name, content, next(self._generations))
+
+    def _write(self, name: str, content: dict[str, Any], generation: int) -> None:
+        with self._writing:
+            # A thread that comes late must not put back what was true before.
+            if generation < self._written.get(name, 0):
+                return
+            temporary = self._path / f"{name}.new"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path / name)
+            self._written[name] = generation
+
+    def close(self) -> None:
+        """Let another process use the folder."""
+        self._lock.close()
+
+
+class State:
+    """The agent's memory. Changes are written a moment later, or at once with `flush`."""
+
+    _FILE = "state.json"
+
+    def __init__(self, folder: StateDir) -> None:
+        self._folder = folder
+        self._dirty = asyncio.Event()
+        content = folder.read(self._FILE)
+        self.node_id: str = content.get("node_id", "")
+        self.runtime: str = content.get("runtime", "")
+        self.node: session_pb.NodeDescription | None = _parsed(content.get("node"), session_pb.NodeDescription)
+        self.former_nodes: list[str] = list(content.get("former_nodes", []))
+        parsed = (_parsed(item, pb.Assignment) for item in content.get("assignments", []))
+        self.assignments: dict[str, pb.Assignment] = {item.instance_id: item for item in parsed if item is not None}
+        self._records = {_key(name): Record(**record) for name, record in content.get("records", {}).items()}
+
+    @property
+    def node_ids(self) -> list[str]:
+        """Record ids under which this agent made containers, the present one first."""
+        present = [self.node.id] if self.node is not None else []
+        return [*present, *self.former_nodes]
+
+    def describe_node(self, node: session_pb.NodeDescription) -> None:
+        """Remember who this node is. As another node than before, it forgets what the old one should run."""
+        if self.node is not None and self.node.id != node.id:
+            log.warning("this machine is another node now", was=self.node.name, now=node.name, grid=node.grid)
+            self.former_nodes = [self.node.id, *(old for old in self.former_nodes if old != node.id)][:20]
+            self.assignments = {}
+        self.node = node
+        self.touch()
+
+    def keep_assignments(self, assignments: Iterable[pb.Assignment]) -> None:
+        """Remember what should run, without the values of secrets."""
+        self.assignments = {assignment.instance_id: without_secrets(assignment) for assignment in assignments}
+        self.touch()
+
+    def record(self, key: InstanceKey, restarts: int) -> Record:
+        """What was done for an instance; without a record the restarts asked for so far count as handled."""
+        return self._records.setdefault(key, Record(restarts))
+
+    def forget(self, key: InstanceKey) -> None:
+        """The instance is gone."""
+        if self._records.pop(key, None) is not None:
+            self.touch()
+
+    def touch(self) -> None:
+        """Something changed; write it soon."""
+        self._dirty.set()
+
+    def flush(self) -> None:
+        """Write now."""
+        self._dirty.clear()
+        self._folder.write(self._FILE, self._content())
+
+    async def run(self) -> None:
+        """Write changes as they come, several at once."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(_DELAY)
+            self._dirty.clear()
+            await self._folder.write_soon(self._FILE, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "node_id": self.node_id,
+            "runtime": self.runtime,
+            "node": None if self.node is None else json_format.MessageToDict(self.node),
+            "former_nodes": self.former_nodes,
+            "assignments": [json_format.MessageToDict(assignment) for assignment in self.assignments.values()],
+            "records": {
+                f"{key.service_id}/{key.number}": {
+                    "restarts": record.restarts,
+                    "applied_rev": record.applied_rev,
+                    "ready_for": record.ready_for,
+                }
+                for key, record in self._records.items()
+            },
+        }
+
+
+def without_secrets(assignment: pb.Assignment) -> pb.Assignment:
+    """The assignment with the names of its secrets only."""
+    copy = pb.Assignment()
+    copy.CopyFrom(assignment)
+    for secret in copy.secrets:
+        secret.value = ""
+    if copy.pod.HasField("image_credentials"):
+        copy.pod.image_credentials.password = ""
+    return copy
+
+
+def _parsed(content: Any, kind: Any) -> Any:
+    if not content:
+        return None
+    try:
+        return json_format.ParseDict(content, kind(), ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        log.error("part of the state file is unreadable", kind=kind.DESCRIPTOR.name, error=repr(error)[:300])
+        return None
+
+
+def _key(name: str) -> InstanceKey:
+    service_id, _, number = name.rpartition("/")
+    return InstanceKey(service_id, int(number))

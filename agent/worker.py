@@ -1,0 +1,167 @@
+"""Turns assignments into supervised instances, and the engine's events into their wake-ups."""
+
+import asyncio
+from collections.abc import Sequence
+
+from agent.domain import labels
+from agent.domain.errors import EngineUnreachable
+from agent.domain.labels import InstanceKey, key_of
+from agent.instance import Instance
+from agent.log_collector import LogCollector
+from agent.reporter import Reporter
+from agent.runtime.ports import ContainerEvent, Listed, Runtime
+from agent.site import Site
+from agent.state import State
+from kontena.deploy.v1 import assignment_pb2 as pb
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Worker:
+    """Owns the instances of this node. Used as `async with`; leaving ends the work on them, not the containers."""
+
+    def __init__(self, runtime: Runtime, reporter: Reporter, state: State, logs: LogCollector) -> None:
+        self._runtime = runtime
+        self._state = state
+        self._logs = logs
+        self._desired: dict[str, pb.Assignment] = {}
+        self._instances: dict[InstanceKey, Instance] = {}
+        self._tasks: dict[InstanceKey, asyncio.Task[None]] = {}
+        # Until the master has said what is to run, a container without an assignment may be one it wants.
+        self._complete = False
+        self.resync_wanted = asyncio.Event()
+        self._site = Site(runtime, reporter, state, logs, self._is_assigned)
+
+    async def __aenter__(self) -> "Worker":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def restore(self) -> None:
+        """Go on with what was assigned before this process started."""
+        if self._state.node is not None and not self._desired:
+            self._desired = dict(self._state.assignments)
+            self._bring_about(sealed=True)
+
+    def forget(self) -> None:
+        """This machine became another node: nothing is assigned until the master says so."""
+        self._desired = {}
+        self._complete = False
+
+    def replace(self, assignments: Sequence[pb.Assignment]) -> None:
+        """These and no others; containers of this node that belong to none of them are removed."""
+        log.info("assignments received", count=len(assignments))
+        self._desired = {assignment.instance_id: assignment for assignment in assignments}
+        self._complete = True
+        self._changed()
+
+    def patch(self, upserted: Sequence[pb.Assignment], removed: Sequence[str]) -> None:
+        """These changed, those are gone."""
+        for instance_id in [*removed, *(assignment.instance_id for assignment in upserted)]:
+            self._desired.pop(instance_id, None)
+        # Inserted anew, so that the newest assignment of an instance number comes last and wins.
+        self._desired.update({assignment.instance_id: assignment for assignment in upserted})
+        self._changed()
+
+    def _changed(self) -> None:
+        self._state.keep_assignments(self._desired.values())
+        self._bring_about(sealed=False)
+        self.resync_wanted.set()
+
+    def _bring_about(self, *, sealed: bool) -> None:
+        targets = self._targets()
+        for key, instance in self._instances.items():
+            if key not in targets:
+                instance.remove()
+        for key, assignment in targets.items():
+            self._instance(key).assign(assignment, sealed=sealed)
+
+    def _targets(self) -> dict[InstanceKey, pb.Assignment]:
+        return {InstanceKey(item.service_id, item.instance_number): item for item in self._desired.values()}
+
+    def _is_assigned(self, key: InstanceKey) -> bool:
+        return key in self._targets()
+
+    def _instance(self, key: InstanceKey) -> Instance:
+        instance = self._instances.get(key)
+        if instance is None:
+            instance = self._instances[key] = Instance(key, self._site)
+            task = asyncio.create_task(instance.run(), name=f"instance {key.service_id}/{key.number}")
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._ended(key))
+        return instance
+
+    def _ended(self, key: InstanceKey) -> None:
+        task = self._tasks.pop(key)
+        del self._instances[key]
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            log.error("instance ended", key=str(key), exc_info=task.exception())
+        assignment = self._targets().get(key)
+        if assignment is not None:
+            # It came back while its removal was ending.
+            self._instance(key).assign(assignment)
+
+    def instance_id(self, key: InstanceKey) -> str:
+        """The master's id of an instance, empty when it is not assigned here."""
+        instance = self._instances.get(key)
+        return "" if instance is None else instance.instance_id
+
+    async def follow_events(self) -> None:
+        """Wake instances as their containers change; raises when the engine cannot be listened to."""
+        async for event in self._runtime.events():
+            if isinstance(event, ContainerEvent):
+                self._dispatch(event)
+            else:
+                self.resync_wanted.set()
+                for instance in self._instances.values():
+                    instance.look()
+        raise EngineUnreachable("the engine's events ended")
+
+    def _dispatch(self, event: ContainerEvent) -> None:
+        if not labels.is_ours(event.labels, self._state.node_ids):
+            return
+        if event.labels.get(labels.CONTAINER_TYPE) != labels.TYPE_CONTAINER:
+            return
+        if event.action == "start":
+            self._logs.follow(event.container_id)
+        key = key_of(event.labels)
+        instance = None if key is None else self._instances.get(key)
+        if instance is not None:
+            instance.look()
+
+    async def resync(self) -> None:
+        """Compare with what the engine has: wake what differs, remove what is not assigned, collect all logs."""
+        if self._state.node is None:
+            return
+        listed = await self._runtime.list_all(self._state.node_ids)
+        containers = [item for item in listed if item.labels.get(labels.CONTAINER_TYPE) == labels.TYPE_CONTAINER]
+        self._logs.keep_only({item.id for item in listed})
+        for item in containers:
+            if item.running or not self._logs.knows(item.id):
+                self._logs.follow(item.id)
+        self._wake_different(containers)
+        if self._complete:
+            self._remove_unassigned(listed)
+
+    def _wake_different(self, containers: list[Listed]) -> None:
+        running = {key_of(item.labels) for item in containers if item.running}
+        for key, instance in self._instances.items():
+            if instance.wants_running != (key in running):
+                instance.look()
+
+    def _remove_unassigned(self, listed: list[Listed]) -> None:
+        targets = self._targets()
+        for item in listed:
+            key = key_of(item.labels)
+            if key is None:
+                log.warning("container with our node label but without an instance", name=item.name)
+            elif key not in targets and key not in self._instances:
+                log.info("removing a container that is not assigned", name=item.name)
+                self._instance(key).remove()

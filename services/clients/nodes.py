@@ -1,0 +1,122 @@
+"""The nodes as grid_svc knows them, followed by a watch and grouped by grid."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kontena.grid.v1 import watch_pb2 as pb
+from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
+from services.kernel.client import ServiceChannel
+from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMemory:
+    """The newest memory sample of a node, in bytes."""
+
+    used: float
+    free: float
+    cached: float
+    buffers: float
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node; `id` is its record id and never reused, `session` the number of its newest session.
+
+    `lost_at` is when it was lost by the monotonic clock of this process, None while it is connected.
+    """
+
+    id: str
+    grid_id: str
+    name: str
+    number: int
+    connected: bool = False
+    availability: str = "active"
+    labels: tuple[str, ...] = ()
+    cpus: int = 0
+    mem_total: float = 0.0
+    memory: NodeMemory | None = None
+    session: int = 0
+    lost_at: float | None = None
+    public_ip: str = ""
+    private_ip: str = ""
+    volume_drivers: tuple[str, ...] = ()
+    engine_id: str = ""
+
+    def lost_seconds(self, monotonic: float) -> float:
+        """For how long the node has been lost; 0 while it is connected."""
+        return 0.0 if self.lost_at is None else max(0.0, monotonic - self.lost_at)
+
+
+class NodeDirectory:
+    """Answers which nodes a grid has. `informer.run` must be supervised for as long as it is used."""
+
+    def __init__(self, channel: ServiceChannel) -> None:
+        self._stub: GridWatchServiceAsyncStub = channel.stub(GridWatchServiceStub)
+        self._by_grid: dict[str, dict[str, Node]] = {}
+        self._grid_of: dict[str, str] = {}
+        self.informer: Informer[Node] = Informer("nodes", self._watch)
+        self.informer.on_change(self._index)
+
+    async def all(self) -> Mapping[str, Node]:
+        """All nodes by id. Raises Unavailable before the first snapshot."""
+        return await self.informer.items()
+
+    async def in_grid(self, grid_id: str) -> list[Node]:
+        """The nodes of a grid by number. Raises Unavailable before the first snapshot."""
+        await self.informer.items()
+        return sorted(self._by_grid.get(grid_id, {}).values(), key=lambda node: node.number)
+
+    async def by_id(self, node_id: str) -> Node | None:
+        """The node with this record id, or None when it is gone."""
+        return (await self.informer.items()).get(node_id)
+
+    def _index(self, change: Change[Node]) -> None:
+        match change:
+            case Upsert(key, node):
+                self._by_grid.setdefault(node.grid_id, {})[key] = node
+                self._grid_of[key] = node.grid_id
+            case Delete(key):
+                self._by_grid.get(self._grid_of.pop(key, ""), {}).pop(key, None)
+            case Synced():
+                pass
+
+    async def _watch(self) -> AsyncIterator[Change[Node]]:
+        async for event in self._stub.WatchNodes(pb.WatchNodesRequest(), wait_for_ready=True):
+            match event.WhichOneof("event"):
+                case "upserted":
+                    yield Upsert(event.upserted.id, _node(event.upserted))
+                case "deleted":
+                    yield Delete(event.deleted)
+                case "synced":
+                    yield Synced()
+
+
+def _node(record: pb.NodeRecord) -> Node:
+    memory = record.memory
+    return Node(
+        id=record.id,
+        grid_id=record.grid_id,
+        name=record.name,
+        number=record.node_number,
+        connected=record.connected,
+        availability=record.availability,
+        labels=tuple(record.labels),
+        cpus=record.cpus,
+        mem_total=record.mem_total,
+        memory=NodeMemory(memory.used, memory.free, memory.cached, memory.buffers)
+        if record.HasField("memory")
+        else None,
+        session=record.session,
+        # Seconds by the clock of the database, so that the clocks of this machine and of grid_svc need not agree.
+        lost_at=None if record.connected else time.monotonic() - record.disconnected_seconds,
+        public_ip=record.public_ip,
+        private_ip=record.private_ip,
+        volume_drivers=tuple(driver.name for driver in record.volume_drivers),
+        engine_id=record.node_id,
+    )

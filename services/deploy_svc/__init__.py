@@ -1,0 +1,1 @@
+"""Stacks, services, deploys, instances, logs; the scheduler and the control loops."""

@@ -1,0 +1,78 @@
+"""Assignments and status reports: message <-> domain."""
+
+from datetime import UTC
+from typing import Any
+
+from kontena.deploy.v1 import assignment_pb2 as pb
+from kontena.deploy.v1 import service_pb2
+from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
+from services.deploy_svc.usecases.assignments import Ack, Assignment, Outgoing, Report, Snapshot
+
+_LONGEST_TEXT = 4000
+
+
+def to_response(item: Outgoing) -> pb.AttachResponse:
+    """What is sent to the agent."""
+    if isinstance(item, Ack):
+        return pb.AttachResponse(ack=pb.ReportAck(sequence=item.sequence))
+    if isinstance(item, Snapshot):
+        return pb.AttachResponse(snapshot=pb.Snapshot(assignments=map(to_assignment, item.assignments)))
+    return pb.AttachResponse(delta=pb.Delta(upserted=map(to_assignment, item.upserted), removed=item.removed))
+
+
+def to_assignment(item: Assignment) -> pb.Assignment:
+    """The only place where secret values leave their wrapper."""
+    instance = item.instance
+    return pb.Assignment(
+        instance_id=instance.id,
+        service_id=instance.service_id,
+        instance_number=instance.instance_number,
+        desired_state=instance.desired_state,
+        # Without a revision, what the agent says about it never counts as the outcome of a deploy.
+        deploy_rev=(instance.deploy_rev or "") if item.complete else "",
+        service_revision=instance.service_revision,
+        restarts=instance.restarts,
+        pod=to_pod(instance.pod or {}),
+        secrets=[pb.PodSecret(name=name, type="env", value=value.reveal()) for name, value in item.secrets],
+        error=item.error,
+    )
+
+
+def to_pod(pod: dict[str, Any]) -> pb.Pod:
+    """The stored pod; its secret references stay here."""
+    fields = {name: value for name, value in pod.items() if name not in _NESTED and value is not None}
+    check = pod.get("health_check")
+    return pb.Pod(
+        **fields,
+        ports=[service_pb2.Port(**port) for port in pod.get("ports", ())],
+        volumes=[pb.PodVolume(**volume) for volume in pod.get("volumes", ())],
+        hooks=[pb.PodHook(**hook) for hook in pod.get("hooks", ())],
+        health_check=service_pb2.HealthCheck(**check) if check else None,
+    )
+
+
+_NESTED = frozenset({"ports", "volumes", "hooks", "health_check", "secrets"})
+
+
+def to_report(request: pb.AttachRequest) -> Report:
+    """What an agent reported. Entries in a state that does not exist are dropped."""
+    report = request.report
+    statuses = [to_status(status) for status in report.statuses if status.state in STATES]
+    return Report(report.sequence, statuses)
+
+
+def to_status(status: pb.InstanceStatus) -> InstanceStatus:
+    """Texts are cut and cleaned, as an agent's word is not checked by anybody else."""
+    return InstanceStatus(
+        instance_id=status.instance_id,
+        rev=_text(status.rev),
+        state=status.state,
+        error=_text(status.error),
+        container_id=_text(status.container_id),
+        container_started_at=status.started_at.ToDatetime(UTC) if status.HasField("started_at") else None,
+        health=_text(status.health),
+    )
+
+
+def _text(value: str) -> str | None:
+    return value.replace("\0", "")[:_LONGEST_TEXT] or None

@@ -1,0 +1,66 @@
+"""ServiceSpec messages to the attributes a client gave, with JSON types."""
+
+from collections.abc import Collection
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
+
+from kontena.deploy.v1 import service_pb2 as pb
+from services.deploy_svc.domain.service_input import Attributes
+
+# The gateway lists an attribute that is null as `name` and, where it can tell, also as `name!`: only that tells a null
+# list, which counts as absent, from an empty one, which clears.
+NULL_MARK = "!"
+
+
+def attributes(spec: pb.ServiceSpec, fields: Collection[str]) -> Attributes:
+    """What was given by name: None for an explicit null, no key for what was left out.
+
+    `fields` names the members of the JSON body or of the update mask (services.kernel.call.present_fields).
+    """
+    given: dict[str, Any] = {}
+    for field in spec.DESCRIPTOR.fields:
+        name = field.name
+        if field.is_repeated:
+            values = getattr(spec, name)
+            if values or (name in fields and name + NULL_MARK not in fields):
+                given[name] = [_members(item) if isinstance(item, Message) else item for item in values]
+        elif _is_set(spec, name):
+            given[name] = _single(getattr(spec, name), name, fields)
+        elif name in fields:
+            given[name] = None
+    return given
+
+
+def _single(value: Any, name: str, fields: Collection[str]) -> Any:
+    if isinstance(value, Value):
+        return plain(value)
+    return _members(value, fields, f"{name}.") if isinstance(value, Message) else value
+
+
+def _members(message: Message, fields: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if _is_set(message, field.name):
+            given[field.name] = getattr(message, field.name)
+        elif prefix + field.name in fields:
+            given[field.name] = None
+    return given
+
+
+def _is_set(message: Message, name: str) -> bool:
+    return message.HasField(name)
+
+
+def plain(value: Value) -> Any:
+    """The JSON value; whole numbers become int."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return {key: plain(item) for key, item in value.struct_value.fields.items()}
+    if kind == "list_value":
+        return [plain(item) for item in value.list_value.values]
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    return getattr(value, kind) if kind in ("string_value", "bool_value") else None

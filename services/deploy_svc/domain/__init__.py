@@ -1,0 +1,1 @@
+"""Rules and decisions of deploy_svc: pure, no I/O, no clock."""

@@ -1,0 +1,29 @@
+"""An instance: one number of a service, its desired state and what its node observed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+DesiredState = Literal["initialized", "running", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A row of `instances`. `node_id` is None while it is not placed; `rev` is None until the node reported."""
+
+    id: str
+    service_id: str
+    instance_number: int
+    node_id: str | None
+    desired_state: DesiredState
+    deploy_rev: str | None
+    service_revision: int
+    restarts: int
+    pod: dict[str, Any] | None
+    state: str
+    rev: str | None
+    error: str | None
+    container_id: str | None
+    health: str | None
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,297 @@
+"""How a deploy proceeds: one pure step from what is to what shall be done (spec/orchestration.md section 2).
+
+A step may be repeated at any time by any replica: everything it needs to know is in the snapshot.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Literal
+
+from services.deploy_svc.domain import pod
+from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.rollout_plan import (
+    Action,
+    Finish,
+    Limits,
+    MarkInstance,
+    Place,
+    Plan,
+    Run,
+    Snapshot,
+    Start,
+    StopOnOldNode,
+)
+from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
+from services.deploy_svc.domain.scheduling.explain import CannotPlace
+from services.deploy_svc.domain.scheduling.pipeline import Scheduler
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
+from services.deploy_svc.domain.service_deploy import InstanceDeploy
+
+MOST_IN_FLIGHT = 20
+_DEFAULT_MIN_HEALTH = 0.8
+
+# Random source for an instance number, the same one whichever replica asks; None breaks ties by node number.
+Chance = Callable[[int], Random] | None
+
+
+def next_step(snapshot: Snapshot, now: datetime, limits: Limits | None = None, chance: Chance = None) -> Plan:
+    """What the oldest unfinished deploy of the service needs now. Later ones wait for it."""
+    limits = limits or Limits()
+    if not snapshot.deploys:
+        return Plan((), now + timedelta(seconds=limits.recheck))
+    return _Step(snapshot, now, limits, chance).plan()
+
+
+def in_flight_limit(total: int, min_health: float | None) -> int:
+    """How many instances may be in transition at once. The order of the floating point operations is part of it."""
+    health = _DEFAULT_MIN_HEALTH if min_health is None else min_health
+    return max(1, min(math.floor(total * (1.0 - health)), MOST_IN_FLIGHT))
+
+
+def new_rev(now: datetime, last: str | None) -> str:
+    """A deploy_rev: fixed-width UTC text, greater than `last` even when the clock went back."""
+    rev = _rev(now)
+    if last is not None and rev <= last:
+        rev = _rev(datetime.strptime(last, _REV_FORMAT) + timedelta(microseconds=1))
+    return rev
+
+
+_REV_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
+
+
+def _rev(time: datetime) -> str:
+    return time.strftime(_REV_FORMAT)
+
+
+class _Step:
+    """One step of the oldest deploy; collects actions while it goes."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime, limits: Limits, chance: Chance) -> None:
+        self._service = snapshot.service
+        self._deploy = snapshot.deploys[0]
+        self._waiting = len(snapshot.deploys) > 1
+        self._last_rev = snapshot.last_rev
+        self._now = now
+        self._limits = limits
+        self._chance = chance
+        self._instances = {item.instance_number: item for item in snapshot.instances}
+        self._nodes = {node.id: node for node in snapshot.nodes}
+        self._rollouts = {item.instance_number: item for item in self._deploy.instance_deploys}
+        self._actions: list[Action] = []
+        self._until = now + timedelta(seconds=limits.recheck)
+        self._scheduler = Scheduler(snapshot.service, (), snapshot.affinity)
+
+    def plan(self) -> Plan:
+        if self._deploy.started_at is None:
+            if self._service.state != "running":
+                self._finish(f"Aborted: the service {self._service.path} is not running")
+                return self._done()
+            if not self._start():
+                return self._done()
+        for rollout in list(self._rollouts.values()):
+            if rollout.state == "ongoing":
+                self._settle(rollout)
+        if self._service.state != "running" and not self._complete():
+            self._abandon()
+            return self._done()
+        self._prepare_scheduler()
+        self._advance()
+        return self._done()
+
+    def _done(self) -> Plan:
+        finished = any(isinstance(action, Finish) for action in self._actions)
+        return Plan(tuple(self._actions), self._now if finished and self._waiting else self._until)
+
+    # Beginning.
+
+    def _start(self) -> bool:
+        """Fix revision and total, drop what is too many. False when the deploy ended at once."""
+        self._prepare_scheduler()
+        rev = new_rev(self._now, self._last_rev)
+        total = self._scheduler.total()
+        hopeless = total == 0 and self._service.spec.instances > 0
+        # A deploy that cannot place anything takes nothing away either.
+        surplus = () if hopeless else tuple(sorted(number for number in self._instances if number > total))
+        self._actions.append(Start(self._deploy.id, rev, total, surplus))
+        self._deploy = replace(self._deploy, state="ongoing", deploy_rev=rev, total=total, started_at=self._now)
+        for number in surplus:
+            del self._instances[number]
+        if hopeless:
+            self._finish(str(self._scheduler.why_none()))
+        return not hopeless
+
+    def _prepare_scheduler(self) -> None:
+        """Show the scheduler the own instances where they are and where they are going."""
+        service = self._service
+        ports = frozenset(port.node_port for port in service.spec.ports)
+        places: dict[str, list[Recorded]] = {}
+        for number, instance in self._instances.items():
+            rollout = self._rollouts.get(number)
+            homes = {instance.node_id} | ({rollout.node_id} if rollout and rollout.state == "ongoing" else set())
+            name = pod.container_name(service.stack, service.name, number) if instance.container_id else None
+            for home in homes - {None}:
+                item = Recorded(service.id, f"{service.stack}/{service.name}", number, ports, name)
+                places.setdefault(str(home), []).append(item)
+        self._scheduler.show(node.with_recorded(*places.get(node.id, ())) for node in self._nodes.values())
+        self._scheduler.scheduled = {item.instance_number: item.node_id for item in self._rollouts.values()}
+
+    # Instances in transition.
+
+    def _settle(self, rollout: InstanceDeploy) -> None:
+        instance = self._instances.get(rollout.instance_number)
+        if instance is None:
+            self._mark(rollout, "STATE: the instance was removed")
+        elif instance.node_id != rollout.node_id:
+            self._settle_move(rollout, instance)
+        else:
+            self._settle_apply(rollout, instance)
+
+    def _settle_move(self, rollout: InstanceDeploy, instance: Instance) -> None:
+        """Go on to the new node once the old one stopped the instance, or cannot tell, or takes too long."""
+        old = self._nodes.get(instance.node_id or "")
+        stopped = instance.rev is not None and instance.rev >= self._deploy_rev
+        if not stopped and old is not None and old.connected and not self._timed_out(rollout):
+            return
+        lost = self._lost(rollout)
+        if lost is not None:
+            self._mark(rollout, lost)
+            return
+        if self._nodes[rollout.node_id].connected:
+            self._run(rollout)
+
+    def _settle_apply(self, rollout: InstanceDeploy, instance: Instance) -> None:
+        if instance.rev is not None and instance.rev >= self._deploy_rev:
+            self._mark(rollout, self._outcome(instance))
+        elif instance.deploy_rev is not None and instance.deploy_rev > self._deploy_rev:
+            self._mark(rollout, "STATE: superseded by a later deploy")
+        elif instance.desired_state != "running":
+            if self._service.state == "running":
+                self._mark(rollout, f"STATE: the desired state changed to {instance.desired_state}")
+        elif (lost := self._lost(rollout)) is not None:
+            self._mark(rollout, lost)
+        elif self._timed_out(rollout):
+            self._mark(rollout, f"TIMEOUT: no confirmation within {self._limits.instance:.0f} seconds")
+
+    def _outcome(self, instance: Instance) -> str | None:
+        """The error of an instance whose node reported, None when all is well."""
+        if instance.error:
+            return f"SERVICE: {instance.error}"
+        if instance.rev is not None and instance.rev > self._deploy_rev:
+            return "STATE: superseded by a later deploy"
+        if instance.state != "running":
+            return f"STATE: the instance is {instance.state}, not running"
+        return None
+
+    def _lost(self, rollout: InstanceDeploy) -> str | None:
+        """Why the target node cannot finish the work; None while it can, or may come back in time."""
+        node = self._nodes.get(rollout.node_id)
+        if node is None:
+            return f"NODE: node {rollout.node} was removed"
+        if node.connected:
+            return None
+        if node.offline_seconds >= self._limits.offline:
+            return f"NODE: node {rollout.node} is not connected"
+        self._look_again(self._limits.offline - node.offline_seconds)
+        return None
+
+    def _timed_out(self, rollout: InstanceDeploy) -> bool:
+        left = self._limits.instance - (self._now - rollout.started_at).total_seconds()
+        if left > 0:
+            self._look_again(left)
+        return left <= 0
+
+    def _mark(self, rollout: InstanceDeploy, error: str | None) -> None:
+        state: Literal["success", "error"] = "success" if error is None else "error"
+        self._actions.append(MarkInstance(self._deploy.id, rollout.instance_number, state, error))
+        self._rollouts[rollout.instance_number] = replace(rollout, state=state, error=error)
+
+    # Going on.
+
+    def _advance(self) -> None:
+        """Place as many instances as may be in transition at once; end the deploy when nothing is left to wait for."""
+        total = self._deploy.total or 0
+        most = in_flight_limit(total, self._service.spec.deploy_opts.min_health)
+        failure = self._failure()
+        while failure is None and self._in_flight() < most and len(self._rollouts) < total:
+            try:
+                self._place(len(self._rollouts) + 1)
+            except CannotPlace as error:
+                # What is in transition may free what is missing: only when it has settled, this is final.
+                failure = str(error)
+        if self._in_flight():
+            return
+        if failure is not None or len(self._rollouts) >= total:
+            self._finish(failure)
+
+    def _place(self, number: int) -> None:
+        node = self._scheduler.schedule(number, self._chance(number) if self._chance else None)
+        instance = self._instances.get(number)
+        self._actions.append(Place(self._deploy.id, number, len(self._rollouts), node.id, node.name))
+        rollout = InstanceDeploy(number, node.id, node.name, "ongoing", None, self._now)
+        self._rollouts[number] = rollout
+        self._reserve(node, number)
+        old = self._nodes.get(instance.node_id or "") if instance is not None else None
+        if old is None or old.id == node.id or not old.connected:
+            self._run(rollout)
+        else:
+            self._actions.append(StopOnOldNode(number, self._deploy_rev))
+            self._timed_out(rollout)
+
+    def _reserve(self, node: NodeView, number: int) -> None:
+        """The next instance must see this one where its ports, or rules about services, depend on it."""
+        service = self._service
+        ports = frozenset(port.node_port for port in service.spec.ports)
+        if ports or names_instances(self._scheduler.affinity):
+            self._scheduler.record(node.id, Recorded(service.id, f"{service.stack}/{service.name}", number, ports))
+
+    def _run(self, rollout: InstanceDeploy) -> None:
+        number = rollout.instance_number
+        built = pod.build(self._service, number, rollout.node).to_json()
+        rev, revision = self._deploy_rev, self._service.revision
+        self._actions.append(Run(self._deploy.id, number, rollout.node_id, rev, revision, built))
+        self._look_again(self._limits.instance)
+
+    # Ending.
+
+    def _complete(self) -> bool:
+        done = all(item.state == "success" for item in self._rollouts.values())
+        return done and len(self._rollouts) >= (self._deploy.total or 0)
+
+    def _abandon(self) -> None:
+        change = f"the desired state of {self._service.path} changed to {self._service.state}"
+        for rollout in list(self._rollouts.values()):
+            if rollout.state == "ongoing":
+                self._mark(rollout, f"STATE: {change}")
+        self._finish(f"Aborted: {change}")
+
+    def _failure(self) -> str | None:
+        failed = [item for item in self._rollouts.values() if item.state == "error"]
+        if failed:
+            first, path = failed[0], self._service.path
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            return (
+                f"One or more instances of {path} failed: "
+                f"{path}-{first.instance_number} on node {first.node}: {first.error}{more}"
+            )
+        started = self._deploy.started_at or self._now
+        if (self._now - started).total_seconds() >= self._limits.deploy and not self._complete():
+            return f"Aborted: not finished within {self._limits.deploy / 60:.0f} minutes"
+        return None
+
+    def _finish(self, failure: str | None) -> None:
+        self._actions.append(Finish(self._deploy.id, "success" if failure is None else "error", failure))
+
+    # Helpers.
+
+    @property
+    def _deploy_rev(self) -> str:
+        return self._deploy.deploy_rev or ""
+
+    def _in_flight(self) -> int:
+        return sum(1 for item in self._rollouts.values() if item.state == "ongoing")
+
+    def _look_again(self, seconds: float) -> None:
+        self._until = min(self._until, self._now + timedelta(seconds=seconds))

@@ -1,0 +1,107 @@
+"""What a rollout step looks at and what it decides, as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import ServiceDeploy
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One service with its unfinished deploys (oldest first), its instances and all nodes of its grid.
+
+    `nodes` show what other services have there; the own instances are in `instances`. `affinity` is the effective one.
+    `last_rev` is the newest deploy_rev the service ever had.
+    """
+
+    service: Service
+    deploys: tuple[ServiceDeploy, ...]
+    instances: tuple[Instance, ...]
+    nodes: tuple[NodeView, ...]
+    affinity: tuple[str, ...] = ()
+    last_rev: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds. `offline` is how long a node may be lost before its instances in a rollout count as failed."""
+
+    instance: float = 300.0
+    deploy: float = 1800.0
+    offline: float = 20.0
+    recheck: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The deploy begins; instances with these numbers are too many and go away with their containers."""
+
+    deploy_id: str
+    deploy_rev: str
+    total: int
+    surplus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The rollout of an instance begins: it shall be on this node."""
+
+    deploy_id: str
+    instance_number: int
+    position: int
+    node_id: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopOnOldNode:
+    """The instance leaves the node it is on; the node stops it before another one starts it."""
+
+    instance_number: int
+    deploy_rev: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The instance runs on this node with this pod, from now on."""
+
+    deploy_id: str
+    instance_number: int
+    node_id: str
+    deploy_rev: str
+    service_revision: int
+    pod: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkInstance:
+    """The rollout of an instance ended."""
+
+    deploy_id: str
+    instance_number: int
+    state: Literal["success", "error"]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The deploy ended; the state and the time become visible together."""
+
+    deploy_id: str
+    state: Literal["success", "error"]
+    reason: str | None = None
+
+
+Action = Start | Place | StopOnOldNode | Run | MarkInstance | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, in order, and when to look again if nothing happens before (Defer)."""
+
+    actions: tuple[Action, ...]
+    until: datetime

@@ -1,0 +1,152 @@
+"""Filters in order, then a strategy (spec/orchestration.md section 1)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+
+from services.deploy_svc.domain.scheduling import explain
+from services.deploy_svc.domain.scheduling.explain import CannotPlace, Refusal
+from services.deploy_svc.domain.scheduling.filters.affinity import Affinity
+from services.deploy_svc.domain.scheduling.filters.availability import Availability
+from services.deploy_svc.domain.scheduling.filters.base import Filter
+from services.deploy_svc.domain.scheduling.filters.cpu import Cpu
+from services.deploy_svc.domain.scheduling.filters.memory import Memory
+from services.deploy_svc.domain.scheduling.filters.port import Port
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, Recorded
+from services.deploy_svc.domain.scheduling.strategies.base import NothingChosen, Strategy
+from services.deploy_svc.domain.scheduling.strategies.daemon import Daemon
+from services.deploy_svc.domain.scheduling.strategies.ha import Ha
+from services.deploy_svc.domain.scheduling.strategies.random import Random as RandomStrategy
+from services.deploy_svc.domain.service import Service
+
+FILTERS: tuple[Filter, ...] = (Availability(), Affinity(), Port(), Cpu(), Memory())
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {strategy.name: strategy for strategy in (Ha(), Daemon(), RandomStrategy())}
+)
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Places instances of one service, one after the other; remembers what it placed in this run.
+
+    `nodes` are all nodes of the grid. Candidates are the connected ones; the others count only as homes of instances.
+    """
+
+    service: Service
+    nodes: Sequence[NodeView]
+    affinity: tuple[str, ...] = ()
+    memory_need: float = 0.0
+    scheduled: dict[int, str] = field(default_factory=dict)
+    _kept: tuple[NodeView, ...] | None = None
+    _refused: tuple[Refusal, ...] = ()
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy of the service."""
+        return STRATEGIES[self.service.spec.strategy]
+
+    def schedule(self, number: int, rng: Random | None = None) -> NodeView:
+        """The node for instance `number`. Raises CannotPlace. Without `rng` ties are broken by node number."""
+        placement = self._placement(number)
+        kept, refused = self._survivors(placement)
+        home = next((node for node in self.nodes if node.holds(self.service.id, number)), None)
+        try:
+            node = self.strategy.choose(placement, kept, home, rng)
+        except NothingChosen as error:
+            raise explain.none_chosen(placement.path, self.strategy.name, str(error), refused) from None
+        self.scheduled[number] = node.id
+        return node
+
+    def total(self) -> int:
+        """How many instances the service wants on the nodes that can take some (section 1.2)."""
+        wanted = self.service.spec.instances
+        if self.strategy.instance_count(1, wanted) == self.strategy.instance_count(2, wanted):
+            return self.strategy.instance_count(0, wanted)
+        candidates = self._candidates()
+        most = self.strategy.instance_count(len(candidates), wanted)
+        return self.strategy.instance_count(len(self._eligible(candidates, most)), wanted)
+
+    def _eligible(self, candidates: tuple[NodeView, ...], most: int) -> set[str]:
+        """The nodes that pass the filters for at least one of the instance numbers up to `most`."""
+        if not all(item.alone for item in FILTERS if item.varies(self._placement(1))):
+            return self._eligible_one_by_one(candidates, most)
+        anyone = self._placement(0)
+        with suppress(CannotPlace):
+            kept = candidates
+            for item in FILTERS:
+                kept = kept if item.varies(anyone) else item.check(anyone, kept).kept
+            return {node.id for node in kept if self._takes_some(node, most)}
+        return set()
+
+    def _takes_some(self, node: NodeView, most: int) -> bool:
+        """Whether the node takes an instance that is nowhere yet, or one that is recorded on it."""
+        own = sorted(number for number in node.numbers(self.service.id) if number <= most)
+        varying = [item for item in FILTERS if item.varies(self._placement(0))]
+        return any(all(item.check(self._placement(number), (node,)).kept for item in varying) for number in (0, *own))
+
+    def _eligible_one_by_one(self, candidates: tuple[NodeView, ...], most: int) -> set[str]:
+        eligible: set[str] = set()
+        for number in range(1, most + 1):
+            with suppress(CannotPlace):
+                eligible |= {node.id for node in self._survivors(self._placement(number))[0]}
+            if len(eligible) == len(candidates):
+                break
+        return eligible
+
+    def why_none(self) -> CannotPlace:
+        """Why instance 1 cannot be placed; for the case that the total is zero."""
+        placement = self._placement(1)
+        try:
+            self._survivors(placement)
+        except CannotPlace as error:
+            return error
+        return CannotPlace(placement.path, "no node can take an instance")
+
+    def show(self, nodes: Iterable[NodeView]) -> None:
+        """Look at these nodes from now on."""
+        self.nodes = list(nodes)
+        self._kept = None
+
+    def record(self, node_id: str, item: Recorded) -> None:
+        """Learn that an instance is on a node now."""
+        self.show(node.with_recorded(item) if node.id == node_id else node for node in self.nodes)
+
+    def _placement(self, number: int) -> Placement:
+        return Placement(self.service, number, self.affinity, self.memory_need, MappingProxyType(self.scheduled))
+
+    def _candidates(self) -> tuple[NodeView, ...]:
+        return tuple(node for node in self.nodes if node.connected)
+
+    @staticmethod
+    def _varies(placement: Placement) -> bool:
+        return any(item.varies(placement) for item in FILTERS)
+
+    def _survivors(self, placement: Placement) -> tuple[tuple[NodeView, ...], tuple[Refusal, ...]]:
+        """What the filters leave; remembered while it is the same for every instance number."""
+        if self._kept is not None and not self._varies(placement):
+            return self._kept, self._refused
+        kept, refused = survivors(placement, self._candidates())
+        if not self._varies(placement):
+            self._kept, self._refused = kept, refused
+        return kept, refused
+
+
+def survivors(placement: Placement, nodes: Sequence[NodeView]) -> tuple[tuple[NodeView, ...], tuple[Refusal, ...]]:
+    """The nodes that pass all filters, and why the others did not. Raises CannotPlace when none is left."""
+    if not nodes:
+        raise explain.no_nodes(placement.path)
+    kept: tuple[NodeView, ...] = tuple(nodes)
+    refused: tuple[Refusal, ...] = ()
+    for item in FILTERS:
+        verdict = item.check(placement, kept)
+        kept, refused = verdict.kept, (*refused, *verdict.refused)
+        if not kept:
+            raise explain.emptied(placement.path, item.name, refused)
+    return kept, refused
+
+
+def effective_affinity(service: Service, grid_default: tuple[str, ...]) -> tuple[str, ...]:
+    """The service's own rules, else those of its grid; never both."""
+    return service.spec.affinity or grid_default

@@ -1,0 +1,90 @@
+"""What the scheduler knows of the world when it decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from services.deploy_svc.domain.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySample:
+    """The newest memory sample of a node, in bytes."""
+
+    used: float
+    free: float
+    cached: float
+    buffers: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An instance that is on a node, or on its way there; `service` is `stack/name`.
+
+    `container` is the name of its container, None while it has none.
+    """
+
+    service_id: str
+    service: str
+    instance_number: int
+    node_ports: frozenset[int] = frozenset()
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as the scheduler sees it. `offline_seconds` says for how long it has been lost."""
+
+    id: str
+    name: str
+    number: int
+    labels: tuple[str, ...] = ()
+    connected: bool = True
+    availability: str = "active"
+    cpus: int = 0
+    mem_total: float = 0.0
+    memory: MemorySample | None = None
+    offline_seconds: float = 0.0
+    volume_drivers: tuple[str, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
+
+    def label(self, key: str, default: str = "default") -> str:
+        """The value of the first label `key=value`."""
+        prefix = f"{key}="
+        return next((label[len(prefix) :] for label in self.labels if label.startswith(prefix)), default)
+
+    def numbers(self, service_id: str) -> set[int]:
+        """Instance numbers of the service that are recorded here."""
+        return {item.instance_number for item in self.recorded if item.service_id == service_id}
+
+    def holds(self, service_id: str, number: int) -> bool:
+        """Whether this very instance is recorded here."""
+        return any(item.service_id == service_id and item.instance_number == number for item in self.recorded)
+
+    def with_recorded(self, *items: Recorded) -> "NodeView":
+        """The node with more instances."""
+        return replace(self, recorded=(*self.recorded, *items)) if items else self
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The question: where does instance `number` of the service go?
+
+    `affinity` is the effective one (the service's own, else the default of its grid), `memory_need` bytes or 0 when
+    unknown. `scheduled` holds the placements of this run, by instance number.
+    """
+
+    service: Service
+    number: int
+    affinity: tuple[str, ...] = ()
+    memory_need: float = 0.0
+    scheduled: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def path(self) -> str:
+        """`grid/stack/service-N`."""
+        return f"{self.service.path}-{self.number}"
+
+    def load(self, node: NodeView) -> int:
+        """How many instances this run placed on the node."""
+        return sum(1 for node_id in self.scheduled.values() if node_id == node.id)

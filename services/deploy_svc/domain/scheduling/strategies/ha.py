@@ -1,0 +1,39 @@
+"""High availability: spread over zones, then over nodes; then stay; then prefer free memory."""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
+from services.deploy_svc.domain.scheduling.strategies.base import ordered, stay
+
+
+class Ha:
+    """The strategy `ha`."""
+
+    name = "ha"
+    grace_seconds = 120
+
+    def instance_count(self, nodes: int, instances: int) -> int:
+        return instances
+
+    def choose(
+        self, placement: Placement, survivors: Sequence[NodeView], home: NodeView | None, rng: Random | None
+    ) -> NodeView:
+        if placement.service.spec.stateful and home is not None:
+            return stay(placement, survivors, home)
+        load = Counter(placement.scheduled.values())
+        zones: Counter[str] = Counter()
+        for node in survivors:
+            zones[node.label("az")] += load[node.id]
+
+        def rank(node: NodeView) -> tuple[int, int, float]:
+            stickiness = 5 if home is not None and node.id == home.id else 0
+            return zones[node.label("az")], load[node.id], 10 - stickiness + _memory_share(node)
+
+        return min(ordered(survivors, rng), key=rank)
+
+
+def _memory_share(node: NodeView) -> float:
+    """Used share of the memory; 0 while it is unknown."""
+    return node.memory.used / node.mem_total if node.memory is not None and node.mem_total > 0 else 0.0

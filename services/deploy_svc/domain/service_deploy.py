@@ -1,0 +1,36 @@
+"""A deploy of a service: its queue entry, its progress and its outcome (spec/deploy_rest.md section 6)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+DeployState = Literal["created", "ongoing", "success", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDeploy:
+    """The rollout of one instance within a deploy."""
+
+    instance_number: int
+    node_id: str
+    node: str
+    state: DeployState
+    error: str | None
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDeploy:
+    """`finished_at` is set together with the final state, never later than a client can see it."""
+
+    id: str
+    service_id: str
+    state: DeployState
+    reason: str | None
+    deploy_rev: str | None
+    total: int | None
+    created_at: datetime
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    instance_deploys: tuple[InstanceDeploy, ...] = ()

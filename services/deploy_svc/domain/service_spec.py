@@ -1,0 +1,115 @@
+"""What a user asks for: the attributes of a service (spec/deploy_rest.md section 4.1), validated and with defaults."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Strategy = Literal["ha", "daemon", "random"]
+HookType = Literal["pre_start", "post_start", "pre_stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A published port."""
+
+    node_port: int
+    container_port: int
+    ip: str = "0.0.0.0"  # noqa: S104 -- the documented default.
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A vault secret mapped to an environment variable."""
+
+    secret: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRef:
+    """A grid certificate mapped to an environment variable."""
+
+    subject: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to another service of the grid."""
+
+    stack: str
+    service: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOpts:
+    """Rollout options; None is stored as given and means the default."""
+
+    wait_for_port: int | None = None
+    min_health: float | None = 0.8
+    interval: int | None = None
+    rollback: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a running instance is tested; seconds."""
+
+    protocol: str
+    port: int
+    uri: str | None = "/"
+    timeout: int = 10
+    initial_delay: int = 10
+    interval: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command run at a moment of an instance's life. Identity is (type, name)."""
+
+    type: HookType
+    name: str
+    cmd: str
+    instances: str = "*"
+    oneshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """All attributes. Tuples keep the order of the request."""
+
+    image: str
+    stateful: bool
+    instances: int = 1
+    strategy: Strategy = "ha"
+    user: str | None = None
+    cmd: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    env: tuple[str, ...] = ()
+    secrets: tuple[SecretRef, ...] = ()
+    certificates: tuple[CertificateRef, ...] = ()
+    ports: tuple[Port, ...] = ()
+    links: tuple[Link, ...] = ()
+    affinity: tuple[str, ...] = ()
+    deploy_opts: DeployOpts = field(default_factory=DeployOpts)
+    volumes: tuple[str, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    memory: int | None = None
+    memory_swap: int | None = None
+    shm_size: int | None = None
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    net: str = "bridge"
+    log_driver: str | None = None
+    log_opts: dict[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    pid: str | None = None
+    read_only: bool = False
+    hooks: tuple[Hook, ...] = ()
+    health_check: HealthCheck | None = None
+    stop_signal: str | None = None
+    stop_grace_period: int = 10

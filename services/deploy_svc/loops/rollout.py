@@ -1,0 +1,236 @@
+"""Carries out deploys: wake, claim a service, load, decide, apply. Any replica continues any deploy."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from random import Random
+
+import prometheus_client
+
+from services.clients.grids import GridDirectory
+from services.clients.nodes import Node, NodeDirectory
+from services.deploy_svc.domain.rollout import next_step
+from services.deploy_svc.domain.rollout_plan import Limits
+from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
+from services.deploy_svc.domain.scheduling.snapshot import MemorySample, NodeView
+from services.deploy_svc.store import instances, rollouts
+from services.deploy_svc.store.tables import SERVICE_CHANGED
+from services.kernel.db import Database, translate_database_error
+from services.kernel.errors import DomainError
+from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.listen import Listener, drain
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_AT_ONCE = 8
+_POLL_SECONDS = 1.0
+_SWEEP_SECONDS = 30.0
+_MOST_FAILURES = 3
+
+_STEPS = prometheus_client.Counter("rollout_steps_total", "Rollout steps by outcome.", ["outcome"])
+_SECONDS = prometheus_client.Histogram("rollout_step_seconds", "Time of one rollout step, database included.")
+
+
+class RolloutLoop:
+    """Steps the deploys of services whose state changed, at most eight at once; polls for those whose time has come."""
+
+    def __init__(
+        self,
+        db: Database,
+        listener: Listener,
+        nodes: NodeDirectory,
+        grids: GridDirectory,
+        limits: Limits | None = None,
+    ) -> None:
+        self._db = db
+        self._listener = listener
+        self._nodes = nodes
+        self._grids = grids
+        self._limits = limits or Limits()
+        self._wanted: set[str] = set()
+        self._running: set[str] = set()
+        self._failures: Counter[str] = Counter()
+        self._work = asyncio.Event()
+        self._seen: dict[str, tuple[object, ...]] = {}
+        self._changed_grids: set[str] = set()
+        self._removed_nodes: set[str] = set()
+        self._nodes_changed = asyncio.Event()
+        nodes.informer.on_change(self._observe)
+
+    async def run(self) -> None:
+        """Work until cancelled; a failing step is retried or ends its deploy, it never ends the loop."""
+        async with self._listener.subscribe(SERVICE_CHANGED) as wake, asyncio.TaskGroup() as tasks:
+            self._running.clear()
+            tasks.create_task(self._listen(wake))
+            tasks.create_task(self._poll())
+            tasks.create_task(self._follow_nodes())
+            tasks.create_task(self._sweep())
+            await self._dispatch(tasks)
+
+    # What wakes a service.
+
+    async def _listen(self, wake: asyncio.Queue[str | None]) -> None:
+        while True:
+            # None means that notifications were lost; the poll finds what they were about.
+            self._want(payload for payload in drain(wake, await wake.get()) if payload)
+
+    async def _poll(self) -> None:
+        while True:
+            await self._guarded(self._want_due)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _want_due(self) -> None:
+        async with self._db.read() as tx:
+            self._want(await rollouts.due(tx))
+
+    def _observe(self, change: Change[Node]) -> None:
+        """A node came, went, or changed in a way that matters for placing; new statistics do not."""
+        match change:
+            case Upsert(key, node):
+                facts = (node.grid_id, node.connected, node.availability, node.labels)
+                if self._seen.get(key) == facts:
+                    return
+                self._seen[key] = facts
+                self._changed_grids.add(node.grid_id)
+            case Delete(key):
+                grid_id = self._seen.pop(key, ("",))[0]
+                self._changed_grids.add(str(grid_id))
+                self._removed_nodes.add(key)
+            case Synced():
+                return
+        self._nodes_changed.set()
+
+    async def _follow_nodes(self) -> None:
+        while True:
+            await self._nodes_changed.wait()
+            self._nodes_changed.clear()
+            if not await self._guarded(self._handle_node_changes):
+                await asyncio.sleep(_POLL_SECONDS)
+                self._nodes_changed.set()
+
+    async def _handle_node_changes(self) -> None:
+        removed, grids = set(self._removed_nodes), set(self._changed_grids)
+        async with self._db.transaction() as tx:
+            for node_id in sorted(removed):
+                await instances.forget_node(tx, node_id)
+            self._want(await rollouts.deploying_in(tx, grids))
+        self._removed_nodes -= removed
+        self._changed_grids -= grids
+
+    async def _sweep(self) -> None:
+        """Removals of nodes that happened while nobody listened."""
+        while True:
+            await self._guarded(self._forget_unknown_nodes)
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+    async def _forget_unknown_nodes(self) -> None:
+        known = await self._nodes.all()
+        async with self._db.transaction() as tx:
+            await instances.forget_unknown_nodes(tx, list(known))
+
+    async def _guarded(self, turn: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await turn()
+        except Exception as error:
+            log.warning("rollout turn failed", error=repr(error)[:500])
+            return False
+        return True
+
+    # Stepping.
+
+    def _want(self, service_ids: Iterable[str]) -> None:
+        self._wanted.update(service_ids)
+        if self._wanted:
+            self._work.set()
+
+    async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            for service_id in sorted(self._wanted - self._running):
+                if len(self._running) >= _AT_ONCE:
+                    break
+                self._wanted.discard(service_id)
+                self._running.add(service_id)
+                tasks.create_task(self._step_guarded(service_id))
+
+    async def _step_guarded(self, service_id: str) -> None:
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            await self.step(service_id)
+            self._failures.pop(service_id, None)
+        except Exception as error:
+            outcome = "failed"
+            log.warning("rollout step failed", service_id=service_id, error=repr(error)[:500])
+            await self._count_failure(service_id, error)
+        finally:
+            _STEPS.labels(outcome).inc()
+            _SECONDS.observe(time.perf_counter() - started)
+            self._running.discard(service_id)
+            if self._wanted:
+                self._work.set()
+
+    async def step(self, service_id: str) -> None:
+        """One step of the service's oldest unfinished deploy; nothing if there is none or another replica has it."""
+        await self._nodes.all()
+        grids = await self._grids.informer.items()
+        async with self._db.transaction() as tx:
+            claim = await rollouts.claim(tx, service_id)
+            if claim is None:
+                return
+            grid = grids.get(claim.service.grid_id)
+            affinity = effective_affinity(claim.service, grid.default_affinity if grid else ())
+            nodes = views(await self._nodes.in_grid(claim.service.grid_id), time.monotonic())
+            snapshot = await rollouts.load(tx, claim, nodes, affinity)
+            # Any replica draws the same numbers for the same instance.
+            deploy_id = snapshot.deploys[0].id if snapshot.deploys else ""
+            plan = next_step(
+                snapshot,
+                claim.now,
+                self._limits,
+                lambda number: Random(f"{deploy_id}-{number}"),
+            )
+            await rollouts.apply(tx, snapshot, plan)
+
+    async def _count_failure(self, service_id: str, error: Exception) -> None:
+        """Every deploy ends: one whose steps fail again and again for no outside reason ends with an error."""
+        if not _passes(error):
+            self._failures[service_id] += 1
+        if self._failures[service_id] >= _MOST_FAILURES:
+            del self._failures[service_id]
+            await self._guarded(lambda: self._end_broken(service_id))
+
+    async def _end_broken(self, service_id: str) -> None:
+        async with self._db.transaction() as tx:
+            await rollouts.end_broken(tx, service_id, "Aborted: internal error, see the log of deploy_svc")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the cause lies outside and trying again helps: no database, no nodes known yet, a deadlock."""
+    transient = isinstance(error, DomainError | TimeoutError) or translate_database_error(error) is not None
+    return transient or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("40")
+
+
+def views(nodes: Iterable[Node], monotonic: float) -> list[NodeView]:
+    """What the scheduler looks at."""
+    return [
+        NodeView(
+            id=node.id,
+            name=node.name,
+            number=node.number,
+            labels=node.labels,
+            connected=node.connected,
+            availability=node.availability,
+            cpus=node.cpus,
+            mem_total=node.mem_total,
+            memory=MemorySample(node.memory.used, node.memory.free, node.memory.cached, node.memory.buffers)
+            if node.memory
+            else None,
+            offline_seconds=node.lost_seconds(monotonic),
+            volume_drivers=node.volume_drivers,
+        )
+        for node in nodes
+    ]

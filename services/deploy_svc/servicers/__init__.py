@@ -1,0 +1,1 @@
+"""Translators between gRPC and use cases."""

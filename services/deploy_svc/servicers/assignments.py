@@ -1,0 +1,33 @@
+"""AssignmentService: the stream of each node agent."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kontena.deploy.v1 import assignment_pb2 as pb
+from kontena.deploy.v1.assignment_pb2_grpc import AssignmentServiceServicer
+from services.deploy_svc.convert import assignments as convert
+from services.deploy_svc.usecases.assignments import Assignments, Report
+from services.kernel import call
+from services.kernel.errors import Unauthenticated
+
+
+class AssignmentServicer(AssignmentServiceServicer):
+    """Translates; the session comes from the token."""
+
+    def __init__(self, assignments: Assignments) -> None:
+        self._assignments = assignments
+
+    async def Attach(
+        self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
+    ) -> AsyncIterator[pb.AttachResponse]:
+        session = call.principal().node
+        if session is None:
+            raise Unauthenticated
+        async for item in self._assignments.attach(session, _reports(request_iterator)):
+            yield convert.to_response(item)
+
+
+async def _reports(requests: AsyncIterator[pb.AttachRequest]) -> AsyncIterator[Report]:
+    async for request in requests:
+        if request.WhichOneof("message") == "report":
+            yield convert.to_report(request)

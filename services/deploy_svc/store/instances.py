@@ -1,0 +1,215 @@
+"""Instances: what requests and nodes read and write of them. The rollout loop has its own module, rollouts.py."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.deploy_svc.domain.instance import DesiredState, Instance
+from services.deploy_svc.domain.instance_status import InstanceStatus
+from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys
+from services.kernel.db import Tx, notify
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCounts:
+    """How many instances of a service have a container, run, and are known to be healthy or not."""
+
+    total: int = 0
+    running: int = 0
+    healthy: int = 0
+    unhealthy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What an assignment depends on: two equal ones need not be sent twice. The pod is fixed per deploy_rev."""
+
+    desired_state: str
+    deploy_rev: str
+    service_revision: int
+    restarts: int
+
+
+def row_to_instance(row: Any) -> Instance:
+    """An instance from a row with all columns of the table."""
+    return Instance(
+        id=row.id,
+        service_id=row.service_id,
+        instance_number=row.instance_number,
+        node_id=row.node_id,
+        desired_state=row.desired_state,
+        deploy_rev=row.deploy_rev,
+        service_revision=row.service_revision,
+        restarts=row.restarts,
+        pod=row.pod,
+        state=row.state,
+        rev=row.rev,
+        error=row.error,
+        container_id=row.container_id,
+        health=row.health,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def of_service(tx: Tx, service_id: str) -> list[Instance]:
+    """All instances of a service by number."""
+    query = sa.select(instances).where(instances.c.service_id == service_id).order_by(instances.c.instance_number)
+    return [row_to_instance(row) for row in await tx.execute(query)]
+
+
+async def counts(tx: Tx, service_ids: Collection[str]) -> dict[str, InstanceCounts]:
+    """Counts of each service, in one query; every id asked for is in the answer."""
+    table = instances.c
+    query = (
+        sa.select(
+            table.service_id,
+            sa.func.count(table.container_id),
+            sa.func.count().filter(table.state == "running"),
+            sa.func.count().filter(table.health == "healthy"),
+            sa.func.count().filter(table.health == "unhealthy"),
+        )
+        .where(table.service_id.in_(service_ids))
+        .group_by(table.service_id)
+    )
+    found = {row[0]: InstanceCounts(*row[1:]) for row in await tx.execute(query)} if service_ids else {}
+    return {service_id: found.get(service_id, InstanceCounts()) for service_id in service_ids}
+
+
+async def set_desired_state(tx: Tx, service_id: str, desired: DesiredState) -> None:
+    """Want all instances of the service in this state; their nodes and a running deploy are told."""
+    await lock(tx, instances.c.service_id == service_id)
+    await tx.execute(
+        instances.update()
+        .where(instances.c.service_id == service_id, instances.c.desired_state != desired)
+        .values(desired_state=desired, updated_at=sa.func.now())
+    )
+    await notify_nodes(tx, service_id)
+    await notify(tx, SERVICE_CHANGED, service_id)
+
+
+async def request_restart(tx: Tx, service_id: str) -> None:
+    """Ask the nodes to restart the containers of all instances once."""
+    await lock(tx, instances.c.service_id == service_id)
+    await tx.execute(
+        instances.update()
+        .where(instances.c.service_id == service_id)
+        .values(restarts=instances.c.restarts + 1, updated_at=sa.func.now())
+    )
+    await notify_nodes(tx, service_id)
+
+
+async def notify_nodes(tx: Tx, service_id: str) -> None:
+    """Wake the sessions of all nodes that have an instance of the service. Call it before deleting the service."""
+    nodes = (
+        sa.select(instances.c.node_id)
+        .where(instances.c.service_id == service_id, instances.c.node_id.is_not(None))
+        .distinct()
+        .subquery()
+    )
+    await tx.execute(sa.select(sa.func.pg_notify(NODE_CHANGED, nodes.c.node_id)))
+
+
+async def forget_node(tx: Tx, node_id: str) -> None:
+    """A node was removed from its grid: its instances are nowhere now."""
+    await _forget(tx, instances.c.node_id == node_id)
+
+
+async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
+    """Instances on none of the `known` nodes are nowhere: their node was removed while nobody listened.
+
+    Instances that changed a moment ago stay, because another replica may know a node that is new.
+    """
+    await _forget(
+        tx,
+        instances.c.node_id.is_not(None),
+        instances.c.node_id != sa.func.all(sa.cast(list(known), ARRAY(sa.Text))),
+        instances.c.updated_at < sa.func.now() - sa.text("interval '1 minute'"),
+    )
+
+
+async def _forget(tx: Tx, *where: sa.ColumnElement[bool]) -> None:
+    await lock(tx, *where)
+    await tx.execute(instances.update().where(*where).values(node_id=None, updated_at=sa.func.now()))
+
+
+async def lock(tx: Tx, *where: sa.ColumnElement[bool]) -> None:
+    """Lock instances before several of them are written: everybody in the same order, so that nobody deadlocks."""
+    order = (instances.c.service_id, instances.c.instance_number)
+    await tx.execute(sa.select(instances.c.id).where(*where).order_by(*order).with_for_update(key_share=True))
+
+
+async def fingerprints(tx: Tx, node_id: str) -> dict[str, Fingerprint]:
+    """What the assignments of a node depend on, by instance id, without reading the pods."""
+    table = instances.c
+    query = sa.select(table.id, table.desired_state, table.deploy_rev, table.service_revision, table.restarts).where(
+        table.node_id == node_id, table.deploy_rev.is_not(None)
+    )
+    return {row[0]: Fingerprint(*row[1:]) for row in await tx.execute(query)}
+
+
+async def on_node(tx: Tx, node_id: str, ids: Collection[str]) -> list[Instance]:
+    """Those of the named instances that are on the node, by id."""
+    query = (
+        sa.select(instances)
+        .where(instances.c.node_id == node_id, instances.c.id.in_(ids), instances.c.deploy_rev.is_not(None))
+        .order_by(instances.c.id)
+    )
+    return [row_to_instance(row) for row in await tx.execute(query)]
+
+
+_OBSERVED = ("state", "rev", "error", "container_id", "container_started_at", "health")
+
+
+async def store_report(
+    tx: Tx, node_id: str, session: int, sequence: int, statuses: Sequence[InstanceStatus]
+) -> list[str]:
+    """Store what a node observed, in one statement. Returns the services whose instances changed.
+
+    Ignored are instances that are not on the node (any more), reports that are not newer than the stored one, and
+    statuses that say nothing new.
+    """
+    if not statuses:
+        return []
+    report = _report(statuses)
+    table = instances.c
+    newer = sa.tuple_(table.reported_session, table.reported_sequence) < sa.tuple_(session, sequence)
+    differs = sa.or_(*(table[name].is_distinct_from(report.c[name]) for name in _OBSERVED))
+    if len(statuses) > 1:
+        await lock(tx, table.node_id == node_id, table.id.in_([status.instance_id for status in statuses]))
+    update = (
+        instances.update()
+        .where(table.id == report.c.id, table.node_id == node_id, newer, differs)
+        .values(
+            {name: report.c[name] for name in _OBSERVED}
+            | {"reported_session": session, "reported_sequence": sequence, "updated_at": sa.func.now()}
+        )
+        .returning(table.service_id)
+    )
+    return sorted({row.service_id for row in await tx.execute(update)})
+
+
+async def notify_deploying(tx: Tx, service_ids: Collection[str]) -> None:
+    """Wake the rollout loops for those of the services that have an unfinished deploy."""
+    if not service_ids:
+        return
+    deploying = (
+        sa.select(service_deploys.c.service_id)
+        .where(service_deploys.c.service_id.in_(service_ids), service_deploys.c.finished_at.is_(None))
+        .distinct()
+        .subquery()
+    )
+    await tx.execute(sa.select(sa.func.pg_notify(SERVICE_CHANGED, deploying.c.service_id)))
+
+
+def _report(statuses: Sequence[InstanceStatus]) -> sa.Subquery:
+    """The newest status per instance as rows."""
+    newest: Mapping[str, InstanceStatus] = {status.instance_id: status for status in statuses}
+    columns = [sa.column("id", sa.Text), *(sa.column(name, instances.c[name].type) for name in _OBSERVED)]
+    rows = [(key, *(getattr(status, name) for name in _OBSERVED)) for key, status in newest.items()]
+    arrays = [sa.cast([row[index] for row in rows], ARRAY(column.type)) for index, column in enumerate(columns)]
+    table = sa.func.unnest(*arrays).table_valued(*columns, name="observed").render_derived()
+    return sa.select(table).subquery("report")

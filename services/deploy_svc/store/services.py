@@ -1,0 +1,147 @@
+"""Queries and writes of services. Times come from the clock of the database."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.deploy_svc.domain.service import Service, ServiceState
+from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.store import tables
+from services.deploy_svc.store.codec import decode_spec, encode_spec
+from services.kernel.db import Tx
+from services.kernel.ids import new_id
+
+_t = tables.services
+_key = sa.tuple_(_t.c.stack, _t.c.name)
+
+UNIQUE_NAME = "uq_services_grid_id_stack_name"
+
+
+def row_to_service(row: Any) -> Service:
+    """The domain object of a row with all columns of `services`."""
+    return Service(
+        id=row.id,
+        grid_id=row.grid_id,
+        grid=row.grid,
+        stack=row.stack,
+        name=row.name,
+        spec=decode_spec(row.spec),
+        state=row.state,
+        revision=row.revision,
+        stack_revision=row.stack_revision,
+        restarts=row.restarts,
+        deployed_at=row.deployed_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def get(tx: Tx, grid_id: str, stack: str, name: str) -> Service | None:
+    """The service at a path."""
+    condition = sa.and_(_t.c.grid_id == grid_id, _t.c.stack == stack, _t.c.name == name)
+    return await _one(tx, _t.select().where(condition))
+
+
+async def by_id(tx: Tx, service_id: str, *, lock: bool = False) -> Service | None:
+    """The service with a record id; with `lock`, nobody else changes or deletes it before the transaction ends."""
+    query = _t.select().where(_t.c.id == service_id)
+    # The weaker lock lets other services go on linking to it.
+    return await _one(tx, query.with_for_update(key_share=True) if lock else query)
+
+
+async def lock_for_deletion(tx: Tx, service_id: str) -> Service | None:
+    """As `by_id` with a lock; also waits for, then shuts out, transactions that make another service link to it."""
+    return await _one(tx, _t.select().where(_t.c.id == service_id).with_for_update())
+
+
+async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[Service]:
+    """The services of a grid, newest first; only those of one stack when it is given."""
+    query = _t.select().where(_t.c.grid_id == grid_id).order_by(_t.c.created_at.desc(), _t.c.id.desc())
+    if stack is not None:
+        query = query.where(_t.c.stack == stack)
+    return [row_to_service(row) for row in await tx.execute(query)]
+
+
+async def existing(
+    tx: Tx, grid_id: str, keys: Collection[tuple[str, str]], *, lock: bool = False
+) -> set[tuple[str, str]]:
+    """Those of the (stack, name) pairs that exist; with `lock`, they cannot be deleted before the transaction ends."""
+    if not keys:
+        return set()
+    query = sa.select(_t.c.stack, _t.c.name).where(_t.c.grid_id == grid_id, _key.in_(sorted(set(keys))))
+    if lock:
+        # In one order for everybody, so that two transactions never wait for one another.
+        query = query.order_by(_t.c.id).with_for_update(read=True, key_share=True)
+    return {(row.stack, row.name) for row in await tx.execute(query)}
+
+
+async def stacks(tx: Tx, grid_id: str, names: Iterable[str]) -> set[str]:
+    """Those of the stack names that have services."""
+    query = sa.select(_t.c.stack).distinct().where(_t.c.grid_id == grid_id, _t.c.stack.in_(sorted(set(names))))
+    return set((await tx.execute(query)).scalars())
+
+
+async def linkers(tx: Tx, grid_id: str, stack: str, name: str) -> list[str]:
+    """`stack/service` of every other service that links to this one, sorted."""
+    link = {"links": [{"stack": stack, "service": name}]}
+    query = (
+        sa.select(_t.c.stack, _t.c.name)
+        .where(_t.c.grid_id == grid_id, _t.c.spec.contains(link))
+        .where(sa.not_(sa.and_(_t.c.stack == stack, _t.c.name == name)))
+        .order_by(_t.c.stack, _t.c.name)
+    )
+    return [f"{row.stack}/{row.name}" for row in await tx.execute(query)]
+
+
+async def insert(tx: Tx, *, grid_id: str, grid: str, stack: str, name: str, spec: ServiceSpec) -> Service:
+    """A new service in state `initialized`, revision 1. A taken name breaks the constraint UNIQUE_NAME."""
+    values = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
+    row = (await tx.execute(_t.insert().values(**values, spec=encode_spec(spec)).returning(_t))).one()
+    return row_to_service(row)
+
+
+async def update(tx: Tx, service_id: str, spec: ServiceSpec, *, bump: bool) -> Service:
+    """Store a changed spec; `bump` raises the revision. Call with the row locked."""
+    values = {"spec": encode_spec(spec), "updated_at": sa.func.now()}
+    if bump:
+        values["revision"] = _t.c.revision + 1
+    return row_to_service((await tx.execute(_where(service_id).values(values).returning(_t))).one())
+
+
+async def request_deploy(tx: Tx, service_id: str, *, bump: bool) -> None:
+    """Note that a deploy was asked for: the service should run. `bump` makes instances be recreated."""
+    values: dict[str, Any] = {"state": "running", "deployed_at": sa.func.now(), "updated_at": sa.func.now()}
+    if bump:
+        values["revision"] = _t.c.revision + 1
+    await tx.execute(_where(service_id).values(values))
+
+
+async def set_state(tx: Tx, service_id: str, state: ServiceState) -> None:
+    """Set the desired state; `updated_at` stays, as nothing of the spec changed."""
+    await tx.execute(_where(service_id).values(state=state))
+
+
+async def delete(tx: Tx, service_id: str) -> None:
+    """Remove a service with its instances and deploys; logs stay."""
+    await tx.execute(_t.delete().where(_t.c.id == service_id))
+
+
+async def ids_of_grid(tx: Tx, grid_id: str) -> list[str]:
+    """Record ids of the services of a grid, locked for deletion."""
+    query = sa.select(_t.c.id).where(_t.c.grid_id == grid_id).order_by(_t.c.id).with_for_update()
+    return list((await tx.execute(query)).scalars())
+
+
+async def grids(tx: Tx) -> dict[str, str]:
+    """Names by id of the grids that have services."""
+    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
+
+
+def _where(service_id: str) -> sa.Update:
+    return _t.update().where(_t.c.id == service_id)
+
+
+async def _one(tx: Tx, query: sa.Select[Any]) -> Service | None:
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else row_to_service(row)

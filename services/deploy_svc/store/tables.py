@@ -1,0 +1,149 @@
+"""Tables of the schema `deploy`: spec, desired state and observed status are column groups with one writer each."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.kernel.db import metadata as schema_metadata
+from services.kernel.db import timestamp
+from services.kernel.outbox import Outbox, outbox_table
+
+metadata = schema_metadata("deploy")
+
+# NOTIFY channels. Payloads: a service id, a node record id, a grid id.
+SERVICE_CHANGED = "deploy_service"
+NODE_CHANGED = "deploy_node"
+LOGS_ARRIVED = "deploy_logs"
+
+_now = sa.func.now()
+
+# Written by users: one row per service. `spec` is domain.service_spec.ServiceSpec as JSON.
+services = sa.Table(
+    "services",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("grid", sa.Text, nullable=False),
+    sa.Column("stack", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("spec", JSONB, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="initialized"),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("stack_revision", sa.Integer),
+    sa.Column("restarts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deployed_at", timestamp()),
+    sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
+    sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
+    sa.UniqueConstraint("grid_id", "stack", "name"),
+    sa.CheckConstraint("state in ('initialized', 'running', 'stopped')", name="state"),
+    sa.Index("ix_services_grid_id_created_at", "grid_id", "created_at"),
+)
+
+# Written by requests (insert) and the rollout loop (everything else).
+service_deploys = sa.Table(
+    "service_deploys",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("seq", sa.BigInteger, sa.Identity(), nullable=False, unique=True),
+    sa.Column("state", sa.Text, nullable=False, server_default="created"),
+    sa.Column("reason", sa.Text),
+    sa.Column("deploy_rev", sa.Text),
+    sa.Column("total", sa.Integer),
+    sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
+    sa.Column("queued_at", timestamp()),
+    sa.Column("started_at", timestamp()),
+    sa.Column("finished_at", timestamp()),
+    # The rollout loop looks at unfinished deploys whose time has come.
+    sa.Column("due_at", timestamp(), nullable=False, server_default=_now),
+    sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
+    sa.Index("ix_service_deploys_service_id_seq", "service_id", "seq"),
+    sa.Index("ix_service_deploys_due_at", "due_at", postgresql_where=sa.text("finished_at is null")),
+)
+
+# Written by the rollout loop.
+instance_deploys = sa.Table(
+    "instance_deploys",
+    metadata,
+    sa.Column(
+        "deploy_id", sa.String(24), sa.ForeignKey("deploy.service_deploys.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("instance_number", sa.Integer, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("node_id", sa.String(24), nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="created"),
+    sa.Column("error", sa.Text),
+    sa.Column("started_at", timestamp(), nullable=False, server_default=_now),
+    sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("instance_number", sa.Integer, nullable=False),
+    sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
+    sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
+    # Desired: written by the rollout loop (all) and by start, stop and restart (desired_state, restarts).
+    sa.Column("node_id", sa.String(24)),
+    sa.Column("desired_state", sa.Text, nullable=False, server_default="initialized"),
+    sa.Column("deploy_rev", sa.Text),
+    sa.Column("service_revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("restarts", sa.Integer, nullable=False, server_default="0"),
+    # The pod as of deploy_rev, without secret values: domain.pod.Pod as JSON.
+    sa.Column("pod", JSONB),
+    # Observed: written by status reports of the node only.
+    sa.Column("state", sa.Text, nullable=False, server_default="initialized"),
+    sa.Column("rev", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("container_id", sa.Text),
+    sa.Column("container_started_at", timestamp()),
+    sa.Column("health", sa.Text),
+    # Session number and report sequence of the last stored report: an older one changes nothing.
+    sa.Column("reported_session", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reported_sequence", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("service_id", "instance_number"),
+    sa.CheckConstraint("desired_state in ('initialized', 'running', 'stopped')", name="desired_state"),
+    sa.Index("ix_instances_node_id", "node_id"),
+    sa.Index("ix_instances_grid_id", "grid_id"),
+)
+
+# Written by agents with COPY; partitioned by day of arrival, dropped by the retention loop. Ids grow in commit order
+# within a grid (writers hold a lock per grid), so a follower that reads "id > last" misses nothing.
+container_logs = sa.Table(
+    "container_logs",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("arrived_on", sa.Date, primary_key=True, server_default=sa.text("current_date")),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("node_id", sa.String(24), nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("service_id", sa.String(24)),
+    sa.Column("instance_number", sa.Integer),
+    sa.Column("container_name", sa.Text, nullable=False),
+    sa.Column("container_id", sa.Text, nullable=False),
+    sa.Column("time", timestamp(), nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("ix_container_logs_service_id_id", "service_id", "id"),
+    sa.Index("ix_container_logs_grid_id_id", "grid_id", "id"),
+    postgresql_partition_by="RANGE (arrived_on)",
+)
+
+# The last stored position per container, so that lines sent again after a cut are dropped.
+log_positions = sa.Table(
+    "log_positions",
+    metadata,
+    sa.Column("node_id", sa.String(24), primary_key=True),
+    sa.Column("container_id", sa.Text, primary_key=True),
+    sa.Column("type", sa.Text, primary_key=True),
+    sa.Column("time", timestamp(), nullable=False),
+    # How many lines with exactly this time are stored.
+    sa.Column("lines", sa.Integer, nullable=False),
+    sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
+)
+
+outbox_messages = outbox_table(metadata)
+outbox = Outbox(outbox_messages)

@@ -1,0 +1,1 @@
+"""One module per noun, one async function per verb; a use case owns its transactions."""

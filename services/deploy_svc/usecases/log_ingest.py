@@ -1,0 +1,51 @@
+"""Log lines of nodes into the database: each once, in the order they came."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.log_line import LogLine, LogResume, next_positions
+from services.deploy_svc.store import container_logs as store
+from services.deploy_svc.usecases.assignments import SessionEnded
+from services.kernel.db import Database
+from services.kernel.principal import NodeSession
+
+# Lines per transaction: long enough for COPY to pay off, short enough not to hold up the other nodes of the grid.
+_BATCH = 2000
+
+
+class LogIngest:
+    """Stores lines."""
+
+    def __init__(self, db: Database, nodes: NodeDirectory) -> None:
+        self._db = db
+        self._nodes = nodes
+
+    async def push(self, session: NodeSession, resume: LogResume, lines: Sequence[LogLine]) -> None:
+        """Store those of the lines that are not stored yet. `resume` belongs to the stream that brought them.
+
+        When this returns they are committed. A failure part of the way is harmless: what was stored is recognized when
+        it is sent again.
+        """
+        node = (await self._nodes.all()).get(session.node_id)
+        if node is not None and node.session > session.number:
+            raise SessionEnded("A newer session of this node has taken over")
+        name = node.name if node is not None else ""
+        for start in range(0, len(lines), _BATCH):
+            await self._store(session, name, resume, lines[start : start + _BATCH])
+
+    async def _store(self, session: NodeSession, node: str, resume: LogResume, lines: Sequence[LogLine]) -> None:
+        async with self._db.transaction() as tx:
+            await store.lock_grid(tx, session.grid_id)
+            stored = await store.positions(tx, session.node_id, {line.container_id for line in lines})
+            fresh = resume.fresh(lines, stored)
+            if not fresh:
+                return
+            services = {line.service_id for line in fresh if line.service_id is not None}
+            known = await store.known_services(tx, session.grid_id, services)
+            # A node speaks for its own grid only.
+            fresh = [line if line.service_id in known else replace(line, service_id=None) for line in fresh]
+            await store.append(tx, grid_id=session.grid_id, node_id=session.node_id, node=node, lines=fresh)
+            positions = next_positions(fresh, stored)
+            await store.save_positions(tx, session.node_id, positions)
+        resume.written(positions)

@@ -1,0 +1,100 @@
+"""Deploy, scale, start, stop and restart services; progress of deploys (sections 4.9, 4.10 and 6)."""
+
+from dataclasses import replace
+
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import ServiceDeploy
+from services.deploy_svc.domain.service_input import MOST_INSTANCES
+from services.deploy_svc.store import instances, tables
+from services.deploy_svc.store import service_deploys as store
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.usecases.service_paths import Access, resource
+from services.kernel import audit
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound
+from services.kernel.ids import is_id
+from services.kernel.principal import Principal
+from services.kernel.validation import Checker
+
+
+class ServiceDeploys:
+    """The use cases. Deploys are only queued here; the rollout loop works on them."""
+
+    def __init__(self, db: Database, access: Access) -> None:
+        self._db = db
+        self._access = access
+
+    async def deploy(self, principal: Principal, path: str, *, force: bool) -> tuple[Service, ServiceDeploy]:
+        """Queue a deploy and set the service running; `force` recreates its containers."""
+        _, found = await self._access.changeable(principal, path)
+        async with self._db.transaction() as tx:
+            await _locked(tx, found)
+            await service_store.request_deploy(tx, found.id, bump=force)
+            return await self._queue(tx, found, "deploy")
+
+    async def scale(self, principal: Principal, path: str, count: int | None) -> tuple[Service, ServiceDeploy]:
+        """Set the number of instances and queue a deploy; the revision stays. Raises ValidationFailed."""
+        _, found = await self._access.changeable(principal, path)
+        check = Checker()
+        if count is None:
+            check.fail("instances", "Instances can't be nil")
+        wanted = check.number("instances", count, smallest=0, biggest=MOST_INSTANCES) or 0
+        check.done()
+        async with self._db.transaction() as tx:
+            service = await _locked(tx, found)
+            await service_store.update(tx, found.id, replace(service.spec, instances=wanted), bump=False)
+            await service_store.request_deploy(tx, found.id, bump=False)
+            return await self._queue(tx, found, "scale")
+
+    async def start(self, principal: Principal, path: str) -> None:
+        """Want the service and every instance running."""
+        _, found = await self._access.changeable(principal, path)
+        async with self._db.transaction() as tx:
+            await _locked(tx, found)
+            await service_store.set_state(tx, found.id, "running")
+            await instances.set_desired_state(tx, found.id, "running")
+            await audit.record(tx, tables.outbox, "start", resource(found))
+
+    async def stop(self, principal: Principal, path: str) -> None:
+        """Want the service and every instance stopped; deploys in the queue end in error."""
+        _, found = await self._access.changeable(principal, path)
+        async with self._db.transaction() as tx:
+            await _locked(tx, found)
+            await service_store.set_state(tx, found.id, "stopped")
+            await instances.set_desired_state(tx, found.id, "stopped")
+            await audit.record(tx, tables.outbox, "stop", resource(found))
+
+    async def restart(self, principal: Principal, path: str) -> None:
+        """Restart the containers of every placed instance once; no state changes."""
+        _, found = await self._access.changeable(principal, path)
+        async with self._db.transaction() as tx:
+            await _locked(tx, found)
+            await instances.request_restart(tx, found.id)
+            await audit.record(tx, tables.outbox, "restart", resource(found))
+
+    async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Service, ServiceDeploy]:
+        """A deploy of the service. Raises NotFound, also for text that is no id."""
+        _, service = await self._access.readable(principal, path)
+        if not is_id(deploy_id):
+            raise NotFound
+        async with self._db.read() as tx:
+            return service, await _deploy(tx, service.id, deploy_id)
+
+    async def _queue(self, tx: Tx, found: Service, event: str) -> tuple[Service, ServiceDeploy]:
+        deploy_id = await store.insert(tx, found.id)
+        await audit.record(tx, tables.outbox, event, resource(found))
+        return await _locked(tx, found), await _deploy(tx, found.id, deploy_id)
+
+
+async def _locked(tx: Tx, found: Service) -> Service:
+    service = await service_store.by_id(tx, found.id, lock=True)
+    if service is None:
+        raise NotFound
+    return service
+
+
+async def _deploy(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy:
+    deploy = await store.get(tx, service_id, deploy_id)
+    if deploy is None:
+        raise NotFound
+    return deploy

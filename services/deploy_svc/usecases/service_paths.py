@@ -1,0 +1,43 @@
+"""From `grid/stack/service` to the service, if the caller may reach it: 404 before 403, then the child."""
+
+from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.store import services as store
+from services.kernel.audit import Resource
+from services.kernel.db import Database
+from services.kernel.errors import NotFound
+from services.kernel.principal import Principal
+from services.kernel.validation import NAME
+
+
+class Access:
+    """Looks services up by path."""
+
+    def __init__(self, db: Database, grids: GridDirectory) -> None:
+        self._db = db
+        self._grids = grids
+
+    async def readable(self, principal: Principal, path: str) -> tuple[Grid, Service]:
+        """The grid and the service, for a member. Raises NotFound, Forbidden, NotFound."""
+        grid = await self._grids.accessible(principal, path.partition("/")[0])
+        return grid, await self._find(grid, path)
+
+    async def changeable(self, principal: Principal, path: str) -> tuple[Grid, Service]:
+        """As `readable`, for a member who may change things."""
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        return grid, await self._find(grid, path)
+
+    async def _find(self, grid: Grid, path: str) -> Service:
+        _, *names = path.split("/")
+        if len(names) != 2 or not all(NAME.fullmatch(name) for name in names):
+            raise NotFound
+        async with self._db.read() as tx:
+            service = await store.get(tx, grid.id, *names)
+        if service is None:
+            raise NotFound
+        return service
+
+
+def resource(service: Service) -> Resource:
+    """The service as the audit trail names it."""
+    return Resource("GridService", service.id, service.name, service.grid_id, service.grid, service.id)

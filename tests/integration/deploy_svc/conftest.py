@@ -1,0 +1,100 @@
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from services.deploy_svc import app
+from services.deploy_svc.settings import Settings
+from services.kernel import call
+from services.kernel.db import Database
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stand_ins import Neighbours, neighbours
+from tests.support.postgres import TestPostgres, truncate
+from tests.support.running import CLUSTER_SECRET, Running, running
+
+
+@pytest.fixture(scope="session")
+def deploy_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(_settings(url))
+    return url
+
+
+@pytest.fixture(scope="session")
+async def deploy_neighbours() -> AsyncIterator[Neighbours]:
+    async with neighbours() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def deploy_settings(deploy_url: str, deploy_neighbours: Neighbours) -> Settings:
+    return _settings(deploy_url, deploy_neighbours.address)
+
+
+@pytest.fixture(scope="session")
+async def deploy(deploy_settings: Settings) -> AsyncIterator[Running]:
+    async with running(partial(app.build, deploy_settings)) as served:
+        yield served
+
+
+@pytest.fixture
+async def deploy_db(deploy_url: str) -> AsyncIterator[Database]:
+    db = Database(deploy_url, pool_size=2)
+    yield db
+    await db.close()
+
+
+@pytest.fixture(autouse=True)
+async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
+    deploy_neighbours.reset()
+    # Background loops lock the same tables in an order of their own; Postgres then gives one of the two up.
+    for _ in range(10):
+        with suppress(asyncpg.DeadlockDetectedError):
+            await truncate(deploy_url, "deploy")
+            break
+    deploy_neighbours.audit.events.clear()
+
+
+@pytest.fixture
+def rest(deploy: Running) -> Rest:
+    return Rest(deploy.channel, "member")
+
+
+@pytest.fixture
+def rest_as(deploy: Running) -> Callable[[str | None], Rest]:
+    return partial(Rest, deploy.channel)
+
+
+def _settings(url: str, address: str = "127.0.0.1:1") -> Settings:
+    return Settings(
+        database_url=url,
+        cluster_secret=SecretStr(CLUSTER_SECRET),
+        auth_address=address,
+        grid_address=address,
+        vault_address=address,
+    )
+
+
+@pytest.fixture
+def deploy_queries() -> Callable[[], AbstractContextManager[list[str]]]:
+    """Statements that requests run, as a list; those of background loops are left out."""
+
+    @contextmanager
+    def recording() -> Iterator[list[str]]:
+        statements: list[str] = []
+
+        def record(_c: object, _cursor: object, statement: str, *_: object) -> None:
+            if call.current().method:
+                statements.append(statement)
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", record)
+        try:
+            yield statements
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", record)
+
+    return recording

@@ -1,0 +1,275 @@
+"""Container logs: in from agents, out over REST (spec/deploy_rest.md section 7)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+import sqlalchemy as sa
+
+from services.deploy_svc.loops.log_retention import LogRetention
+from services.deploy_svc.store import container_logs, services, tables
+from services.kernel.db import Database
+from tests.integration.deploy_svc.agents import log_line, log_pusher
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID, Neighbours
+from tests.support.eventually import eventually
+from tests.support.running import Running
+
+Push = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def service_id(rest: Rest, deploy_db: Database) -> str:
+    await rest.created()
+    async with deploy_db.read() as tx:
+        found = await services.get(tx, GRID, "null", "web")
+    assert found is not None
+    return found.id
+
+
+@pytest.fixture
+async def push(deploy: Running, service_id: str) -> AsyncIterator[Push]:
+    """Sends lines of the service on one stream; numbers stand for lines at that second."""
+    async with log_pusher(deploy.channel) as pusher:
+
+        async def send(*texts: str, **changed: Any) -> None:
+            await pusher.push([log_line(text, at, service_id=service_id, **changed) for at, text in enumerate(texts)])
+
+        yield send
+
+
+async def texts(rest: Rest, **query: str) -> list[str]:
+    found = await rest.logs(**query)
+    assert found.status == 200, found
+    return [item["data"] for item in found.body["logs"]]
+
+
+async def test_a_line_is_shown_with_its_origin(
+    rest: Rest, push: Push, service_id: str, deploy_neighbours: Neighbours
+) -> None:
+    assert (await rest.logs()).body == {"logs": []}
+    await push("é\0x", type="stderr", time=None)
+    (item,) = (await rest.logs()).body["logs"]
+    assert item.pop("id") == f"{1:024x}"
+    assert item.pop("created_at") == "2026-11-01T12:00:00.000Z"
+    assert item == {
+        "name": "web-1", "container_id": "c" * 24, "service": {"id": "g1/null/web", "name": "web"},
+        "stack": {"id": "g1/null", "name": "null"}, "grid": {"id": "g1", "name": "g1"}, "type": "stderr",
+        "data": "é\ufffdx",
+    }  # fmt: skip
+
+
+async def test_the_node_is_named_when_it_is_known(
+    rest: Rest, push: Push, deploy: Running, deploy_neighbours: Neighbours
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+    count = 0
+
+    async def named() -> bool:
+        nonlocal count
+        count += 1
+        await push(f"line {count}", container_id=f"c{count}")
+        last: dict[str, Any] = (await rest.logs()).body["logs"][-1]
+        return last.get("node") == {"name": "node-a"}
+
+    await eventually(named)
+
+
+async def test_selection(rest: Rest, push: Push) -> None:
+    await push(*(f"line {number}" for number in range(5)))
+    await push("Other", container_id="d" * 64, container_name="web-2", instance_number=2)
+    everything = (await rest.logs()).body["logs"]
+    assert [item["data"] for item in everything] == ["line 0", "line 1", "line 2", "line 3", "line 4", "Other"]
+    assert await texts(rest, limit="2") == ["line 4", "Other"]
+    assert len(await texts(rest, limit="0")) == 6
+    assert await texts(rest, **{"from": everything[1]["id"], "limit": "2"}) == ["line 2", "line 3"]
+    assert await texts(rest, **{"from": everything[-1]["id"]}) == []
+    assert await texts(rest, since="2026-11-01T12:00:02Z") == ["line 3", "line 4"]
+    assert await texts(rest, since="no time") == []
+    assert await texts(rest, instance="2") == ["Other"]
+    assert await texts(rest, instance="99999999999") == []
+    assert await texts(rest, container="web-2") == ["Other"]
+    assert await texts(rest, search="oTHER") == ["Other"]
+    assert await texts(rest, search="%") == []
+    refused = await rest.logs(**{"from": "zz"})
+    assert (refused.status, list(refused.body)) == (400, ["error"])
+
+
+async def test_a_long_answer_is_one_document(rest: Rest, push: Push) -> None:
+    await push(*("x" * 1000 for _ in range(3000)))
+    assert len(await texts(rest, limit="99999")) == 3000
+    assert len(await texts(rest)) == 100
+
+
+async def test_lines_sent_again_are_stored_once(rest: Rest, deploy: Running, service_id: str) -> None:
+    lines = [log_line(str(number), number // 2, service_id=service_id) for number in range(6)]
+    for sent in (lines[:3], lines[:5], lines[1:], lines):
+        async with log_pusher(deploy.channel) as pusher:
+            await pusher.push(sent)
+    assert await texts(rest) == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_a_node_writes_into_its_own_grid_only(
+    rest: Rest, deploy: Running, service_id: str, deploy_db: Database
+) -> None:
+    async with log_pusher(deploy.channel, node_id=NODE_2, grid_id=OTHER_GRID) as pusher:
+        await pusher.push([log_line("forged", service_id=service_id)])
+    assert await texts(rest) == []
+    async with deploy_db.read() as tx:
+        row = (await tx.execute(sa.select(tables.container_logs))).one()
+    assert (row.grid_id, row.service_id, row.data) == (OTHER_GRID, None, "forged")
+
+
+async def test_a_superseded_session_is_refused(deploy: Running, service_id: str, deploy_neighbours: Neighbours) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, session=2)
+
+    async def refused() -> bool:
+        async with log_pusher(deploy.channel, session=1) as pusher:
+            try:
+                await pusher.push([log_line("late")])
+            except grpc.aio.AioRpcError as error:
+                return error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        return False
+
+    await eventually(refused)
+
+
+async def test_the_token_of_a_user_opens_no_log_stream(deploy: Running) -> None:
+    async with log_pusher(deploy.channel, "member") as pusher:
+        with pytest.raises(grpc.aio.AioRpcError, match="Invalid token"):
+            await pusher.push([])
+
+
+async def test_followers_get_new_lines_fast_in_order_and_one_per_message(rest: Rest, push: Push) -> None:
+    await push("first")
+    stream = rest.follow()
+    assert (await _item(stream))["data"] == "first"
+    delays = []
+    for number in range(5):
+        # Past a keep-alive, so that the follower sleeps.
+        assert await anext(stream) is None
+        started = time.monotonic()
+        await push(f"line {number}", container_id=f"c{number}")
+        assert (await _item(stream))["data"] == f"line {number}"
+        delays.append(time.monotonic() - started)
+    assert max(delays) < 0.25, delays
+
+
+async def test_an_idle_stream_is_kept_alive(rest: Rest, push: Push) -> None:
+    stream = rest.follow()
+    await anext(stream)
+    started = time.monotonic()
+    assert await anext(stream) is None
+    assert time.monotonic() - started < 1.0
+
+
+async def test_following_from_an_id_misses_nothing(rest: Rest, push: Push, deploy: Running, service_id: str) -> None:
+    await push(*(str(number) for number in range(700)))
+    last = (await rest.logs(limit="700")).body["logs"][0]["id"]
+    stream = rest.follow(**{"from": last, "limit": "1"})
+    found = [(await _item(stream))["data"] for _ in range(699)]
+    assert found == [str(number) for number in range(1, 700)]
+
+
+async def test_writers_at_the_same_time_and_a_follower_see_every_line_once(
+    rest: Rest, push: Push, deploy: Running, service_id: str
+) -> None:
+    stream = rest.follow()
+    await anext(stream)
+
+    async def write(node: int) -> None:
+        async with log_pusher(deploy.channel, node_id=f"{node:024x}") as pusher:
+            for batch in range(10):
+                await pusher.push([log_line(f"{node}/{batch}", batch, service_id=service_id, container_id=f"n{node}")])
+
+    async with asyncio.TaskGroup() as tasks:
+        for node in range(4):
+            tasks.create_task(write(node))
+        items = [await _item(stream) for _ in range(40)]
+    assert sorted(item["data"] for item in items) == sorted(
+        f"{node}/{batch}" for node in range(4) for batch in range(10)
+    )
+    assert [item["id"] for item in items] == sorted(item["id"] for item in items)
+
+
+async def test_filters_hold_while_following(rest: Rest, push: Push) -> None:
+    await push("old", "old match")
+    stream = rest.follow(search="match", since="2026-11-01T12:00:30Z")
+    assert await anext(stream) is None
+    await push("no", container_id="d")
+    await push(*[""] * 40, "a match", container_id="e")
+    assert (await _item(stream))["data"] == "a match"
+
+
+async def test_an_idle_follower_asks_the_database_rarely(
+    rest: Rest, push: Push, deploy_queries: Callable[[], Any]
+) -> None:
+    stream = rest.follow()
+    await anext(stream)
+    with deploy_queries() as statements:
+        assert [await anext(stream) for _ in range(4)] == [None] * 4
+    assert statements == []
+
+
+async def test_a_follower_that_leaves_is_forgotten(rest: Rest, push: Push, deploy_queries: Callable[[], Any]) -> None:
+    stream = rest.log_stream(follow="1")
+    await stream.read()
+    stream.cancel()
+
+    async def quiet() -> bool:
+        with deploy_queries() as statements:
+            await push("x", container_id=str(time.monotonic()))
+        return not [text for text in statements if "container_logs.data" in text]
+
+    await eventually(quiet)
+
+
+async def test_refusals_come_before_the_stream(rest: Rest, push: Push) -> None:
+    assert (await rest.logs("g1/null/none", follow="1")).status == 404
+    assert (await rest.logs("g2/null/web", follow="1")).status == 403
+    assert (await rest.logs(follow="1", **{"from": "zz"})).status == 400
+
+
+async def test_old_partitions_go_and_coming_ones_are_made(rest: Rest, push: Push, deploy_db: Database) -> None:
+    await push("new")
+    async with deploy_db.transaction() as tx:
+        today = await container_logs.today(tx)
+        await container_logs.create_partition(tx, today - timedelta(days=8))
+        old, older = (
+            {"arrived_on": today - timedelta(days=age), "grid_id": GRID, "node_id": NODE_1, "node": "", "type": "x",
+             "container_name": "", "container_id": "", "time": sa.func.now(), "data": "old"}
+            for age in (8, 30)
+        )  # fmt: skip
+        await tx.execute(tables.container_logs.insert().values(old))
+        # For this day there is no partition.
+        await tx.execute(tables.container_logs.insert().values(older))
+    await LogRetention(deploy_db, days=7).turn()
+    async with deploy_db.read() as tx:
+        days = sorted((day - today).days for day in await container_logs.partitions(tx))
+        assert (await tx.execute(sa.select(tables.container_logs.c.data))).scalars().all() == ["new"]
+    assert days == [0, 1, 2, 3]
+
+
+async def test_a_missing_partition_never_stops_a_writer_and_is_made_later(
+    rest: Rest, push: Push, deploy_db: Database
+) -> None:
+    async with deploy_db.transaction() as tx:
+        today = await container_logs.today(tx)
+        await container_logs.drop_partition(tx, (await container_logs.partitions(tx))[today])
+    await push("kept")
+    await LogRetention(deploy_db, days=7).turn()
+    async with deploy_db.read() as tx:
+        assert today in await container_logs.partitions(tx)
+    assert await texts(rest) == ["kept"]
+
+
+async def _item(stream: AsyncIterator[dict[str, Any] | None]) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        async for item in stream:
+            if item is not None:
+                return item
+    raise AssertionError("the stream ended")

@@ -1,0 +1,33 @@
+import sqlalchemy as sa
+
+from kontena.deploy.v1 import grid_usage_pb2 as pb
+from kontena.deploy.v1 import grid_usage_pb2_grpc
+from services.deploy_svc.store import tables
+from services.kernel.db import Database
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stand_ins import GRID, OTHER_GRID
+from tests.support.running import Running, service_metadata
+
+
+async def test_grids_are_counted_together(deploy: Running, rest: Rest, deploy_db: Database) -> None:
+    await rest.created("a")
+    await rest.created("b")
+    async with deploy_db.transaction() as tx:
+        service_id = (await tx.execute(sa.select(tables.services.c.id))).scalars().first()
+        rows = [
+            {
+                "id": f"{number:024x}",
+                "service_id": service_id,
+                "grid_id": GRID,
+                "instance_number": number,
+                "container_id": c,
+            }
+            for number, c in ((1, "x"), (2, None))
+        ]
+        await tx.execute(tables.instances.insert().values(rows))
+    stub = grid_usage_pb2_grpc.GridUsageServiceStub(deploy.channel)
+    request = pb.CountGridUsageRequest(grid_ids=[GRID, OTHER_GRID, "\0"])
+    response = await stub.CountGridUsage(request, metadata=service_metadata())
+    assert {key: (usage.service_count, usage.container_count) for key, usage in response.usages.items()} == {
+        GRID: (2, 1)
+    }

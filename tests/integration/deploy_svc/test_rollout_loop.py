@@ -1,0 +1,382 @@
+"""Deploys carried out by replicas of the rollout loop on one database, with scripted nodes."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from kontena.deploy.v1 import assignment_pb2 as pb
+from services.deploy_svc import app
+from services.deploy_svc.domain.service_spec import DeployOpts, Port
+from services.deploy_svc.store import instances as instance_store
+from services.deploy_svc.store import rollouts, tables
+from tests.integration.deploy_svc.engine_fixtures import Engine, engine, ignore, obey, settings
+from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
+from tests.support.eventually import eventually
+from tests.support.postgres import TestPostgres, truncate
+
+
+@pytest.fixture(scope="session")
+def rollout_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(settings(url))
+    return url
+
+
+@pytest.fixture
+async def world(rollout_url: str) -> AsyncIterator[Engine]:
+    await truncate(rollout_url, "deploy")
+    async with engine(rollout_url) as found:
+        found.node(NODE_1, 1)
+        found.node(NODE_2, 2)
+        yield found
+
+
+async def test_a_deploy_reaches_its_nodes_and_succeeds(world: Engine) -> None:
+    replica = await world.start_replica()
+    first, second = world.attach(replica, NODE_1), world.attach(replica, NODE_2)
+    service_id = await world.service(instances=2, env=("A=1",))
+    deploy_id = await world.deploy(service_id)
+    result = await world.finished(service_id, deploy_id)
+    assert (result.state, result.reason, result.total) == ("success", None, 2)
+    assert [item.state for item in result.instance_deploys] == ["success", "success"]
+    assert {item.node for item in result.instance_deploys} == {"n1", "n2"}
+    (assignment,) = first.assigned.values()
+    assert (assignment.pod.image, assignment.desired_state) == ("app", "running")
+    assert assignment.deploy_rev == result.deploy_rev
+    assert "A=1" in assignment.pod.env
+    assert len(second.assigned) == 1
+    assert [item.state for item in await world.instances(service_id)] == ["running", "running"]
+    assert result.started_at is not None
+    assert result.queued_at is not None
+
+
+async def test_an_assignment_is_on_the_wire_soon_after_the_request(world: Engine) -> None:
+    replica = await world.start_replica()
+    agent = world.attach(replica, NODE_1)
+    world.around.grids.nodes.remove(NODE_2)
+    await eventually(lambda: _received(agent.received))
+    waits = []
+    for number in range(5):
+        service_id = await world.service(f"s{number}")
+        started = time.perf_counter()
+        deploy_id = await world.deploy(service_id)
+        await eventually(lambda expected=number + 1: _count(agent.assigned, expected))
+        waits.append(time.perf_counter() - started)
+        await world.finished(service_id, deploy_id)
+    # The median shows that no poll is involved; the machine may be busy with other tests.
+    assert sorted(waits)[2] < 0.5
+
+
+async def _received(messages: list[pb.AttachResponse]) -> bool:
+    return bool(messages)
+
+
+async def _count(found: dict[str, pb.Assignment], expected: int) -> bool:
+    return len(found) == expected
+
+
+async def test_two_replicas_execute_no_deploy_twice(world: Engine) -> None:
+    replicas = [await world.start_replica(), await world.start_replica()]
+    agents = [world.attach(replicas[0], NODE_1), world.attach(replicas[1], NODE_2)]
+    service_ids = [await world.service(f"s{number}", instances=3) for number in range(6)]
+    deploys = [(service_id, await world.deploy(service_id)) for service_id in service_ids for _ in range(3)]
+    results = [await world.finished(*deploy, within=30) for deploy in deploys]
+    assert Counter(result.state for result in results) == {"success": 18}
+    seen = Counter((item.instance_id, item.deploy_rev) for agent in agents for item in agent.seen)
+    assert len(seen) == 6 * 3 * 3
+    assert set(seen.values()) == {1}
+    by_service = {service_id: [r for r in results if r.service_id == service_id] for service_id in service_ids}
+    for ordered in by_service.values():
+        for earlier, later in pairwise(ordered):
+            assert earlier.finished_at <= later.started_at  # type: ignore[operator]
+
+
+async def test_a_killed_replica_is_taken_over(world: Engine) -> None:
+    survivor = await world.start_replica()
+    world.attach(survivor, NODE_1, behave=ignore)
+    world.attach(survivor, NODE_2, behave=ignore)
+    service_id = await world.service(instances=3)
+    async with world.replica():
+        deploy_id = await world.deploy(service_id)
+        await eventually(lambda: _started(world, service_id, deploy_id))
+    for agent in world.agents:
+        agent.behave = obey
+        await agent.catch_up()
+    result = await world.finished(service_id, deploy_id)
+    assert result.state == "success"
+    assert len(result.instance_deploys) == 3
+
+
+async def _started(world: Engine, service_id: str, deploy_id: str) -> bool:
+    return bool((await world.result(service_id, deploy_id)).instance_deploys)
+
+
+async def test_work_waits_for_a_replica_when_all_are_gone(world: Engine) -> None:
+    service_id = await world.service()
+    deploy_id = await world.deploy(service_id)
+    assert (await world.result(service_id, deploy_id)).state == "created"
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    assert (await world.finished(service_id, deploy_id)).state == "success"
+
+
+async def test_a_stop_in_the_middle_ends_the_deploy_with_an_error(world: Engine) -> None:
+    replica = await world.start_replica()
+    agents = [world.attach(replica, NODE_1, behave=ignore), world.attach(replica, NODE_2, behave=ignore)]
+    service_id = await world.service(instances=3)
+    deploy_id = await world.deploy(service_id)
+    await eventually(lambda: _started(world, service_id, deploy_id))
+    await world.stop(service_id)
+    result = await world.finished(service_id, deploy_id)
+    assert result.state == "error"
+    assert "changed to stopped" in str(result.reason)
+    assert all(item.error for item in result.instance_deploys)
+
+    async def told() -> bool:
+        return {item.desired_state for agent in agents for item in agent.assigned.values()} == {"stopped"}
+
+    await eventually(told)
+
+
+async def test_a_deploy_of_a_stopped_service_is_aborted(world: Engine) -> None:
+    service_id = await world.service()
+    deploy_id = await world.deploy(service_id)
+    await world.stop(service_id)
+    await world.start_replica()
+    result = await world.finished(service_id, deploy_id)
+    assert (result.state, result.started_at) == ("error", None)
+
+
+async def test_a_failing_instance_ends_the_deploy_with_its_error(world: Engine) -> None:
+    def fail(assignment: pb.Assignment) -> pb.InstanceStatus:
+        return pb.InstanceStatus(
+            instance_id=assignment.instance_id, rev=assignment.deploy_rev, state="missing", error="no such image\0"
+        )
+
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1, behave=fail)
+    world.attach(replica, NODE_2, behave=fail)
+    service_id = await world.service(instances=3)
+    deploy_id = await world.deploy(service_id)
+    result = await world.finished(service_id, deploy_id)
+    assert [item.error for item in result.instance_deploys] == ["SERVICE: no such image"]
+    assert "g1/stack/web-1" in str(result.reason)
+
+
+async def test_scaling_down_removes_and_scaling_to_zero_succeeds(world: Engine) -> None:
+    replica = await world.start_replica()
+    agents = [world.attach(replica, NODE_1), world.attach(replica, NODE_2)]
+    service_id = await world.service(instances=3)
+    await world.finished(service_id, await world.deploy(service_id))
+    for wanted in (1, 0):
+        await _set_instances(world, service_id, wanted)
+        result = await world.finished(service_id, await world.deploy(service_id))
+        assert (result.state, result.total) == ("success", wanted)
+
+        async def gone(wanted: int = wanted) -> bool:
+            return sum(len(agent.assigned) for agent in agents) == wanted
+
+        await eventually(gone)
+
+
+async def _set_instances(world: Engine, service_id: str, wanted: int) -> None:
+    await _change_spec(world, service_id, {"instances": wanted})
+
+
+async def _change_spec(world: Engine, service_id: str, changes: dict[str, object]) -> None:
+    spec = tables.services.c.spec.concat(sa.cast(changes, JSONB))
+    async with world.db.transaction() as tx:
+        await tx.execute(tables.services.update().where(tables.services.c.id == service_id).values(spec=spec))
+
+
+async def test_a_moving_instance_stops_on_the_old_node_before_the_new_one_starts_it(world: Engine) -> None:
+    replica = await world.start_replica()
+    world.node(NODE_2, 2, availability="drain")
+    first, second = world.attach(replica, NODE_1), world.attach(replica, NODE_2)
+    service_id = await world.service()
+    await world.finished(service_id, await world.deploy(service_id))
+    (before,) = await world.instances(service_id)
+    assert before.node_id == NODE_1
+    world.node(NODE_1, 1, availability="drain")
+    world.node(NODE_2, 2)
+    await eventually(lambda: _sees_drain(world))
+    first.behave = ignore
+    deploy_id = await world.deploy(service_id)
+
+    async def stopping() -> bool:
+        return first.assigned[before.id].desired_state == "stopped"
+
+    await eventually(stopping)
+    assert second.assigned == {}
+    first.behave = obey
+    await first.catch_up()
+    result = await world.finished(service_id, deploy_id)
+    assert result.state == "success"
+    (after,) = await world.instances(service_id)
+    assert (after.id, after.node_id, after.state) == (before.id, NODE_2, "running")
+
+    async def removed() -> bool:
+        return not first.assigned
+
+    await eventually(removed)
+    # What the old node still says about it counts no more.
+    sequence = await first.report(pb.InstanceStatus(instance_id=before.id, rev="9", state="stopped", error="late"))
+    await eventually(lambda: _acked(first, sequence))
+    (still,) = await world.instances(service_id)
+    assert (still.state, still.error, still.rev) == ("running", None, after.rev)
+
+
+async def _acked(agent: object, sequence: int) -> bool:
+    return agent.acked >= sequence  # type: ignore[attr-defined]
+
+
+async def _sees_drain(world: Engine) -> bool:
+    return world.around.grids.nodes.records[NODE_1].availability == "drain"
+
+
+async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(world: Engine) -> None:
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1, behave=ignore)
+    world.attach(replica, NODE_2, behave=ignore)
+    service_id = await world.service()
+    deploy_id = await world.deploy(service_id)
+    await eventually(lambda: _started(world, service_id, deploy_id))
+    (rollout,) = (await world.result(service_id, deploy_id)).instance_deploys
+    number = 1 if rollout.node_id == NODE_1 else 2
+    world.node(rollout.node_id, number, connected=False, disconnected_seconds=60)
+    result = await world.finished(service_id, deploy_id)
+    assert result.instance_deploys[0].error == f"NODE: node n{number} is not connected"
+
+
+async def test_a_removed_node_loses_its_instances(world: Engine) -> None:
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    service_id = await world.service(instances=2, stateful=True)
+    await world.finished(service_id, await world.deploy(service_id))
+    world.around.grids.nodes.remove(NODE_2)
+
+    async def nowhere() -> bool:
+        return {item.node_id for item in await world.instances(service_id)} == {NODE_1, None}
+
+    await eventually(nowhere)
+    result = await world.finished(service_id, await world.deploy(service_id))
+    assert result.state == "success"
+    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1}
+
+
+async def test_unknown_nodes_are_forgotten_only_when_nothing_happened_lately(world: Engine) -> None:
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    service_id = await world.service(instances=2)
+    await world.finished(service_id, await world.deploy(service_id))
+    async with world.db.transaction() as tx:
+        await instance_store.forget_unknown_nodes(tx, [NODE_1])
+    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1, NODE_2}
+    async with world.db.transaction() as tx:
+        await tx.execute(tables.instances.update().values(updated_at=sa.func.now() - timedelta(minutes=2)))
+        await instance_store.forget_unknown_nodes(tx, [NODE_1])
+    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1, None}
+
+
+async def test_two_services_deployed_at_once_never_share_a_port_on_a_node(world: Engine) -> None:
+    replicas = [await world.start_replica(), await world.start_replica()]
+    world.attach(replicas[0], NODE_1)
+    world.attach(replicas[1], NODE_2)
+    service_ids = [await world.service(f"s{number}", ports=(Port(80, 80),)) for number in range(4)]
+    deploys = [(service_id, await world.deploy(service_id)) for service_id in service_ids]
+    results = [await world.finished(*deploy) for deploy in deploys]
+    assert Counter(result.state for result in results) == {"success": 2, "error": 2}
+    refused = [result.reason for result in results if result.state == "error"]
+    assert all("port 80 taken by stack/s" in str(reason) for reason in refused)
+    placed = [item.node_id for service_id in service_ids for item in await world.instances(service_id)]
+    assert sorted(map(str, placed)) == [NODE_1, NODE_2]
+
+
+async def test_rules_about_other_services_see_them(world: Engine) -> None:
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    db = await world.service("db")
+    await world.finished(db, await world.deploy(db))
+    (home,) = await world.instances(db)
+    near = await world.service("near", affinity=("service==db", "container==stack.db-1"))
+    far = await world.service("far", affinity=("service!=db",))
+    for service_id in (near, far):
+        assert (await world.finished(service_id, await world.deploy(service_id))).state == "success"
+    (next_to,) = await world.instances(near)
+    (away,) = await world.instances(far)
+    assert next_to.node_id == home.node_id
+    assert away.node_id != home.node_id
+
+
+async def test_grid_default_affinity_is_used(world: Engine) -> None:
+    world.around.grids.put_grid(GRID, "g1", "label==gpu")
+    await world.start_replica()
+    service_id = await world.service()
+    result = await world.finished(service_id, await world.deploy(service_id))
+    assert "rule label==gpu" in str(result.reason)
+
+
+async def test_a_step_takes_a_constant_number_of_statements(world: Engine) -> None:
+    loop = await world.lone_loop()
+    counts = []
+    for total in (3, 20):
+        service_id = await world.service(f"s{total}", instances=total, deploy_opts=DeployOpts(min_health=0.0))
+        deploy_id = await world.deploy(service_id)
+        with counted(world) as statements:
+            await loop.step(service_id)
+        assert len((await world.result(service_id, deploy_id)).instance_deploys) == total
+        counts.append(len(statements))
+    assert counts[0] == counts[1] <= 12
+
+
+async def test_a_loop_that_dies_in_the_middle_of_a_step_leaves_nothing_half_done(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = await world.lone_loop()
+    service_id = await world.service()
+    deploy_id = await world.deploy(service_id)
+
+    async def die(*_: object) -> None:
+        raise ConnectionError("the process died here")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rollouts, "_apply_marks", die)
+        with pytest.raises(ConnectionError):
+            await loop.step(service_id)
+    assert (await world.result(service_id, deploy_id)).state == "created"
+    assert await world.instances(service_id) == []
+    await loop.step(service_id)
+    assert (await world.result(service_id, deploy_id)).state == "ongoing"
+
+
+async def test_steps_that_always_fail_end_the_deploy(world: Engine) -> None:
+    service_id = await world.service()
+    await _change_spec(world, service_id, {"strategy": "no such strategy"})
+    deploy_id = await world.deploy(service_id)
+    await world.start_replica()
+    result = await world.finished(service_id, deploy_id)
+    assert (result.state, result.reason) == ("error", "Aborted: internal error, see the log of deploy_svc")
+
+
+@contextmanager
+def counted(world: Engine) -> Iterator[list[str]]:
+    """The statements that are executed in the block."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(world.db.engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(world.db.engine.sync_engine, "before_cursor_execute", note)

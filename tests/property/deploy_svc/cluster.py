@@ -1,0 +1,181 @@
+"""A service, its deploys and its nodes in memory: applies rollout plans the way the store does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.rollout import next_step
+from services.deploy_svc.domain.rollout_plan import (
+    Action,
+    Finish,
+    Limits,
+    MarkInstance,
+    Place,
+    Plan,
+    Run,
+    Snapshot,
+    Start,
+    StopOnOldNode,
+)
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
+from services.deploy_svc.domain.service_spec import ServiceSpec
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_service(**spec: Any) -> Service:
+    built = ServiceSpec(**{"image": "app", "stateful": False, **spec})
+    return Service("s1", "g1", "g", "stack", "web", built, "running", 1, None, 0, None, EPOCH, EPOCH)
+
+
+def make_nodes(count: int, **fields: Any) -> list[NodeView]:
+    return [NodeView(f"n{number}", f"n{number}", number, **fields) for number in range(1, count + 1)]
+
+
+class Cluster:
+    """The state of the world; `step` decides and applies, `report` is a node's word."""
+
+    def __init__(self, service: Service, nodes: list[NodeView], affinity: tuple[str, ...] = ()) -> None:
+        self.service = service
+        self.nodes = {node.id: node for node in nodes}
+        self.affinity = affinity
+        self.instances: dict[int, Instance] = {}
+        self.deploys: list[ServiceDeploy] = []
+        self.now = EPOCH
+        self.limits = Limits()
+        self.chance: Callable[[int], Random] | None = None
+        self.log: list[Action] = []
+
+    # What users and nodes do.
+
+    def deploy(self) -> str:
+        self.now += timedelta(milliseconds=1)
+        deploy_id = f"d{len(self.deploys) + 1}"
+        self.deploys.append(ServiceDeploy(deploy_id, "s1", "created", None, None, None, self.now, None, None, None))
+        return deploy_id
+
+    def change(self, **spec: Any) -> None:
+        self.service = replace(self.service, spec=replace(self.service.spec, **spec))
+
+    def stop(self) -> None:
+        self.service = replace(self.service, state="stopped")
+        self.instances = {n: replace(item, desired_state="stopped") for n, item in self.instances.items()}
+
+    def lose(self, node_id: str, seconds: float = 0.0) -> None:
+        self.nodes[node_id] = replace(self.nodes[node_id], connected=False, offline_seconds=seconds)
+
+    def regain(self, node_id: str) -> None:
+        self.nodes[node_id] = replace(self.nodes[node_id], connected=True, offline_seconds=0.0)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        self.nodes = {
+            key: node if node.connected else replace(node, offline_seconds=node.offline_seconds + seconds)
+            for key, node in self.nodes.items()
+        }
+
+    def report(self, number: int, node_id: str | None = None, **observed: Any) -> None:
+        """A status report: by default, that the node did what it shall. Ignored when the instance is elsewhere."""
+        instance = self.instances.get(number)
+        if instance is None or (node_id is not None and instance.node_id != node_id):
+            return
+        done = {"rev": instance.deploy_rev, "state": instance.desired_state, "container_id": f"c{number}"}
+        self.instances[number] = replace(instance, **{**done, **observed})
+
+    def obey(self) -> None:
+        """All connected nodes do what they shall and say so."""
+        for number, instance in self.instances.items():
+            node = self.nodes.get(instance.node_id or "")
+            if node is not None and node.connected and instance.rev != instance.deploy_rev:
+                self.report(number)
+
+    # What the engine does.
+
+    def step(self) -> Plan:
+        plan = next_step(self.snapshot(), self.now, self.limits, self.chance)
+        for action in plan.actions:
+            self._apply(action)
+        self.log += plan.actions
+        return plan
+
+    def run(self, most: int = 500) -> None:
+        """Step and obey until every deploy ended."""
+        for _ in range(most):
+            self.step()
+            if all(deploy.finished_at for deploy in self.deploys):
+                return
+            self.obey()
+            self.pass_time(1)
+        raise AssertionError("a deploy did not end")
+
+    def snapshot(self) -> Snapshot:
+        unfinished = tuple(deploy for deploy in self.deploys if deploy.finished_at is None)
+        revs = [item.deploy_rev for item in (*self.deploys, *self.instances.values()) if item.deploy_rev]
+        own = tuple(self.instances[number] for number in sorted(self.instances))
+        return Snapshot(
+            self.service, unfinished, own, tuple(self.nodes.values()), self.affinity, max(revs, default=None)
+        )
+
+    def result(self, deploy_id: str) -> ServiceDeploy:
+        return next(deploy for deploy in self.deploys if deploy.id == deploy_id)
+
+    def placed(self) -> dict[int, str | None]:
+        return {number: self.instances[number].node_id for number in sorted(self.instances)}
+
+    def _apply(self, action: Action) -> None:
+        match action:
+            case Start(deploy_id, rev, total, surplus):
+                self._deploy(deploy_id, state="ongoing", deploy_rev=rev, total=total, started_at=self.now)
+                for number in surplus:
+                    del self.instances[number]
+            case Place(deploy_id, number, position, node_id, node):
+                placed = self.result(deploy_id).instance_deploys
+                assert position == len(placed)
+                assert number not in {item.instance_number for item in placed}
+                new = InstanceDeploy(number, node_id, node, "ongoing", None, self.now)
+                self._deploy(deploy_id, instance_deploys=(*placed, new))
+            case StopOnOldNode(number, rev):
+                self._instance(number, desired_state="stopped", deploy_rev=rev, rev=None, error=None)
+            case Run():
+                self._run(action)
+            case MarkInstance(deploy_id, number, state, error):
+                self._instance_deploy(deploy_id, number, state=state, error=error)
+            case Finish(deploy_id, state, reason):
+                assert self.result(deploy_id).finished_at is None
+                self._deploy(deploy_id, state=state, reason=reason, finished_at=self.now)
+
+    def _run(self, run: Run) -> None:
+        if run.instance_number not in self.instances:
+            self.instances[run.instance_number] = Instance(
+                f"i{run.instance_number}", "s1", run.instance_number, None, "initialized", None, 1, 0, None,
+                "initialized", None, None, None, None, self.now, self.now,
+            )  # fmt: skip
+        self._instance(
+            run.instance_number,
+            node_id=run.node_id,
+            desired_state="running",
+            deploy_rev=run.deploy_rev,
+            service_revision=run.service_revision,
+            pod=run.pod,
+            rev=None,
+            error=None,
+        )
+        self._instance_deploy(run.deploy_id, run.instance_number, started_at=self.now)
+
+    def _deploy(self, deploy_id: str, **changes: Any) -> None:
+        self.deploys = [replace(item, **changes) if item.id == deploy_id else item for item in self.deploys]
+
+    def _instance(self, number: int, **changes: Any) -> None:
+        self.instances[number] = replace(self.instances[number], **changes)
+
+    def _instance_deploy(self, deploy_id: str, number: int, **changes: Any) -> None:
+        rollouts = tuple(
+            replace(item, **changes) if item.instance_number == number else item
+            for item in self.result(deploy_id).instance_deploys
+        )
+        self._deploy(deploy_id, instance_deploys=rollouts)
