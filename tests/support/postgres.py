@@ -48,8 +48,10 @@ class TestPostgres:
 async def truncate(url: str, schema: str) -> None:
     """Empty all tables of a schema but alembic's."""
     connection = await asyncpg.connect(url)
-    rows = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
-    names = [f'"{schema}"."{row["tablename"]}"' for row in rows if row["tablename"] != "alembic_version"]
-    if names:
-        await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
-    await connection.close()
+    try:
+        rows = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
+        names = [f'"{schema}"."{row["tablename"]}"' for row in rows if row["tablename"] != "alembic_version"]
+        if names:
+            await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
+    finally:
+        await connection.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 
 PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -130,9 +131,12 @@ class Suite:
     def pids(self, name: str) -> list[int]:
         """Process ids of one process of the suite, e.g. `deploy_svc`, `agent`, `gateway`."""
         words = {"gateway": "envoy.json", "agent": "-m agent"}.get(name, f"services.{name}")
-        listed = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True).stdout
-        mine = [line.split(None, 1) for line in listed.splitlines() if words in line and str(self.folder) in line]
-        return [int(pid) for pid, _ in mine]
+        found = []
+        for process in psutil.process_iter(["pid", "cmdline"]):
+            command = " ".join(process.info["cmdline"] or [])
+            if words in command and str(self.folder) in command:
+                found.append(int(process.info["pid"]))
+        return sorted(found)
 
 
 def _free_block(size: int) -> int:

@@ -104,7 +104,7 @@ hook = st.fixed_dictionaries(
     {"name": words, "cmd": words, "instances": st.sampled_from(["*", "1", "1, 2"])}, optional={"oneshot": st.booleans()}
 )
 # Hooks are identified by type and name.
-hooks = st.lists(hook, max_size=3, unique_by=lambda item: item["name"].strip())
+hooks = st.lists(hook, max_size=3, unique_by=lambda item: str(item["name"]).strip())
 health = st.fixed_dictionaries(
     {"protocol": st.sampled_from(["http", "tcp"]), "port": st.integers(1, 65535)},
     optional={"uri": words, "timeout": st.integers(0, 10), "interval": st.integers(10, 99), "initial_delay": numbers},
