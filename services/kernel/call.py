@@ -21,7 +21,8 @@ class Call:
     request_id: str = ""
     source_ip: str = ""
     user_agent: str = ""
-    body_fields: frozenset[str] | None = None
+    body_fields: frozenset[str] = frozenset()
+    null_fields: frozenset[str] = frozenset()
     principal: Principal | None = None
     http_status: int | None = None
     reply_headers: dict[str, str] = field(default_factory=dict)
@@ -54,23 +55,32 @@ def reply_created() -> None:
 
 
 def present_fields(mask: FieldMask | None = None) -> frozenset[str]:
-    """The attributes a partial update names: the members of the JSON body, or `update_mask` of a gRPC caller.
+    """The attributes a partial update sets: the members of the JSON body that are not null, or `update_mask` of a gRPC
+    caller.
 
     Paths are relative to the body and at most two levels deep, e.g. `env`, `deploy_opts.min_health`.
     """
     named = frozenset(mask.paths) if mask is not None else frozenset[str]()
-    return named | (current().body_fields or frozenset())
+    return named | current().body_fields
+
+
+def null_fields() -> frozenset[str]:
+    """The members of the JSON body that are null, in the same form. Null counts as absent unless the spec says that it
+    clears (design section 3.4)."""
+    return current().null_fields
 
 
 def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
     """Read what the gateway tells about a request."""
-    fields = metadata.get("x-body-fields")
+    fields = frozenset(filter(None, metadata.get("x-body-fields", "").split(",")))
+    nulls = frozenset(name for name in fields if name.endswith("!"))
     return Call(
         method=method,
         request_id=metadata.get("x-request-id", ""),
         source_ip=_first(metadata.get("x-forwarded-for", "").split(",")),
         user_agent=metadata.get("user-agent", "")[:512],
-        body_fields=None if fields is None else frozenset(filter(None, fields.split(","))),
+        body_fields=fields - nulls,
+        null_fields=frozenset(name.removesuffix("!") for name in nulls),
     )
 
 

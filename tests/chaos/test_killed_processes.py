@@ -13,7 +13,14 @@ from tests.support.suite import Api, Suite, soon
 @pytest.fixture(scope="module")
 def steady(api: Api, docker: Docker, image: str) -> str:
     """A healthy service that must not be touched."""
-    body = {"name": "steady", "image": image, "stateful": False, "instances": 2, "cmd": ["sleep", "100000"]}
+    body = {
+        "name": "steady",
+        "image": image,
+        "stateful": False,
+        "instances": 2,
+        "cmd": ["sleep", "100000"],
+        "stop_grace_period": "0s",
+    }
     service = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
     api.deploy(service)
     return service
@@ -26,7 +33,14 @@ def test_a_deploy_survives_the_death_of(
     untouched = docker.running(steady)
     assert len(untouched) == 2
     short = name.replace("_svc", "")
-    body = {"name": f"late-{short}", "image": image, "stateful": False, "instances": 4, "cmd": ["sleep", "100000"]}
+    body = {
+        "name": f"late-{short}",
+        "image": image,
+        "stateful": False,
+        "instances": 4,
+        "cmd": ["sleep", "100000"],
+        "stop_grace_period": "0s",
+    }
     service = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
     deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
     [pid, *_] = suite.pids(name)

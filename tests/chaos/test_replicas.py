@@ -1,7 +1,6 @@
 """A second replica of deploy_svc and of auth_svc beside the first: work is done once, revocations reach both."""
 
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,8 +22,10 @@ def replica(suite: Suite, name: str, offset: int) -> Iterator[str]:
     """A second process of a service on the suite's database; yields its address."""
     settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
     address = f"127.0.0.1:{suite.port_base + offset}"
-    env = {**service_env(settings, load_secrets(settings), name), "LISTEN_ADDRESS": address, "METRICS_ADDRESS": ""}
-    process = subprocess.Popen([sys.executable, "-m", f"services.{name}_svc"], env=env, stderr=subprocess.DEVNULL)
+    copy = {"LISTEN_ADDRESS": address, "METRICS_ADDRESS": "", "PYTHONPATH": f"{suite.folder}:{suite.folder}/gen"}
+    env = {**service_env(settings, load_secrets(settings), name), **copy}
+    command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
+    process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
     try:
         soon(lambda: probes.service_serves(address), message=f"the second {name}_svc serves")
         yield address
@@ -46,7 +47,7 @@ def second_auth_svc(suite: Suite) -> Iterator[str]:
 @pytest.mark.usefixtures("second_deploy_svc")
 def test_no_deploy_is_executed_twice(api: Api, docker: Docker, image: str) -> None:
     began = str(int(time.time()))
-    body = {"image": image, "stateful": False, "instances": 2, "cmd": ["sleep", "100000"]}
+    body = {"image": image, "stateful": False, "instances": 2, "cmd": ["sleep", "100000"], "stop_grace_period": "0s"}
     names = [f"twice-{number}" for number in range(8)]
 
     def deploy(name: str) -> str:

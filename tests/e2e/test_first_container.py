@@ -21,6 +21,7 @@ def web(api: Api, image: str) -> str:
         "image": image,
         "stateful": False,
         "cmd": ["sh", "-c", SCRIPT],
+        "stop_grace_period": "1s",
         "env": ["GREETING=hi"],
         "ports": [{"ip": "127.0.0.1", "node_port": "28080", "container_port": "8080"}],
         "deploy_opts": {"wait_for_port": 8080},
@@ -76,7 +77,7 @@ def test_new_lines_reach_a_follower_while_it_waits(api: Api, image: str) -> None
     service = api.call(
         "POST",
         f"/v1/grids/{api.grid}/services",
-        {"name": "ticker", "image": image, "stateful": False, "cmd": ["sh", "-c", script]},
+        {"name": "ticker", "image": image, "stateful": False, "cmd": ["sh", "-c", script], "stop_grace_period": "0s"},
         status=201,
     )["id"]
     api.deploy(service)

@@ -19,6 +19,7 @@ def test_a_secret_value_reaches_the_container_and_nothing_else(
         "image": image,
         "stateful": False,
         "cmd": ["sh", "-c", 'echo "length ${#DB_PASSWORD}"; sleep 1000'],
+        "stop_grace_period": "0s",
         "secrets": [{"secret": "PASSWORD", "name": "DB_PASSWORD", "type": "env"}],
     }
     service = api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"]

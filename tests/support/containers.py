@@ -15,8 +15,13 @@ class Docker:
 
     def command(self, *words: str) -> str:
         """Output of a docker command; fails when the command fails."""
+        done = self._run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "DOCKER_HOST": self.host}
-        return subprocess.run(["docker", *words], check=True, capture_output=True, text=True, env=env).stdout
+        return subprocess.run(["docker", *words], check=False, capture_output=True, text=True, env=env)
 
     def all(self, service: str) -> list[dict[str, Any]]:
         """Containers of a service (`grid/stack/name`), running or not."""
@@ -24,7 +29,8 @@ class Docker:
         labels = {"grid.name": grid, "stack.name": stack, "service.name": name}
         filters = [word for key, value in labels.items() for word in ("--filter", f"label=io.kontena.{key}={value}")]
         ids = self.command("ps", "-aq", "--no-trunc", *filters).split()
-        found: list[dict[str, Any]] = json.loads(self.command("inspect", *ids)) if ids else []
+        # A container may go away in between: inspect then fails, but still prints the others.
+        found: list[dict[str, Any]] = json.loads(self._run("inspect", *ids).stdout) if ids else []
         return found
 
     def running(self, service: str) -> dict[str, tuple[str, str]]:

@@ -9,26 +9,24 @@ from google.protobuf.struct_pb2 import Value
 from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.domain.service_input import Attributes
 
-# The gateway lists an attribute that is null as `name` and, where it can tell, also as `name!`: only that tells a null
-# list, which counts as absent, from an empty one, which clears.
-NULL_MARK = "!"
 
+def attributes(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
+    """What was given by name: None for an explicit null, no key for what was left out or for a list that is null.
 
-def attributes(spec: pb.ServiceSpec, fields: Collection[str]) -> Attributes:
-    """What was given by name: None for an explicit null, no key for what was left out.
-
-    `fields` names the members of the JSON body or of the update mask (services.kernel.call.present_fields).
+    `fields` and `nulls` are `present_fields` and `null_fields` of services.kernel.call; an attribute that a gRPC caller
+    names in the update mask without a value is null as well.
     """
+    mentioned = frozenset(fields) | frozenset(nulls)
     given: dict[str, Any] = {}
     for field in spec.DESCRIPTOR.fields:
         name = field.name
         if field.is_repeated:
             values = getattr(spec, name)
-            if values or (name in fields and name + NULL_MARK not in fields):
+            if values or name in fields:
                 given[name] = [_members(item) if isinstance(item, Message) else item for item in values]
         elif _is_set(spec, name):
-            given[name] = _single(getattr(spec, name), name, fields)
-        elif name in fields:
+            given[name] = _single(getattr(spec, name), name, mentioned)
+        elif name in mentioned:
             given[name] = None
     return given
 

@@ -12,7 +12,7 @@ from services.deploy_svc.convert.service_spec import attributes
 from services.deploy_svc.convert.services import service_to_proto
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.services import Services
-from services.kernel.call import present_fields, principal, reply_created
+from services.kernel.call import null_fields, present_fields, principal, reply_created
 
 
 class ServiceServicer(ServiceServiceServicer):
@@ -27,7 +27,7 @@ class ServiceServicer(ServiceServiceServicer):
         return pb.ListServicesResponse(services=[service_to_proto(view) for view in views])
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Any) -> pb.Service:
-        given = attributes(request.service, present_fields())
+        given = attributes(request.service, present_fields(), null_fields())
         view = await self._services.create(principal(), request.grid, given)
         reply_created()
         return service_to_proto(view)
@@ -36,7 +36,7 @@ class ServiceServicer(ServiceServiceServicer):
         return service_to_proto(await self._services.get(principal(), request.id))
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Any) -> pb.Service:
-        given = attributes(request.service, present_fields(request.update_mask))
+        given = attributes(request.service, present_fields(request.update_mask), null_fields())
         return service_to_proto(await self._services.update(principal(), request.id, given))
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Any) -> Empty:

@@ -38,12 +38,11 @@ def refusal(error: grpc.aio.AioRpcError) -> Answer:
 
 
 def body_fields(body: dict[str, Any]) -> Iterator[str]:
+    """What the gateway tells of a JSON body."""
     for name, value in body.items():
-        yield name
-        if value is None:
-            yield f"{name}!"
+        yield name if value is not None else f"{name}!"
         if isinstance(value, dict):
-            yield from (f"{name}.{member}" for member in value)
+            yield from (f"{name}.{member}" + ("" if inner is not None else "!") for member, inner in value.items())
 
 
 class Rest:

@@ -26,7 +26,8 @@ def listed(call: Caller) -> list[str]:
         ("{}", []),
         ("", []),
         (' \t\r\n{ "env" : [ ] } ', ["env"]),
-        ('{"env":null,"deploy_opts":{"interval":1,"x":{"y":1}}}', "env deploy_opts deploy_opts.interval deploy_opts.x"),
+        ('{"env":null,"deploy_opts":{"interval":1,"x":{}}}', "env! deploy_opts deploy_opts.interval deploy_opts.x"),
+        ('{"deploy_opts":{"interval": null,"a":"null"}}', "deploy_opts deploy_opts.interval! deploy_opts.a"),
         ('{"env":["{\\"a\\":1}","}"],"user":"\\\\"}', "env user"),
         ('{"\\u0065nv":[],"deploy_opts":{"\\u0069nterval":1}}', "env deploy_opts deploy_opts.interval"),
         ('{"\\\\u0065nv":1,"e\\u006ev":[]}', "env"),
@@ -102,14 +103,11 @@ VALUES = st.recursive(
 
 def expected_paths(document: dict[str, Any]) -> set[str]:
     plain = {name: value for name, value in document.items() if PLAIN.fullmatch(name)}
-    nested = {
-        f"{name}.{inner}"
-        for name, value in plain.items()
-        if isinstance(value, dict)
-        for inner in value
-        if PLAIN.fullmatch(inner)
-    }
-    return set(plain) | nested
+    paths = dict(plain)
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            paths |= {f"{name}.{inner}": found for inner, found in value.items() if PLAIN.fullmatch(inner)}
+    return {path if value is not None else f"{path}!" for path, value in paths.items()}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -31,9 +31,10 @@ async def answer(call: Any) -> Answer:
 
 
 def body_fields(body: dict[str, Any]) -> str:
-    """What the gateway puts into `x-body-fields`: member paths to depth two."""
-    inner = [f"{key}.{name}" for key, value in body.items() if isinstance(value, dict) for name in value]
-    return ",".join([*body, *inner])
+    """What the gateway puts into `x-body-fields`: member paths to depth two, `name!` for a null."""
+    nested = [(key, value) for key, value in body.items() if isinstance(value, dict)]
+    paths = {**body, **{f"{key}.{name}": inner for key, value in nested for name, inner in value.items()}}
+    return ",".join(path if value is not None else f"{path}!" for path, value in paths.items())
 
 
 class Caller:
