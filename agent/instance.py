@@ -9,7 +9,7 @@ from agent.domain import decide as rules
 from agent.domain import labels
 from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
 from agent.domain.decide import Action, Desired, Observed, decide
-from agent.domain.errors import AgentError, EngineUnreachable, SecretsNeeded
+from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, SecretsNeeded
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import reported_state
@@ -106,7 +106,9 @@ class Instance:
             self._retry_later(str(error))
         except AgentError as error:
             self._retry_later(str(error))
-            await self._report_failure(order, str(error))
+            # An engine that is going down fails in odd ways, and a reported error ends a deploy: ask once more first.
+            if self._failures > 1 or not _may_pass(error):
+                await self._report_failure(order, str(error))
         except Exception as error:
             log.exception("instance failed", instance=self.instance_id)
             self._retry_later(repr(error))
@@ -189,7 +191,8 @@ class Instance:
         """The apply went through: remember that, and report once the instance is ready."""
         if record.restarts != assignment.restarts:
             record.restarts = assignment.restarts
-            self._site.state.touch()
+            # At once: an agent that dies now must not restart the container a second time.
+            self._site.state.flush()
         if assignment.desired_state != rules.RUNNING:
             self._crashes = 0
         port = assignment.pod.wait_for_port if self.wants_running else 0
@@ -263,6 +266,10 @@ def _observed(container: Container) -> Observed:
         start_error=container.start_error,
         load_balancer=container.labels.get(labels.LOAD_BALANCER),
     )
+
+
+def _may_pass(error: AgentError) -> bool:
+    return isinstance(error, EngineRefused) and error.status >= 500
 
 
 def _differs(old: pb.Assignment, new: pb.Assignment) -> bool:

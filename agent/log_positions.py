@@ -4,6 +4,9 @@ import asyncio
 
 from agent.domain.log_frames import Position
 from agent.state import StateDir
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
 
 _DELAY = 0.1
 
@@ -16,7 +19,11 @@ class LogPositions:
     def __init__(self, folder: StateDir) -> None:
         self._folder = folder
         self._dirty = asyncio.Event()
-        self._positions = {key: Position(*value) for key, value in folder.read(self._FILE).items()}
+        try:
+            self._positions = {key: Position(*value) for key, value in folder.read(self._FILE).items()}
+        except TypeError as error:
+            log.error("log positions are unreadable: logs are read from their beginning", error=repr(error))
+            self._positions = {}
 
     def get(self, container_id: str) -> Position | None:
         """Where to go on, None when nothing was delivered."""

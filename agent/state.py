@@ -20,7 +20,7 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_DELAY = 0.05
+_DELAY = 0.2
 
 
 @dataclass(slots=True)
@@ -101,8 +101,10 @@ class State:
         self.node: session_pb.NodeDescription | None = _parsed(content.get("node"), session_pb.NodeDescription)
         self.former_nodes: list[str] = list(content.get("former_nodes", []))
         parsed = (_parsed(item, pb.Assignment) for item in content.get("assignments", []))
-        self.assignments: dict[str, pb.Assignment] = {item.instance_id: item for item in parsed if item is not None}
-        self._records = {_key(name): Record(**record) for name, record in content.get("records", {}).items()}
+        self.assignments: dict[str, pb.Assignment] = {
+            item.instance_id: item for item in parsed if item is not None and item.instance_id and item.service_id
+        }
+        self._records = _records(content.get("records", {}))
 
     @property
     def node_ids(self) -> list[str]:
@@ -187,6 +189,14 @@ def _parsed(content: Any, kind: Any) -> Any:
     except json_format.ParseError as error:
         log.error("part of the state file is unreadable", kind=kind.DESCRIPTOR.name, error=repr(error)[:300])
         return None
+
+
+def _records(content: Any) -> dict[InstanceKey, Record]:
+    try:
+        return {_key(name): Record(**record) for name, record in content.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        log.error("part of the state file is unreadable", kind="records", error=repr(error)[:300])
+        return {}
 
 
 def _key(name: str) -> InstanceKey:

@@ -45,7 +45,7 @@ def parse_uri(uri: str) -> tuple[str, bool]:
     plain = uri.startswith(_PLAIN)
     address = uri.partition("://")[2] if secure or plain else uri
     address = address.partition("/")[0]
-    if not address or "://" in address:
+    if not address or ("://" in uri and not secure and not plain):
         raise ValueError(f"KONTENA_URI names no host: {uri!r}")
     if ":" in address.rpartition("]")[2]:
         return address, secure

@@ -24,7 +24,7 @@ class Engine:
         self._connector = _connector(host)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         # With a connector of ours, the library takes the URL as it is; a socket has no host name of its own.
-        url = "unix://localhost" if host.startswith("unix://") else host
+        url = "unix://localhost" if host.startswith("unix://") else host.replace("tcp://", "http://", 1)
         self.docker = aiodocker.Docker(url=url, connector=self._connector, timeout=self._timeout)
         self._slots = asyncio.Semaphore(_CALLS_AT_ONCE)
 

@@ -1,0 +1,52 @@
+"""Fixtures of the agent's tests."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.agent.agent_process import AgentProcess
+from tests.integration.agent.stand_in_master import Master
+from tests.support.engine import Engine
+
+IMAGE = "kontena/test-busybox:1"
+
+
+@pytest.fixture
+async def master() -> AsyncIterator[Master]:
+    async with Master() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[Engine]:
+    """A private engine for this worker."""
+    # Paths of unix sockets are short; pytest's own temporary folders are not.
+    with tempfile.TemporaryDirectory(prefix="keng") as folder, Engine(Path(folder)) as engine:
+        engine.import_busybox(IMAGE)
+        yield engine
+
+
+@pytest.fixture
+def engine(shared_engine: Engine) -> Iterator[Engine]:
+    """The engine without containers."""
+    yield shared_engine
+    shared_engine.remove_containers()
+
+
+@pytest.fixture
+def agent_process(master: Master, engine: Engine, tmp_path: Path) -> Iterator[AgentProcess]:
+    """An agent on the engine, not started yet."""
+    process = AgentProcess(
+        tmp_path / "agent.log",
+        KONTENA_URI=master.uri,
+        KONTENA_GRID_TOKEN="grid-token-value",
+        KONTENA_NODE_ID="ENGINE-1",
+        KONTENA_NODE_NAME="node-1",
+        KONTENA_STATE_DIR=str(tmp_path / "state"),
+        KONTENA_RUNTIME="docker",
+        DOCKER_HOST=engine.host,
+    )
+    yield process
+    process.kill()

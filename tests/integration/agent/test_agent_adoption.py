@@ -1,0 +1,130 @@
+"""An agent that dies and comes back touches nothing that runs."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from kontena.deploy.v1 import assignment_pb2 as pb
+from tests.integration.agent.agent_process import AgentProcess
+from tests.integration.agent.conftest import IMAGE
+from tests.integration.agent.stand_in_master import Master
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
+from tests.unit.agent.agent_factories import assignment
+
+pytestmark = pytest.mark.docker
+
+SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
+SECRET = "open-sesame-4711"
+
+
+async def test_a_killed_agent_adopts_its_containers(
+    master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path
+) -> None:
+    wanted = assignment(
+        pod={"image": IMAGE, "cmd": SLEEP},
+        restarts=4,
+        secrets=[pb.PodSecret(name="PASSWORD", type="env", value=SECRET)],
+    )
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    before = await master.running(wanted)
+    agent_process.kill()
+    master.statuses.clear()
+    agent_process.start()
+    after = await master.running(wanted)
+    assert (after.container_id, after.started_at) == (before.container_id, before.started_at)
+    assert SECRET not in agent_process.output()
+    assert "grid-token-value" not in agent_process.output()
+    for file in (tmp_path / "state").iterdir():
+        assert SECRET not in file.read_text()
+        assert "grid-token-value" not in file.read_text()
+    assert stat.S_IMODE((tmp_path / "state" / "state.json").stat().st_mode) == 0o600
+
+
+async def test_without_a_master_containers_are_kept_running(
+    master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path
+) -> None:
+    wanted = assignment(
+        pod={"image": IMAGE, "cmd": SLEEP}, secrets=[pb.PodSecret(name="PASSWORD", type="env", value=SECRET)]
+    )
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    before = await master.running(wanted)
+    state = tmp_path / "state" / "state.json"
+
+    async def remembered() -> bool:
+        return wanted.instance_id in state.read_text()
+
+    await eventually(remembered)
+    agent_process.kill()
+    await master.stop()
+    engine.request("POST", "/containers/web-1/kill")
+    agent_process.start()
+
+    async def runs() -> bool:
+        return bool(engine.inspect("web-1")["State"]["Running"])
+
+    await eventually(runs, message="the container runs without a master")
+    assert engine.inspect("web-1")["Id"] == before.container_id
+    master.statuses.clear()
+    await master.start()
+    await master.running(wanted, within=25)
+
+
+async def test_a_container_with_secrets_waits_for_the_master(
+    master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path
+) -> None:
+    wanted = assignment(
+        pod={"image": IMAGE, "cmd": SLEEP}, secrets=[pb.PodSecret(name="PASSWORD", type="env", value=SECRET)]
+    )
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    await master.running(wanted)
+    agent_process.kill()
+    await master.stop()
+    engine.remove_containers()
+    agent_process.start()
+
+    async def waits() -> bool:
+        return "instance waits for the master" in agent_process.output()
+
+    await eventually(waits)
+    assert engine.containers() == []
+    await master.start()
+    master.statuses.clear()
+    await master.running(wanted, within=25)
+    assert f"PASSWORD={SECRET}" in engine.inspect("web-1")["Config"]["Env"]
+
+
+async def test_a_restart_asked_for_while_the_agent_was_down_happens_once(
+    master: Master, agent_process: AgentProcess
+) -> None:
+    wanted = assignment(pod={"image": IMAGE, "cmd": SLEEP}, restarts=1)
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    before = await master.running(wanted)
+
+    async def settled() -> bool:
+        return agent_process.handled_restarts() == [1]
+
+    await eventually(settled)
+    agent_process.kill()
+    wanted.restarts = 2
+    master.statuses.clear()
+    agent_process.start()
+    after = await master.status(
+        wanted, lambda status: status.started_at.ToNanoseconds() > before.started_at.ToNanoseconds()
+    )
+    assert (after.state, after.container_id) == ("running", before.container_id)
+
+    async def handled() -> bool:
+        return agent_process.handled_restarts() == [2]
+
+    await eventually(handled)
+    agent_process.kill()
+    master.statuses.clear()
+    agent_process.start()
+    again = await master.running(wanted)
+    assert again.started_at == after.started_at

@@ -1,0 +1,176 @@
+"""The agent on the hollow runtime, against a real gRPC master."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.agent.agent_process import running_agent, settings
+from tests.integration.agent.stand_in_master import Master
+from tests.support.eventually import eventually
+from tests.unit.agent.agent_factories import assignment
+
+
+async def test_joins_with_its_tokens_and_describes_the_machine(master: Master, tmp_path: Path) -> None:
+    async with running_agent(settings(master.uri, tmp_path, node_labels="az=a, ,ssd", private_ip="10.1.1.1")):
+
+        async def described() -> bool:
+            return bool(master.infos and master.stats) and master.heartbeats > 1
+
+        await eventually(described)
+    hello, info, stats = master.hellos[0], master.infos[0], master.stats[0]
+    assert master.join_metadata[0]["kontena-grid-token"] == "grid-token"
+    assert (hello.node_id, hello.name, list(hello.labels)) == ("ENGINE-1", "node-1", ["az=a", "ssd"])
+    assert info.cpus > 0
+    assert info.mem_total > 0
+    assert info.private_ip == "10.1.1.1"
+    assert info.engine_root_dir in {filesystem.name for filesystem in stats.filesystem}
+    assert set(stats.load) == {"1m", "5m", "15m"}
+    assert stats.memory.total > 0
+
+
+async def test_brings_assignments_about_and_ships_logs(master: Master, tmp_path: Path) -> None:
+    first, second = assignment(1), assignment(2)
+    master.assigned[first.instance_id] = first
+    async with running_agent(settings(master.uri, tmp_path)):
+        await master.running(first)
+        master.assign(second)
+        await master.running(second)
+
+        async def logged() -> bool:
+            return master.texts("web-1") == ["web-1 started"] and master.texts("web-2") == ["web-2 started"]
+
+        await eventually(logged)
+        first.desired_state = "stopped"
+        first.deploy_rev += "1"
+        master.assign(first)
+        await master.status(first, lambda status: status.state == "stopped")
+    line = master.lines[0]
+    assert (line.service_id, line.instance_number) == (first.service_id, 1)
+
+
+async def test_failures_are_reported_with_their_reason(master: Master, tmp_path: Path) -> None:
+    missing = assignment(1, pod={"image": "hollow/missing:1"})
+    broken = assignment(2, pod={"image": "hollow/broken:1"})
+    refused = assignment(3, error="Secret PASSWORD does not exist")
+    crashing = assignment(4, pod={"image": "hollow/crash:1"})
+    master.assigned = {item.instance_id: item for item in (missing, broken, refused, crashing)}
+    async with running_agent(settings(master.uri, tmp_path)):
+        status = await master.status(missing, lambda status: bool(status.error))
+        assert (status.state, "hollow/missing:1" in status.error) == ("missing", True)
+        await master.status(broken, lambda status: "told to fail" in status.error)
+        await master.status(refused, lambda status: status.error == "Secret PASSWORD does not exist")
+        await master.status(crashing, lambda status: status.state == "restarting")
+
+
+async def test_reconnects_quickly_and_goes_on_where_it_was(master: Master, tmp_path: Path) -> None:
+    wanted = assignment(1)
+    master.assigned[wanted.instance_id] = wanted
+    async with running_agent(settings(master.uri, tmp_path)):
+        before = await master.running(wanted)
+        master.statuses.clear()
+        await master.stop()
+        await master.start()
+        after = await master.running(wanted)
+
+        async def joined_again() -> bool:
+            return len(master.hellos) == 2
+
+        await eventually(joined_again)
+    assert after.container_id == before.container_id
+    assert after.started_at == before.started_at
+
+
+@pytest.mark.parametrize("stream", ["Connect", "Attach"])
+async def test_a_cut_stream_is_opened_again(master: Master, tmp_path: Path, stream: str) -> None:
+    async with running_agent(settings(master.uri, tmp_path)):
+
+        async def attached() -> bool:
+            return master.attached >= 1
+
+        await eventually(attached)
+        master.cut(stream)
+
+        async def again() -> bool:
+            return master.attached >= 2
+
+        await eventually(again)
+        late = assignment(1)
+        master.assign(late)
+        await master.running(late)
+
+
+async def test_a_silent_master_is_left_and_asked_again(master: Master, tmp_path: Path) -> None:
+    async with running_agent(settings(master.uri, tmp_path)):
+
+        async def beating() -> bool:
+            return master.heartbeats > 0
+
+        await eventually(beating)
+        master.silent = True
+
+        async def left() -> bool:
+            return len(master.hellos) > 1
+
+        await eventually(left, within=10)
+
+
+async def test_a_refused_agent_keeps_asking_slowly_and_joins_when_it_may(master: Master, tmp_path: Path) -> None:
+    master.refusal = "INVALID_GRID_TOKEN"
+    async with running_agent(settings(master.uri, tmp_path)):
+
+        async def asked() -> bool:
+            return len(master.join_metadata) >= 2
+
+        await eventually(asked)
+        assert len(master.join_metadata) < 4
+        master.refusal = ""
+
+        async def joined() -> bool:
+            return bool(master.hellos)
+
+        await eventually(joined, within=15)
+
+
+async def test_an_assignment_nobody_can_mean_changes_nothing(master: Master, tmp_path: Path) -> None:
+    good = assignment(1)
+    master.assigned[good.instance_id] = good
+    async with running_agent(settings(master.uri, tmp_path)):
+        before = await master.running(good)
+        bad = assignment(2, desired_state="dancing")
+        master.assigned = {bad.instance_id: bad}
+        attached = master.attached
+        master.cut("Attach")
+
+        async def tried() -> bool:
+            return master.attached > attached
+
+        await eventually(tried)
+        master.assigned = {good.instance_id: good}
+        master.statuses.clear()
+        after = await master.running(good)
+    assert after.container_id == before.container_id
+
+
+async def test_removal_then_return_of_an_instance(master: Master, tmp_path: Path) -> None:
+    wanted = assignment(1)
+    async with running_agent(settings(master.uri, tmp_path)):
+
+        async def attached() -> bool:
+            return master.attached >= 1
+
+        await eventually(attached)
+        master.assign(wanted)
+        first = await master.running(wanted)
+        master.withdraw(wanted.instance_id)
+        wanted.instance_id = "0" * 24
+        wanted.deploy_rev += "1"
+        master.assign(wanted)
+        second = await master.running(wanted)
+    assert first.rev < second.rev
+
+
+async def test_two_agents_cannot_share_a_state_folder(master: Master, tmp_path: Path) -> None:
+    async with running_agent(settings(master.uri, tmp_path)):
+        with pytest.raises(RuntimeError, match="another agent uses"):
+            async with running_agent(settings(master.uri, tmp_path)):
+                pass

@@ -1,0 +1,140 @@
+"""Container logs reach the master complete, in order and once."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.agent.agent_process import AgentProcess, running_agent, settings
+from tests.integration.agent.conftest import IMAGE
+from tests.integration.agent.stand_in_master import Master
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
+from tests.unit.agent.agent_factories import assignment
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
+    async with running_agent(settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host)):
+        yield
+
+
+async def arrived(master: Master, name: str, expected: list[str], kind: str = "", within: float = 15.0) -> None:
+    async def complete() -> bool:
+        found = master.texts(name, kind)
+        assert len(found) >= len(expected), f"{len(found)} of {len(expected)} lines"
+        return True
+
+    await eventually(complete, within=within, message=f"the log of {name}")
+    assert master.texts(name, kind) == expected
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_container_that_prints_and_exits_at_once_loses_no_line(master: Master) -> None:
+    script = "for i in $(seq 200); do echo out $i; done; echo last >&2; exit 1"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script]})
+    master.assign(wanted)
+    once = [f"out {i}" for i in range(1, 201)]
+
+    async def several_runs() -> bool:
+        return len(master.texts("web-1", "stderr")) >= 2
+
+    await eventually(several_runs, within=20)
+    stopped = assignment(pod={"image": IMAGE}, desired_state="stopped", deploy_rev="3")
+    master.assign(stopped)
+    await master.status(stopped, lambda status: status.state == "stopped")
+
+    async def whole_runs() -> bool:
+        return len(master.texts("web-1", "stdout")) == 200 * len(master.texts("web-1", "stderr"))
+
+    await eventually(whole_runs)
+    runs = len(master.texts("web-1", "stderr"))
+    assert master.texts("web-1", "stdout") == once * runs
+    assert set(master.texts("web-1", "stderr")) == {"last"}
+
+
+@pytest.mark.usefixtures("node")
+async def test_the_last_words_before_removal_arrive(master: Master, engine: Engine) -> None:
+    script = "trap 'echo goodbye; exit 0' TERM; echo hello; while :; do sleep 0.05; done"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script]})
+    master.assign(wanted)
+    await master.running(wanted)
+    await arrived(master, "web-1", ["hello"])
+    master.withdraw(wanted.instance_id)
+    await arrived(master, "web-1", ["hello", "goodbye"])
+
+
+@pytest.mark.usefixtures("node")
+async def test_long_lines_and_odd_bytes(master: Master) -> None:
+    script = r"head -c 40000 /dev/zero | tr '\0' x; echo; printf 'a\377b\n'; printf 'no end'; exec sleep 1000"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0})
+    master.assign(wanted)
+    await arrived(master, "web-1", ["x" * 40000, "a\ufffdb"])
+    stopped = assignment(pod={"image": IMAGE, "stop_grace_period": 0}, desired_state="stopped", deploy_rev="3")
+    master.assign(stopped)
+    await arrived(master, "web-1", ["x" * 40000, "a\ufffdb", "no end"])
+
+
+@pytest.mark.usefixtures("node")
+async def test_marked_containers_are_skipped(master: Master) -> None:
+    quiet = assignment(
+        1,
+        pod={
+            "image": IMAGE,
+            "cmd": ["sh", "-c", "echo quiet; exec sleep 1000"],
+            "labels": {"io.kontena.container.skip_logs": "1"},
+            "stop_grace_period": 0,
+        },
+    )
+    loud = assignment(
+        2, pod={"image": IMAGE, "cmd": ["sh", "-c", "echo loud; exec sleep 1000"], "stop_grace_period": 0}
+    )
+    master.assign(quiet)
+    await master.running(quiet)
+    master.assign(loud)
+    await arrived(master, "web-2", ["loud"])
+    assert master.texts("web-1") == []
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_cut_stream_resumes_without_loss_or_duplicates(master: Master) -> None:
+    script = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; done; exec sleep 1000"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0})
+    master.confirms = False
+    master.assign(wanted)
+    await master.running(wanted)
+
+    async def pushing() -> bool:
+        return master.pushes > 0
+
+    await eventually(pushing)
+    master.cut("PushLogs")
+    master.confirms = True
+    await arrived(master, "web-1", [f"line {i}" for i in range(1, 3001)])
+
+
+async def test_a_killed_agent_resumes_without_loss_or_duplicates(
+    master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path
+) -> None:
+    script = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /go ]; do sleep 0.05; done"
+    script += "; while [ $i -lt 4000 ]; do i=$((i+1)); echo line $i; done; exec sleep 1000"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0})
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    await arrived(master, "web-1", [f"line {i}" for i in range(1, 2001)])
+
+    newest = master.lines[-1].time.ToNanoseconds()
+
+    async def remembered() -> bool:
+        file = tmp_path / "state" / "logs.json"
+        return file.exists() and str(newest) in file.read_text()
+
+    await eventually(remembered)
+    agent_process.kill()
+    command = {"Cmd": ["touch", "/go"]}
+    execution = engine.request("POST", "/containers/web-1/exec", command)["Id"]
+    engine.request("POST", f"/exec/{execution}/start", {"Detach": True})
+    agent_process.start()
+    await arrived(master, "web-1", [f"line {i}" for i in range(1, 4001)])

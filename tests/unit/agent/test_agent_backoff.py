@@ -1,0 +1,32 @@
+"""Pauses between tries."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.domain.backoff import crash_delay, reconnect_delay, refused_delay, retry_delay
+
+attempts = st.integers(1, 10_000)
+chances = st.floats(0, 1)
+
+
+def test_crash_pauses_are_squares_up_to_half_a_minute() -> None:
+    assert [crash_delay(n) for n in range(9)] == [0, 1, 4, 9, 16, 25, 30, 30, 30]
+
+
+def test_failed_applies_are_retried_ever_more_slowly() -> None:
+    assert [retry_delay(n) for n in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
+
+
+@given(chances)
+def test_the_first_reconnect_is_quick(chance: float) -> None:
+    assert 0.2 <= reconnect_delay(1, chance) <= 0.5
+
+
+@given(attempts, chances)
+def test_reconnects_never_spin_and_never_wait_long(attempt: int, chance: float) -> None:
+    assert 0.2 <= reconnect_delay(attempt, chance) <= 15
+
+
+@given(attempts, chances)
+def test_a_refused_agent_asks_slowly_but_asks(attempt: int, chance: float) -> None:
+    assert 1.4 <= refused_delay(attempt, chance) <= 60

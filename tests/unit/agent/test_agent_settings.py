@@ -1,0 +1,50 @@
+"""Settings and addresses."""
+
+import pytest
+from pydantic import ValidationError
+
+from agent.settings import AgentSettings
+from agent.streams import parse_uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("127.0.0.1:9292", ("127.0.0.1:9292", False)),
+        ("master.example", ("master.example:9292", False)),
+        ("http://master.example", ("master.example:80", False)),
+        ("grpc://master:9292/", ("master:9292", False)),
+        ("https://master.example", ("master.example:443", True)),
+        ("grpcs://[::1]:9443", ("[::1]:9443", True)),
+    ],
+)
+def test_addresses(uri: str, expected: tuple[str, bool]) -> None:
+    assert parse_uri(uri) == expected
+
+
+@pytest.mark.parametrize("uri", ["", "https://", "ftp://x:1"])
+def test_addresses_that_are_none(uri: str) -> None:
+    with pytest.raises(ValueError, match="names no host"):
+        parse_uri(uri)
+
+
+def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "KONTENA_GRID_TOKEN": "tell-nobody",
+        "KONTENA_NODE_LABELS": "a=1, b",
+        "DOCKER_HOST": "",
+        "LOG_LEVEL": "INFO",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = AgentSettings()
+    assert settings.labels == ["a=1", "b"]
+    assert settings.docker_host.startswith("unix://")
+    assert settings.join_metadata == (("kontena-grid-token", "tell-nobody"),)
+    assert "tell-nobody" not in repr(settings)
+
+
+def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
+    with pytest.raises(ValidationError, match="KONTENA_GRID_TOKEN"):
+        AgentSettings()
