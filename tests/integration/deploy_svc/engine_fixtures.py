@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from pydantic import SecretStr
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1.assignment_pb2_grpc import AssignmentServiceStub
@@ -36,7 +37,7 @@ Behaviour = Callable[[pb.Assignment], pb.InstanceStatus | None]
 def settings(url: str, address: str = "127.0.0.1:1") -> Settings:
     return Settings(
         database_url=url,
-        cluster_secret=CLUSTER_SECRET,
+        cluster_secret=SecretStr(CLUSTER_SECRET),
         auth_address=address,
         grid_address=address,
         vault_address=address,

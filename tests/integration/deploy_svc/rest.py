@@ -64,7 +64,7 @@ class Rest:
         """The JSON of a new service."""
         made = await self.create({"name": name, "image": "busybox:1", "stateful": False, **body})
         assert made.status == 201, made
-        return made.body  # type: ignore[no-any-return]
+        return made.body
 
     async def get(self, path: str = "g1/null/web") -> Answer:
         return await self._call("GetService", pb.GetServiceRequest(id=path))

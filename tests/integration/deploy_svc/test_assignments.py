@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
+from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_spec import SecretRef
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import services as service_store
@@ -205,7 +206,9 @@ async def test_duplicate_and_late_reports_change_nothing(world: Engine) -> None:
     (instance,) = await world.instances(service_id)
 
     async def tell(sequence: int, state: str) -> str:
-        await agent.report(pb.InstanceStatus(instance_id=instance.id, rev=instance.rev, state=state), sequence=sequence)
+        await agent.report(
+            pb.InstanceStatus(instance_id=instance.id, rev=instance.rev or "", state=state), sequence=sequence
+        )
 
         async def acked() -> bool:
             return agent.acked == sequence
@@ -233,10 +236,8 @@ async def test_reports_of_an_older_session_change_nothing(world: Engine) -> None
     assert changed == [service_id]
 
 
-def status(instance_id: str, state: str) -> instance_store.InstanceStatus:
-    return instance_store.InstanceStatus(
-        instance_id, None, state, container_started_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
+def status(instance_id: str, state: str) -> InstanceStatus:
+    return InstanceStatus(instance_id, None, state, container_started_at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 async def test_a_node_cannot_speak_for_another_one(world: Engine) -> None:

@@ -115,7 +115,8 @@ class Cluster:
 
     def snapshot(self) -> Snapshot:
         unfinished = tuple(deploy for deploy in self.deploys if deploy.finished_at is None)
-        revs = [item.deploy_rev for item in (*self.deploys, *self.instances.values()) if item.deploy_rev]
+        known = [deploy.deploy_rev for deploy in self.deploys] + [own.deploy_rev for own in self.instances.values()]
+        revs = [rev for rev in known if rev]
         own = tuple(self.instances[number] for number in sorted(self.instances))
         return Snapshot(
             self.service, unfinished, own, tuple(self.nodes.values()), self.affinity, max(revs, default=None)
