@@ -9,6 +9,7 @@ from kontena.deploy.v1 import (
     assignment_pb2_grpc,
     container_log_pb2_grpc,
     grid_usage_pb2_grpc,
+    secret_usage_pb2_grpc,
     service_pb2_grpc,
 )
 from services.clients import audit as audit_client
@@ -28,6 +29,7 @@ from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.container_logs import ContainerLogServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
 from services.deploy_svc.servicers.log_ingest import LogIngestServicer
+from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
 from services.deploy_svc.servicers.services import ServiceServicer
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import tables
@@ -36,6 +38,7 @@ from services.deploy_svc.usecases.container_logs import ContainerLogs
 from services.deploy_svc.usecases.grid_usage import GridUsage
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.log_wakes import LogWakes
+from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
@@ -53,6 +56,7 @@ _PROTO_SERVICES = (
     "kontena.deploy.v1.ServiceService",
     "kontena.deploy.v1.ContainerLogService",
     "kontena.deploy.v1.GridUsageService",
+    "kontena.deploy.v1.SecretUsageService",
     "kontena.deploy.v1.AssignmentService",
     "kontena.deploy.v1.LogIngestService",
 )
@@ -112,13 +116,16 @@ async def build(settings: Settings) -> Application:
     access = Access(db, grids)
     return Application(
         authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES),
-        servicers=_servicers(
-            ServiceServicer(Services(db, grids, access, secrets), ServiceDeploys(db, access)),
-            ContainerLogServicer(ContainerLogs(db, access, wakes)),
-            GridUsageServicer(GridUsage(db)),
-            AssignmentServicer(assignments),
-            LogIngestServicer(LogIngest(db, nodes)),
-        ),
+        servicers=[
+            (secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server, SecretUsageServicer(SecretUsage(db))),
+            *_servicers(
+                ServiceServicer(Services(db, grids, access, secrets), ServiceDeploys(db, access)),
+                ContainerLogServicer(ContainerLogs(db, access, wakes)),
+                GridUsageServicer(GridUsage(db)),
+                AssignmentServicer(assignments),
+                LogIngestServicer(LogIngest(db, nodes)),
+            ),
+        ],
         service_names=_PROTO_SERVICES,
         supervisor=supervisor,
         ready=ready,

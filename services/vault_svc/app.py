@@ -1,15 +1,21 @@
 """Composition root of vault_svc."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from kontena.vault.v1 import secret_delivery_pb2_grpc, secret_pb2_grpc
-from services.clients import audit, grids, introspection
+from kontena.vault.v1 import (
+    external_registry_pb2_grpc,
+    registry_delivery_pb2_grpc,
+    secret_delivery_pb2_grpc,
+    secret_pb2_grpc,
+)
+from services.clients import audit, grids, introspection, secret_usage
 from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
+from services.clients.secret_usage import SecretUsage
 from services.kernel import logs, server
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
@@ -21,64 +27,95 @@ from services.kernel.informer import Change, Delete
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.migrations import migrate as run_migrations
-from services.kernel.outbox import Outbox
+from services.kernel.outbox import Handler, Outbox
 from services.kernel.server import Application
 from services.vault_svc.domain.keys import keyring
-from services.vault_svc.domain.secret import ServiceRef
 from services.vault_svc.loops.departed_grids import DepartedGrids, snapshot_of
+from services.vault_svc.servicers.external_registries import ExternalRegistryServicer
+from services.vault_svc.servicers.registry_delivery import RegistryDeliveryServicer
 from services.vault_svc.servicers.secret_delivery import SecretDeliveryServicer
 from services.vault_svc.servicers.secrets import SecretServicer
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store import tables
+from services.vault_svc.usecases.external_registries import ExternalRegistries, RegistryDelivery
 from services.vault_svc.usecases.key_rotation import KeyRotation
 from services.vault_svc.usecases.secret_delivery import SecretDelivery
+from services.vault_svc.usecases.secret_writes import SecretWriter
 from services.vault_svc.usecases.secrets import Secrets
+from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
-SERVICE_NAMES = ("kontena.vault.v1.SecretService", "kontena.vault.v1.SecretDeliveryService")
+SERVICE_NAMES = tuple(
+    f"kontena.vault.v1.{name}"
+    for name in (
+        "SecretService",
+        "SecretDeliveryService",
+        "ExternalRegistryService",
+        "RegistryDeliveryService",
+    )
+)
 _LONGEST_PERIOD = 60.0
 
 log = logs.get_logger(__name__)
 
 
-async def no_users(_grid: Grid, _names: Collection[str]) -> Mapping[str, tuple[ServiceRef, ...]]:
-    """Stands where deploy_svc will be asked which services use a secret."""
-    return {}
+class Channels:
+    """To the services that vault_svc calls."""
+
+    def __init__(self, settings: VaultSettings) -> None:
+        self.tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+        channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
+        self.auth = channel(settings.auth_address, idempotent=(*introspection.IDEMPOTENT, *audit.IDEMPOTENT))
+        self.grid = channel(settings.grid_address, idempotent=grids.IDEMPOTENT)
+        self.deploy = channel(settings.deploy_address, idempotent=secret_usage.IDEMPOTENT)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        await asyncio.gather(self.auth.close(), self.grid.close(), self.deploy.close())
 
 
 async def build(settings: VaultSettings) -> Application:
     """Everything of one process, not yet running. Raises ValueError for a key that is no good."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     vault = _vault(db, settings)
-    tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
-    to_auth = ServiceChannel(settings.auth_address, tokens, "vault_svc", (*introspection.IDEMPOTENT, *audit.IDEMPOTENT))
-    to_grid = ServiceChannel(settings.grid_address, tokens, "vault_svc", grids.IDEMPOTENT)
-    callers = Introspection(to_auth)
-    directory = GridDirectory(to_grid)
+    channels = Channels(settings)
+    callers = Introspection(channels.auth)
+    directory = GridDirectory(channels.grid)
+    usage = SecretUsage(channels.deploy)
     outbox = Outbox(tables.outbox)
+    writer = SecretWriter(outbox, vault, longest_value=settings.secret_value_limit)
     supervisor = Supervisor()
     _follow(supervisor, callers, directory)
-    _relay(supervisor, settings, db, outbox, audit.AuditDelivery(to_auth))
+    _relay(supervisor, settings, db, outbox, _deliveries(channels, usage))
     margin = timedelta(seconds=settings.grid_purge_seconds)
-    _purge(supervisor, directory, DepartedGrids(db, directory, snapshot_of(to_grid), margin), margin)
-    secrets = Secrets(db, outbox, directory, vault, no_users, longest_value=settings.secret_value_limit)
+    _purge(supervisor, directory, DepartedGrids(db, directory, snapshot_of(channels.grid), margin), margin)
 
     async def ready() -> None:
         await vault.unlock()
         await db.ping()
 
     async def close() -> None:
-        await to_auth.close()
-        await to_grid.close()
+        await channels.close()
         await db.close()
 
     return Application(
-        authenticator=Authenticator(tokens, callers.resolve, SERVICE_NAMES),
+        authenticator=Authenticator(channels.tokens, callers.resolve, SERVICE_NAMES),
         servicers=(
-            (secret_pb2_grpc.add_SecretServiceServicer_to_server, SecretServicer(secrets)),
+            (
+                secret_pb2_grpc.add_SecretServiceServicer_to_server,
+                SecretServicer(Secrets(db, directory, vault, writer, SecretUsers(usage))),
+            ),
             (
                 secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server,
                 SecretDeliveryServicer(SecretDelivery(db, vault)),
+            ),
+            (
+                external_registry_pb2_grpc.add_ExternalRegistryServiceServicer_to_server,
+                ExternalRegistryServicer(ExternalRegistries(db, outbox, directory, vault)),
+            ),
+            (
+                registry_delivery_pb2_grpc.add_RegistryDeliveryServiceServicer_to_server,
+                RegistryDeliveryServicer(RegistryDelivery(db, vault)),
             ),
         ),
         service_names=SERVICE_NAMES,
@@ -133,12 +170,20 @@ def _follow(supervisor: Supervisor, callers: Introspection, directory: GridDirec
     supervisor.add("vault.grids", directory.informer.run)
 
 
+def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]:
+    return {
+        TOPIC: audit.AuditDelivery(channels.auth).deliver,
+        secret_usage.SECRET_CHANGED: usage.deliver_secrets,
+        secret_usage.CERTIFICATE_CHANGED: usage.deliver_certificates,
+    }
+
+
 def _relay(
-    supervisor: Supervisor, settings: VaultSettings, db: Database, outbox: Outbox, delivery: audit.AuditDelivery
+    supervisor: Supervisor, settings: VaultSettings, db: Database, outbox: Outbox, handlers: Mapping[str, Handler]
 ) -> None:
     listener = Listener(settings.database_url, [outbox.channel])
     supervisor.add("vault.listener", listener.run)
-    supervisor.add("vault.outbox", partial(outbox.relay, db, listener, {TOPIC: delivery.deliver}))
+    supervisor.add("vault.outbox", partial(outbox.relay, db, listener, handlers))
 
 
 def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedGrids, margin: timedelta) -> None:

@@ -1,11 +1,9 @@
-"""Messages from and to domain values."""
-
-from datetime import datetime
+"""Secrets on the wire."""
 
 from google.protobuf.struct_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.vault.v1 import secret_pb2 as pb
+from services.vault_svc.convert.times import timestamp
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.usecases.secrets import SecretView
 
@@ -31,10 +29,3 @@ def secret(view: SecretView) -> pb.Secret:
         value=None if view.value is None else view.value.reveal(),
         services=[pb.SecretServiceRef(id=service.id, name=service.name) for service in view.services],
     )
-
-
-def timestamp(time: datetime) -> Timestamp:
-    """Times are shown in milliseconds (spec/vault.md section 1.2)."""
-    shown = Timestamp()
-    shown.FromDatetime(time.replace(microsecond=time.microsecond // 1000 * 1000))
-    return shown

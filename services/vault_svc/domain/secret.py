@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.kernel.validation import NAME, Checker, clean
+from services.vault_svc.domain import bindings
 from services.vault_svc.domain.envelope import Binding, Sealed
 from services.vault_svc.domain.plaintext import Plaintext
 
@@ -22,7 +23,7 @@ class Secret:
 
     def binding(self) -> Binding:
         """What its ciphertext is bound to."""
-        return binding(self.grid_id, self.name, self.id)
+        return bindings.secret(self.grid_id, self.name, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,6 @@ class ServiceRef:
 
     id: str
     name: str
-
-
-def binding(grid_id: str, name: str, record_id: str) -> Binding:
-    """What the ciphertext of a secret's value is bound to."""
-    return Binding("secret", grid_id, name, record_id, "value")
 
 
 def is_name(text: str) -> bool:

@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.vault.v1 import secret_pb2 as pb
 from kontena.vault.v1.secret_pb2_grpc import SecretServiceServicer
 from services.kernel import call
-from services.vault_svc import convert
+from services.vault_svc.convert import secrets as convert
 from services.vault_svc.usecases.secrets import Secrets, SecretView
 
 

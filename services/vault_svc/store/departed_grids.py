@@ -7,11 +7,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel.db import Tx
+from services.vault_svc.store import tables
 from services.vault_svc.store.tables import departed_grids as t
-from services.vault_svc.store.tables import secrets
 
 # Every table with data of a grid, in the order in which rows may be removed.
-_OF_A_GRID = (secrets,)
+_OF_A_GRID = (
+    tables.secrets,
+    tables.registries,
+    tables.acme_accounts,
+    tables.acme_leases,
+    tables.authorizations,
+    tables.orders,
+    tables.certificates,
+)
 
 
 async def with_data(tx: Tx) -> frozenset[str]:

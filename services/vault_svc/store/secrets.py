@@ -1,6 +1,6 @@
 """Queries and writes of secrets. Lists never read the encrypted values."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,32 +63,6 @@ async def delete(tx: Tx, grid_id: str, name: str) -> Secret | None:
     gone = t.delete().where(t.c.grid_id == grid_id, t.c.name == name).returning(*_SHOWN)
     row = (await tx.execute(gone)).one_or_none()
     return None if row is None else _secret(row)
-
-
-async def under_other_keys(tx: Tx, key_id: str, after: str, limit: int) -> list[StoredSecret]:
-    """Secrets that another key than `key_id` sealed, by id, from the one after `after`."""
-    query = sa.select(*_STORED).where(t.c.key_id != key_id, t.c.id > after).order_by(t.c.id).limit(limit)
-    return [_stored(row) for row in await tx.execute(query)]
-
-
-async def count_under_other_keys(tx: Tx, key_id: str) -> int:
-    """How many secrets another key than `key_id` sealed."""
-    return int((await tx.execute(sa.select(sa.func.count()).where(t.c.key_id != key_id))).scalar_one())
-
-
-async def reseal(tx: Tx, changes: Iterable[tuple[StoredSecret, Sealed]]) -> None:
-    """Store re-encrypted values; a secret that someone wrote meanwhile is left as it is."""
-    rows = [
-        {"b_id": old.secret.id, "b_version": old.version, "b_key": new.key_id, "b_sealed": new.blob}
-        for old, new in changes
-    ]
-    if rows:
-        statement = (
-            t.update()
-            .where(t.c.id == sa.bindparam("b_id"), t.c.version == sa.bindparam("b_version"))
-            .values(key_id=sa.bindparam("b_key"), sealed=sa.bindparam("b_sealed"), version=t.c.version + 1)
-        )
-        await tx.execute(statement, rows)
 
 
 def _secret(row: sa.Row[*tuple[Any, ...]]) -> Secret:

@@ -9,8 +9,8 @@ from services.kernel.db import Database
 from services.kernel.logs import get_logger
 from services.vault_svc.domain.envelope import Sealed, Undecryptable, reseal
 from services.vault_svc.domain.keys import Keyring
-from services.vault_svc.domain.secret import StoredSecret
-from services.vault_svc.store import secrets as store
+from services.vault_svc.store import sealed_rows as store
+from services.vault_svc.store.sealed_rows import SealedRow
 from services.vault_svc.usecases.vault import Vault
 
 log = get_logger(__name__)
@@ -32,7 +32,8 @@ class KeyRotation:
         left = await self._left(keyring)
         while left:
             log.info("rotating keys", current_key=keyring.current.id, left=left)
-            await self._pass(keyring)
+            for kind in store.KINDS:
+                await self._pass(keyring, kind)
             # Writers with older settings, or values that do not open, may leave some behind: stop without progress.
             before, left = left, await self._left(keyring)
             if left >= before:
@@ -42,26 +43,26 @@ class KeyRotation:
         log.info("all values are under the current key", current_key=keyring.current.id)
         return 0
 
-    async def _pass(self, keyring: Keyring) -> None:
+    async def _pass(self, keyring: Keyring, kind: str) -> None:
         after = ""
         while True:
             async with self._db.read() as tx:
-                batch = await store.under_other_keys(tx, keyring.current.id, after, _BATCH)
+                batch = await store.under_other_keys(tx, kind, keyring.current.id, after, _BATCH)
             if not batch:
                 return
-            changes = [(stored, new) for stored in batch if (new := _reseal(keyring, stored)) is not None]
+            changes = [(row, new) for row in batch if (new := _reseal(keyring, row)) is not None]
             async with self._db.transaction() as tx:
-                await store.reseal(tx, changes)
-            after = batch[-1].secret.id
+                await store.reseal(tx, kind, changes)
+            after = batch[-1].id
 
     async def _left(self, keyring: Keyring) -> int:
         async with self._db.read() as tx:
             return await store.count_under_other_keys(tx, keyring.current.id)
 
 
-def _reseal(keyring: Keyring, stored: StoredSecret) -> Sealed | None:
+def _reseal(keyring: Keyring, row: SealedRow) -> Sealed | None:
     try:
-        return reseal(keyring, stored.secret.binding(), stored.sealed)
+        return reseal(keyring, row.binding, row.sealed)
     except Undecryptable as error:
         log.error("not re-encrypted", reason=str(error))
         return None

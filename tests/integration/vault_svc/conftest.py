@@ -11,6 +11,7 @@ from services.vault_svc.app import build
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store.tables import metadata
 from tests.integration.vault_svc.caller import Caller
+from tests.integration.vault_svc.json_caller import JsonCaller
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
@@ -42,6 +43,7 @@ def vault_settings(vault_url: str, vault_neighbours: Neighbours) -> MakeSettings
             "cluster_secret": CLUSTER_SECRET,
             "auth_address": vault_neighbours.address,
             "grid_address": vault_neighbours.address,
+            "deploy_address": vault_neighbours.address,
             "vault_key": KEY,
         }
         return VaultSettings(**(values | changed))
@@ -59,6 +61,7 @@ async def vault(vault_settings: MakeSettings) -> AsyncIterator[Running]:
 async def _clean(vault_url: str, vault_neighbours: Neighbours) -> AsyncIterator[None]:
     await truncate(vault_url, "vault")
     vault_neighbours.audit.events.clear()
+    vault_neighbours.deploy.reset()
     yield
     vault_neighbours.grids.put(ALPHA, "alpha")
     vault_neighbours.grids.put(BETA, "beta")
@@ -72,3 +75,13 @@ def member(vault: Running) -> Caller:
 @pytest.fixture
 def callers(vault: Running) -> Callable[[str | None], Caller]:
     return lambda token: Caller(vault.channel, token)
+
+
+@pytest.fixture
+def vault_api(vault: Running) -> JsonCaller:
+    return JsonCaller(vault.channel, "member")
+
+
+@pytest.fixture
+def vault_api_as(vault: Running) -> Callable[[str | None], JsonCaller]:
+    return lambda token: JsonCaller(vault.channel, token)

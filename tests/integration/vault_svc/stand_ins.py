@@ -1,4 +1,4 @@
-"""Stands in for auth_svc and grid_svc: real gRPC servers with the parts of their API that the vault calls."""
+"""Stands in for auth_svc, grid_svc and deploy_svc: real gRPC servers with what the vault calls of their API."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,9 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.auth.v1 import audit_pb2_grpc, introspection_pb2, introspection_pb2_grpc
+from kontena.deploy.v1 import secret_usage_pb2_grpc
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
+from tests.integration.vault_svc.deploy_stand_in import SecretUsage
 
 ALPHA, BETA = "a" * 24, "b" * 24
 
@@ -106,21 +108,23 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
 
 @dataclass
 class Neighbours:
-    """Both services on one address."""
+    """All services on one address."""
 
     address: str
     audit: Audit
     grids: Grids
+    deploy: SecretUsage
 
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
     server = grpc.aio.server()
-    audit, grids = Audit(), Grids()
+    audit, grids, deploy = Audit(), Grids(), SecretUsage()
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(Introspection(), server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(audit, server)
     watch_pb2_grpc.add_GridWatchServiceServicer_to_server(grids, server)
+    secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server(deploy, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield Neighbours(f"127.0.0.1:{port}", audit, grids)
+    yield Neighbours(f"127.0.0.1:{port}", audit, grids, deploy)
     await server.stop(0)

@@ -76,6 +76,7 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
         "CLUSTER_SECRET": CLUSTER_SECRET,
         "AUTH_ADDRESS": vault_neighbours.address,
         "GRID_ADDRESS": vault_neighbours.address,
+        "DEPLOY_ADDRESS": vault_neighbours.address,
         "LISTEN_ADDRESS": address,
         "VAULT_KEY": KEY,
         "VAULT_IV": "ignored",

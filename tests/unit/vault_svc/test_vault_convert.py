@@ -5,7 +5,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 
-from services.vault_svc import convert
+from services.vault_svc.convert import secrets as convert
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.usecases.secrets import SecretView

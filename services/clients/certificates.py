@@ -1,0 +1,56 @@
+"""Reads certificates with their keys, and pending challenges, from vault_svc for the assignments of nodes."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import grpc
+
+from kontena.vault.v1 import certificate_delivery_pb2 as pb
+from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceStub
+from services.clients.secrets import SecretValue
+from services.kernel.client import ServiceChannel
+from services.kernel.errors import Unavailable
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
+
+_SERVICE = "/kontena.vault.v1.CertificateDeliveryService"
+IDEMPOTENT = (f"{_SERVICE}/ResolveCertificates", f"{_SERVICE}/ResolveChallenges")
+
+_DEADLINE_SECONDS = 3.0
+
+
+class CertificateResolver:
+    """Resolves certificates of a grid by subject, and challenges by linked service, in one call each."""
+
+    def __init__(self, channel: ServiceChannel) -> None:
+        self._stub: CertificateDeliveryServiceAsyncStub = channel.stub(CertificateDeliveryServiceStub)
+
+    async def bundles(self, grid_id: str, subjects: Iterable[str]) -> Mapping[str, SecretValue]:
+        """Leaf, chain and key as one text by subject; a missing one does not exist. Raises Unavailable."""
+        wanted = sorted(set(subjects))
+        if not wanted:
+            return {}
+        request = pb.ResolveCertificatesRequest(grid_id=grid_id, subjects=wanted)
+        try:
+            response = await self._stub.ResolveCertificates(request, timeout=_DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        return {subject: SecretValue(bundle) for subject, bundle in response.bundles.items()}
+
+    async def challenges(
+        self, grid_id: str, services: Iterable[str]
+    ) -> Mapping[str, tuple[tuple[str, SecretValue], ...]]:
+        """Environment (name, value) by `stack/service`; only services with pending challenges. Raises Unavailable."""
+        wanted = sorted(set(services))
+        if not wanted:
+            return {}
+        request = pb.ResolveChallengesRequest(grid_id=grid_id, services=wanted)
+        try:
+            response = await self._stub.ResolveChallenges(request, timeout=_DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        return {
+            service: tuple((one.name, SecretValue(one.value)) for one in found.variables)
+            for service, found in response.services.items()
+        }

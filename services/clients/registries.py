@@ -1,0 +1,62 @@
+"""Reads credentials of image registries from vault_svc. They stay in memory and never show in a repr."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import grpc
+
+from kontena.vault.v1 import registry_delivery_pb2 as pb
+from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceStub
+from services.kernel.client import ServiceChannel
+from services.kernel.errors import Unavailable
+
+if TYPE_CHECKING:  # The generated module has this class in its stub file only.
+    from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceAsyncStub
+
+IDEMPOTENT = ("/kontena.vault.v1.RegistryDeliveryService/ResolveRegistryCredentials",)
+
+DOCKER_HUB = "index.docker.io"
+_HUB_NAMES = ("docker.io", "registry-1.docker.io", DOCKER_HUB)
+_DEADLINE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryCredentials:
+    """What logs in to a registry; the password is read only to put it into a message."""
+
+    username: str
+    email: str
+    url: str
+    password: str = field(repr=False)
+
+
+def registry_of(image: str) -> str:
+    """The name of the registry that an image comes from (spec/vault.md section 3.3)."""
+    host, slash, _ = image.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        return DOCKER_HUB
+    return DOCKER_HUB if host.lower() in _HUB_NAMES else host.lower()
+
+
+class RegistryResolver:
+    """Resolves the credentials of registries of a grid by name, in one call."""
+
+    def __init__(self, channel: ServiceChannel) -> None:
+        self._stub: RegistryDeliveryServiceAsyncStub = channel.stub(RegistryDeliveryServiceStub)
+
+    async def resolve(self, grid_id: str, names: Iterable[str]) -> Mapping[str, RegistryCredentials]:
+        """Credentials by name of the registries that exist. Raises Unavailable."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return {}
+        request = pb.ResolveRegistryCredentialsRequest(grid_id=grid_id, names=wanted)
+        try:
+            response = await self._stub.ResolveRegistryCredentials(request, timeout=_DEADLINE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            # Only the code is told: details of a failed call could quote what they were about.
+            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        return {
+            name: RegistryCredentials(found.username, found.email, found.url, found.password)
+            for name, found in response.credentials.items()
+        }

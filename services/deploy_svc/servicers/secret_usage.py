@@ -1,0 +1,67 @@
+"""SecretUsageService: decode, call, encode."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.deploy.v1 import secret_usage_pb2 as pb
+from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceServicer
+from services.deploy_svc.usecases.secret_usage import SecretUsage
+from services.kernel.ids import is_id
+
+
+class SecretUsageServicer(SecretUsageServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, usage: SecretUsage) -> None:
+        self._usage = usage
+
+    async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Any) -> pb.ListSecretUsersResponse:
+        found = await self._usage.users(request.grid_id, "secrets", _texts(request.names))
+        return pb.ListSecretUsersResponse(users=_users(found))
+
+    async def SecretChanged(self, request: pb.SecretChangedRequest, context: Any) -> Empty:
+        await self._usage.changed(request.grid_id, "secrets", request.name, request.event_id)
+        return Empty()
+
+    async def ListCertificateUsers(
+        self, request: pb.ListCertificateUsersRequest, context: Any
+    ) -> pb.ListCertificateUsersResponse:
+        found = await self._usage.users(request.grid_id, "certificates", _texts(request.subjects))
+        return pb.ListCertificateUsersResponse(users=_users(found))
+
+    async def CertificateChanged(self, request: pb.CertificateChangedRequest, context: Any) -> Empty:
+        await self._usage.changed(request.grid_id, "certificates", request.subject, request.event_id)
+        return Empty()
+
+    async def GetLinkedService(self, request: pb.GetLinkedServiceRequest, context: Any) -> pb.GetLinkedServiceResponse:
+        service = await self._usage.linked_service(request.grid_id, request.stack, request.name)
+        if service is None:
+            return pb.GetLinkedServiceResponse()
+        ports = [port.node_port for port in service.spec.ports if port.protocol == "tcp"]
+        return pb.GetLinkedServiceResponse(found=True, host_network=service.spec.net == "host", node_ports=ports)
+
+    async def DeployLinkedService(
+        self, request: pb.DeployLinkedServiceRequest, context: Any
+    ) -> pb.DeployLinkedServiceResponse:
+        deploy = await self._usage.deploy_linked(request.grid_id, request.stack, request.name, request.event_id)
+        return pb.DeployLinkedServiceResponse(deploy_id=deploy or "")
+
+    async def ListLinkedDeploys(
+        self, request: pb.ListLinkedDeploysRequest, context: Any
+    ) -> pb.ListLinkedDeploysResponse:
+        wanted = {deploy for deploy in request.deploy_ids if is_id(deploy)}
+        return pb.ListLinkedDeploysResponse(states=await self._usage.deploy_states(request.grid_id, wanted))
+
+
+def _texts(values: Iterable[str]) -> set[str]:
+    """Names that Postgres can compare."""
+    return {value for value in values if "\0" not in value}
+
+
+def _users(found: Mapping[str, list[tuple[str, str]]]) -> dict[str, pb.UsingServices]:
+    return {
+        used: pb.UsingServices(services=[pb.UsingService(id=path, name=name) for path, name in services])
+        for used, services in found.items()
+    }

@@ -1,0 +1,72 @@
+"""What vault_svc asks: who uses a secret or a certificate, and redeploys of them (spec/vault.md section 2.4)."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection
+
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.store import secret_usage as store
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store.secret_usage import Usage
+from services.kernel.db import Database
+
+
+class SecretUsage:
+    """The use cases."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def users(self, grid_id: str, usage: Usage, names: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+        """(`grid/stack/service`, service) by used name; a name without users is left out."""
+        if not names:
+            return {}
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        async with self._db.read() as tx:
+            for used, grid, stack, service in await store.users(tx, grid_id, usage, names):
+                found[used].append((f"{grid}/{stack}/{service}", service))
+        return dict(found)
+
+    async def changed(self, grid_id: str, usage: Usage, name: str, event_id: str) -> None:
+        """Raise the revision of each service that uses the name, and queue one deploy per running one; a deploy that
+        has not started yet is enough. Told again, it does nothing to services whose deploy it queued."""
+        async with self._db.transaction() as tx:
+            users = await store.lock_users(tx, grid_id, usage, name)
+            deploys = {service.id: _deploy_id(event_id, service.id) for service in users}
+            done = await store.with_deploy(tx, deploys.values())
+            left = [service for service in users if deploys[service.id] not in done]
+            waiting = await store.about_to_deploy(tx, [service.id for service in left])
+            await store.bump(tx, [service.id for service in left])
+            due = [service for service in left if service.state == "running" and service.id not in waiting]
+            await store.queue(tx, [(deploys[service.id], service.id) for service in due])
+
+    async def linked_service(self, grid_id: str, stack: str, name: str) -> Service | None:
+        """The service that is to publish challenges, or None."""
+        async with self._db.read() as tx:
+            return await service_store.get(tx, grid_id, stack, name)
+
+    async def deploy_linked(self, grid_id: str, stack: str, name: str, event_id: str) -> str | None:
+        """Queue a forced deploy of a service, once per event; its id, or None without such a service."""
+        async with self._db.transaction() as tx:
+            service = await store.lock_service(tx, grid_id, stack, name)
+            if service is None:
+                return None
+            deploy_id = _deploy_id(event_id, service.id)
+            if not await store.with_deploy(tx, [deploy_id]):
+                await service_store.request_deploy(tx, service.id, bump=True)
+                await store.queue(tx, [(deploy_id, service.id)])
+        return deploy_id
+
+    async def deploy_states(self, grid_id: str, deploy_ids: Collection[str]) -> dict[str, str]:
+        """States by deploy id; unknown deploys are left out."""
+        if not deploy_ids:
+            return {}
+        async with self._db.read() as tx:
+            return await store.deploy_states(tx, grid_id, deploy_ids)
+
+
+def _deploy_id(event_id: str, service_id: str) -> str:
+    """The id of the deploy that an event causes: the same one each time the event is told."""
+    # Ids begin with a time, so that they sort; what is left is taken from a digest.
+    digest = hashlib.sha256(f"{event_id} {service_id}".encode()).hexdigest()
+    return (event_id[:8] if len(event_id) == len(service_id) else digest[-8:]) + digest[:16]

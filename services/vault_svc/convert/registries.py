@@ -1,0 +1,12 @@
+"""External registries on the wire."""
+
+from kontena.vault.v1 import external_registry_pb2 as pb
+from services.clients.grids import Grid
+from services.vault_svc.domain.registry import Registry
+
+
+def registry(grid: Grid, found: Registry) -> pb.ExternalRegistry:
+    """The wire form of a registry."""
+    return pb.ExternalRegistry(
+        id=f"{grid.name}/{found.name}", name=found.name, url=found.url, username=found.username, email=found.email
+    )

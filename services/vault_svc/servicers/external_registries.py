@@ -1,0 +1,51 @@
+"""ExternalRegistryService (spec/vault.md section 3)."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.vault.v1 import external_registry_pb2 as pb
+from kontena.vault.v1.external_registry_pb2_grpc import ExternalRegistryServiceServicer
+from services.kernel import call
+from services.vault_svc.convert import registries as convert
+from services.vault_svc.convert.secrets import plaintext
+from services.vault_svc.usecases.external_registries import ExternalRegistries
+
+
+class ExternalRegistryServicer(ExternalRegistryServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, registries: ExternalRegistries) -> None:
+        self._registries = registries
+
+    async def ListExternalRegistries(
+        self, request: pb.ListExternalRegistriesRequest, context: Any
+    ) -> pb.ListExternalRegistriesResponse:
+        grid, found = await self._registries.of_grid(call.principal(), request.grid)
+        return pb.ListExternalRegistriesResponse(external_registries=[convert.registry(grid, one) for one in found])
+
+    async def CreateExternalRegistry(
+        self, request: pb.CreateExternalRegistryRequest, context: Any
+    ) -> pb.ExternalRegistry:
+        grid, registry = await self._registries.create(
+            call.principal(),
+            request.grid,
+            url=request.url if request.HasField("url") else None,
+            username=request.username if request.HasField("username") else None,
+            password=plaintext(request.password, present=request.HasField("password")),
+            email=request.email if request.HasField("email") else None,
+        )
+        call.reply_created()
+        return convert.registry(grid, registry)
+
+    async def GetExternalRegistry(self, request: pb.GetExternalRegistryRequest, context: Any) -> pb.ExternalRegistry:
+        return convert.registry(*await self._registries.show(call.principal(), request.id))
+
+    async def DeleteExternalRegistry(self, request: pb.DeleteExternalRegistryRequest, context: Any) -> Empty:
+        await self._registries.delete(call.principal(), request.id)
+        return Empty()
+
+    async def DeleteGridExternalRegistry(self, request: pb.DeleteGridExternalRegistryRequest, context: Any) -> Empty:
+        name = request.name if request.HasField("name") else None
+        await self._registries.delete_in_grid(call.principal(), request.grid, name)
+        return Empty()

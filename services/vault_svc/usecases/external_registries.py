@@ -1,0 +1,128 @@
+"""What members of a grid do with its image registries (spec/vault.md section 3)."""
+
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from services.clients.grids import Grid, GridDirectory
+from services.kernel import audit
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.ids import new_id
+from services.kernel.outbox import Outbox
+from services.kernel.principal import Principal
+from services.vault_svc.domain import bindings
+from services.vault_svc.domain import registry as rules
+from services.vault_svc.domain.envelope import seal, unseal
+from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.registry import Credentials, Registry
+from services.vault_svc.store import registries as store
+from services.vault_svc.usecases.vault import Vault
+
+
+class ExternalRegistries:
+    """The verbs. Adding or removing a registry redeploys nothing."""
+
+    def __init__(self, db: Database, outbox: Outbox, grids: GridDirectory, vault: Vault) -> None:
+        self._db = db
+        self._outbox = outbox
+        self._grids = grids
+        self._vault = vault
+
+    async def of_grid(self, principal: Principal, grid_name: str) -> tuple[Grid, list[Registry]]:
+        """All registries of a grid by name."""
+        grid = await self._grids.accessible(principal, grid_name)
+        async with self._db.read() as tx:
+            return grid, await store.of_grid(tx, grid.id)
+
+    async def create(
+        self,
+        principal: Principal,
+        grid_name: str,
+        *,
+        url: str | None,
+        username: str | None,
+        password: Plaintext | None,
+        email: str | None,
+    ) -> tuple[Grid, Registry]:
+        """Store a registry. Raises ValidationFailed, also when the grid has one of that name."""
+        grid = await self._grids.changeable(principal, grid_name)
+        keyring = self._vault.keyring()
+        given = rules.check_new(url, username, password, email)
+        registry_id = new_id()
+        sealed = seal(keyring, bindings.registry(grid.id, given.name, registry_id), given.password)
+        async with self._db.transaction() as tx:
+            registry = await store.insert(tx, registry_id, grid.id, given, sealed)
+            if registry is None:
+                raise ValidationFailed({"name": "is already taken"})
+            await self._audit(tx, "create", grid, registry)
+        return grid, registry
+
+    async def show(self, principal: Principal, registry_id: str) -> tuple[Grid, Registry]:
+        """One registry. Raises NotFound."""
+        grid_name, _, name = registry_id.partition("/")
+        grid = await self._grids.accessible(principal, grid_name)
+        async with self._db.read() as tx:
+            registry = await store.find(tx, grid.id, _name(name))
+        if registry is None:
+            raise NotFound
+        return grid, registry
+
+    async def delete(self, principal: Principal, registry_id: str) -> None:
+        """Remove a registry. Raises NotFound."""
+        grid_name, _, name = registry_id.partition("/")
+        await self._delete(await self._grids.changeable(principal, grid_name), name)
+
+    async def delete_in_grid(self, principal: Principal, grid_name: str, name: str | None) -> None:
+        """As `delete`; a request without a name is refused, so that it never means all. Raises ValidationFailed."""
+        grid = await self._grids.changeable(principal, grid_name)
+        if name is None or not name.strip():
+            raise ValidationFailed({"name": "Name is required"})
+        await self._delete(grid, name)
+
+    async def _delete(self, grid: Grid, name: str) -> None:
+        async with self._db.transaction() as tx:
+            registry = await store.delete(tx, grid.id, _name(name))
+            if registry is None:
+                raise NotFound
+            await self._audit(tx, "delete", grid, registry)
+
+    async def _audit(self, tx: Tx, event: str, grid: Grid, registry: Registry) -> None:
+        resource = audit.Resource("Registry", registry.id, registry.name, grid.id, grid.name)
+        await audit.record(tx, self._outbox, event, resource)
+
+
+class RegistryDelivery:
+    """For other services of the suite only; the authenticator keeps everyone else out."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    async def resolve(self, grid_id: str, names: Iterable[str]) -> dict[str, Credentials]:
+        """Credentials by name, read in one query; names that do not exist are left out. Raises Unavailable."""
+        wanted = {name for name in names if name and "\0" not in name}
+        if not wanted:
+            return {}
+        async with self._db.read() as tx:
+            found = await store.find_many(tx, grid_id, wanted)
+        if not found:
+            # Pulling from registries without credentials needs no vault.
+            return {}
+        keyring = self._vault.keyring()
+        return {
+            stored.registry.name: Credentials(
+                username=stored.registry.username,
+                password=unseal(keyring, stored.registry.binding(), stored.sealed),
+                email=stored.registry.email,
+                url=stored.registry.url,
+            )
+            for stored in found
+        }
+
+
+def _name(text: str) -> str:
+    """A name from a path, where a colon may be encoded; no name has a NUL, which Postgres would refuse."""
+    name = unquote(text).lower()
+    if "\0" in name:
+        raise NotFound
+    return name

@@ -1,0 +1,98 @@
+"""Writes of secrets inside a transaction of the caller: encrypted, audited, and told to the services that use them."""
+
+from dataclasses import dataclass
+
+from services.clients.grids import Grid
+from services.clients.secret_usage import SECRET_CHANGED
+from services.kernel import audit
+from services.kernel.db import Tx
+from services.kernel.errors import NotFound, Unavailable
+from services.kernel.ids import new_id
+from services.kernel.outbox import Outbox
+from services.vault_svc.domain import bindings
+from services.vault_svc.domain import secret as rules
+from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, seal, unseal
+from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.secret import Secret, StoredSecret
+from services.vault_svc.store import secrets as store
+from services.vault_svc.usecases.vault import Vault
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value for the secret that a path names; `body_name` must agree with `name` when it is given."""
+
+    name: str
+    value: Plaintext | None
+    body_name: str | None = None
+    upsert: bool = False
+
+
+class SecretWriter:
+    """What is written leaves an audit event and a message to the services that use the secret, if it is new."""
+
+    def __init__(self, outbox: Outbox, vault: Vault, *, longest_value: int) -> None:
+        self._outbox = outbox
+        self._vault = vault
+        self.longest_value = longest_value
+
+    async def put(self, tx: Tx, grid: Grid, change: Change) -> tuple[Secret, Plaintext, bool]:
+        """Change a value, or create the secret on request; True when it was created. An unchanged value writes
+        nothing. Raises ValidationFailed, NotFound."""
+        named = rules.is_name(change.name)
+        # Whoever loses a race against a creation or a deletion of the name looks again.
+        for _ in range(_ATTEMPTS):
+            stored = await store.find(tx, grid.id, change.name, lock=True) if named else None
+            if stored is not None:
+                value = rules.check_update(change.name, change.body_name, change.value, self.longest_value)
+                if self._holds(stored, value):
+                    return stored.secret, value, False
+                return await self._replace(tx, grid, stored.secret, value), value, False
+            if not change.upsert:
+                raise NotFound
+            value = rules.check_upsert(change.name, change.body_name, change.value, self.longest_value)
+            created = await self.insert(tx, grid, change.name, value)
+            if created is not None:
+                return created, value, True
+        raise Unavailable("Others are changing this secret. Try again in a moment.")
+
+    async def insert(self, tx: Tx, grid: Grid, name: str, value: Plaintext) -> Secret | None:
+        """Add a secret with a checked name and value; None when the name is taken."""
+        secret_id = new_id()
+        sealed = self._seal(bindings.secret(grid.id, name, secret_id), value)
+        secret = await store.insert(tx, secret_id, grid.id, name, sealed)
+        if secret is not None:
+            await self.audit(tx, "create", grid, secret)
+            # A service may have been saved before its secret.
+            await self._tell_users(tx, secret)
+        return secret
+
+    def open(self, stored: StoredSecret) -> Plaintext:
+        """The value of a stored secret. Raises Undecryptable."""
+        return unseal(self._vault.keyring(), stored.secret.binding(), stored.sealed)
+
+    async def audit(self, tx: Tx, event: str, grid: Grid, secret: Secret) -> None:
+        """Note what happened to a secret."""
+        resource = audit.Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)
+        await audit.record(tx, self._outbox, event, resource)
+
+    async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
+        changed = await store.replace(tx, secret.id, self._seal(secret.binding(), value))
+        await self.audit(tx, "update", grid, changed)
+        await self._tell_users(tx, changed)
+        return changed
+
+    async def _tell_users(self, tx: Tx, secret: Secret) -> None:
+        await self._outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
+
+    def _seal(self, binding: Binding, value: Plaintext) -> Sealed:
+        return seal(self._vault.keyring(), binding, value)
+
+    def _holds(self, stored: StoredSecret, value: Plaintext) -> bool:
+        try:
+            return value == self.open(stored)
+        except Undecryptable:
+            # Writing a new value is the only way out for a secret whose key is lost.
+            return False

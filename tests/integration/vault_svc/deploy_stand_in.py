@@ -1,0 +1,63 @@
+"""Stands in for deploy_svc: the services it knows are set up in view of the test, the calls it gets are kept."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.deploy.v1 import secret_usage_pb2 as pb
+from kontena.deploy.v1 import secret_usage_pb2_grpc
+
+
+@dataclass
+class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
+    """`users` and `certificate_users` are service ids by what they use; `linked` node ports by `stack/service`."""
+
+    users: dict[str, list[str]] = field(default_factory=dict)
+    certificate_users: dict[str, list[str]] = field(default_factory=dict)
+    linked: dict[str, list[int]] = field(default_factory=dict)
+    deploy_state: str = "success"
+    changed: dict[str, str] = field(default_factory=dict)
+    changed_certificates: dict[str, str] = field(default_factory=dict)
+    deployed: list[str] = field(default_factory=list)
+    lookups: int = 0
+
+    def reset(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    async def ListSecretUsers(self, request: Any, context: Any) -> Any:
+        self.lookups += 1
+        return pb.ListSecretUsersResponse(users=_users(self.users, request.names))
+
+    async def SecretChanged(self, request: Any, context: Any) -> Empty:
+        self.changed[request.event_id] = request.name
+        return Empty()
+
+    async def ListCertificateUsers(self, request: Any, context: Any) -> Any:
+        return pb.ListCertificateUsersResponse(users=_users(self.certificate_users, request.subjects))
+
+    async def CertificateChanged(self, request: Any, context: Any) -> Empty:
+        self.changed_certificates[request.event_id] = request.subject
+        return Empty()
+
+    async def GetLinkedService(self, request: Any, context: Any) -> Any:
+        ports = self.linked.get(f"{request.stack}/{request.name}")
+        return pb.GetLinkedServiceResponse(found=ports is not None, node_ports=ports or [])
+
+    async def DeployLinkedService(self, request: Any, context: Any) -> Any:
+        service = f"{request.stack}/{request.name}"
+        if service not in self.linked:
+            return pb.DeployLinkedServiceResponse()
+        self.deployed.append(service)
+        return pb.DeployLinkedServiceResponse(deploy_id=f"{len(self.deployed):024x}")
+
+    async def ListLinkedDeploys(self, request: Any, context: Any) -> Any:
+        return pb.ListLinkedDeploysResponse(states=dict.fromkeys(request.deploy_ids, self.deploy_state))
+
+
+def _users(known: dict[str, list[str]], names: Any) -> dict[str, Any]:
+    return {
+        name: pb.UsingServices(services=[pb.UsingService(id=one, name=one.rpartition("/")[2]) for one in known[name]])
+        for name in names
+        if name in known
+    }

@@ -1,0 +1,56 @@
+from functools import partial
+
+from services.vault_svc.app import build
+from tests.integration.vault_svc.caller import Caller
+from tests.integration.vault_svc.conftest import MakeSettings
+from tests.integration.vault_svc.stand_ins import Neighbours
+from tests.support.eventually import eventually
+from tests.support.running import running
+
+
+async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault_neighbours: Neighbours) -> None:
+    vault_neighbours.deploy.users = {"A": ["alpha/null/web", "alpha/shop/db"], "B": ["alpha/null/web"]}
+    for name in ("A", "B", "C"):
+        await member.create(name, "v")
+    vault_neighbours.deploy.lookups = 0
+    listed = (await member.of_grid()).body.secrets
+    assert vault_neighbours.deploy.lookups == 1, "one call for the whole list"
+    assert {secret.name: [(one.id, one.name) for one in secret.services] for secret in listed} == {
+        "A": [("alpha/null/web", "web"), ("alpha/shop/db", "db")],
+        "B": [("alpha/null/web", "web")],
+        "C": [],
+    }
+    assert [one.id for one in (await member.read("alpha/A")).body.services] == ["alpha/null/web", "alpha/shop/db"]
+
+
+async def test_each_new_value_is_told_once_and_an_unchanged_one_never(
+    member: Caller, vault_neighbours: Neighbours
+) -> None:
+    await member.create("A", "1")
+    await member.update("alpha/A", "1")
+    await member.update("alpha/A", "2")
+    await member.update("alpha/B", "1", upsert=True)
+    await member.delete("alpha/B")
+    await member.create("last", "1")
+
+    async def told() -> bool:
+        return "last" in vault_neighbours.deploy.changed.values()
+
+    await eventually(told)
+    assert sorted(vault_neighbours.deploy.changed.values()) == ["A", "A", "B", "last"]
+
+
+async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
+    vault_settings: MakeSettings, vault_neighbours: Neighbours
+) -> None:
+    async with running(partial(build, vault_settings(deploy_address="127.0.0.1:1"))) as served:
+        member = Caller(served.channel, "member")
+        assert (await member.create("A", "1")).status == 201
+        assert (await member.update("alpha/A", "2")).status == 200
+        assert [secret.name for secret in (await member.of_grid()).body.secrets] == ["A"]
+    async with running(partial(build, vault_settings())):
+
+        async def told() -> bool:
+            return len(vault_neighbours.deploy.changed) == 2
+
+        await eventually(told, within=45)
