@@ -177,7 +177,7 @@ def _imported_key(key: Plaintext) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivate
 def _private_key(key: Plaintext) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     found = load_pem_private_key(key.data, password=None)
     if not isinstance(found, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise ValueError("neither an RSA nor an EC key")  # noqa: TRY004 -- as the parser does.
+        raise ValueError("neither an RSA nor an EC key")
     return found
 
 
