@@ -23,7 +23,7 @@ class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
     lookups: int = 0
 
     def reset(self) -> None:
-        self.__init__()  # type: ignore[misc]
+        self.__init__()
 
     async def ListSecretUsers(self, request: Any, context: Any) -> Any:
         self.lookups += 1

@@ -144,5 +144,5 @@ async def test_the_shared_client_gets_the_password_and_nobody_else(
 
 
 async def _plain(answer: object) -> tuple[int, object]:
-    found: Answer = await answer  # type: ignore[misc]
+    found: Answer = await answer
     return found.status, found.body
