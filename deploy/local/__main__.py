@@ -80,6 +80,10 @@ def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
 
 
 def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
+    taken = [port for port in settings.ports() if not probes.port_is_free(port)]
+    if taken:
+        ports = ", ".join(map(str, taken))
+        raise probes.NotUp(f"port {ports} is in use by another program. Choose others: KONTENA_PORT, KONTENA_PORT_BASE")
     load_secrets(settings)
     render = [sys.executable, "-m", "gateway", "render", str(envoy_config(settings))]
     subprocess.run(render, check=True, cwd=ROOT, env=gateway_env(settings))  # noqa: S603

@@ -1,6 +1,7 @@
 """Waits on facts while the suite comes up."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 
@@ -35,6 +36,18 @@ def postgres_answers(url: str) -> bool:
         return asyncio.run(connect())
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        # As servers do: connections that just ended are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def service_serves(address: str) -> bool:

@@ -37,6 +37,11 @@ class LocalSettings(BaseSettings):
         """Where a service shows its metrics."""
         return f"127.0.0.1:{self.port_base + 11 + SERVICES.index(service)}"
 
+    def ports(self) -> list[int]:
+        """All ports that the suite listens on."""
+        own = [int(at(name).rpartition(":")[2]) for name in SERVICES for at in (self.address, self.metrics_address)]
+        return [self.port, self.admin_port, *own]
+
     @property
     def admin_port(self) -> int:
         """Port of Envoy's admin interface."""

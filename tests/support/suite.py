@@ -1,8 +1,8 @@
 """The whole suite as a user gets it: a clean copy of the tree, `make up`, and a REST client."""
 
 import os
+import random
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+
+from deploy.local import probes
 
 PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -140,13 +142,8 @@ class Suite:
 
 
 def _free_block(size: int) -> int:
-    """The first of `size` consecutive ports that are free now."""
-    for base in range(20_000, 30_000, size):
-        try:
-            for port in range(base, base + size):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
+    """`size` consecutive ports that are free now, chosen at random: other runs look for theirs at the same time."""
+    for base in random.sample(range(20_000, 30_000, size), 100):
+        if all(probes.port_is_free(port) for port in range(base, base + size)):
+            return base
     raise AssertionError("no free ports")
