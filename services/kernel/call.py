@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from services.kernel.errors import Unauthenticated
+from services.kernel.errors import StaleVersion, Unauthenticated
 from services.kernel.principal import Principal
 
 
@@ -23,6 +23,8 @@ class Call:
     user_agent: str = ""
     body_fields: frozenset[str] = frozenset()
     null_fields: frozenset[str] = frozenset()
+    if_match: str = ""
+    idempotency_key: str = ""
     principal: Principal | None = None
     http_status: int | None = None
     reply_headers: dict[str, str] = field(default_factory=dict)
@@ -70,6 +72,21 @@ def null_fields() -> frozenset[str]:
     return current().null_fields
 
 
+def reply_etag(tag: str) -> None:
+    """Name the version of what is answered (RFC 9110 section 8.8.3); `tag` is given without quotes."""
+    current().reply_headers["etag"] = f'"{tag}"'
+
+
+def check_if_match(tag: str) -> None:
+    """Raise StaleVersion when the caller wants to change another version than `tag` (RFC 9110 section 13.1.1).
+
+    Call it where the resource is locked, or the check says nothing about what is written.
+    """
+    wanted = current().if_match
+    if wanted and wanted != "*" and tag not in {item.strip().strip('"') for item in wanted.split(",")}:
+        raise StaleVersion("The resource changed since you read it")
+
+
 def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
     """Read what the gateway tells about a request."""
     fields = frozenset(filter(None, metadata.get("x-body-fields", "").split(",")))
@@ -80,6 +97,8 @@ def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
         source_ip=_first(metadata.get("x-forwarded-for", "").split(",")),
         user_agent=metadata.get("user-agent", "")[:512],
         body_fields=fields - nulls,
+        if_match=metadata.get("if-match", "").strip(),
+        idempotency_key=metadata.get("idempotency-key", "").strip(),
         null_fields=frozenset(name.removesuffix("!") for name in nulls),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,10 @@ def async_url(url: str) -> str:
     return "postgresql+asyncpg://" + url.split("://", 1)[1]
 
 
+# The transaction that everything in this task takes part in, by database; see Database.one_transaction.
+_joined: ContextVar[tuple["Database", Tx] | None] = ContextVar("joined", default=None)
+
+
 class Database:
     """The connection pool of a service. Belongs to the event loop that made it."""
 
@@ -59,14 +64,37 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction that commits when the block ends and rolls back when it raises."""
+        if (outer := self._outer()) is not None:
+            yield outer
+            return
         async with self._engine.begin() as tx:
             yield tx
 
     @asynccontextmanager
+    async def one_transaction(self) -> AsyncIterator[Tx]:
+        """As `transaction`, and whatever this task opens on the database inside the block takes part in it.
+
+        For the rare wrapper that must commit together with a use case; an error inside must leave the block.
+        """
+        async with self._engine.begin() as tx:
+            token = _joined.set((self, tx))
+            try:
+                yield tx
+            finally:
+                _joined.reset(token)
+
+    @asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
         """A connection for reads: no transaction, so no round trips to begin and end one."""
+        if (outer := self._outer()) is not None:
+            yield outer
+            return
         async with self._autocommit.connect() as connection:
             yield connection
+
+    def _outer(self) -> Tx | None:
+        joined = _joined.get()
+        return joined[1] if joined is not None and joined[0] is self else None
 
     async def ping(self) -> None:
         """Raises unless Postgres answers."""

@@ -16,6 +16,7 @@ from services.kernel.authn import Authenticator
 from services.kernel.db import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.logs import get_logger
+from services.kernel.streams import Streams
 
 log = get_logger(__name__)
 
@@ -29,6 +30,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
+        self._streams = Streams()
+
+    def end_streams(self) -> None:
+        """End all streams now and any that begins later with UNAVAILABLE: their clients find another replica."""
+        self._streams.end()
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         handler = await continuation(details)
@@ -39,6 +45,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             filter(None, (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream))
         )
         kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if streaming else 'unary'}"
+        if handler.request_streaming and not streaming:
+            inner = self._streams.ending(inner)
         wrapped = self._streaming(details.method, inner) if streaming else self._unary(details.method, inner)
         factory = getattr(grpc, f"{kind}_rpc_method_handler")
         return factory(wrapped, handler.request_deserializer, handler.response_serializer)
@@ -68,7 +76,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = grpc.StatusCode.OK
             try:
                 await self._begin(method, context)
-                async for response in inner(request, context):
+                async for response in self._streams.guarded(inner(request, context)):
                     yield response
             except Exception as error:
                 refusal = _refusal(error, method)

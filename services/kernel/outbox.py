@@ -24,6 +24,7 @@ _CLAIM_SECONDS = 30
 _BATCH = 200
 _DELIVERY_SECONDS = 10.0
 _POLL_SECONDS = 5.0
+_GATHER_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ class Outbox:
                     pass
                 try:
                     async with asyncio.timeout(_POLL_SECONDS):
-                        drain(wake, await wake.get())
+                        first = await wake.get()
+                        # A burst of messages is one delivery, not hundreds.
+                        await asyncio.sleep(_GATHER_SECONDS)
+                        drain(wake, first)
                 except TimeoutError:
                     continue
 

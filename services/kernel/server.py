@@ -51,9 +51,8 @@ class Server:
     """The gRPC side of an application. `address` is the bound host:port after `start`."""
 
     def __init__(self, app: Application, listen_address: str) -> None:
-        self._server = grpc.aio.server(
-            interceptors=[*app.interceptors, CallInterceptor(app.authenticator)], options=_OPTIONS
-        )
+        self._calls = CallInterceptor(app.authenticator)
+        self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=_OPTIONS)
         for add, servicer in app.servicers:
             add(servicer, self._server)
         self._health = health.aio.HealthServicer()
@@ -74,9 +73,13 @@ class Server:
         await self._health.set("", state)
 
     async def stop(self, grace: float) -> None:
-        """Refuse new calls, let running ones end within `grace` seconds, then cancel them."""
+        """Refuse new calls, end streams at once, let other calls end within `grace` seconds, then cancel them."""
         await self.serving(yes=False)
-        await self._server.stop(grace)
+        stopping = asyncio.create_task(self._server.stop(grace))
+        # Only now, so that whoever loses a stream cannot come back to this server.
+        await asyncio.sleep(0)
+        self._calls.end_streams()
+        await stopping
 
 
 def run(settings: ServiceSettings, build: Callable[[], Awaitable[Application]]) -> None:
