@@ -7,16 +7,23 @@ from pathlib import Path
 
 from kontena.auth.v1 import (
     access_token_pb2_grpc,
+    audit_log_pb2_grpc,
     audit_pb2_grpc,
+    config_pb2_grpc,
+    grid_user_pb2_grpc,
     introspection_pb2_grpc,
     membership_pb2_grpc,
     oauth_pb2,
     oauth_pb2_grpc,
     user_pb2_grpc,
 )
+from services.auth_svc.clients.provider import ProviderClient
 from services.auth_svc.loops.ended_tokens import PERIOD_SECONDS, forget_ended_tokens
 from services.auth_svc.servicers.access_tokens import AccessTokenServicer
 from services.auth_svc.servicers.audit import AuditIngestServicer
+from services.auth_svc.servicers.audit_logs import AuditLogServicer
+from services.auth_svc.servicers.config import ConfigServicer
+from services.auth_svc.servicers.grid_users import GridUserServicer
 from services.auth_svc.servicers.introspection import IntrospectionServicer
 from services.auth_svc.servicers.memberships import GridMembershipServicer
 from services.auth_svc.servicers.oauth import OAuthServicer
@@ -28,14 +35,20 @@ from services.auth_svc.usecases.access_tokens import AccessTokens
 from services.auth_svc.usecases.administration import Administration
 from services.auth_svc.usecases.audit_logs import AuditLogs
 from services.auth_svc.usecases.bootstrap import Bootstrap
+from services.auth_svc.usecases.config import Config
+from services.auth_svc.usecases.grid_users import GridUsers
 from services.auth_svc.usecases.introspection import Introspection
+from services.auth_svc.usecases.invitations import Invitations
+from services.auth_svc.usecases.logins import Logins
 from services.auth_svc.usecases.memberships import Memberships
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.oauth import OAuth
 from services.auth_svc.usecases.trail import Trail
 from services.auth_svc.usecases.users import Users
+from services.clients import grids
 from services.kernel import audit, logs, server
 from services.kernel.authn import Authenticator
+from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.listen import Listener
@@ -49,6 +62,9 @@ SERVICE_NAMES = (
     oauth_pb2.DESCRIPTOR.services_by_name["OAuthService"].full_name,
     "kontena.auth.v1.AccessTokenService",
     "kontena.auth.v1.UserService",
+    "kontena.auth.v1.GridUserService",
+    "kontena.auth.v1.ConfigService",
+    "kontena.auth.v1.AuditLogService",
     "kontena.auth.v1.IntrospectionService",
     "kontena.auth.v1.GridMembershipService",
     "kontena.auth.v1.AuditIngestService",
@@ -60,24 +76,42 @@ async def build(settings: Settings) -> Application:
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
+    cluster_tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", grids.IDEMPOTENT)
+    directory = grids.GridDirectory(grid_channel)
     mint = Mint(settings.digest_key())
     trail = Trail(outbox)
     introspection = Introspection(db, listener, mint)
-    audit_logs = AuditLogs(db)
-    bootstrap = Bootstrap(db, mint, _initial_code(settings))
+    audit_logs = AuditLogs(db, directory)
+    config = Config(db, settings.keyring(), trail)
+    bootstrap = Bootstrap(db, mint, config, _initial_code(settings), settings.seeds())
     supervisor = Supervisor()
     supervisor.add("auth.listener", listener.run)
+    supervisor.add("auth.grids", directory.informer.run)
     supervisor.add("auth.outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
     supervisor.every("auth.ended_tokens", PERIOD_SECONDS, partial(forget_ended_tokens, db))
-    oauth = OAuthServicer(OAuth(db, mint, trail), settings.server_name)
-    tokens = AccessTokenServicer(AccessTokens(db, mint, trail), settings.server_name)
-    cluster_tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    oauth = OAuthServicer(
+        OAuth(db, mint, trail),
+        Invitations(db, mint, trail, config),
+        Logins(db, mint, trail, config=config, introspection=introspection, provider=ProviderClient()),
+        config,
+    )
+    tokens = AccessTokenServicer(AccessTokens(db, mint, trail), config)
+    members = GridUserServicer(GridUsers(db, directory, trail))
+
+    async def close() -> None:
+        await grid_channel.close()
+        await db.close()
+
     return Application(
         authenticator=Authenticator(cluster_tokens, introspection.resolve, SERVICE_NAMES),
         servicers=(
             (oauth_pb2_grpc.add_OAuthServiceServicer_to_server, oauth),
             (access_token_pb2_grpc.add_AccessTokenServiceServicer_to_server, tokens),
-            (user_pb2_grpc.add_UserServiceServicer_to_server, UserServicer(Users(db))),
+            (user_pb2_grpc.add_UserServiceServicer_to_server, UserServicer(Users(db, trail))),
+            (grid_user_pb2_grpc.add_GridUserServiceServicer_to_server, members),
+            (config_pb2_grpc.add_ConfigServiceServicer_to_server, ConfigServicer(config)),
+            (audit_log_pb2_grpc.add_AuditLogServiceServicer_to_server, AuditLogServicer(audit_logs)),
             (
                 introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server,
                 IntrospectionServicer(introspection),
@@ -91,7 +125,7 @@ async def build(settings: Settings) -> Application:
         service_names=SERVICE_NAMES,
         supervisor=supervisor,
         ready=bootstrap.run,
-        close=db.close,
+        close=close,
     )
 
 

@@ -4,7 +4,7 @@ from kontena.auth.v1 import access_token_pb2 as pb
 from services.auth_svc.domain.access_token import AccessToken, IssuedToken, Values
 
 
-def token_to_proto(token: AccessToken, server_name: str, values: Values | None = None) -> pb.AccessToken:
+def token_to_proto(token: AccessToken, server_name: str | None, values: Values | None = None) -> pb.AccessToken:
     """The bearer form or the code form (spec/auth_grid.md section 8.1); values only for a token just made."""
     values = values or Values()
     message = pb.AccessToken(
@@ -12,7 +12,7 @@ def token_to_proto(token: AccessToken, server_name: str, values: Values | None =
         scopes=",".join(token.scopes),
         description=token.description,
         user=pb.TokenUser(id=token.owner.id, email=token.owner.email, name=token.owner.name or ""),
-        server=pb.TokenServer(name=server_name or None),
+        server=pb.TokenServer(name=server_name),
     )
     if token.kind == "authorization_code":
         message.MergeFrom(pb.AccessToken(grant_type=token.kind, code=values.code))
@@ -30,6 +30,6 @@ def token_to_proto(token: AccessToken, server_name: str, values: Values | None =
     return message
 
 
-def issued_to_proto(issued: IssuedToken, server_name: str) -> pb.AccessToken:
+def issued_to_proto(issued: IssuedToken, server_name: str | None) -> pb.AccessToken:
     """A token just made, with its values."""
     return token_to_proto(issued.token, server_name, issued.values)

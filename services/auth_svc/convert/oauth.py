@@ -1,13 +1,16 @@
 """Bodies of the OAuth2 endpoints."""
 
 import json
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from kontena.auth.v1 import access_token_pb2 as pb
-from services.auth_svc.domain.parameters import is_json
+from services.auth_svc.domain.invitation import Invitation
+from services.auth_svc.domain.parameters import is_json, parse
 
 _JSON_RANGES = ("application/json", "application/*", "*/*")
 
@@ -38,3 +41,19 @@ def form_body(token: pb.AccessToken, state: str | None) -> HttpBody:
     }
     data = urlencode({name: value for name, value in fields.items() if value is not None})
     return HttpBody(content_type="application/x-www-form-urlencoded", data=data.encode())
+
+
+def invitation_body(invitation: Invitation) -> HttpBody:
+    """An invitation with its code."""
+    document = {"email": invitation.email, "invite_code": invitation.code, "link": invitation.link}
+    return HttpBody(content_type="application/json", data=json.dumps(document).encode())
+
+
+def query_or_form(request: Message, form: HttpBody) -> Callable[[str], str]:
+    """Looks parameters up in the query, then in the body; a missing one is empty. Raises OAuthError."""
+    fields = parse(form.content_type, form.data) if form.data.strip() else None
+
+    def given(name: str) -> str:
+        return getattr(request, name) or (fields.text(name) if fields else None) or ""
+
+    return given

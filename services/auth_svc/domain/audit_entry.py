@@ -21,3 +21,11 @@ class AuditEntry:
     user_email: str
     source_ip: str
     user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEntry:
+    """An entry as it is shown. `number` counts up in the order of arrival."""
+
+    number: int
+    entry: AuditEntry

@@ -8,22 +8,25 @@ from kontena.auth.v1 import access_token_pb2 as pb
 from kontena.auth.v1.access_token_pb2_grpc import AccessTokenServiceServicer
 from services.auth_svc.convert.access_tokens import token_to_proto
 from services.auth_svc.usecases.access_tokens import AccessTokens
+from services.auth_svc.usecases.config import Config
 from services.kernel import call
 
 
 class AccessTokenServicer(AccessTokenServiceServicer):
     """Shows tokens without their values."""
 
-    def __init__(self, tokens: AccessTokens, server_name: str) -> None:
+    def __init__(self, tokens: AccessTokens, config: Config) -> None:
         self._tokens = tokens
-        self._server_name = server_name
+        self._config = config
 
     async def ListAccessTokens(self, request: pb.ListAccessTokensRequest, context: Any) -> pb.ListAccessTokensResponse:
         tokens = await self._tokens.list_own(call.principal())
-        return pb.ListAccessTokensResponse(tokens=[token_to_proto(token, self._server_name) for token in tokens])
+        server_name = await self._config.server_name()
+        return pb.ListAccessTokensResponse(tokens=[token_to_proto(token, server_name) for token in tokens])
 
     async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Any) -> pb.AccessToken:
-        return token_to_proto(await self._tokens.get(call.principal(), request.id), self._server_name)
+        token = await self._tokens.get(call.principal(), request.id)
+        return token_to_proto(token, await self._config.server_name())
 
     async def DeleteAccessToken(self, request: pb.DeleteAccessTokenRequest, context: Any) -> Empty:
         await self._tokens.delete(call.principal(), request.id)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.protobuf.empty_pb2 import Empty
+
 from kontena.auth.v1 import user_pb2 as pb
 from kontena.auth.v1.user_pb2_grpc import UserServiceServicer
 from services.auth_svc.convert.users import user_to_proto
@@ -10,10 +12,26 @@ from services.kernel import call
 
 
 class UserServicer(UserServiceServicer):
-    """Shows accounts."""
+    """Shows and manages accounts."""
 
     def __init__(self, users: Users) -> None:
         self._users = users
 
     async def GetCurrentUser(self, request: pb.GetCurrentUserRequest, context: Any) -> pb.User:
         return user_to_proto(await self._users.current(call.principal()))
+
+    async def ListUsers(self, request: pb.ListUsersRequest, context: Any) -> pb.ListUsersResponse:
+        return pb.ListUsersResponse(users=map(user_to_proto, await self._users.list_all(call.principal())))
+
+    async def DeleteUser(self, request: pb.DeleteUserRequest, context: Any) -> Empty:
+        await self._users.delete(call.principal(), request.email)
+        return Empty()
+
+    async def AssignRole(self, request: pb.AssignRoleRequest, context: Any) -> pb.User:
+        role = request.role if request.HasField("role") else None
+        user = await self._users.assign(call.principal(), request.email, role)
+        call.reply_created()
+        return user_to_proto(user)
+
+    async def UnassignRole(self, request: pb.UnassignRoleRequest, context: Any) -> pb.User:
+        return user_to_proto(await self._users.unassign(call.principal(), request.email, request.role))

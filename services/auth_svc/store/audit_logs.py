@@ -1,13 +1,17 @@
 """The audit log of the whole suite."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from services.auth_svc.domain.audit_entry import AuditEntry
+from services.auth_svc.domain.audit_entry import AuditEntry, RecordedEntry
+from services.auth_svc.domain.audit_page import Page
 from services.auth_svc.store.tables import audit_logs
 from services.kernel.db import Tx
+
+_FIELDS = tuple(field.name for field in fields(AuditEntry))
 
 
 async def add(tx: Tx, entries: Sequence[AuditEntry]) -> None:
@@ -15,3 +19,14 @@ async def add(tx: Tx, entries: Sequence[AuditEntry]) -> None:
     if entries:
         statement = insert(audit_logs).values([asdict(entry) for entry in entries]).on_conflict_do_nothing()
         await tx.execute(statement)
+
+
+async def find(tx: Tx, page: Page, grid_id: str | None = None) -> list[RecordedEntry]:
+    """A part of the log, oldest entry first; of one grid when `grid_id` is given."""
+    statement = sa.select(audit_logs).order_by(audit_logs.c.seq.desc()).limit(page.limit)
+    if grid_id is not None:
+        statement = statement.where(audit_logs.c.grid_id == grid_id)
+    if page.before is not None:
+        statement = statement.where(audit_logs.c.seq < page.before)
+    rows = (await tx.execute(statement)).all()
+    return [RecordedEntry(row.seq, AuditEntry(**{name: getattr(row, name) for name in _FIELDS})) for row in rows[::-1]]

@@ -8,11 +8,27 @@ from sqlalchemy.dialects.postgresql import insert
 from services.auth_svc.store.tables import grid_members
 from services.kernel.db import Tx
 
+_LOCK = 0x4B4D_474D
+
 
 async def add(tx: Tx, grid_id: str, user_id: str) -> bool:
     """Make a user a member. False when it is one already; an unknown user breaks a foreign key."""
     statement = insert(grid_members).values(grid_id=grid_id, user_id=user_id).on_conflict_do_nothing()
     return (await tx.execute(statement.returning(grid_members.c.user_id))).first() is not None
+
+
+async def remove(tx: Tx, grid_id: str, user_id: str) -> None:
+    """End a membership."""
+    member = sa.and_(grid_members.c.grid_id == grid_id, grid_members.c.user_id == user_id)
+    await tx.execute(grid_members.delete().where(member))
+
+
+async def lock(tx: Tx, grid_id: str) -> list[str]:
+    """Ids of the members of a grid. Nobody else can lock them until the transaction ends."""
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK, sa.func.hashtext(grid_id))))
+    return list(
+        (await tx.execute(sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id))).scalars()
+    )
 
 
 async def remove_grid(tx: Tx, grid_id: str) -> list[str]:

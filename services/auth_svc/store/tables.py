@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.kernel import db
 from services.kernel.outbox import outbox_table
@@ -27,6 +27,10 @@ users = sa.Table(
     sa.Column("email", sa.Text, nullable=False, unique=True),
     sa.Column("name", sa.Text),
     _created_at(),
+    # Who the user is at the authentication provider; empty until the first login there.
+    sa.Column("external_id", sa.Text, unique=True),
+    # Digest of the code of an invitation that was not accepted yet.
+    sa.Column("invite_digest", sa.LargeBinary, unique=True),
 )
 
 roles = sa.Table(
@@ -102,7 +106,32 @@ audit_logs = sa.Table(
     sa.Column("source_ip", sa.Text, nullable=False),
     sa.Column("user_agent", sa.Text, nullable=False),
     sa.Index("ix_audit_logs_time", "time"),
-    sa.Index("ix_audit_logs_grid_id_time", "grid_id", "time"),
+    sa.Index("ix_audit_logs_grid_id_seq", "grid_id", "seq"),
+)
+
+authorization_requests = sa.Table(
+    "authorization_requests",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("state_digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("redirect_uri", sa.Text, nullable=False),
+    # How long the token of the login will last, in seconds; null means for ever.
+    sa.Column("expires_in", sa.Integer),
+    # Who has to log in; null when anybody with an account may.
+    sa.Column("user_id", sa.String(24), sa.ForeignKey("auth.users.id", ondelete="CASCADE")),
+    _created_at(),
+    sa.Index("ix_authorization_requests_user_id", "user_id"),
+    sa.Index("ix_authorization_requests_created_at", "created_at"),
+)
+
+config = sa.Table(
+    "config",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", JSONB),
+    # Instead of the value, for keys that hold secrets.
+    sa.Column("sealed", sa.LargeBinary),
+    sa.CheckConstraint("(value is null) <> (sealed is null)", name="one_value"),
 )
 
 bootstrap_steps = sa.Table(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.auth_svc.domain.user import Role, User
-from services.auth_svc.store.tables import roles, user_roles, users
+from services.auth_svc.store.tables import grid_members, roles, user_roles, users
 from services.kernel.db import Tx
 
 
@@ -28,6 +28,21 @@ async def find_by_email(tx: Tx, email: str) -> User | None:
     return next(iter(await _load(tx, users.c.email == email)), None)
 
 
+async def find_by_external_id(tx: Tx, external_id: str) -> User | None:
+    """The user with this id at the authentication provider."""
+    return next(iter(await _load(tx, users.c.external_id == external_id)), None)
+
+
+async def find_by_invite(tx: Tx, digest: bytes) -> User | None:
+    """The user whose invitation has a code with this digest."""
+    return next(iter(await _load(tx, users.c.invite_digest == digest)), None)
+
+
+async def find_members(tx: Tx, grid_id: str) -> list[User]:
+    """The members of a grid, by e-mail."""
+    return await _load(tx, users.c.id.in_(sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id)))
+
+
 async def find_all(tx: Tx) -> list[User]:
     """All users, by e-mail."""
     return await _load(tx, sa.true())
@@ -46,6 +61,46 @@ async def grant(tx: Tx, user_id: str, role_names: Iterable[str]) -> bool:
         return False
     statement = insert(user_roles).values(values).on_conflict_do_nothing().returning(user_roles.c.role_name)
     return (await tx.execute(statement)).first() is not None
+
+
+async def remove(tx: Tx, user_id: str) -> bool:
+    """Remove a user with tokens, roles and memberships; False when there is none."""
+    return bool((await tx.execute(users.delete().where(users.c.id == user_id))).rowcount)
+
+
+async def revoke(tx: Tx, user_id: str, role_name: str) -> bool:
+    """Take a role from a user. Returns whether it was held."""
+    held = sa.and_(user_roles.c.user_id == user_id, user_roles.c.role_name == role_name)
+    return bool((await tx.execute(user_roles.delete().where(held))).rowcount)
+
+
+async def lock_holders(tx: Tx, role_name: str) -> list[str]:
+    """Ids of the users that hold a role. Nobody else can lock them until the transaction ends."""
+    await tx.execute(sa.select(roles.c.name).where(roles.c.name == role_name).with_for_update(key_share=True))
+    return list(
+        (await tx.execute(sa.select(user_roles.c.user_id).where(user_roles.c.role_name == role_name))).scalars()
+    )
+
+
+async def invite(tx: Tx, user_id: str, digest: bytes) -> None:
+    """Give a user an invitation; an older one is void."""
+    await tx.execute(users.update().where(users.c.id == user_id).values(invite_digest=digest))
+
+
+async def set_external_id(tx: Tx, user_id: str, external_id: str) -> None:
+    """Give a new user the id at the authentication provider. Breaks a unique constraint when it is taken."""
+    await tx.execute(users.update().where(users.c.id == user_id).values(external_id=external_id))
+
+
+async def link(tx: Tx, user_id: str, external_id: str, name: str | None) -> None:
+    """Remember who a user is at the provider; the invitation is over, and a name is filled in where there is none."""
+    values = {"external_id": external_id, "invite_digest": None, "name": sa.func.coalesce(users.c.name, name)}
+    await tx.execute(users.update().where(users.c.id == user_id).values(values))
+
+
+async def clear_external_ids(tx: Tx) -> None:
+    """Forget who everybody is at the provider."""
+    await tx.execute(users.update().where(users.c.external_id.is_not(None)).values(external_id=None))
 
 
 async def _load(tx: Tx, condition: sa.ColumnElement[bool]) -> list[User]:

@@ -1,21 +1,47 @@
-"""Takes in the audit events of all services, this one included."""
+"""The audit log: takes in the events of all services, this one included, and shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from services.auth_svc.domain.audit_entry import AuditEntry
+from services.auth_svc.domain.audit_entry import AuditEntry, RecordedEntry
+from services.auth_svc.domain.audit_page import Page
 from services.auth_svc.store import audit_logs
+from services.clients.grids import GridDirectory
 from services.kernel.db import Database
+from services.kernel.errors import Forbidden, Unavailable
 from services.kernel.outbox import Message
+from services.kernel.principal import Principal
 
 
 class AuditLogs:
-    """The audit log."""
+    """What happened, each mutation once."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, grids: GridDirectory) -> None:
         self._db = db
+        self._grids = grids
+
+    async def list_all(self, caller: Principal, page: Page) -> Sequence[RecordedEntry]:
+        """Entries of the whole installation, oldest first. Raises Forbidden."""
+        if not caller.is_master_admin:
+            raise Forbidden
+        async with self._db.read() as tx:
+            return await audit_logs.find(tx, page)
+
+    async def list_of_grid(self, caller: Principal, grid_name: str, page: Page) -> Sequence[RecordedEntry]:
+        """Entries of a grid, oldest first. Raises NotFound, Forbidden."""
+        grid = await self._grids.accessible(caller, grid_name)
+        async with self._db.read() as tx:
+            return await audit_logs.find(tx, page, grid.id)
+
+    async def existing_grids(self) -> Callable[[str], bool]:
+        """Tells whether there is a grid with an id. While grid_svc cannot be asked every grid counts as existing."""
+        try:
+            ids = set(await self._grids.informer.items())
+        except Unavailable:
+            return lambda _grid_id: True
+        return ids.__contains__
 
     async def record(self, entries: Sequence[AuditEntry]) -> None:
         """Store each entry exactly once, however often it is delivered."""

@@ -1,9 +1,13 @@
-"""Makes a new installation usable: roles, the local administrator and the code of the first login."""
+"""Makes a new installation usable: roles, the local administrator, the code of the first login, configuration."""
+
+from collections.abc import Mapping
 
 from services.auth_svc.domain.access_token import Owner
 from services.auth_svc.domain.authorization import SCOPES
+from services.auth_svc.domain.configuration import Json
 from services.auth_svc.domain.user import ADMIN_EMAIL, ADMIN_NAME, MASTER_ADMIN, ROLES, User
 from services.auth_svc.store import bootstrap_steps, invalidations, users
+from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.kernel.db import Database, Tx
 from services.kernel.ids import new_id
@@ -14,10 +18,14 @@ _INITIAL_CODE = "initial_admin_code"
 class Bootstrap:
     """Runs at every start of every replica; replicas wait for one another."""
 
-    def __init__(self, db: Database, mint: Mint, initial_admin_code: str | None) -> None:
+    def __init__(
+        self, db: Database, mint: Mint, config: Config, initial_admin_code: str | None, seeds: Mapping[str, Json]
+    ) -> None:
         self._db = db
         self._mint = mint
+        self._config = config
         self._code = initial_admin_code
+        self._seeds = seeds
 
     async def run(self) -> None:
         """Add what is missing. The initial code is made once, so a restart brings no used code back to life."""
@@ -26,6 +34,7 @@ class Bootstrap:
             admin = await ensure_admin(tx)
             if self._code and await bootstrap_steps.first_time(tx, _INITIAL_CODE):
                 await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), SCOPES, value=self._code)
+            await self._config.seed(tx, self._seeds)
 
 
 async def ensure_admin(tx: Tx) -> User:

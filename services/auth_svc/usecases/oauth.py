@@ -36,8 +36,6 @@ class OAuth:
     async def authorize(self, caller: Principal, parameters: Parameters) -> IssuedToken:
         """Make a token or a code for the caller or, as a master_admin, for another user."""
         kind = authorization.response_type(parameters)
-        if kind == "invite":
-            raise OAuthError(501, "server_error", "Authentication provider not configured")
         if authorization.REQUIRED_SCOPE not in caller.scopes:
             raise OAuthError(403, "access_denied", "The access token needs the scope user")
         scope = authorization.requested_scope(parameters)

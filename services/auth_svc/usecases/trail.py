@@ -21,3 +21,11 @@ class Trail:
     async def user(self, tx: Tx, event: str, user: User) -> None:
         """Something happened to a user."""
         await audit.record(tx, self._outbox, event, Resource("User", user.id, user.email))
+
+    async def config(self, tx: Tx, event: str, key: str) -> None:
+        """Something happened to a configuration key; its value is never recorded."""
+        await audit.record(tx, self._outbox, event, Resource("config", key, "config"))
+
+    async def member(self, tx: Tx, event: str, user: User, grid_id: str, grid: str) -> None:
+        """Something happened to a user's membership of a grid."""
+        await audit.record(tx, self._outbox, event, Resource("User", user.id, user.email, grid_id, grid))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.api.httpbody_pb2 import HttpBody
 
-from kontena.auth.v1 import access_token_pb2, user_pb2
+from kontena.auth.v1 import access_token_pb2, config_pb2, oauth_pb2, user_pb2
 from kontena.auth.v1.access_token_pb2_grpc import AccessTokenServiceStub
+from kontena.auth.v1.config_pb2_grpc import ConfigServiceStub
 from kontena.auth.v1.oauth_pb2_grpc import OAuthServiceStub
 from kontena.auth.v1.user_pb2_grpc import UserServiceStub
 
@@ -59,6 +60,26 @@ class AuthClient:
 
     async def authorize(self, body: dict[str, Any] | bytes, content_type: str = JSON) -> Reply:
         return await _raw(self._oauth.Authorize(_body(body, content_type), metadata=self._metadata))
+
+    async def begin_login(self, **parameters: str) -> Reply:
+        return await _raw(
+            self._oauth.Authenticate(oauth_pb2.AuthenticateRequest(**parameters), metadata=self._metadata)
+        )
+
+    async def end_login(self, **parameters: str) -> Reply:
+        return await _raw(self._oauth.Callback(oauth_pb2.CallbackRequest(**parameters)))
+
+    async def invite(self, email: str, **more: str) -> Reply:
+        return await self.authorize({"response_type": "invite", "email": email, **more})
+
+    async def call(self, factory: Any, method: str, request: Any) -> Any:
+        """Any method of any service of auth_svc."""
+        return await getattr(factory(self._channel), method)(request, metadata=self._metadata)
+
+    async def configure(self, values: dict[str, Any]) -> None:
+        request = config_pb2.UpdateConfigRequest()
+        request.values.update(values)
+        await self.call(ConfigServiceStub, "UpdateConfig", request)
 
     async def user(self) -> user_pb2.User:
         return await self._users.GetCurrentUser(user_pb2.GetCurrentUserRequest(), metadata=self._metadata)

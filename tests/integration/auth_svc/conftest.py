@@ -14,6 +14,7 @@ from services.auth_svc.store.tables import metadata
 from services.auth_svc.usecases.administration import Administration
 from services.kernel.migrations import migrate
 from tests.integration.auth_svc.auth_client import AuthClient
+from tests.integration.auth_svc.grid_stand_in import grid_svc
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
 
@@ -31,11 +32,18 @@ def auth_url(postgres: TestPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def auth_settings(auth_url: str) -> MakeSettings:
+async def grid_address() -> AsyncIterator[str]:
+    async with grid_svc() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def auth_settings(auth_url: str, grid_address: str) -> MakeSettings:
     def make(**changed: Any) -> Settings:
         values = {
             "database_url": auth_url,
             "cluster_secret": CLUSTER_SECRET,
+            "grid_address": grid_address,
             "initial_admin_code": INITIAL_CODE,
             "server_name": "m1",
         }

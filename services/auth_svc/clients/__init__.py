@@ -1,0 +1,1 @@
+"""What auth_svc asks other servers."""

@@ -1,0 +1,90 @@
+"""A login at an external provider: from an authorization request to a redirect with a code (spec section 7.2, 7.3)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode, urlunsplit
+
+from services.auth_svc.domain import authorization
+from services.auth_svc.domain.provider import split_uri
+from services.kernel.errors import OAuthError
+from services.kernel.validation import clean
+
+# How long a login may take.
+REQUEST_LIFETIME = timedelta(hours=1)
+CODE_PAGE = "/code"
+
+_LOCALHOST = "localhost"
+_LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A login that was begun. `user_id` is who has to log in, None when anybody may; `expires_in` None is for ever."""
+
+    id: str
+    redirect_uri: str
+    expires_in: int | None
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUser:
+    """Who logged in, as the provider says."""
+
+    id: str | None
+    email: str | None = None
+    name: str | None = None
+    email_verified: bool = True
+
+
+def not_configured() -> OAuthError:
+    """There is no provider to log in at."""
+    return OAuthError(501, "server_error", "Authentication provider not configured")
+
+
+def valid_redirect_uri(text: str) -> str:
+    """Where a login may end: an address on localhost, or the page that shows codes. Raises OAuthError."""
+    if not text.strip():
+        raise OAuthError(400, "invalid_request", "Missing redirect_uri")
+    parts = split_uri(text.strip())
+    if parts is not None and parts.hostname == _LOCALHOST and parts.scheme:
+        return text.strip()
+    if parts is not None and not parts.netloc and not parts.scheme and parts.path == CODE_PAGE:
+        return CODE_PAGE
+    raise OAuthError(400, "invalid_request", "Invalid redirect_uri")
+
+
+def lifetime(text: str) -> int | None:
+    """Seconds a token of this login lasts; None, for ever, for anything that is not a positive number."""
+    try:
+        return authorization.parse_lifetime(text)
+    except OAuthError:
+        return None
+
+
+def destination(redirect_uri: str, code: str, server_name: str | None) -> str:
+    """Where the browser goes after a login. The page that shows codes gets it where no server sees it."""
+    fields = {"code": code} | ({"server_name": server_name[:_LONGEST_TEXT]} if server_name else {})
+    parts = split_uri(redirect_uri)
+    if parts is None or not parts.netloc:
+        return f"{CODE_PAGE}#{urlencode(fields)}"
+    return urlunsplit(parts._replace(query=urlencode(fields), fragment=""))
+
+
+def provider_refusal(error: str, description: str, uri: str) -> OAuthError:
+    """The provider sent the browser back with an error."""
+    details = [clean(text)[:_LONGEST_TEXT] for text in (description, uri) if text.strip()]
+    text = f"Authentication provider returned an error: {clean(error)[:_LONGEST_TEXT]}"
+    return OAuthError(502, "server_error", " ".join((text, *details)))
+
+
+def check_email(user: ProviderUser) -> None:
+    """Refuse what cannot be an e-mail. Raises OAuthError."""
+    if user.email is not None and "@" not in user.email:
+        raise OAuthError(400, "invalid_request", f"Invalid email address '{clean(user.email)[:_LONGEST_TEXT]}'")
+
+
+def no_passwords(user_agent: str) -> str:
+    """What a client that sends a password is told."""
+    text = "Logging in with a password is not supported. Use an access token or an authorization code."
+    return f"{text} Please upgrade the kontena CLI." if user_agent.startswith("kontena-cli") else text

@@ -1,0 +1,41 @@
+"""ConfigService."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import Struct
+
+from kontena.auth.v1 import config_pb2 as pb
+from kontena.auth.v1.config_pb2_grpc import ConfigServiceServicer
+from services.auth_svc.convert.config import struct_to_values, values_to_struct
+from services.auth_svc.usecases.config import Config
+from services.kernel import call
+
+
+class ConfigServicer(ConfigServiceServicer):
+    """Shows and changes the configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def GetConfig(self, request: pb.GetConfigRequest, context: Any) -> Struct:
+        return values_to_struct(await self._config.show(call.principal(), request.filter))
+
+    async def GetConfigKey(self, request: pb.GetConfigKeyRequest, context: Any) -> Struct:
+        return values_to_struct(await self._config.get(call.principal(), request.key))
+
+    async def UpdateConfig(self, request: pb.UpdateConfigRequest, context: Any) -> Empty:
+        await self._config.update(call.principal(), struct_to_values(request.values))
+        return Empty()
+
+    async def ReplaceConfig(self, request: pb.ReplaceConfigRequest, context: Any) -> Empty:
+        await self._config.replace(call.principal(), struct_to_values(request.values))
+        return Empty()
+
+    async def ClearConfig(self, request: pb.ClearConfigRequest, context: Any) -> Empty:
+        await self._config.replace(call.principal(), {})
+        return Empty()
+
+    async def DeleteConfigKey(self, request: pb.DeleteConfigKeyRequest, context: Any) -> Empty:
+        await self._config.delete(call.principal(), request.key)
+        return Empty()

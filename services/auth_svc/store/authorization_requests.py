@@ -1,0 +1,38 @@
+"""Logins that were begun and not ended."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from services.auth_svc.domain.login import AuthorizationRequest
+from services.auth_svc.store.tables import authorization_requests
+from services.kernel.db import Tx
+
+_table = authorization_requests
+
+
+async def add(tx: Tx, request: AuthorizationRequest, state_digest: bytes) -> None:
+    """Store a request under its state."""
+    await tx.execute(
+        _table.insert().values(
+            id=request.id,
+            state_digest=state_digest,
+            redirect_uri=request.redirect_uri,
+            expires_in=request.expires_in,
+            user_id=request.user_id,
+        )
+    )
+
+
+async def consume(tx: Tx, state_digest: bytes, lifetime: timedelta) -> AuthorizationRequest | None:
+    """Take the request with this state, unless it is older than `lifetime`; of any number of callers one gets it."""
+    columns = (_table.c.id, _table.c.redirect_uri, _table.c.expires_in, _table.c.user_id)
+    fresh = _table.c.created_at > sa.func.now() - lifetime
+    statement = _table.delete().where(_table.c.state_digest == state_digest, fresh).returning(*columns)
+    row = (await tx.execute(statement)).first()
+    return None if row is None else AuthorizationRequest(row.id, row.redirect_uri, row.expires_in, row.user_id)
+
+
+async def forget_old(tx: Tx, lifetime: timedelta) -> int:
+    """Remove requests that nobody can use any more. Returns how many."""
+    return (await tx.execute(_table.delete().where(_table.c.created_at < sa.func.now() - lifetime))).rowcount

@@ -1,0 +1,119 @@
+"""Server configuration: read live, so a change counts from the next request on, in every replica."""
+
+from collections.abc import Mapping
+
+from services.auth_svc.domain import configuration, sealing
+from services.auth_svc.domain.configuration import SALT, SERVER_NAME, Json
+from services.auth_svc.domain.provider import OTHER_KEYS, PREFIX, Provider, provider_of
+from services.auth_svc.domain.sealing import Keyring
+from services.auth_svc.policy import require_config_access
+from services.auth_svc.store import config, users
+from services.auth_svc.store.config import Stored
+from services.auth_svc.usecases.trail import Trail
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound, Unavailable
+from services.kernel.principal import Principal
+
+
+class Config:
+    """Every verb is for master_admins, but `provider` and `server_name`, which are for the service itself."""
+
+    def __init__(self, db: Database, keyring: Keyring, trail: Trail) -> None:
+        self._db = db
+        self._keyring = keyring
+        self._trail = trail
+
+    async def show(self, caller: Principal, pattern: str) -> dict[str, Json]:
+        """The keys that a filter selects, sorted, with their values. Raises OAuthError."""
+        require_config_access(caller)
+        async with self._db.read() as tx:
+            found = await config.find(tx)
+        return self._open({key: stored for key, stored in found.items() if configuration.selects(pattern, key)})
+
+    async def get(self, caller: Principal, key: str) -> dict[str, Json]:
+        """One key with its value. Raises OAuthError, NotFound."""
+        require_config_access(caller)
+        async with self._db.read() as tx:
+            found = await config.find(tx, [_findable(key)])
+        if not found:
+            raise NotFound
+        return self._open(found)
+
+    async def update(self, caller: Principal, values: Mapping[str, Json]) -> None:
+        """Set keys; null removes one. Raises OAuthError, ValidationFailed."""
+        require_config_access(caller)
+        checked = configuration.check(values)
+        async with self._db.transaction() as tx:
+            await config.lock(tx)
+            before = await config.find(tx, list(checked))
+            changed = {key: value for key, value in checked.items() if not self._holds(before.get(key), key, value)}
+            await self._write(tx, changed)
+            for key in sorted(changed):
+                await self._trail.config(tx, "modify", key)
+            if configuration.ends_logins(changed):
+                await users.clear_external_ids(tx)
+
+    async def replace(self, caller: Principal, values: Mapping[str, Json]) -> None:
+        """Make these keys the whole configuration. Raises OAuthError, ValidationFailed; then nothing was changed."""
+        require_config_access(caller)
+        checked = configuration.check(values)
+        async with self._db.transaction() as tx:
+            await config.lock(tx)
+            await config.delete(tx, list(await config.find(tx)))
+            await self._trail.config(tx, "destroy_all", "none")
+            await self._write(tx, checked)
+            for key in sorted(checked):
+                await self._trail.config(tx, "modify", key)
+            await users.clear_external_ids(tx)
+
+    async def delete(self, caller: Principal, key: str) -> None:
+        """Remove a key; one that is not set is fine. Raises OAuthError, and NotFound for the reserved key."""
+        require_config_access(caller)
+        if key == SALT:
+            raise NotFound
+        await self.update(caller, {_findable(key): None})
+
+    async def seed(self, tx: Tx, values: Mapping[str, Json]) -> None:
+        """Set keys that are not set."""
+        await config.put(tx, self._seal(values), replace=False)
+
+    async def provider(self, tx: Tx) -> Provider | None:
+        """The authentication provider, or None when it is not configured."""
+        return provider_of(self._open(await config.find(tx, OTHER_KEYS, PREFIX)))
+
+    async def server_name(self) -> str | None:
+        """What clients call this installation."""
+        async with self._db.read() as tx:
+            return configuration.text(self._open(await config.find(tx, [SERVER_NAME])), SERVER_NAME)
+
+    async def _write(self, tx: Tx, values: Mapping[str, Json]) -> None:
+        await config.delete(tx, [key for key, value in values.items() if value is None])
+        await config.put(tx, self._seal(values))
+
+    def _seal(self, values: Mapping[str, Json]) -> dict[str, Stored]:
+        return {
+            key: Stored(sealed=sealing.seal(self._keyring, key, value))
+            if configuration.is_secret(key)
+            else Stored(value)
+            for key, value in values.items()
+            if value is not None
+        }
+
+    def _open(self, found: Mapping[str, Stored]) -> dict[str, Json]:
+        return {key: self._value(key, stored) for key, stored in found.items() if key != SALT}
+
+    def _value(self, key: str, stored: Stored) -> Json:
+        return stored.value if stored.sealed is None else sealing.unseal(self._keyring, key, stored.sealed)
+
+    def _holds(self, stored: Stored | None, key: str, value: Json) -> bool:
+        if stored is None:
+            return value is None
+        try:
+            return bool(self._value(key, stored) == value)
+        except Unavailable:  # What cannot be decrypted any more can still be replaced.
+            return False
+
+
+def _findable(key: str) -> str:
+    """Postgres takes no NUL; no stored key has one."""
+    return key.replace("\0", "\ufffd")

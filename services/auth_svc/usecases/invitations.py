@@ -1,0 +1,67 @@
+"""Invitations: how accounts are made (spec/auth_grid.md section 7.5)."""
+
+import secrets
+
+from sqlalchemy.exc import IntegrityError
+
+from services.auth_svc.domain import login
+from services.auth_svc.domain.invitation import Invitation, parse_email, parse_text
+from services.auth_svc.domain.parameters import Parameters
+from services.auth_svc.domain.provider import invitation_link
+from services.auth_svc.domain.user import MASTER_ADMIN, User
+from services.auth_svc.policy import is_user_admin
+from services.auth_svc.store import users
+from services.auth_svc.usecases.config import Config
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.trail import Trail
+from services.kernel.db import Database, Tx
+from services.kernel.errors import OAuthError
+from services.kernel.ids import new_id
+from services.kernel.principal import Principal
+
+_REFUSAL = "You do not have the permission to create invites"
+
+
+class Invitations:
+    """Every failure is an OAuthError."""
+
+    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config) -> None:
+        self._db = db
+        self._mint = mint
+        self._trail = trail
+        self._config = config
+
+    async def invite(self, caller: Principal, parameters: Parameters) -> Invitation:
+        """Make an account, or find the one there is, and give it a new code; an older code of it is void."""
+        try:
+            async with self._db.transaction() as tx:
+                provider = await self._config.provider(tx)
+                if provider is None:
+                    raise login.not_configured()
+                email = parse_email(parameters.text("email"))
+                name, external_id = (parse_text(parameters, field) for field in ("username", "external_id"))
+                if not is_user_admin(caller):
+                    raise OAuthError(403, "access_denied", _REFUSAL)
+                user = await self._account(tx, caller, email, name, external_id)
+                code = secrets.token_hex(16)
+                await users.invite(tx, user.id, self._mint.digest(code))
+                await self._trail.user(tx, "invite", user)
+        except IntegrityError:  # Somebody else made the same account a moment ago.
+            raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.") from None
+        return Invitation(user.email, code, invitation_link(provider, code))
+
+    async def _account(self, tx: Tx, caller: Principal, email: str, name: str | None, external_id: str | None) -> User:
+        found = await users.find_by_external_id(tx, external_id) if external_id else None
+        found = found or await users.find_by_email(tx, email)
+        if found is None:
+            user = User(new_id(), email, name)
+            if not await users.add(tx, user):
+                raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.")
+            if external_id:
+                await users.set_external_id(tx, user.id, external_id)
+            await self._trail.user(tx, "create", user)
+            return user
+        # Whoever holds the code can log in as that user: it must not make anybody more than they are.
+        if MASTER_ADMIN in found.roles and not caller.is_master_admin:
+            raise OAuthError(403, "access_denied", _REFUSAL)
+        return found

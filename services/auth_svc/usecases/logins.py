@@ -1,0 +1,129 @@
+"""Logins at the external authentication provider (spec/auth_grid.md sections 7.2 and 7.3)."""
+
+import secrets
+
+from sqlalchemy.exc import IntegrityError
+
+from services.auth_svc.clients.provider import ProviderClient
+from services.auth_svc.domain import login
+from services.auth_svc.domain.access_token import Owner
+from services.auth_svc.domain.authorization import REQUIRED_SCOPE
+from services.auth_svc.domain.login import AuthorizationRequest, ProviderUser
+from services.auth_svc.domain.provider import login_url
+from services.auth_svc.domain.user import ADMIN_EMAIL, User
+from services.auth_svc.store import authorization_requests, users
+from services.auth_svc.usecases.config import Config
+from services.auth_svc.usecases.introspection import Introspection
+from services.auth_svc.usecases.minting import Mint
+from services.auth_svc.usecases.trail import Trail
+from services.kernel import call
+from services.kernel.db import Database, Tx
+from services.kernel.errors import OAuthError
+from services.kernel.ids import new_id
+from services.kernel.principal import Principal
+
+
+class Logins:
+    """Every failure is an OAuthError. A login makes no account: that takes an invitation."""
+
+    def __init__(
+        self,
+        db: Database,
+        mint: Mint,
+        trail: Trail,
+        *,
+        config: Config,
+        introspection: Introspection,
+        provider: ProviderClient,
+    ) -> None:
+        self._db = db
+        self._mint = mint
+        self._trail = trail
+        self._config = config
+        self._introspection = introspection
+        self._provider = provider
+
+    async def begin(self, redirect_uri: str, invite_code: str, expires_in: str, token: str | None) -> str:
+        """Where the browser has to go. `token` is the caller's access token, if any; a bad one counts as none."""
+        caller = await self._caller(token)
+        async with self._db.transaction() as tx:
+            provider = await self._config.provider(tx)
+            if provider is None:
+                raise login.not_configured()
+            redirect_uri = login.valid_redirect_uri(redirect_uri)
+            user_id = await self._invited(tx, invite_code) or caller
+            state = secrets.token_hex(32)
+            request = AuthorizationRequest(new_id(), redirect_uri, login.lifetime(expires_in), user_id)
+            await authorization_requests.add(tx, request, self._mint.digest(state))
+        return login_url(provider, state)
+
+    async def end(self, state: str, code: str) -> str:
+        """Where the browser has to go with a new code of ours. The state is used up, whatever happens then."""
+        async with self._db.transaction() as tx:
+            digest = self._mint.digest(state)
+            request = await authorization_requests.consume(tx, digest, login.REQUEST_LIFETIME) if state else None
+            provider = await self._config.provider(tx)
+        if request is None:
+            raise OAuthError(400, "invalid_request", "The state is unknown, used or too old. Log in again.")
+        if provider is None:
+            raise login.not_configured()
+        if not code:
+            raise OAuthError(400, "access_denied", "Authentication failed")
+        person = await self._provider.user(provider, code)
+        server_name = await self._config.server_name()
+        return login.destination(request.redirect_uri, await self._code_for(request, person), server_name)
+
+    async def _caller(self, token: str | None) -> str | None:
+        """The user a token binds a login to: nobody for the local administrator, who has no account elsewhere.
+
+        An expired token binds nobody: whoever finds one could tie somebody's account to their own at the provider.
+        """
+        identity = await self._introspection.find(token) if token else None
+        if identity is None or identity.expired or identity.principal.email == ADMIN_EMAIL:
+            return None
+        return identity.principal.user_id
+
+    async def _invited(self, tx: Tx, invite_code: str) -> str | None:
+        if not invite_code.strip():
+            return None
+        user = await users.find_by_invite(tx, self._mint.digest(invite_code.strip()))
+        if user is None:
+            raise OAuthError(403, "access_denied", "Invalid invite code")
+        return user.id
+
+    async def _code_for(self, request: AuthorizationRequest, person: ProviderUser) -> str:
+        try:
+            async with self._db.transaction() as tx:
+                user = await _account(tx, request, person)
+                if request.user_id is None:
+                    login.check_email(person)
+                if person.id is None:
+                    raise _invalid_userdata("it has no id")
+                await users.link(tx, user.id, person.id, person.name)
+                owner = Owner(user.id, user.email, user.name or person.name)
+                issued = await self._mint.code(tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in)
+                call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
+                await self._trail.user(tx, "authenticate", user)
+                await self._trail.token(tx, "create", issued.token)
+        except IntegrityError:
+            raise _invalid_userdata("somebody else has this id") from None
+        return str(issued.values.code)
+
+
+async def _account(tx: Tx, request: AuthorizationRequest, person: ProviderUser) -> User:
+    """The account of whoever logged in. An e-mail counts only while the provider does not say it is unverified."""
+    user: User | None = None
+    if request.user_id is not None:
+        user = await users.find(tx, request.user_id)
+    else:
+        if person.id is not None:
+            user = await users.find_by_external_id(tx, person.id)
+        if user is None and person.email is not None and person.email_verified:
+            user = await users.find_by_email(tx, person.email)
+    if user is None or user.email == ADMIN_EMAIL:
+        raise OAuthError(403, "access_denied", "Access denied")
+    return user
+
+
+def _invalid_userdata(reason: str) -> OAuthError:
+    return OAuthError(400, "invalid_request", f"Invalid userdata: {reason}")

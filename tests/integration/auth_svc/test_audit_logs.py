@@ -1,0 +1,132 @@
+"""The audit log is complete and has nothing twice, whatever dies between a mutation and its delivery."""
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+
+from kontena.auth.v1 import audit_log_pb2 as pb
+from kontena.auth.v1.audit_log_pb2_grpc import AuditLogServiceStub
+from services.auth_svc.store import tables
+from services.auth_svc.usecases.administration import Administration
+from services.auth_svc.usecases.audit_logs import AuditLogs
+from services.clients.grids import GridDirectory
+from services.kernel import audit
+from services.kernel.audit import Resource
+from services.kernel.client import ServiceChannel
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.migrations import migrate
+from services.kernel.outbox import Message, Outbox
+from tests.integration.auth_svc.auth_client import AuthClient, refused
+from tests.integration.auth_svc.conftest import MIGRATIONS
+from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
+from tests.support.eventually import eventually
+from tests.support.postgres import TestPostgres
+from tests.support.running import CLUSTER_SECRET
+
+GONE = "c" * 24
+
+
+async def listed(client: AuthClient, **request: str) -> list[pb.AuditLog]:
+    answer = await client.call(AuditLogServiceStub, "ListAuditLogs", pb.ListAuditLogsRequest(**request))
+    return list(answer.logs)
+
+
+async def test_a_process_that_dies_before_delivery_leaves_it_to_the_others(
+    admin: AuthClient, offline: Administration
+) -> None:
+    # The offline commands write and end: they deliver nothing themselves.
+    user = await offline.create_user("audited@x.org")
+
+    async def recorded() -> bool:
+        found = [log for log in await listed(admin) if log.resource_id == user.id]
+        return [log.event_name for log in found] == ["create"]
+
+    await eventually(recorded, message="the running service delivers it")
+
+
+@pytest.fixture(scope="module")
+def lonely_url(postgres: TestPostgres) -> str:
+    """A database that no running service delivers from."""
+    url = postgres.database()
+    migrate(url, MIGRATIONS, tables.metadata)
+    return url
+
+
+async def test_a_process_that_dies_after_storing_an_event_repeats_nothing(lonely_url: str) -> None:
+    db = Database(lonely_url, pool_size=2)
+    channel = ServiceChannel("127.0.0.1:1", ClusterTokens(CLUSTER_SECRET), "test")
+    logs = AuditLogs(db, GridDirectory(channel))
+    outbox = Outbox(tables.outbox)
+
+    async def stores_and_dies(messages: list[Message]) -> None:
+        await logs.deliver(messages)
+        raise ConnectionError("killed")
+
+    for number in range(3):
+        async with db.transaction() as tx:
+            await audit.record(tx, outbox, f"event{number}", Resource("Grid", "id", "name"))
+    for handler in (stores_and_dies, stores_and_dies, logs.deliver):
+        async with db.transaction() as tx:
+            await tx.execute(tables.outbox.update().values(not_before=sa.func.now()))
+        assert await outbox.deliver_due(db, {audit.TOPIC: handler}) == 3
+    async with db.read() as tx:
+        stored = (await tx.execute(sa.select(tables.audit_logs.c.event_name).order_by("seq"))).scalars().all()
+        waiting = (await tx.execute(sa.select(sa.func.count()).select_from(tables.outbox))).scalar_one()
+    assert (stored, waiting) == (["event0", "event1", "event2"], 0)
+    await channel.close()
+    await db.close()
+
+
+@pytest.fixture
+async def entries(auth_url: str) -> None:
+    texts = ("event_name", "resource_type", "resource_id", "resource_name", "grid_id", "grid", "service_id")
+    names = ("event_id", "time", *texts, "user_id", "user_email", "source_ip", "user_agent")
+    values = ", ".join(f"${number}" for number in range(1, len(names) + 1))
+    connection = await asyncpg.connect(auth_url)
+    await connection.execute("delete from auth.audit_logs")
+    time = await connection.fetchval("select timestamptz '2026-01-02T03:04:05.678912Z'")
+    rows = [
+        (
+            f"e{number}",
+            time,
+            f"event{number}",
+            "Grid",
+            "id",
+            "name" if number else "",
+            grid_id,
+            name,
+            "",
+            "u",
+            "u@x",
+            "",
+            "",
+        )
+        for number, (grid_id, name) in enumerate([(ALPHA, "alpha"), (BETA, "beta"), (GONE, "gone"), (ALPHA, "alpha")])
+    ]
+    await connection.executemany(f"insert into auth.audit_logs ({', '.join(names)}) values ({values})", rows)  # noqa: S608
+    await connection.close()
+
+
+@pytest.mark.usefixtures("entries")
+async def test_entries_are_shown_oldest_first(admin: AuthClient) -> None:
+    logs = [log for log in await listed(admin) if log.user_identity.email == "u@x"]
+    assert [log.event_name for log in logs] == ["event0", "event1", "event2", "event3"]
+    assert [log.id for log in logs] == sorted(log.id for log in logs)
+    assert logs[0].time.ToJsonString() == "2026-01-02T03:04:05.678Z"
+    assert not logs[0].HasField("resource_name")
+    assert not logs[0].HasField("user_agent")
+    assert (logs[2].grid, logs[2].HasField("grid_id")) == ("gone", False)
+    assert (logs[3].grid, logs[3].grid_id) == ("alpha", ALPHA)
+    older = await listed(admin, before=logs[2].id, limit="1")
+    assert [log.event_name for log in older] == ["event1"]
+
+
+@pytest.mark.usefixtures("entries")
+async def test_a_grid_shows_its_own_entries(admin: AuthClient, bob: AuthClient) -> None:
+    request = pb.ListGridAuditLogsRequest(grid="alpha")
+    answer = await admin.call(AuditLogServiceStub, "ListGridAuditLogs", request)
+    assert [log.event_name for log in answer.logs] == ["event0", "event3"]
+    assert (await refused(bob.call(AuditLogServiceStub, "ListGridAuditLogs", request)))[0] == 403
+    unknown = pb.ListGridAuditLogsRequest(grid="nope")
+    assert (await refused(admin.call(AuditLogServiceStub, "ListGridAuditLogs", unknown)))[0] == 404

@@ -1,0 +1,244 @@
+"""Logins at an external provider: who gets in, what the provider is asked, what is used up."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+
+from services.auth_svc.usecases.administration import Administration
+from tests.integration.auth_svc.auth_client import AuthClient, Reply
+from tests.integration.auth_svc.provider_stand_in import FORM, JSON, StandIn, provider_stand_in
+
+CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"]}
+
+
+@pytest.fixture
+async def provider(admin: AuthClient) -> AsyncIterator[StandIn]:
+    async with provider_stand_in() as found:
+        found.says(CARL)
+        await admin.configure(
+            {
+                "oauth2.client_id": "id",
+                "oauth2.client_secret": "se:cret",
+                "oauth2.authorize_endpoint": f"{found.url}/authorize?x=1#y",
+                "oauth2.token_endpoint": f"{found.url}/token",
+                "oauth2.userinfo_endpoint": f"{found.url}/user/:access_token",
+                "server.root_url": "https://m.example.com/a/",
+            }
+        )
+        yield found
+
+
+def state_of(reply: Reply) -> str:
+    assert reply.status == 302, reply.data
+    return parse_qs(urlsplit(reply.headers["location"]).query)["state"][0]
+
+
+async def log_in(client: AuthClient, **parameters: str) -> Reply:
+    state = state_of(await client.begin_login(**{"redirect_uri": "/code", **parameters}))
+    return await client.end_login(state=state, code="from-the-provider")
+
+
+async def token_of(client: AuthClient, reply: Reply) -> str:
+    assert reply.status == 302, reply.data
+    code = parse_qs(reply.headers["location"].partition("#")[2])["code"][0]
+    return str((await client.redeem(code)).json["access_token"])
+
+
+async def test_an_invited_person_becomes_the_user(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:
+    invitation = (await admin.invite("invited@x.org")).json
+    token = await token_of(anonymous, await log_in(anonymous, invite_code=invitation["invite_code"]))
+    user = await anonymous.with_token(token).user()
+    assert (user.email, user.name) == ("invited@x.org", "carl")
+    asked, info = provider.asked
+    assert (asked.method, asked.headers["content-type"]) == ("POST", JSON)
+    assert "from-the-provider" in asked.body
+    assert "https://m.example.com/a/cb" in asked.body
+    assert "authorization" not in asked.headers
+    assert (info.target, info.headers["authorization"]) == ("/user/provider-token", "Bearer provider-token")
+    # From now on the id at the provider is enough, whatever the e-mail there.
+    again = await token_of(anonymous, await log_in(anonymous))
+    assert (await anonymous.with_token(again).user()).email == "invited@x.org"
+
+
+async def test_a_known_email_is_enough_unless_the_provider_doubts_it(
+    anonymous: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    await offline.create_user("carl@x.org")
+    provider.says({**CARL, "email_verified": False})
+    assert (await log_in(anonymous)).status == 403
+    provider.says(CARL)
+    await token_of(anonymous, await log_in(anonymous))
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "status", "description"),
+    [
+        ({"id": 1, "email": "unknown@x.org"}, 403, "Access denied"),
+        ({"id": 1, "email": "admin"}, 403, "Access denied"),
+        ({"email": "carl@x.org"}, 400, "Invalid userdata: it has no id"),
+        ({"id": True, "email": "carl@x.org"}, 400, "Invalid userdata: it has no id"),
+        ([], 403, "Access denied"),
+    ],
+)
+async def test_who_is_refused(
+    anonymous: AuthClient, offline: Administration, provider: StandIn, userinfo: Any, status: int, description: str
+) -> None:
+    await offline.create_user("carl@x.org")
+    provider.says(userinfo)
+    reply = await log_in(anonymous)
+    assert (reply.status, reply.json["error_description"]) == (status, description)
+
+
+async def test_an_email_without_at_sign_is_refused(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:
+    invitation = (await admin.invite("invited@x.org", external_id="7")).json
+    provider.says({"id": 7, "email": "broken"})
+    reply = await log_in(anonymous)
+    assert (reply.status, reply.json["error_description"]) == (400, "Invalid email address 'broken'")
+    await token_of(anonymous, await log_in(anonymous, invite_code=invitation["invite_code"]))
+
+
+async def test_an_id_belongs_to_one_user(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:
+    await token_of(anonymous, await log_in(anonymous, invite_code=(await admin.invite("a@x.org")).json["invite_code"]))
+    reply = await log_in(anonymous, invite_code=(await admin.invite("b@x.org")).json["invite_code"])
+    assert (reply.status, reply.json["error_description"]) == (400, "Invalid userdata: somebody else has this id")
+
+
+@pytest.mark.parametrize(
+    ("token", "userinfo"),
+    [
+        ((500, JSON, "{}"), None),
+        ((200, JSON, "["), None),
+        ((200, JSON, "{}"), None),
+        ((200, JSON, "[]"), None),
+        ((200, JSON, '{"access_token":7}'), None),
+        ((200, JSON, '{"access_token":"\\u00fc\\n"}'), None),
+        ((302, JSON, '{"access_token":"x"}'), None),
+        ((200, JSON, "x" * 1_100_000), None),
+        (None, (401, JSON, "{}")),
+        (None, (200, "text/html", "<html>")),
+        (None, (200, JSON, "[" * 100_000)),
+    ],
+)
+async def test_a_provider_that_answers_nonsense_fails_the_login(
+    anonymous: AuthClient, provider: StandIn, token: Any, userinfo: Any
+) -> None:
+    provider.token = token or provider.token
+    provider.userinfo = userinfo or provider.userinfo
+    reply = await log_in(anonymous)
+    assert (reply.status, reply.json) == (400, {"error": "access_denied", "error_description": "Authentication failed"})
+
+
+async def test_the_ways_to_ask_for_a_token(
+    anonymous: AuthClient, admin: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    await offline.create_user("carl@x.org")
+    basic = "Basic " + base64.b64encode(b"id:se:cret").decode()
+    await admin.configure({"oauth2.token_post_content_type": FORM, "oauth2.code_requires_basic_auth": "true"})
+    provider.token = (200, FORM, "access_token=by%2Fform")
+    await token_of(anonymous, await log_in(anonymous))
+    assert provider.asked[0].headers["content-type"] == FORM
+    assert provider.asked[0].headers["authorization"] == basic
+    assert provider.asked[1].target == "/user/by%2Fform"
+
+    await admin.configure({"oauth2.token_method": "get", "oauth2.userinfo_requires_basic_auth": True})
+    provider.says(CARL)
+    await token_of(anonymous, await log_in(anonymous))
+    assert provider.asked[0].method == "GET"
+    assert "client_secret=se%3Acret" in provider.asked[0].target
+    assert provider.asked[1].headers["authorization"] == basic
+
+
+async def test_a_wrong_jsonpath_fails_the_login(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:
+    assert provider.url
+    await admin.configure({"oauth2.userinfo_email_jsonpath": "$..[?("})
+    assert (await log_in(anonymous)).status == 400
+
+
+async def test_one_of_many_callbacks_gets_the_code(
+    anonymous: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    assert provider.url
+    await offline.create_user("carl@x.org")
+    state = state_of(await anonymous.begin_login(redirect_uri="/code"))
+    replies = await asyncio.gather(*(anonymous.end_login(state=state, code="c") for _ in range(30)))
+    assert sorted(reply.status for reply in replies) == [302] + [400] * 29
+
+
+async def test_a_state_ends_after_an_hour(
+    anonymous: AuthClient, offline: Administration, provider: StandIn, auth_url: str
+) -> None:
+    assert provider.url
+    await offline.create_user("carl@x.org")
+    state = state_of(await anonymous.begin_login(redirect_uri="/code"))
+    connection = await asyncpg.connect(auth_url)
+    await connection.execute("update auth.authorization_requests set created_at = now() - interval '61 minutes'")
+    await connection.close()
+    reply = await anonymous.end_login(state=state, code="c")
+    assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+
+
+async def test_a_caller_with_a_token_links_their_own_account(
+    anonymous: AuthClient, bob: AuthClient, admin: AuthClient, offline: Administration, provider: StandIn, auth_url: str
+) -> None:
+    provider.says({"id": "b7", "email": "elsewhere@y.org"})
+    begun = await bob.begin_login(redirect_uri="/code")
+    token = await token_of(anonymous, await anonymous.end_login(state=state_of(begun), code="c"))
+    assert (await anonymous.with_token(token).user()).email == "bob@x.org"
+    # Neither the local administrator nor an expired token binds a login to anybody.
+    provider.says({"id": "new", "email": "elsewhere@y.org"})
+    expired = await offline.create_token("bob@x.org", "user", "60")
+    connection = await asyncpg.connect(auth_url)
+    await connection.execute(
+        "update auth.access_tokens set expires_at = now() - interval '1 s' where expires_at > now()"
+    )
+    await connection.close()
+    for client in (admin, anonymous.with_token(expired), anonymous.with_token("unknown")):
+        assert (await log_in(client)).status == 403
+
+
+async def test_changes_of_the_provider_untie_everybody(
+    anonymous: AuthClient, admin: AuthClient, provider: StandIn
+) -> None:
+    invitation = (await admin.invite("invited@x.org")).json
+    await token_of(anonymous, await log_in(anonymous, invite_code=invitation["invite_code"]))
+    await admin.configure({"foo": 1})
+    assert (await log_in(anonymous)).status == 302
+    await admin.configure({"oauth2.userinfo_scope": "more", "foo": 1})
+    assert (await log_in(anonymous)).status == 403
+    assert provider.asked
+
+
+async def test_an_invitation_makes_nobody_more_than_they_are(
+    admin: AuthClient, anonymous: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    assert provider.url
+    await offline.create_user("boss@x.org", ["master_admin"])
+    await offline.create_user("keeper@x.org", ["user_admin"])
+    keeper = anonymous.with_token(await offline.create_token("keeper@x.org", "user", "0"))
+    assert (await keeper.invite("boss@x.org")).status == 403
+    assert (await admin.invite("boss@x.org")).status == 201
+    first = (await keeper.invite("new@x.org", username="New")).json
+    second = (await keeper.invite("new@x.org")).json
+    assert first["invite_code"] != second["invite_code"]
+    assert (await anonymous.begin_login(redirect_uri="/code", invite_code=first["invite_code"])).status == 403
+    assert (await anonymous.begin_login(redirect_uri="/code", invite_code=second["invite_code"])).status == 302
+
+
+async def test_codes_and_states_are_stored_as_digests(
+    admin: AuthClient, anonymous: AuthClient, provider: StandIn, auth_url: str
+) -> None:
+    assert provider.url
+    code = (await admin.invite("invited@x.org")).json["invite_code"]
+    state = state_of(await anonymous.begin_login(redirect_uri="/code", invite_code=code))
+    connection = await asyncpg.connect(auth_url)
+    for table in ("users", "authorization_requests", "outbox", "audit_logs", "config"):
+        rows = str([tuple(row) for row in await connection.fetch(f"select * from auth.{table}")])  # noqa: S608
+        assert code not in rows
+        assert state not in rows
+        assert "se:cret" not in rows
+    await connection.close()
