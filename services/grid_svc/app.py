@@ -7,23 +7,35 @@ from functools import partial
 import sqlalchemy as sa
 
 from kontena.grid.v1.grid_pb2_grpc import add_GridServiceServicer_to_server
+from kontena.grid.v1.legacy_node_pb2_grpc import add_LegacyNodeServiceServicer_to_server
+from kontena.grid.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
 from kontena.grid.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from kontena.grid.v1.node_session_pb2_grpc import add_NodeSessionServiceServicer_to_server
+from kontena.grid.v1.node_token_pb2_grpc import add_NodeTokenServiceServicer_to_server
 from kontena.grid.v1.watch_pb2_grpc import add_GridWatchServiceServicer_to_server
 from services.clients import audit, introspection
 from services.grid_svc.clients import counts, memberships
+from services.grid_svc.clients.statsd import Statsd
+from services.grid_svc.loops import resource_usage, stale_nodes
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.loops.session_sync import SessionSync
 from services.grid_svc.servicers.grids import GridServicer
+from services.grid_svc.servicers.legacy_nodes import LegacyNodeServicer
+from services.grid_svc.servicers.metrics import MetricsServicer
 from services.grid_svc.servicers.node_sessions import NodeSessionServicer
+from services.grid_svc.servicers.node_tokens import NodeTokenServicer
 from services.grid_svc.servicers.nodes import NodeServicer
 from services.grid_svc.servicers.watch import GridWatchServicer
 from services.grid_svc.settings import Settings
 from services.grid_svc.store import channels, tables
 from services.grid_svc.usecases.grids import Grids
+from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.grid_svc.usecases.live_sessions import LiveSessions
+from services.grid_svc.usecases.metrics import Metrics
 from services.grid_svc.usecases.node_sessions import NodeSessions, SessionTerms
+from services.grid_svc.usecases.node_tokens import NodeTokens
 from services.grid_svc.usecases.nodes import Nodes
+from services.grid_svc.usecases.samples import Samples
 from services.grid_svc.usecases.watch import Watches
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
@@ -37,7 +49,8 @@ from services.kernel.server import Application
 
 _NAME = "grid_svc"
 _SERVICES = tuple(
-    f"kontena.grid.v1.{name}" for name in ("GridService", "NodeService", "NodeSessionService", "GridWatchService")
+    f"kontena.grid.v1.{name}Service"
+    for name in ("Grid", "Node", "NodeToken", "LegacyNode", "Metrics", "NodeSession", "GridWatch")
 )
 _ENDS_SECONDS = 1.0
 
@@ -53,6 +66,8 @@ async def build(settings: Settings) -> Application:
     deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, counts.DEPLOY_IDEMPOTENT)
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
+    samples = Samples(time.monotonic)
+    statsd = Statsd()
     sync = SessionSync(db, listener, live)
     liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)
     handlers = {
@@ -68,9 +83,19 @@ async def build(settings: Settings) -> Application:
     supervisor.every("sightings", settings.last_seen_seconds, sync.write_sightings)
     supervisor.every("session ends", _ENDS_SECONDS, sync.write_ends, wake=live.ended)
     supervisor.every("node liveness", settings.liveness_seconds, liveness.turn)
+    writer = resource_usage.SampleWriter(db, samples, statsd)
+    supervisor.every("samples", settings.sample_seconds, writer.turn)
+    retention = resource_usage.SampleRetention(db, settings.sample_retention_days)
+    supervisor.every("sample retention", resource_usage.RETENTION_PERIOD_SECONDS, retention.turn)
+    stale = stale_nodes.StaleNodes(db, outbox, settings.stale_node_hours)
+    supervisor.every("stale nodes", stale_nodes.PERIOD_SECONDS, stale.turn)
 
     terms = SessionTerms(
-        settings.version, settings.heartbeat_seconds, settings.grace_seconds, settings.token_refresh_seconds
+        settings.version,
+        settings.heartbeat_seconds,
+        settings.grace_seconds,
+        settings.token_refresh_seconds,
+        settings.join_concurrency,
     )
     grids = Grids(db, outbox, counts.Counts(auth, deploy, settings.count_deadline_seconds))
 
@@ -79,7 +104,7 @@ async def build(settings: Settings) -> Application:
             await tx.execute(sa.select(tables.nodes.c.id).limit(1))
 
     async def close() -> None:
-        await asyncio.gather(auth.close(), deploy.close())
+        await asyncio.gather(auth.close(), deploy.close(), statsd.close())
         await db.close()
 
     return Application(
@@ -87,9 +112,12 @@ async def build(settings: Settings) -> Application:
         servicers=[
             (add_GridServiceServicer_to_server, GridServicer(grids)),
             (add_NodeServiceServicer_to_server, NodeServicer(Nodes(db, outbox))),
+            (add_NodeTokenServiceServicer_to_server, NodeTokenServicer(NodeTokens(db, outbox))),
+            (add_LegacyNodeServiceServicer_to_server, LegacyNodeServicer(LegacyNodes(db, outbox))),
+            (add_MetricsServiceServicer_to_server, MetricsServicer(Metrics(db))),
             (
                 add_NodeSessionServiceServicer_to_server,
-                NodeSessionServicer(NodeSessions(db, outbox, live, tokens, terms)),
+                NodeSessionServicer(NodeSessions(db, outbox, live, tokens, samples=samples, terms=terms)),
             ),
             (
                 add_GridWatchServiceServicer_to_server,

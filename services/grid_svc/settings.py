@@ -31,6 +31,14 @@ class Settings(ServiceSettings):
         default=NODE_LIFETIME / 2, gt=0, description="Age at which tokens are renewed."
     )
     count_deadline_seconds: float = Field(default=2.0, gt=0, description="How long auth_svc and deploy_svc may count.")
+    join_concurrency: int = Field(
+        default=3, ge=1, description="New and returning nodes written at once, each; the others wait for a connection."
+    )
+    sample_seconds: float = Field(default=1.0, gt=0, description="How often samples are written, in one batch.")
+    sample_retention_days: int = Field(default=7, ge=1, description="Age at which metrics are dropped.")
+    stale_node_hours: float = Field(
+        default=6.0, gt=0, description="Ephemeral nodes are removed after so long, unless they are initial members."
+    )
     watch_resync_seconds: float = Field(default=60.0, gt=0, description="How often watches compare with the database.")
 
     @property

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from kontena.grid.v1 import legacy_node_pb2
 from kontena.grid.v1 import node_pb2 as pb
 from services.grid_svc.convert import grid as grids
 from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.grid import Grid, overlay_ip
-from services.grid_svc.domain.node import Driver, NodeChanges, peer_ips
+from services.grid_svc.domain.node import Driver, NodeChanges, NodeInput
 from services.grid_svc.usecases.nodes import NodeView
 
 
@@ -25,7 +26,7 @@ def to_proto(view: NodeView) -> pb.Node:
         updated=node.connected and node.updated,
         availability=node.availability,
         status=node.status,
-        has_token=False,
+        has_token=node.token is not None,
         created_at=timestamp(node.created_at),
         updated_at=timestamp(node.updated_at),
         last_seen_at=timestamp(node.last_seen_at),
@@ -47,13 +48,45 @@ def to_proto(view: NodeView) -> pb.Node:
         overlay_ip=overlay_ip(grid.subnet, node.node_number),
         agent_version=node.agent_version,
         docker_version=facts.docker_version,
-        peer_ips=peer_ips(node.id, node.labels, view.peers),
+        peer_ips=view.peer_ips,
         node_number=node.node_number,
         initial_member=initial,
         initial_node=initial,
         grid=_grid(grid),
         resource_usage=resource_usage.of_node(node),
     )
+
+
+def health(view: NodeView) -> pb.NodeHealth:
+    """The health of a connected node. There is no etcd on our nodes, and clients are told so instead of a guess."""
+    node = view.node
+    return pb.NodeHealth(
+        id=f"{view.grid.name}/{node.name}",
+        name=node.name,
+        node_number=node.node_number,
+        initial_member=node.node_number <= view.grid.initial_size,
+        status=node.status,
+        connected_at=timestamp(node.connected_at),
+        disconnected_at=timestamp(node.disconnected_at),
+        connected=node.connected,
+        etcd_health=pb.EtcdHealth(error="nodes of this master run no etcd"),
+        last_seen_at=timestamp(node.last_seen_at),
+        clock_skew=node.clock_skew,
+    )
+
+
+def new_node(request: pb.CreateNodeRequest) -> NodeInput:
+    """The attributes of a node created ahead; an attribute that is null is absent."""
+    return NodeInput(
+        request.name if request.HasField("name") else None,
+        request.token if request.HasField("token") else None,
+        list(request.labels),
+    )
+
+
+def label_changes(request: legacy_node_pb2.UpdateLegacyNodeRequest, present: Collection[str]) -> NodeChanges:
+    """The labels a request sets, as `changes`."""
+    return NodeChanges(list(request.labels) if request.labels or "labels" in present else None)
 
 
 def changes(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChanges:

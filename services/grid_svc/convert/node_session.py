@@ -1,7 +1,7 @@
 """Messages of agent sessions. Texts from agents are cleaned, because the database takes no NUL characters."""
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -85,7 +85,8 @@ def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
 
 
 def _description(node: NodeDescription) -> pb.NodeDescription:
-    return pb.NodeDescription(**asdict(node))
+    # Not `asdict`, which copies the addresses one by one: a grid may have thousands, and every agent hears of them.
+    return pb.NodeDescription(**{field.name: getattr(node, field.name) for field in fields(node)})
 
 
 def _text(value: str) -> str | None:

@@ -8,7 +8,9 @@ from services.grid_svc.domain.node import Node, load_of
 from services.grid_svc.domain.resource_usage import (
     CpuUsage,
     FilesystemUsage,
+    InterfaceUsage,
     MemoryUsage,
+    NetworkUsage,
     ResourceUsage,
     with_filesystem,
 )
@@ -35,7 +37,19 @@ def from_proto(sample: pb.ResourceUsage) -> ResourceUsage:
         cpu=CpuUsage(cpu.num_cores, *map(finite, (cpu.system, cpu.user, cpu.nice, cpu.idle)))
         if sample.HasField("cpu")
         else None,
+        network=NetworkUsage(
+            _interfaces(sample.network.internal) if sample.network.HasField("internal") else None,
+            _interfaces(sample.network.external) if sample.network.HasField("external") else None,
+        )
+        if sample.HasField("network")
+        else None,
     )
+
+
+def _interfaces(usage: pb.InterfaceUsage) -> InterfaceUsage:
+    names = tuple(filter(None, map(clean, usage.interfaces)))
+    numbers = (usage.rx_bytes, usage.rx_bytes_per_second, usage.tx_bytes, usage.tx_bytes_per_second)
+    return InterfaceUsage(names, *map(finite, numbers))
 
 
 def memory(value: MemoryUsage | None) -> pb.MemoryUsage | None:

@@ -7,6 +7,9 @@ from datetime import datetime
 
 DEFAULT_SUBNET = "10.81.0.0/16"
 DEFAULT_SUPERNET = "10.80.0.0/12"
+# Clients know numbers up to 254; a wide enough subnet takes more.
+_FEWEST_NUMBERS = 254
+_MOST_NUMBERS = 65_534
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ def is_subnet(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def last_node_number(subnet: str) -> int:
+    """The highest node number that has an address of its own in the subnet; never less than 254."""
+    return min(max(ipaddress.ip_network(subnet, strict=False).num_addresses - 2, _FEWEST_NUMBERS), _MOST_NUMBERS)
 
 
 def overlay_ip(subnet: str, node_number: int) -> str:

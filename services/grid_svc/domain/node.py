@@ -1,5 +1,7 @@
 """What a node is, and what follows from its attributes (spec/auth_grid.md sections 13.1 to 13.3)."""
 
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +10,13 @@ from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.kernel.validation import Checker
 
 AVAILABILITIES = ("active", "drain")
-LAST_NUMBER = 254
+_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_LONGEST_NAME = 200
+_SHORTEST_TOKEN = 16
+_LONGEST_TOKEN = 256
+NAME_TAKEN = "Node with name {} already exists"
+TOKEN_TAKEN = "Node with token already exists"  # noqa: S105 -- a message.
+GRID_FULL = "The grid has no free node numbers. Remove a node first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Node:
     name: str
     node_number: int
     node_id: str | None = None
+    token: str | None = None
     labels: tuple[str, ...] = ()
     availability: str = "active"
     agent_version: str | None = None
@@ -60,6 +69,10 @@ class Node:
     connected_at: datetime | None = None
     disconnected_at: datetime | None = None
     disconnected_seconds: float = 0.0
+    close_code: int | None = None
+    close_reason: str | None = None
+    rejected_at: datetime | None = None
+    clock_skew: float | None = None
 
     @property
     def status(self) -> str:
@@ -100,6 +113,56 @@ def check_changes(given: NodeChanges) -> NodeChanges:
     return NodeChanges(labels, availability)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeInput:
+    """A node registered ahead of its agent; None takes the default, if there is one."""
+
+    name: str | None = None
+    token: str | None = None
+    labels: Sequence[str] = ()
+
+
+def check_new(given: NodeInput) -> NodeInput:
+    """The cleaned attributes. Raises ValidationFailed."""
+    checker = Checker()
+    if given.name is None:
+        checker.fail("name", "Name can't be nil")
+    checked = NodeInput(
+        name=checker.text("name", given.name, pattern=_NAME, longest=_LONGEST_NAME),
+        token=_token(checker, given.token),
+        labels=tuple(checker.texts("labels", given.labels)),
+    )
+    checker.done()
+    return checked
+
+
+def check_token(given: str | None) -> str | None:
+    """The token, or None when none was given. Raises ValidationFailed."""
+    checker = Checker()
+    token = _token(checker, given)
+    checker.done()
+    return token
+
+
+def _token(checker: Checker, given: str | None) -> str | None:
+    token = checker.text("token", given)
+    if token is not None and len(token) < _SHORTEST_TOKEN:
+        checker.fail("token", f"is too short (minimum is {_SHORTEST_TOKEN} characters)")
+    if token is not None and len(token) > _LONGEST_TOKEN:
+        checker.fail("token", f"is too long (maximum is {_LONGEST_TOKEN} characters)")
+    return token
+
+
+def not_connected(node: Node) -> str:
+    """Why a node that is not connected is not, in the words clients know."""
+    end = f"with code {node.close_code or 1006}: {node.close_reason or 'the connection broke'}"
+    if node.rejected_at is not None:
+        return f"Websocket connection rejected at {node.rejected_at.isoformat()} {end}"
+    if node.disconnected_at is not None:
+        return f"Websocket disconnected at {node.disconnected_at.isoformat()} {end}"
+    return "Websocket is not connected"
+
+
 def label_value(labels: Iterable[str], name: str) -> str | None:
     """The value of the first label called `name`; None when there is no such label or it has no value."""
     for label in labels:
@@ -128,9 +191,29 @@ def peer_ips(node_id: str, labels: Iterable[str], peers: Iterable[Peer]) -> list
     return list(dict.fromkeys(address for address in found if address))
 
 
-def lowest_free_number(used: Collection[int]) -> int | None:
-    """The node number for a new node, or None when the grid is full."""
-    return next((number for number in range(1, LAST_NUMBER + 1) if number not in used), None)
+class AddressBook:
+    """`peer_ips` of every node of a grid, in a time that grows with their number and not with its square."""
+
+    def __init__(self, peers: Sequence[Peer]) -> None:
+        self._peers = peers
+        self._regions: dict[str, tuple[list[str], Counter[str]]] = {}
+
+    def others(self, home: str, private_ip: str | None) -> list[str]:
+        """Addresses of all nodes but the one in region `home` with the private address `private_ip`."""
+        if home not in self._regions:
+            seen = (other.private_ip if other.region == home else other.public_ip for other in self._peers)
+            owners = Counter(address for address in seen if address)
+            self._regions[home] = (list(owners), owners)
+        addresses, owners = self._regions[home]
+        if not private_ip or owners[private_ip] > 1:
+            return addresses
+        index = addresses.index(private_ip)
+        return addresses[:index] + addresses[index + 1 :]
+
+
+def lowest_free_number(used: Collection[int], last: int) -> int | None:
+    """The node number for a new node, or None when all up to `last` are in use."""
+    return next((number for number in range(1, last + 1) if number not in used), None)
 
 
 def load_of(usage: ResourceUsage | None) -> Mapping[str, float]:

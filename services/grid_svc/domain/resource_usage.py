@@ -38,15 +38,40 @@ class CpuUsage:
     nice: float = 0.0
     idle: float = 0.0
 
+    @property
+    def used(self) -> float:
+        """What is not idle and not waiting, as clients know it."""
+        return self.system + self.user + self.nice
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceUsage:
+    """Bytes, and bytes per second; the sum of some interfaces."""
+
+    interfaces: tuple[str, ...] = ()
+    rx_bytes: float = 0.0
+    rx_bytes_per_second: float = 0.0
+    tx_bytes: float = 0.0
+    tx_bytes_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUsage:
+    """Traffic between containers of the grid, and the rest."""
+
+    internal: InterfaceUsage | None = None
+    external: InterfaceUsage | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """A sample."""
+    """A sample. `network` is kept in the history only."""
 
     memory: MemoryUsage | None = None
     load: Mapping[str, float] = field(default_factory=dict)
     filesystem: tuple[FilesystemUsage, ...] = ()
     cpu: CpuUsage | None = None
+    network: NetworkUsage | None = None
 
 
 def with_filesystem(usage: ResourceUsage | None, name: str) -> tuple[FilesystemUsage, ...]:

@@ -1,13 +1,14 @@
 """Which agents may open a session, and when a session has to end (spec/auth_grid.md section 14)."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.grid_svc.domain.grid import Grid, overlay_ip
+from services.grid_svc.domain.grid import Grid, last_node_number, overlay_ip
 from services.grid_svc.domain.names import unique_name
-from services.grid_svc.domain.node import Facts, Node, Peer, lowest_free_number, peer_ips
+from services.grid_svc.domain.node import GRID_FULL as FULL
+from services.grid_svc.domain.node import Facts, Node, lowest_free_number
 
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.\d{1,9})*(?P<pre>[-.+].+)?", re.ASCII)
 _LONGEST_ID = 255
@@ -81,7 +82,43 @@ INVALID_GRID_TOKEN = Refusal("INVALID_GRID_TOKEN", "Invalid grid token")
 INVALID_NODE_TOKEN = Refusal("INVALID_NODE_TOKEN", "Invalid node token")
 MISSING_TOKEN = Refusal("MISSING_TOKEN", "Missing token")
 NODE_ID_IN_USE = Refusal("NODE_ID_IN_USE", "Invalid node ID, already used by a different node")
-GRID_FULL = Refusal("GRID_FULL", "The grid has no free node numbers. Remove a node first.")
+NODE_HAS_TOKEN = Refusal("NODE_HAS_TOKEN", "Invalid grid token, node was created using a node token")
+NODE_TOKEN_IN_USE = Refusal("NODE_TOKEN_IN_USE", "Invalid node token, already used by a different node")
+GRID_FULL = Refusal("GRID_FULL", FULL)
+
+# Ends of sessions as clients know them (spec/auth_grid.md section 14.4), for the health of nodes.
+_CLOSE_CODES = {
+    "MISSING_NODE_ID": 4000,
+    "INVALID_GRID_TOKEN": 4001,
+    "INVALID_NODE_TOKEN": 4002,
+    "NODE_TOKEN_IN_USE": 4003,
+    "MISSING_TOKEN": 4004,
+    "NODE_HAS_TOKEN": 4005,
+    "NODE_ID_IN_USE": 4006,
+    "VERSION_MISMATCH": 4010,
+    "HEARTBEAT_TIMEOUT": 4030,
+    "SESSION_RESET": 4031,
+    "NODE_REMOVED": 4040,
+    "SESSION_SUPERSEDED": 4041,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How a session ended."""
+
+    code: int
+    reason: str
+
+
+GOODBYE = Close(1000, "the agent stopped")
+BROKEN = Close(1006, "the connection broke")
+UNHEARD = Close(4030, "the agent was not heard of")
+
+
+def close_of(reason: str, message: str) -> Close:
+    """The end that a refusal made."""
+    return Close(_CLOSE_CODES.get(reason, BROKEN.code), message)
 
 
 def check_hello(hello: Hello, tokens: JoinTokens, server_version: str) -> Refusal | None:
@@ -93,10 +130,7 @@ def check_hello(hello: Hello, tokens: JoinTokens, server_version: str) -> Refusa
         return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-ID")
     if not hello.name:
         return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-Name")
-    if not tokens.grid:
-        # Nodes have no tokens of their own yet, so any such token is unknown.
-        return INVALID_NODE_TOKEN if tokens.node else MISSING_TOKEN
-    return None
+    return None if tokens.grid or tokens.node else MISSING_TOKEN
 
 
 def compatible(agent: str, server: str) -> bool:
@@ -109,13 +143,24 @@ def compatible(agent: str, server: str) -> bool:
 
 
 def check_known(node: Node, grid: Grid) -> Refusal | None:
-    """Whether a machine that is registered already may join `grid`."""
-    return None if node.grid_id == grid.id else NODE_ID_IN_USE
+    """Whether a machine that is registered already may join `grid` with the grid's token."""
+    if node.grid_id != grid.id:
+        return NODE_ID_IN_USE
+    return NODE_HAS_TOKEN if node.token is not None else None
 
 
-def first_join(announced: str, numbers: Collection[int], names: Collection[str]) -> NewNode | Refusal:
-    """Number and name of a new node, given those in use in its grid."""
-    number = lowest_free_number(numbers)
+def check_own_token(node: Node, engine_id: str, *, engine_known: bool) -> Refusal | None:
+    """Whether the machine `engine_id` may join as the node whose token it showed; `engine_known`: it is a node."""
+    if node.node_id == engine_id:
+        return None
+    if node.node_id is not None:
+        return NODE_TOKEN_IN_USE
+    return NODE_ID_IN_USE if engine_known else None
+
+
+def first_join(announced: str, subnet: str, numbers: Collection[int], names: Collection[str]) -> NewNode | Refusal:
+    """Number and name of a new node of a grid with `subnet`, given those in use."""
+    number = lowest_free_number(numbers, last_node_number(subnet))
     return GRID_FULL if number is None else NewNode(unique_name(announced, number, names), number)
 
 
@@ -123,11 +168,11 @@ def standing(name: str, number: int, node: Node | None) -> Refusal | None:
     """Why session `number` of the node called `name` must end, or None when it is the present one."""
     if node is None:
         return Refusal("NODE_REMOVED", f"host node {name} has been removed")
+    if not node.connected:
+        return Refusal("SESSION_RESET", f"host node {name} has been disconnected")
     if node.session != number:
         at = node.connected_at.isoformat() if node.connected_at else "an unknown time"
         return Refusal("SESSION_SUPERSEDED", f"host node {name} connection conflict with new connection at {at}")
-    if not node.connected:
-        return Refusal("SESSION_RESET", f"host node {name} has been disconnected")
     return None
 
 
@@ -136,14 +181,14 @@ def silent(seconds: float) -> Refusal:
     return Refusal("HEARTBEAT_TIMEOUT", f"ping timeout after {seconds:g}s")
 
 
-def describe(node: Node, grid: Grid, peers: Collection[Peer]) -> NodeDescription:
-    """What the agent of `node` must know."""
+def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:
+    """What the agent of `node` must know; `peers` are the addresses of the others."""
     return NodeDescription(
         id=node.id,
         name=node.name,
         node_number=node.node_number,
         overlay_ip=overlay_ip(grid.subnet, node.node_number),
-        peer_ips=tuple(peer_ips(node.id, node.labels, peers)),
+        peer_ips=tuple(peers),
         labels=node.labels,
         grid_id=grid.id,
         grid=grid.name,

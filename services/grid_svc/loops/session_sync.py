@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 
-from services.grid_svc.domain.node import peer
+from services.grid_svc.domain.node import AddressBook, Peer, peer, region
 from services.grid_svc.domain.session import INVALID_GRID_TOKEN, describe, standing
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
@@ -16,6 +16,9 @@ from services.kernel.db import Database
 from services.kernel.listen import Listener, drain
 
 _POLL_SECONDS = 30.0
+_PAUSE_SECONDS = 0.05
+_PAUSE_PER_SESSION_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 3.0
 
 
 class SessionSync:
@@ -37,7 +40,11 @@ class SessionSync:
                     payloads = {None}
                 known = self._live.grids()
                 lost = None in payloads
-                await self.refresh(known if lost else {grid_of(text) for text in payloads if text} & set(known))
+                concerned = known if lost else {grid_of(text) for text in payloads if text} & set(known)
+                await self.refresh(concerned)
+                # While many nodes come and go everything changes for everybody, all the time.
+                told = sum(len(self._live.of_grid(grid_id)) for grid_id in concerned)
+                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS + told * _PAUSE_PER_SESSION_SECONDS))
 
     async def refresh(self, grid_ids: Collection[str]) -> None:
         """Judge and inform the sessions of these grids: two queries for any number."""
@@ -47,9 +54,10 @@ class SessionSync:
             grids = {grid.id: grid for grid in await grid_store.read(tx, grid_ids)}
             nodes = await node_store.list_of_grids(tx, grid_ids)
         by_id = {node.id: node for node in nodes}
-        peers = defaultdict(list)
+        peers: dict[str, list[Peer]] = defaultdict(list)
         for each in sorted(nodes, key=lambda node: node.node_number):
             peers[each.grid_id].append(peer(each))
+        books = {grid_id: AddressBook(found) for grid_id, found in peers.items()}
         for grid_id in grid_ids:
             for live in self._live.of_grid(grid_id):
                 node = by_id.get(live.session.node_id)
@@ -59,7 +67,8 @@ class SessionSync:
                 elif grid_id not in grids or node is None:
                     live.end(SessionRefused(INVALID_GRID_TOKEN))
                 else:
-                    live.describe(describe(node, grids[grid_id], peers[grid_id]))
+                    others = books[grid_id].others(region(node.labels), node.facts.private_ip)
+                    live.describe(describe(node, grids[grid_id], others))
 
     async def write_sightings(self) -> None:
         """Write the signs of life since the last turn with one statement; sessions it does not match are judged."""
@@ -80,10 +89,13 @@ class SessionSync:
         if not closed:
             return
         lost = [live.session for live in closed if live.lost]
-        left = [live.session for live in closed if not live.lost]
+        left = defaultdict(list)
+        for live in closed:
+            if not live.lost:
+                left[live.close].append(live.session)
         async with self._db.transaction() as tx:
             if lost:
                 await store.lose(tx, lost)
-            if left:
-                await store.end(tx, left)
+            for close, sessions in left.items():
+                await store.end(tx, sessions, close)
         self._live.forget(closed)

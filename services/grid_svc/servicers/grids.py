@@ -33,6 +33,10 @@ class GridServicer(GridServiceServicer):
         changes = convert.changes(request, call.present_fields(request.update_mask))
         return convert.to_proto(await self._grids.update(call.principal(), request.grid, changes))
 
+    async def RotateGridToken(self, request: pb.RotateGridTokenRequest, context: Any) -> pb.Grid:
+        token = request.token if request.HasField("token") else None
+        return convert.to_proto(await self._grids.rotate_token(call.principal(), request.grid, token))
+
     async def DeleteGrid(self, request: pb.DeleteGridRequest, context: Any) -> Empty:
         await self._grids.delete(call.principal(), request.grid)
         return Empty()

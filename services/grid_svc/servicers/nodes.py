@@ -21,6 +21,14 @@ class NodeServicer(NodeServiceServicer):
         views = await self._nodes.list(call.principal(), request.grid)
         return pb.ListNodesResponse(nodes=[convert.to_proto(view) for view in views])
 
+    async def CreateNode(self, request: pb.CreateNodeRequest, context: Any) -> pb.Node:
+        created = await self._nodes.create(call.principal(), request.grid, convert.new_node(request))
+        call.reply_created()
+        return convert.to_proto(created)
+
+    async def GetNodeHealth(self, request: pb.GetNodeHealthRequest, context: Any) -> pb.NodeHealth:
+        return convert.health(await self._nodes.health(call.principal(), request.id))
+
     async def GetNode(self, request: pb.GetNodeRequest, context: Any) -> pb.Node:
         return convert.to_proto(await self._nodes.get(call.principal(), request.id))
 

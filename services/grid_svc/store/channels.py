@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import sqlalchemy as sa
+
 from services.kernel.db import Tx, notify
 
 # Payload: grid id.
@@ -21,6 +23,13 @@ async def nodes_changed(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
     """Tell followers about nodes, given as (grid id, node id), when the transaction commits."""
     for grid_id, node_id in keys:
         await notify(tx, NODES, f"{grid_id}/{node_id}")
+
+
+async def nodes_sampled(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
+    """Tell followers about new samples of nodes, given as (grid id, node id), when the transaction commits."""
+    payloads = [f"{grid_id}/{node_id}" for grid_id, node_id in keys]
+    statement = sa.text("select pg_notify(:channel, payload) from unnest(cast(:payloads as text[])) as payload")
+    await tx.execute(statement, {"channel": NODE_STATS, "payloads": payloads})
 
 
 def grid_of(payload: str) -> str:

@@ -42,8 +42,19 @@ async def by_name(tx: Tx, name: str) -> Grid | None:
 
 async def by_token(tx: Tx, token: str) -> Grid | None:
     """The grid whose join token is `token`: found by digest, then compared in constant time."""
-    row = (await tx.execute(sa.select(grids).where(grids.c.token_digest == _digest(token)))).first()
+    row = (await tx.execute(sa.select(grids).where(grids.c.token_digest == digest(token)))).first()
     return _grid(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
+
+
+async def rotate_token(tx: Tx, grid_id: str, token: str) -> Grid:
+    """Replace the join token of a locked grid. Raises IntegrityError for UNIQUE_TOKEN."""
+    values = {
+        "token": token,
+        "token_digest": digest(token),
+        "version": grids.c.version + 1,
+        "updated_at": sa.func.now(),
+    }
+    return _grid((await tx.execute(grids.update().where(grids.c.id == grid_id).values(values).returning(grids))).one())
 
 
 async def lock(tx: Tx, grid_id: str) -> Grid | None:
@@ -73,7 +84,7 @@ async def delete(tx: Tx, grid_id: str) -> None:
 def _values(grid: Grid) -> dict[str, Any]:
     return {
         "token": grid.token,
-        "token_digest": _digest(grid.token),
+        "token_digest": digest(grid.token),
         "initial_size": grid.initial_size,
         "subnet": grid.subnet,
         "supernet": grid.supernet,
@@ -108,5 +119,6 @@ def _grid(row: Any) -> Grid:
     )
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """What a join token is looked up by."""
     return hashlib.sha256(token.encode()).digest()

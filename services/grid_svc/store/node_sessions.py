@@ -3,18 +3,29 @@
 Every write names the session it speaks for, so that a late one of an older session changes nothing.
 """
 
+import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from services.grid_svc.domain.node import Node
-from services.grid_svc.domain.resource_usage import ResourceUsage
-from services.grid_svc.domain.session import NodeInfo
+from services.grid_svc.domain.session import (
+    BROKEN,
+    GOODBYE,
+    UNHEARD,
+    Close,
+    Hello,
+    JoinTokens,
+    NodeInfo,
+    close_of,
+    standing,
+)
 from services.grid_svc.store import rows
-from services.grid_svc.store.channels import NODE_STATS, nodes_changed
-from services.grid_svc.store.tables import nodes
-from services.kernel.db import Tx, notify
+from services.grid_svc.store.channels import nodes_changed
+from services.grid_svc.store.grids import digest
+from services.grid_svc.store.tables import grids, nodes
+from services.kernel.db import Tx
 from services.kernel.principal import NodeSession
 
 
@@ -33,7 +44,37 @@ async def by_engine_id(tx: Tx, engine_id: str) -> Node | None:
     return None if row is None else rows.node(row)
 
 
-async def open_session(tx: Tx, node_id: str, agent_version: str) -> Node:
+async def by_token(tx: Tx, token: str) -> Node | None:
+    """The node whose own token is `token`, locked: found by digest, then compared in constant time."""
+    query = sa.select(*rows.COLUMNS).where(nodes.c.token_digest == digest(token)).with_for_update(of=nodes)
+    row = (await tx.execute(query)).first()
+    return rows.node(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
+
+
+async def engine_is_known(tx: Tx, engine_id: str) -> bool:
+    """Whether this machine is a node of any grid."""
+    return (await tx.execute(sa.select(nodes.c.id).where(nodes.c.node_id == engine_id))).first() is not None
+
+
+async def bind(tx: Tx, node: Node, hello: Hello) -> None:
+    """The first join of a locked node that was created ahead of its machine: labels of the machine are added.
+
+    Raises IntegrityError for UNIQUE_ENGINE_ID.
+    """
+    labels = list(dict.fromkeys((*node.labels, *hello.labels)))
+    await tx.execute(nodes.update().where(nodes.c.id == node.id).values(node_id=hello.node_id, labels=labels))
+
+
+async def reject(tx: Tx, engine_id: str, shown: JoinTokens, close: Close) -> None:
+    """Remember why a machine with a good token got no session, unless it has one."""
+    grid = sa.select(grids.c.id).where(grids.c.token_digest == digest(shown.grid)).scalar_subquery()
+    own = sa.and_(nodes.c.node_id == engine_id, nodes.c.grid_id == grid)
+    mine = own if shown.grid else nodes.c.token_digest == digest(shown.node)
+    values = {"rejected_at": sa.func.now(), "close_code": close.code, "close_reason": close.reason}
+    await tx.execute(nodes.update().where(mine, ~nodes.c.connected).values(values))
+
+
+async def open_session(tx: Tx, node_id: str, agent_version: str, clock_skew: float | None) -> Node:
     """Begin the next session of a locked node; older ones are void when the transaction commits."""
     statement = (
         nodes.update()
@@ -47,6 +88,10 @@ async def open_session(tx: Tx, node_id: str, agent_version: str) -> Node:
             connected_at=sa.func.now(),
             updated_at=sa.func.now(),
             lost_at=None,
+            close_code=None,
+            close_reason=None,
+            rejected_at=None,
+            clock_skew=clock_skew,
         )
         .returning(*rows.COLUMNS)
     )
@@ -70,12 +115,6 @@ async def store_info(tx: Tx, session: NodeSession, info: NodeInfo) -> None:
     await nodes_changed(tx, [(before.grid_id, before.id)])
 
 
-async def store_stats(tx: Tx, session: NodeSession, sample: ResourceUsage) -> None:
-    """Store the newest sample of the present session."""
-    await tx.execute(nodes.update().where(_present(session)).values(stats=rows.usage_values(sample)))
-    await notify(tx, NODE_STATS, f"{session.grid_id}/{session.node_id}")
-
-
 async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:
     """Write signs of life of many sessions with one statement. Returns the sessions that are present ones."""
     heard = sa.text(
@@ -97,9 +136,18 @@ async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:
     return {NodeSession(row.grid_id, row.id, row.session) for row in await tx.execute(statement)}
 
 
-async def end(tx: Tx, sessions: Sequence[NodeSession]) -> None:
+async def end(tx: Tx, sessions: Sequence[NodeSession], close: Close = GOODBYE) -> None:
     """The nodes are disconnected now, where these are still their present sessions."""
-    await _disconnect(tx, sa.or_(*(_present(session) for session in sessions)))
+    await _disconnect(tx, sa.or_(*(_present(session) for session in sessions)), close)
+
+
+async def reset(tx: Tx, node: Node) -> None:
+    """End the session of a locked node, and make its tokens void for the other services too."""
+    if node.connected:
+        refusal = standing(node.name, node.session, replace(node, connected=False))
+        close = close_of(refusal.reason, refusal.message) if refusal else BROKEN
+        await tx.execute(nodes.update().where(nodes.c.id == node.id).values(session=nodes.c.session + 1))
+        await _disconnect(tx, nodes.c.id == node.id, close)
 
 
 async def lose(tx: Tx, sessions: Sequence[NodeSession]) -> None:
@@ -110,16 +158,17 @@ async def lose(tx: Tx, sessions: Sequence[NodeSession]) -> None:
 
 async def disconnect_lost(tx: Tx, grace: float) -> None:
     """Give up nodes whose stream broke more than `grace` seconds ago."""
-    await _disconnect(tx, sa.and_(nodes.c.connected, nodes.c.lost_at < sa.func.now() - _seconds(sa.literal(grace))))
+    late = nodes.c.lost_at < sa.func.now() - _seconds(sa.literal(grace))
+    await _disconnect(tx, sa.and_(nodes.c.connected, late), BROKEN)
 
 
 async def disconnect_silent(tx: Tx, silence: float) -> None:
     """Give up nodes that nobody heard of for `silence` seconds: their replica of this service died."""
     late = nodes.c.last_seen_at < sa.func.now() - _seconds(sa.literal(silence))
-    await _disconnect(tx, sa.and_(nodes.c.connected, late))
+    await _disconnect(tx, sa.and_(nodes.c.connected, late), UNHEARD)
 
 
-async def _disconnect(tx: Tx, condition: sa.ColumnElement[bool]) -> None:
+async def _disconnect(tx: Tx, condition: sa.ColumnElement[bool], close: Close) -> None:
     statement = (
         nodes.update()
         .where(condition)
@@ -128,6 +177,8 @@ async def _disconnect(tx: Tx, condition: sa.ColumnElement[bool]) -> None:
             disconnected_at=sa.func.coalesce(nodes.c.lost_at, sa.func.now()),
             lost_at=None,
             updated_at=sa.func.now(),
+            close_code=close.code,
+            close_reason=close.reason,
         )
         .returning(nodes.c.grid_id, nodes.c.id)
     )

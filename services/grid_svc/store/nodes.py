@@ -7,10 +7,12 @@ import sqlalchemy as sa
 
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
 from services.grid_svc.store import rows
-from services.grid_svc.store.tables import nodes
+from services.grid_svc.store.grids import digest
+from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
 
 UNIQUE_ENGINE_ID = "uq_nodes_node_id"
+UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,15 @@ async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> N
     return None if row is None else rows.node(row)
 
 
+async def by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
+    """The node of the grid with this engine id, whatever it looks like."""
+    if "\x00" in engine_id:
+        return None
+    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.node_id == engine_id)
+    row = (await tx.execute(query.with_for_update() if lock else query)).first()
+    return None if row is None else rows.node(row)
+
+
 async def peers(tx: Tx, grid_id: str) -> list[Peer]:
     """What nodes of the grid know of each other, by node number."""
     columns = (nodes.c.id, nodes.c.labels, nodes.c.public_ip, nodes.c.private_ip)
@@ -58,14 +69,16 @@ async def count(tx: Tx, grid_id: str) -> int:
     return int((await tx.execute(query)).scalar_one())
 
 
-async def occupied(tx: Tx, grid_id: str) -> Occupied:
-    """Numbers and names in use in a grid; stays true while the grid is locked."""
-    found = (await tx.execute(sa.select(nodes.c.node_number, nodes.c.name).where(nodes.c.grid_id == grid_id))).all()
-    return Occupied(frozenset(row.node_number for row in found), frozenset(row.name for row in found))
+async def occupied(tx: Tx, grid_id: str, name: str) -> Occupied:
+    """Numbers in use in a grid, and names that begin like `name`; stays true while the grid is locked."""
+    numbers = sa.func.array_agg(nodes.c.node_number)
+    names = sa.func.array_agg(nodes.c.name).filter(sa.func.starts_with(nodes.c.name, name))
+    row = (await tx.execute(sa.select(numbers, names).where(nodes.c.grid_id == grid_id))).one()
+    return Occupied(frozenset(row[0] or ()), frozenset(row[1] or ()))
 
 
 async def insert(tx: Tx, node: Node) -> None:
-    """Register a node. Raises IntegrityError for UNIQUE_ENGINE_ID."""
+    """Register a node. Raises IntegrityError for UNIQUE_ENGINE_ID and UNIQUE_TOKEN."""
     await tx.execute(
         nodes.insert().values(
             id=node.id,
@@ -74,8 +87,20 @@ async def insert(tx: Tx, node: Node) -> None:
             name=node.name,
             node_number=node.node_number,
             labels=list(node.labels),
+            token=node.token,
+            token_digest=None if node.token is None else digest(node.token),
         )
     )
+
+
+async def set_token(tx: Tx, node: Node, token: str | None) -> None:
+    """Give a locked node another token, or none. Raises IntegrityError for UNIQUE_TOKEN."""
+    values = {
+        "token": token,
+        "token_digest": None if token is None else digest(token),
+        "updated_at": sa.func.now(),
+    }
+    await tx.execute(nodes.update().where(nodes.c.id == node.id).values(values))
 
 
 async def change(tx: Tx, node: Node, changes: NodeChanges) -> Node:
@@ -87,6 +112,26 @@ async def change(tx: Tx, node: Node, changes: NodeChanges) -> Node:
     }
     statement = nodes.update().where(nodes.c.id == node.id).values(values).returning(*rows.COLUMNS)
     return rows.node((await tx.execute(statement)).one())
+
+
+async def stale(tx: Tx, hours: float) -> list[Node]:
+    """Nodes of the label `ephemeral` that are no initial members and were offline and unheard for so long; locked."""
+    late = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, hours * 3600)
+    query = (
+        sa.select(*rows.COLUMNS)
+        .join(grids, grids.c.id == nodes.c.grid_id)
+        .where(
+            ~nodes.c.connected,
+            nodes.c.last_seen_at < late,
+            nodes.c.node_number > grids.c.initial_size,
+            sa.text(
+                "exists (select from unnest(grid.nodes.labels) as label "
+                "where label = 'ephemeral' or label like 'ephemeral=%')"
+            ),
+        )
+        .with_for_update(of=nodes, skip_locked=True)
+    )
+    return [rows.node(row) for row in await tx.execute(query)]
 
 
 async def delete(tx: Tx, node_id: str) -> None:

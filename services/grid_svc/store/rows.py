@@ -1,7 +1,7 @@
 """Rows of `nodes` as domain values and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +29,7 @@ def node(row: Any) -> Node:
         node_id=row.node_id,
         name=row.name,
         node_number=row.node_number,
+        token=row.token,
         labels=tuple(row.labels),
         availability=row.availability,
         agent_version=row.agent_version,
@@ -47,6 +48,10 @@ def node(row: Any) -> Node:
         connected_at=row.connected_at,
         disconnected_at=row.disconnected_at,
         disconnected_seconds=float(row.disconnected_seconds),
+        close_code=row.close_code,
+        close_reason=row.close_reason,
+        rejected_at=row.rejected_at,
+        clock_skew=row.clock_skew,
     )
 
 
@@ -57,7 +62,7 @@ def facts_values(facts: Facts) -> dict[str, Any]:
 
 def usage_values(sample: ResourceUsage) -> dict[str, Any]:
     """The stored form of a sample."""
-    return asdict(sample)
+    return asdict(replace(sample, network=None))
 
 
 def usage(stored: Mapping[str, Any]) -> ResourceUsage:

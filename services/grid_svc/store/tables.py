@@ -8,6 +8,11 @@ from services.kernel.outbox import outbox_table
 
 metadata = db.metadata("grid")
 
+MEMORY = ("used", "total", "free", "active", "inactive", "cached", "buffers")
+FILESYSTEM = ("used", "total")
+TRAFFIC = ("rx_bytes", "rx_bytes_per_second", "tx_bytes", "tx_bytes_per_second")
+NETWORKS = ("internal", "external")
+
 grids = sa.Table(
     "grids",
     metadata,
@@ -41,6 +46,9 @@ nodes = sa.Table(
     sa.Column("node_id", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("node_number", sa.Integer, nullable=False),
+    # Clear, because administrators read it; agents are found by its digest. A node without one joins with the grid's.
+    sa.Column("token", sa.Text),
+    sa.Column("token_digest", sa.LargeBinary),
     # Written by users.
     sa.Column("labels", ARRAY(sa.Text), nullable=False),
     sa.Column("availability", sa.String(16), nullable=False, server_default="active"),
@@ -66,15 +74,41 @@ nodes = sa.Table(
     sa.Column("last_seen_at", db.timestamp()),
     sa.Column("connected_at", db.timestamp()),
     sa.Column("disconnected_at", db.timestamp()),
+    # How the last session ended, or why none began (`rejected_at`), as clients know it.
+    sa.Column("close_code", sa.Integer),
+    sa.Column("close_reason", sa.Text),
+    sa.Column("rejected_at", db.timestamp()),
+    # Seconds by which the node's clock was ahead when the session began.
+    sa.Column("clock_skew", sa.Double),
     # When the stream of the present session broke; the agent may still come back in time.
     sa.Column("lost_at", db.timestamp()),
     sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("node_id"),
+    sa.UniqueConstraint("token_digest"),
     sa.UniqueConstraint("grid_id", "name", name="uq_nodes_grid_id_name"),
     sa.UniqueConstraint("grid_id", "node_number", name="uq_nodes_grid_id_node_number"),
     sa.CheckConstraint("availability in ('active', 'drain')", name="availability"),
-    sa.CheckConstraint("node_number between 1 and 254", name="node_number"),
+    sa.CheckConstraint("node_number >= 1", name="node_number"),
+)
+
+# One row per sample of a node, written with COPY; partitioned by day, dropped by the retention loop. What was not
+# measured is null. The partitions live in a schema of their own, so that this one shows what migrations made.
+resource_usage = sa.Table(
+    "resource_usage",
+    metadata,
+    sa.Column("at", db.timestamp(), nullable=False),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("node_id", sa.String(24), nullable=False),
+    sa.Column("cpu_used", sa.Double),
+    sa.Column("cpu_cores", sa.Integer),
+    *(sa.Column(f"memory_{name}", sa.Double) for name in MEMORY),
+    *(sa.Column(f"filesystem_{name}", sa.Double) for name in FILESYSTEM),
+    *(sa.Column(f"{side}_{name}", sa.Double) for side in NETWORKS for name in TRAFFIC),
+    *(sa.Column(f"{side}_interfaces", ARRAY(sa.Text)) for side in NETWORKS),
+    sa.Index("ix_resource_usage_grid_id_at", "grid_id", "at"),
+    sa.Index("ix_resource_usage_node_id_at", "node_id", "at"),
+    postgresql_partition_by="RANGE (at)",
 )
 
 outbox = outbox_table(metadata)

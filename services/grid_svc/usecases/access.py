@@ -17,6 +17,14 @@ async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
     return grid
 
 
+async def administrable(tx: Tx, principal: Principal, name: str) -> Grid:
+    """The grid, if the caller administrates it. Raises NotFound, then Forbidden."""
+    grid = await accessible(tx, principal, name)
+    if not principal.is_grid_admin(grid.id):
+        raise Forbidden
+    return grid
+
+
 async def changeable(tx: Tx, principal: Principal, name: str) -> Grid:
     """The grid, if the caller may change things in it. Raises NotFound, then Forbidden."""
     grid = await accessible(tx, principal, name)

@@ -1,8 +1,6 @@
 """What users do with grids. Everything is written with its effects in one transaction, after all remote questions."""
 
-import base64
 import random
-import secrets
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import IntegrityError
@@ -27,6 +25,7 @@ from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible
+from services.grid_svc.usecases.tokens import random_token
 from services.kernel import audit
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
@@ -34,7 +33,6 @@ from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
-_TOKEN_BYTES = 64
 _NAME_TRIES = 50
 
 
@@ -106,6 +104,24 @@ class Grids:
             await self._record(tx, "update", grid)
         return GridView(grid, before.counts)
 
+    async def rotate_token(self, principal: Principal, name: str, token: str | None) -> GridView:
+        """Replace the join token. Open sessions go on. Raises NotFound, Forbidden, ValidationFailed."""
+        before = await self.get(principal, name)
+        checked = check_new(NewGrid(token=token)).token
+        if not principal.is_grid_admin(before.grid.id):
+            raise ValidationFailed({"user": NOT_ALLOWED})
+        try:
+            async with self._db.transaction() as tx:
+                if await store.lock(tx, before.grid.id) is None:
+                    raise NotFound
+                grid = await store.rotate_token(tx, before.grid.id, checked or random_token())
+                await self._record(tx, "rotate token", grid)
+        except IntegrityError as error:
+            if violated_constraint(error) == store.UNIQUE_TOKEN:
+                raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+            raise
+        return GridView(grid, before.counts)
+
     async def delete(self, principal: Principal, name: str) -> None:
         """Remove a grid without nodes and services. master_admin only. Raises NotFound, Forbidden, ValidationFailed."""
         async with self._db.read() as tx:
@@ -148,7 +164,7 @@ def _new(checked: NewGrid, name: str) -> Grid:
     grid = Grid(
         id=new_id(),
         name=name,
-        token=checked.token or base64.b64encode(secrets.token_bytes(_TOKEN_BYTES)).decode(),
+        token=checked.token or random_token(),
         initial_size=checked.initial_size or 1,
         subnet=checked.subnet or DEFAULT_SUBNET,
         supernet=checked.supernet or DEFAULT_SUPERNET,

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from services.grid_svc.domain.session import NodeDescription
+from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription, close_of
 from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
 
@@ -53,6 +53,13 @@ class LiveSession:
         """End the stream with an error; the first one counts."""
         self._ended = self._ended or error
         self._wake.set()
+
+    @property
+    def close(self) -> Close:
+        """How it ended, if it did."""
+        if isinstance(self._ended, SessionRefused):
+            return close_of(self._ended.reason, self._ended.message)
+        return GOODBYE if self.said_goodbye else BROKEN
 
     @property
     def lost(self) -> bool:

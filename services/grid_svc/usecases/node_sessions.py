@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from services.grid_svc.domain import session as rules
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.names import node_name
-from services.grid_svc.domain.node import Node
+from services.grid_svc.domain.node import Node, peer_ips
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo, Refusal
 from services.grid_svc.store import grids as grid_store
@@ -19,6 +19,7 @@ from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.refusals import SessionRefused
+from services.grid_svc.usecases.samples import Samples
 from services.kernel import audit
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database, Tx, violated_constraint
@@ -34,6 +35,9 @@ log = get_logger(__name__)
 _GOODBYE_SECONDS = 0.1
 _JOIN_TRIES = 3
 _JITTER = 0.1
+_NOTABLE_SKEW_SECONDS = 5.0
+# Refusals of machines that showed a token of ours.
+_TOLD_REJECTIONS = ("VERSION_MISMATCH", "NODE_HAS_TOKEN")
 
 Incoming = Hello | NodeInfo | ResourceUsage | Heartbeat | None
 
@@ -67,35 +71,52 @@ class SessionTerms:
     heartbeat_seconds: float
     grace_seconds: float
     token_refresh_seconds: float
+    join_concurrency: int
 
 
 class NodeSessions:
     """Opens sessions and speaks with agents until they end."""
 
     def __init__(
-        self, db: Database, outbox: Outbox, live: LiveSessions, tokens: ClusterTokens, terms: SessionTerms
+        self,
+        db: Database,
+        outbox: Outbox,
+        live: LiveSessions,
+        tokens: ClusterTokens,
+        *,
+        samples: Samples,
+        terms: SessionTerms,
     ) -> None:
         self._db = db
         self._outbox = outbox
         self._live = live
+        self._samples = samples
         self._tokens = tokens
         self._terms = terms
+        # New nodes of a grid wait for one another; they must not do so with all connections of the pool in hand, nor
+        # hold up nodes that come back.
+        self._registering = asyncio.Semaphore(terms.join_concurrency)
+        self._rejoining = asyncio.Semaphore(terms.join_concurrency)
 
     async def connect(self, shown: JoinTokens, incoming: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
         """Everything the master says to an agent. Raises SessionRefused at the beginning or whenever it must end."""
         hello = await self._hello(incoming)
-        skew = (hello.sent_at - datetime.now(UTC)).total_seconds() if hello.sent_at else 0.0
+        skew = (hello.sent_at - datetime.now(UTC)).total_seconds() if hello.sent_at else None
         refusal = rules.check_hello(hello, shown, self._terms.version)
-        if refusal is not None:
-            raise SessionRefused(refusal)
-        node = await self._join(shown, hello)
+        try:
+            if refusal is not None:
+                raise SessionRefused(refusal)
+            node = await self._join(shown, hello, skew)
+        except SessionRefused as error:
+            await self._reject(shown, hello, error)
+            raise
         live = self._live.add(NodeSession(node.grid_id, node.id, node.session), node.name)
         reader: asyncio.Task[None] | None = None
         # No await in the way out: it may run while the event loop throws the generator away.
         try:
             description = await self._describe(live)
             live.told(description)
-            yield Welcome(self._tokens.for_node(live.session), description, self._period(), skew)
+            yield Welcome(self._tokens.for_node(live.session), description, self._period(), skew or 0.0)
             reader = asyncio.create_task(self._read(live, incoming))
             async for message in self._speak(live):
                 yield message
@@ -110,18 +131,30 @@ class NodeSessions:
             raise InvalidRequest("The first message must be hello")
         return Hello(first.node_id, node_name(first.name), first.agent_version, first.labels, first.sent_at)
 
-    async def _join(self, shown: JoinTokens, hello: Hello) -> Node:
+    async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+        if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
+            log.warning("clock of a node differs", node_id=hello.node_id, name=hello.name, seconds=round(skew, 1))
+        async with self._db.read() as tx:
+            turn = self._rejoining if await store.engine_is_known(tx, hello.node_id) else self._registering
         for attempt in range(1, _JOIN_TRIES + 1):
             try:
-                async with self._db.transaction() as tx:
-                    return await self._join_once(tx, shown, hello)
+                async with turn, self._db.transaction() as tx:
+                    known = self._by_grid_token if shown.grid else self._by_own_token
+                    return await store.open_session(tx, await known(tx, shown, hello), hello.agent_version, skew)
             except IntegrityError as error:
                 # The same machine joined another grid in this moment; the next try sees it.
                 if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:
                     raise
         raise SessionRefused(rules.NODE_ID_IN_USE)
 
-    async def _join_once(self, tx: Tx, shown: JoinTokens, hello: Hello) -> Node:
+    async def _reject(self, shown: JoinTokens, hello: Hello, error: SessionRefused) -> None:
+        """Whoever looks at the health of a node should see why its agent is not let in."""
+        if error.reason in _TOLD_REJECTIONS:
+            async with self._db.transaction() as tx:
+                await store.reject(tx, hello.node_id, shown, rules.close_of(error.reason, error.message))
+
+    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello) -> str:
+        """The id of the locked node that shows its grid's token; a new machine is registered."""
         grid = await grid_store.by_token(tx, shown.grid)
         if grid is None:
             raise SessionRefused(rules.INVALID_GRID_TOKEN)
@@ -134,14 +167,27 @@ class NodeSessions:
         refusal = rules.check_known(node, grid)
         if refusal is not None:
             raise SessionRefused(refusal)
-        return await store.open_session(tx, node.id, hello.agent_version)
+        return node.id
+
+    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello) -> str:
+        """The id of the locked node that shows its own token; its first machine is bound to it."""
+        node = await store.by_token(tx, shown.node)
+        if node is None:
+            raise SessionRefused(rules.INVALID_NODE_TOKEN)
+        known = node.node_id is None and await store.engine_is_known(tx, hello.node_id)
+        refusal = rules.check_own_token(node, hello.node_id, engine_known=known)
+        if refusal is not None:
+            raise SessionRefused(refusal)
+        if node.node_id is None:
+            await store.bind(tx, node, hello)
+        return node.id
 
     async def _register(self, tx: Tx, grid: Grid, hello: Hello) -> Node:
-        used = await node_store.occupied(tx, grid.id)
-        new = rules.first_join(hello.name, used.numbers, used.names)
+        used = await node_store.occupied(tx, grid.id, hello.name)
+        new = rules.first_join(hello.name, grid.subnet, used.numbers, used.names)
         if isinstance(new, Refusal):
             raise SessionRefused(new)
-        node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, hello.labels)
+        node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, labels=hello.labels)
         await node_store.insert(tx, node)
         resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
         await audit.record(tx, self._outbox, "create", resource)
@@ -156,7 +202,7 @@ class NodeSessions:
         refusal = rules.standing(live.name, live.session.number, nodes[0] if nodes else None)
         if refusal is not None or not grids:
             raise SessionRefused(refusal or rules.INVALID_GRID_TOKEN)
-        return rules.describe(nodes[0], grids[0], peers)
+        return rules.describe(nodes[0], grids[0], peer_ips(nodes[0].id, nodes[0].labels, peers))
 
     async def _speak(self, live: LiveSession) -> AsyncIterator[Outgoing]:
         token_since = self._live.clock()
@@ -195,17 +241,9 @@ class NodeSessions:
                 async with self._db.transaction() as tx:
                     await store.store_info(tx, live.session, message)
             case ResourceUsage():
-                await self._keep_sample(live.session, message)
+                self._samples.add(live.session, message)
             case _:
                 raise InvalidRequest("hello may be sent only once")
-
-    async def _keep_sample(self, session: NodeSession, sample: ResourceUsage) -> None:
-        # A lost sample is not worth a session: the next one comes within a minute.
-        try:
-            async with self._db.transaction() as tx:
-                await store.store_stats(tx, session, sample)
-        except Exception as error:
-            log.warning("sample lost", node_id=session.node_id, error=repr(error)[:300])
 
     def _period(self) -> float:
         return self._terms.heartbeat_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)

@@ -3,14 +3,34 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.grid_svc.domain.grid import Grid
-from services.grid_svc.domain.node import Node, NodeChanges, Peer, check_changes, peer
+from sqlalchemy.exc import IntegrityError
+
+from services.grid_svc.domain.grid import Grid, last_node_number
+from services.grid_svc.domain.node import (
+    GRID_FULL,
+    NAME_TAKEN,
+    TOKEN_TAKEN,
+    AddressBook,
+    Node,
+    NodeChanges,
+    NodeInput,
+    check_changes,
+    check_new,
+    lowest_free_number,
+    not_connected,
+    peer,
+    peer_ips,
+    region,
+)
+from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.store.channels import nodes_changed
-from services.grid_svc.usecases.access import accessible, changeable
+from services.grid_svc.usecases.access import accessible, administrable, changeable
+from services.grid_svc.usecases.tokens import random_token
 from services.kernel import audit
-from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound
+from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
@@ -21,7 +41,7 @@ class NodeView:
 
     node: Node
     grid: Grid
-    peers: Sequence[Peer]
+    peer_ips: Sequence[str]
 
 
 class Nodes:
@@ -36,47 +56,100 @@ class Nodes:
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, grid_name)
             nodes = await store.list_of_grids(tx, [grid.id])
-        peers = [peer(node) for node in sorted(nodes, key=lambda node: node.node_number)]
-        return [NodeView(node, grid, peers) for node in nodes]
+        book = AddressBook([peer(node) for node in sorted(nodes, key=lambda node: node.node_number)])
+        return [NodeView(node, grid, book.others(region(node.labels), node.facts.private_ip)) for node in nodes]
+
+    async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
+        """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""
+        try:
+            async with self._db.transaction() as tx:
+                grid = await administrable(tx, principal, grid_name)
+                checked = check_new(given)
+                node = await self._insert(tx, grid, checked)
+                await record(tx, self._outbox, "create", node, grid)
+                found = await store.find(tx, grid.id, node.name)
+                return await view(tx, grid, required(found))
+        except IntegrityError as error:
+            raise_if_taken(error)
+            raise
 
     async def get(self, principal: Principal, path: str) -> NodeView:
         """One node. Raises NotFound, Forbidden."""
         grid_name, _, reference = path.partition("/")
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, grid_name)
-            return await self._view(tx, grid, _required(await store.find(tx, grid.id, reference)))
+            return await view(tx, grid, required(await store.find(tx, grid.id, reference)))
+
+    async def health(self, principal: Principal, path: str) -> NodeView:
+        """One node that is connected. Raises NotFound, Forbidden, ValidationFailed with the reason if it is not."""
+        found = await self.get(principal, path)
+        if not found.node.connected:
+            raise ValidationFailed({"connection": not_connected(found.node)})
+        return found
 
     async def update(self, principal: Principal, path: str, given: NodeChanges) -> NodeView:
         """Change labels and availability. Raises NotFound, Forbidden, ValidationFailed."""
         grid_name, _, reference = path.partition("/")
         async with self._db.transaction() as tx:
             grid = await changeable(tx, principal, grid_name)
-            node = _required(await store.find(tx, grid.id, reference, lock=True))
-            changes = check_changes(given)
-            if changes != NodeChanges():
-                node = await store.change(tx, node, changes)
-                await self._record(tx, "update", node, grid)
-            return await self._view(tx, grid, node)
+            node = required(await store.find(tx, grid.id, reference, lock=True))
+            return await view(tx, grid, await change(tx, self._outbox, grid, node, check_changes(given)))
 
     async def delete(self, principal: Principal, path: str) -> None:
         """Unregister a node, connected or not; its session ends. Raises NotFound, Forbidden."""
         grid_name, _, reference = path.partition("/")
         async with self._db.transaction() as tx:
             grid = await changeable(tx, principal, grid_name)
-            node = _required(await store.find(tx, grid.id, reference, lock=True))
+            node = required(await store.find(tx, grid.id, reference, lock=True))
             await store.delete(tx, node.id)
-            await self._record(tx, "remove node", node, grid)
+            await record(tx, self._outbox, "remove node", node, grid)
 
-    async def _view(self, tx: Tx, grid: Grid, node: Node) -> NodeView:
-        return NodeView(node, grid, await store.peers(tx, grid.id))
+    async def _insert(self, tx: Tx, grid: Grid, checked: NodeInput) -> Node:
+        # As for joins: numbers and names are chosen from what is free under this lock.
+        if await grid_store.lock(tx, grid.id) is None:
+            raise NotFound
+        name = checked.name or ""
+        used = await store.occupied(tx, grid.id, name)
+        number = lowest_free_number(used.numbers, last_node_number(grid.subnet))
+        errors = {"name": NAME_TAKEN.format(name)} if name in used.names else {}
+        if number is None:
+            raise ValidationFailed({"node_number": GRID_FULL, **errors})
+        if errors:
+            raise ValidationFailed(errors)
+        token = checked.token or random_token()
+        node = Node(new_id(), grid.id, name, number, token=token, labels=tuple(checked.labels))
+        await store.insert(tx, node)
+        return node
 
-    async def _record(self, tx: Tx, event: str, node: Node, grid: Grid) -> None:
-        await nodes_changed(tx, [(grid.id, node.id)])
-        resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
-        await audit.record(tx, self._outbox, event, resource)
+
+async def view(tx: Tx, grid: Grid, node: Node) -> NodeView:
+    """A node with its surroundings."""
+    return NodeView(node, grid, peer_ips(node.id, node.labels, await store.peers(tx, grid.id)))
 
 
-def _required(node: Node | None) -> Node:
+async def change(tx: Tx, outbox: Outbox, grid: Grid, node: Node, changes: NodeChanges) -> Node:
+    """Store checked changes of a locked node and tell everybody; nothing happens when there are none."""
+    if changes == NodeChanges():
+        return node
+    changed = await store.change(tx, node, changes)
+    await record(tx, outbox, "update", changed, grid)
+    return changed
+
+
+async def record(tx: Tx, outbox: Outbox, event: str, node: Node, grid: Grid) -> None:
+    """Tell followers and the audit trail what happened to a node."""
+    await nodes_changed(tx, [(grid.id, node.id)])
+    await audit.record(tx, outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
+
+
+def raise_if_taken(error: IntegrityError) -> None:
+    """Raise ValidationFailed when another node has the token."""
+    if violated_constraint(error) == store.UNIQUE_TOKEN:
+        raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+
+
+def required(node: Node | None) -> Node:
+    """The node. Raises NotFound when there is none."""
     if node is None:
         raise NotFound
     return node

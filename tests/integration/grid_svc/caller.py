@@ -7,7 +7,18 @@ from typing import Any
 import grpc
 from google.protobuf.json_format import MessageToDict, ParseDict
 
-from kontena.grid.v1 import grid_pb2, grid_pb2_grpc, node_pb2, node_pb2_grpc
+from kontena.grid.v1 import (
+    grid_pb2,
+    grid_pb2_grpc,
+    legacy_node_pb2,
+    legacy_node_pb2_grpc,
+    metrics_pb2,
+    metrics_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    node_token_pb2,
+    node_token_pb2_grpc,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class Caller:
     def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
         self._grids: Any = grid_pb2_grpc.GridServiceStub(channel)
         self._nodes: Any = node_pb2_grpc.NodeServiceStub(channel)
+        self._tokens: Any = node_token_pb2_grpc.NodeTokenServiceStub(channel)
+        self._metrics: Any = metrics_pb2_grpc.MetricsServiceStub(channel)
         self._metadata = (("authorization", f"bearer {token}"),) if token else ()
 
     async def grids(self) -> Answer:
@@ -72,7 +85,52 @@ class Caller:
     async def delete_node(self, path: str) -> Answer:
         return await self._call(self._nodes.DeleteNode, node_pb2.DeleteNodeRequest(id=path), {})
 
+    async def rotate_grid_token(self, name: str, body: dict[str, Any]) -> Answer:
+        return await self._call(self._grids.RotateGridToken, grid_pb2.RotateGridTokenRequest(grid=name), body)
+
+    async def create_node(self, grid: str, body: dict[str, Any]) -> Answer:
+        return await self._call(self._nodes.CreateNode, node_pb2.CreateNodeRequest(grid=grid), body)
+
+    async def node_health(self, path: str) -> Answer:
+        return await self._call(self._nodes.GetNodeHealth, node_pb2.GetNodeHealthRequest(id=path), {})
+
+    async def node_token(self, path: str) -> Answer:
+        return await self._call(self._tokens.GetNodeToken, node_token_pb2.GetNodeTokenRequest(id=path), {})
+
+    async def set_node_token(self, path: str, body: dict[str, Any]) -> Answer:
+        return await self._call(self._tokens.SetNodeToken, node_token_pb2.SetNodeTokenRequest(id=path), body)
+
+    async def clear_node_token(self, path: str, body: dict[str, Any]) -> Answer:
+        return await self._call(self._tokens.ClearNodeToken, node_token_pb2.ClearNodeTokenRequest(id=path), body)
+
+    async def node_metrics(self, path: str, **query: str) -> Answer:
+        request = ParseDict(query, metrics_pb2.GetNodeMetricsRequest(id=path))
+        return await self._call(self._metrics.GetNodeMetrics, request, {})
+
+    async def grid_metrics(self, name: str, **query: str) -> Answer:
+        request = ParseDict(query, metrics_pb2.GetGridMetricsRequest(grid=name))
+        return await self._call(self._metrics.GetGridMetrics, request, {})
+
     async def _call(self, method: Any, request: Any, body: dict[str, Any]) -> Answer:
         ParseDict(body, request, ignore_unknown_fields=True)
         metadata = (*self._metadata, ("x-body-fields", body_fields(body))) if body else self._metadata
         return await answer(method(request, metadata=metadata))
+
+
+class LegacyCaller:
+    """A script on a node, with the join token of its grid."""
+
+    def __init__(self, channel: grpc.aio.Channel, grid_token: str | None) -> None:
+        self._stub: Any = legacy_node_pb2_grpc.LegacyNodeServiceStub(channel)
+        self._metadata = (("kontena-grid-token", grid_token),) if grid_token is not None else ()
+
+    async def node(self, engine_id: str) -> Answer:
+        request = legacy_node_pb2.GetLegacyNodeRequest(node_id=engine_id)
+        return await answer(self._stub.GetLegacyNode(request, metadata=self._metadata))
+
+    async def update(self, engine_id: str, body: dict[str, Any]) -> Answer:
+        request = ParseDict(
+            body, legacy_node_pb2.UpdateLegacyNodeRequest(node_id=engine_id), ignore_unknown_fields=True
+        )
+        metadata = (*self._metadata, ("x-body-fields", body_fields(body)))
+        return await answer(self._stub.UpdateLegacyNode(request, metadata=metadata))

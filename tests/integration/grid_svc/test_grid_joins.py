@@ -138,16 +138,35 @@ async def test_one_machine_joining_many_times_at_once_is_one_node(
         agent.break_off()
 
 
-async def test_a_full_grid_takes_no_more_nodes(grid: Running, admin: Caller, token: str, grid_url: str) -> None:
+async def fill(grid_url: str, but: int) -> None:
     connection = await asyncpg.connect(grid_url)
     await connection.execute(
         "insert into grid.nodes (id, grid_id, node_id, name, node_number, labels) select lpad(n::text, 24, '0'), "
-        "(select id from grid.grids), 'e' || n, 'n' || n, n, '{}' from generate_series(1, 254) n where n <> 77"
+        "(select id from grid.grids), 'e' || n, 'n' || n, n, '{}' from generate_series(1, 254) n where n <> $1",
+        but,
     )
     await connection.close()
+
+
+async def test_a_wide_subnet_takes_more_than_254_nodes(grid: Running, admin: Caller, token: str, grid_url: str) -> None:
+    await fill(grid_url, 77)
+    async with joined(grid.channel, token) as agent, joined(grid.channel, token, 2) as next_one:
+        assert agent.welcome.node.node_number == 77
+        assert (next_one.welcome.node.node_number, next_one.welcome.node.overlay_ip) == (255, "10.81.0.255")
+        async with joined(grid.channel, token, 3) as another:
+            assert another.welcome.node.overlay_ip == "10.81.1.0"
+    created = await admin.create_node("alpha", {"name": "ahead"})
+    assert created.body["node_number"] == 257
+
+
+async def test_a_full_grid_takes_no_more_nodes(grid: Running, admin: Caller, grid_url: str) -> None:
+    token = (await admin.create_grid({"name": "small", "subnet": "10.5.0.0/24"})).body["token"]
+    await fill(grid_url, 77)
     async with joined(grid.channel, token) as agent:
         assert agent.welcome.node.node_number == 77
         assert (await refused(grid.channel, {GRID: token}, node_id="x"))[:2] == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             "GRID_FULL",
         )
+    refused_too = await admin.create_node("small", {"name": "ahead"})
+    assert (refused_too.status, list(refused_too.body["error"])) == (422, ["node_number"])

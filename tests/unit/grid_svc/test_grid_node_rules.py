@@ -1,18 +1,25 @@
+import ipaddress
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.grid_svc.convert import resource_usage
+from services.grid_svc.domain.grid import last_node_number, overlay_ip
 from services.grid_svc.domain.node import (
+    AddressBook,
     Facts,
     Node,
     NodeChanges,
+    NodeInput,
     Peer,
     check_changes,
+    check_new,
     label_value,
     lowest_free_number,
+    not_connected,
     peer,
     peer_ips,
     region,
@@ -76,7 +83,7 @@ def test_peers_by_region_without_gaps_and_repeats() -> None:
 
 @given(st.sets(st.integers(1, 254)))
 def test_the_lowest_free_number(used: set[int]) -> None:
-    number = lowest_free_number(used)
+    number = lowest_free_number(used, 254)
     if len(used) == 254:
         assert number is None
     else:
@@ -86,7 +93,64 @@ def test_the_lowest_free_number(used: set[int]) -> None:
 
 
 def test_full() -> None:
-    assert lowest_free_number(range(1, 255)) is None
+    assert lowest_free_number(range(1, 255), 254) is None
+    assert lowest_free_number(range(1, 255), 255) == 255
+
+
+@pytest.mark.parametrize(
+    ("subnet", "last"),
+    [("10.81.0.0/16", 65534), ("10.81.0.0/24", 254), ("10.81.0.0", 254), ("10.81.0.0/22", 1022), ("fd00::/64", 65534)],
+)
+def test_a_wide_subnet_takes_many_nodes(subnet: str, last: int) -> None:
+    assert last_node_number(subnet) == last
+    address = ipaddress.ip_address(overlay_ip(subnet, last))
+    assert last == 254 or address in ipaddress.ip_network(subnet)
+
+
+_PEERS = st.builds(
+    Peer,
+    st.uuids().map(str),
+    st.sampled_from(["eu", "us"]),
+    st.sampled_from([None, "1.1.1.1", "1.1.1.2"]),
+    st.sampled_from([None, "10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+)
+
+
+@given(st.lists(_PEERS))
+def test_an_address_book_knows_what_peer_ips_says(peers: list[Peer]) -> None:
+    book = AddressBook(peers)
+    for me in peers:
+        others = book.others(me.region, me.private_ip)
+        assert sorted(others) == sorted(peer_ips(me.id, [f"region={me.region}"], peers))
+
+
+@pytest.mark.parametrize(
+    ("given_node", "errors"),
+    [
+        (NodeInput(), {"name": "Name can't be nil"}),
+        (NodeInput(""), {"name": "Name can't be blank"}),
+        (NodeInput("a b"), {"name": "Name isn't in the right format"}),
+        (NodeInput("a", ""), {"token": "Token can't be blank"}),
+        (NodeInput("a", "x" * 15), {"token": "is too short (minimum is 16 characters)"}),
+        (NodeInput("a", "x" * 257), {"token": "is too long (maximum is 256 characters)"}),
+        (NodeInput("a", None, [""]), {"labels": ["Labels[0] can't be blank"]}),
+    ],
+)
+def test_bad_attributes_of_a_new_node(given_node: NodeInput, errors: dict[str, object]) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        check_new(given_node)
+    assert refused.value.errors == errors
+
+
+def test_why_a_node_is_not_connected() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    assert not_connected(node()) == "Websocket is not connected"
+    ended = node(disconnected_at=at, close_code=4030, close_reason="ping timeout after 15s")
+    assert not_connected(ended) == (
+        "Websocket disconnected at 2026-01-02T00:00:00+00:00 with code 4030: ping timeout after 15s"
+    )
+    rejected = node(disconnected_at=at, rejected_at=at, close_code=4005, close_reason="why")
+    assert not_connected(rejected) == "Websocket connection rejected at 2026-01-02T00:00:00+00:00 with code 4005: why"
 
 
 def test_changes() -> None:

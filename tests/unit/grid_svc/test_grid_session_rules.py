@@ -4,13 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
     GRID_FULL,
+    Close,
     Hello,
     JoinTokens,
     NewNode,
     check_hello,
+    check_known,
+    check_own_token,
+    close_of,
     compatible,
     first_join,
     standing,
@@ -52,7 +57,7 @@ def test_any_texts_are_compatible_or_not(agent: str, server: str) -> None:
         (Hello("", "", "1.5.0"), JoinTokens(), "MISSING_NODE_ID"),
         (Hello("e", "", "1.5.0"), JoinTokens(), "MISSING_NODE_ID"),
         (Hello("e", "n", "1.5.0"), JoinTokens(), "MISSING_TOKEN"),
-        (Hello("e", "n", "1.5.0"), JoinTokens(node="t"), "INVALID_NODE_TOKEN"),
+        (Hello("e", "n", "1.5.0"), JoinTokens(node="t"), None),
         (Hello("e", "n", "1.5.0"), JoinTokens(grid="t"), None),
         (Hello("e", "n", "1.5.0"), JoinTokens("t", "t"), None),
     ],
@@ -63,8 +68,42 @@ def test_rules_before_anything_is_looked_up(hello: Hello, tokens: JoinTokens, re
 
 
 def test_first_join() -> None:
-    assert first_join("web", {1, 3}, {"web"}) == NewNode("web-2", 2)
-    assert first_join("web", range(1, 255), set()) == GRID_FULL
+    assert first_join("web", "10.81.0.0/24", {1, 3}, {"web"}) == NewNode("web-2", 2)
+    assert first_join("web", "10.81.0.0/24", range(1, 255), set()) == GRID_FULL
+    assert first_join("web", "10.81.0.0/16", range(1, 255), set()) == NewNode("web", 255)
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "engine_known", "reason"),
+    [
+        ("e", True, None),
+        (None, False, None),
+        (None, True, "NODE_ID_IN_USE"),
+        ("other", True, "NODE_TOKEN_IN_USE"),
+        ("other", False, "NODE_TOKEN_IN_USE"),
+    ],
+)
+def test_joins_with_a_token_of_the_node(bound_to: str | None, engine_known: bool, reason: str | None) -> None:
+    refusal = check_own_token(Node("n", "g", "one", 1, bound_to, "t" * 16), "e", engine_known=engine_known)
+    assert (refusal.reason if refusal else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (Node("n", "g", "one", 1, "e"), None),
+        (Node("n", "other", "one", 1, "e"), "NODE_ID_IN_USE"),
+        (Node("n", "g", "one", 1, "e", "t" * 16), "NODE_HAS_TOKEN"),
+    ],
+)
+def test_joins_of_known_machines_with_the_grid_token(node: Node, reason: str | None) -> None:
+    refusal = check_known(node, Grid("g", "alpha", "t"))
+    assert (refusal.reason if refusal else None) == reason
+
+
+def test_ends_have_the_codes_that_clients_know() -> None:
+    assert close_of("SESSION_RESET", "why") == Close(4031, "why")
+    assert close_of("OTHER", "why") == Close(1006, "why")
 
 
 def test_standing() -> None:

@@ -1,0 +1,58 @@
+"""Writes samples in batches, exports them, and keeps the history short."""
+
+from services.grid_svc.clients.statsd import Statsd
+from services.grid_svc.domain.statsd import gauges
+from services.grid_svc.store import grids as grid_store
+from services.grid_svc.store import resource_usage as store
+from services.grid_svc.usecases.samples import Samples
+from services.kernel.db import Database
+from services.kernel.logs import get_logger
+from services.kernel.principal import NodeSession
+
+log = get_logger(__name__)
+
+RETENTION_PERIOD_SECONDS = 3600.0
+# Days ahead: the loop may fail for that long before samples go to the default partition.
+_AHEAD = 3
+
+
+class SampleWriter:
+    """Samples of the sessions of this replica."""
+
+    def __init__(self, db: Database, samples: Samples, statsd: Statsd) -> None:
+        self._db = db
+        self._samples = samples
+        self._statsd = statsd
+
+    async def turn(self) -> None:
+        """Write what waits with one transaction. A failure loses it: the next samples come within a minute."""
+        batch = [store.Sample(session, usage, age) for session, usage, age in self._samples.take()]
+        if not batch:
+            return
+        async with self._db.transaction() as tx:
+            names = await store.store(tx, batch)
+        await self._export([sample for sample in batch if sample.session in names], names)
+
+    async def _export(self, batch: list[store.Sample], names: dict[NodeSession, str]) -> None:
+        async with self._db.read() as tx:
+            found = await grid_store.read(tx, {sample.session.grid_id for sample in batch})
+        grids = {grid.id: grid for grid in found if grid.statsd is not None}
+        for sample in batch:
+            grid = grids.get(sample.session.grid_id)
+            if grid is not None and grid.statsd is not None:
+                await self._statsd.send(grid.statsd, gauges(grid.name, names[sample.session], sample.usage))
+
+
+class SampleRetention:
+    """Any number of replicas may run it; each turn is idempotent."""
+
+    def __init__(self, db: Database, days: int) -> None:
+        self._db = db
+        self._days = days
+
+    async def turn(self) -> None:
+        """Make the partitions of the coming days and drop old ones."""
+        async with self._db.transaction() as tx:
+            await store.prepare(tx, _AHEAD)
+        async with self._db.transaction() as tx:
+            await store.expire(tx, self._days)

@@ -1,0 +1,65 @@
+"""The secret with which a single node joins."""
+
+from sqlalchemy.exc import IntegrityError
+
+from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.node import TOKEN_TAKEN, Node, check_token
+from services.grid_svc.store import node_sessions as session_store
+from services.grid_svc.store import nodes as store
+from services.grid_svc.usecases.access import administrable
+from services.grid_svc.usecases.nodes import raise_if_taken, record, required
+from services.grid_svc.usecases.tokens import random_token
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.outbox import Outbox
+from services.kernel.principal import Principal
+
+_NONE = "Host node does not have a node token"
+
+
+class NodeTokens:
+    """The verbs of node tokens, for administrators of the grid. Raise NotFound, Forbidden."""
+
+    def __init__(self, db: Database, outbox: Outbox) -> None:
+        self._db = db
+        self._outbox = outbox
+
+    async def get(self, principal: Principal, path: str) -> tuple[str, str]:
+        """The node's `grid/name` and its token. Raises NotFound when it has none."""
+        async with self._db.read() as tx:
+            grid, node = await _found(tx, principal, path)
+        if node.token is None:
+            raise NotFound(_NONE)
+        return f"{grid.name}/{node.name}", node.token
+
+    async def set(self, principal: Principal, path: str, given: str | None, *, reset: bool) -> tuple[str, str]:
+        """Replace the token, by a random one when none is given. Raises ValidationFailed."""
+        try:
+            async with self._db.transaction() as tx:
+                grid, node = await _found(tx, principal, path, lock=True)
+                token = check_token(given) or random_token()
+                if token == node.token:
+                    raise ValidationFailed({"token": TOKEN_TAKEN})
+                await self._change(tx, grid, node, token, reset=reset)
+        except IntegrityError as error:
+            raise_if_taken(error)
+            raise
+        return f"{grid.name}/{node.name}", token
+
+    async def clear(self, principal: Principal, path: str, *, reset: bool) -> None:
+        """Take the token away: the node joins with the grid token from now on."""
+        async with self._db.transaction() as tx:
+            grid, node = await _found(tx, principal, path, lock=True)
+            await self._change(tx, grid, node, None, reset=reset)
+
+    async def _change(self, tx: Tx, grid: Grid, node: Node, token: str | None, *, reset: bool) -> None:
+        await store.set_token(tx, node, token)
+        if reset:
+            await session_store.reset(tx, node)
+        await record(tx, self._outbox, "clear token" if token is None else "update token", node, grid)
+
+
+async def _found(tx: Tx, principal: Principal, path: str, *, lock: bool = False) -> tuple[Grid, Node]:
+    grid_name, _, reference = path.partition("/")
+    grid = await administrable(tx, principal, grid_name)
+    return grid, required(await store.find(tx, grid.id, reference, lock=lock))

@@ -1,0 +1,200 @@
+"""Five hundred hollow agents through Envoy on two replicas.
+
+Heartbeats come every 1.25 s instead of every 5 s: two minutes of the default period are 24 heartbeats, here 30 s. The
+silence after which other replicas give up a node stays at its default, 20 s.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from agent.machine import Machine
+from agent.membership import Membership
+from agent.runtime.hollow import HollowRuntime
+from agent.session import Introduction, Session
+from agent.version import VERSION
+from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
+from services.grid_svc.store.tables import metadata
+from services.kernel.logs import get_logger
+from services.kernel.migrations import migrate
+from tests.integration.grid_svc.agents import engine_id
+from tests.integration.grid_svc.caller import Caller
+from tests.integration.grid_svc.conftest import MIGRATIONS
+from tests.integration.grid_svc.replicas import Replica, behind_envoy, channel
+from tests.integration.grid_svc.stand_ins import Neighbours
+from tests.support.eventually import eventually
+from tests.support.postgres import TestPostgres
+from tests.support.running import service_metadata
+
+log = get_logger(__name__)
+
+AGENTS = 500
+BEATS = 24
+HEARTBEAT_SECONDS = 1.25
+SILENCE_SECONDS = 20.0
+GRACE = 3.0
+
+
+class CountedSession(Session):
+    """The agent's own session, which also says when it is up."""
+
+    def __init__(self, up: set[str], introduction: Introduction, machine: Machine, master: grpc.aio.Channel) -> None:
+        self.node_id = introduction.node_id
+        self.welcomes = 0
+        self._up = up
+        super().__init__(master, introduction, Membership(), machine, lambda _node: None)
+
+    async def _welcome(self, welcome: Any) -> None:
+        await super()._welcome(welcome)
+        self.welcomes += 1
+        self._up.add(self.node_id)
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()
+        finally:
+            self._up.discard(self.node_id)
+
+
+@asynccontextmanager
+async def crowd(target: str, token: str) -> AsyncIterator[tuple[list[CountedSession], set[str]]]:
+    """All agents, each with a connection of its own, and the ids of those that are welcome now."""
+    up: set[str] = set()
+    sessions, channels = [], []
+    for number in range(AGENTS):
+        # Every name is announced twice.
+        name = f"node-{number % (AGENTS // 2)}"
+        metadata = (("kontena-grid-token", token),)
+        introduction = Introduction(engine_id(number), name, VERSION, ["region=eu"], metadata)
+        machine = Machine(HollowRuntime(engine_id(number)), target, "", f"10.0.{number // 250}.{number % 250}")
+        channels.append(channel(target))
+        sessions.append(CountedSession(up, introduction, machine, channels[-1]))
+    tasks = [asyncio.create_task(session.run()) for session in sessions]
+    try:
+        yield sessions, up
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(each.close() for each in channels))
+
+
+class Watcher:
+    """Follows all nodes on one replica and measures how long each was shown offline."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, int] = {}
+        self.connected: set[str] = set()
+        self.changed_sessions = 0
+        self.longest_offline = 0.0
+        self._offline_since: dict[str, float] = {}
+
+    def offline(self) -> float:
+        now = time.monotonic()
+        return max([self.longest_offline, *(now - since for since in self._offline_since.values())])
+
+    async def follow(self, call: Any) -> None:
+        async for event in call:
+            if event.HasField("upserted"):
+                self._see(event.upserted)
+
+    def _see(self, node: Any) -> None:
+        now = time.monotonic()
+        self.changed_sessions += self.sessions.get(node.id, node.session) != node.session
+        self.sessions[node.id] = node.session
+        if node.connected:
+            self.connected.add(node.id)
+            self.longest_offline = max(self.longest_offline, now - self._offline_since.pop(node.id, now))
+        elif node.id in self.connected:
+            self.connected.discard(node.id)
+            self._offline_since[node.id] = now
+
+
+@asynccontextmanager
+async def watching(replica: Replica) -> AsyncIterator[Watcher]:
+    watcher = Watcher()
+    async with channel(replica.target) as direct:
+        stub: Any = watch_pb2_grpc.GridWatchServiceStub(direct)
+        call = stub.WatchNodes(watch_pb2.WatchNodesRequest(), metadata=service_metadata())
+        task = asyncio.create_task(watcher.follow(call))
+        yield watcher
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def crowded(postgres: TestPostgres, grid_neighbours: Neighbours, tmp_path: Path) -> Iterator[tuple[str, list[Replica]]]:
+    """Two replicas with a database of their own: those of the other tests have another grace."""
+    url = postgres.database()
+    migrate(url, MIGRATIONS, metadata)
+    environment = {
+        "DATABASE_URL": url,
+        "AUTH_ADDRESS": grid_neighbours.address,
+        "DEPLOY_ADDRESS": grid_neighbours.address,
+        "HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
+        "LAST_SEEN_SECONDS": str((SILENCE_SECONDS - 3 * HEARTBEAT_SECONDS) / 2),
+        "RECONNECT_GRACE_SECONDS": str(GRACE),
+        "LOG_LEVEL": "warning",
+    }
+    with behind_envoy(tmp_path, 2, **environment) as found:
+        yield found
+
+
+@pytest.mark.timeout(180)
+async def test_500_agents_join_at_once_stay_and_survive_a_killed_replica(
+    crowded: tuple[str, list[Replica]], grid_neighbours: Neighbours
+) -> None:
+    target, (survivor, victim) = crowded
+    async with channel(target) as front:
+        admin = Caller(front, grid_neighbours.introspection.user("master_admin"))
+        token = (await admin.create_grid({"name": "crowd"})).body["token"]
+        async with watching(survivor) as watcher, crowd(target, token) as (sessions, up):
+
+            async def all_up() -> bool:
+                return len(up) == AGENTS and len(watcher.connected) == AGENTS
+
+            started = time.monotonic()
+            await eventually(all_up, within=60, message="all agents are welcome")
+            log.info("all joined", seconds=round(time.monotonic() - started, 1))
+
+            nodes = (await admin.nodes("crowd")).body["nodes"]
+            assert sorted(node["node_number"] for node in nodes) == list(range(1, AGENTS + 1))
+            assert len({node["name"] for node in nodes}) == AGENTS
+            assert all(node["connected"] for node in nodes)
+
+            # Nobody flaps.
+            before = [session.welcomes for session in sessions]
+            changed = watcher.changed_sessions
+            end = time.monotonic() + BEATS * HEARTBEAT_SECONDS
+            while time.monotonic() < end:
+                assert (len(up), len(watcher.connected), watcher.changed_sessions) == (AGENTS, AGENTS, changed)
+                await asyncio.sleep(0.2)
+            assert [session.welcomes for session in sessions] == before
+
+            async def all_online() -> bool:
+                listed = (await admin.nodes("crowd")).body["nodes"]
+                return {node["status"] for node in listed} == {"online"}
+
+            await eventually(all_online, within=20)
+
+            watcher.longest_offline = 0.0
+            victim.kill()
+            started = time.monotonic()
+
+            async def some_lost() -> bool:
+                return len(up) < AGENTS
+
+            await eventually(some_lost)
+            await eventually(all_up, within=60, message="all agents are back")
+            moved = sum(session.welcomes > count for session, count in zip(sessions, before, strict=True))
+            log.info("all back", moved=moved, seconds=round(time.monotonic() - started, 1), offline=watcher.offline())
+            assert moved >= AGENTS // 10, "the killed replica had its share"
+            await eventually(all_online, within=20)
+            assert watcher.offline() <= GRACE
