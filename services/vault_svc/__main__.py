@@ -1,8 +1,9 @@
-"""`python -m services.vault_svc` serves; `... migrate` and `... rotate-keys` do that and end."""
+"""`python -m services.vault_svc` serves; `... migrate`, `... rotate-keys`,
+`... export GRID FILE` and `... import GRID FILE` do that and end."""
 
 import sys
 
-from services.vault_svc import app
+from services.vault_svc import app, commands
 
 
 def main(arguments: list[str]) -> int:
@@ -14,8 +15,12 @@ def main(arguments: list[str]) -> int:
             app.migrate()
         case ["rotate-keys"]:
             return app.rotate_keys()
+        case ["export" | "import" as command, grid, file]:
+            return commands.run(command, grid, file)
         case _:
-            sys.stderr.write("usage: python -m services.vault_svc [migrate | rotate-keys]\n")
+            sys.stderr.write(
+                "usage: python -m services.vault_svc [migrate | rotate-keys | export GRID FILE | import GRID FILE]\n"
+            )
             return 2
     return 0
 

@@ -1,12 +1,16 @@
 """Composition root of vault_svc."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kontena.vault.v1 import (
+    certificate_delivery_pb2_grpc,
+    certificate_pb2_grpc,
+    domain_authorization_pb2_grpc,
     external_registry_pb2_grpc,
     registry_delivery_pb2_grpc,
     secret_delivery_pb2_grpc,
@@ -29,16 +33,29 @@ from services.kernel.loops import Supervisor
 from services.kernel.migrations import migrate as run_migrations
 from services.kernel.outbox import Handler, Outbox
 from services.kernel.server import Application
+from services.vault_svc.ca.authority import Authority, Directory
+from services.vault_svc.ca.txt_records import TxtRecords
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.loops.departed_grids import DepartedGrids, snapshot_of
+from services.vault_svc.servicers.certificate_delivery import CertificateDeliveryServicer
+from services.vault_svc.servicers.certificates import CertificateServicer
+from services.vault_svc.servicers.domain_authorizations import DomainAuthorizationServicer
 from services.vault_svc.servicers.external_registries import ExternalRegistryServicer
 from services.vault_svc.servicers.registry_delivery import RegistryDeliveryServicer
 from services.vault_svc.servicers.secret_delivery import SecretDeliveryServicer
 from services.vault_svc.servicers.secrets import SecretServicer
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store import tables
+from services.vault_svc.usecases.acme_accounts import AcmeAccounts
+from services.vault_svc.usecases.certificate_delivery import CertificateDelivery
+from services.vault_svc.usecases.certificates import Certificates
+from services.vault_svc.usecases.challenges import Challenges
+from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
 from services.vault_svc.usecases.external_registries import ExternalRegistries, RegistryDelivery
+from services.vault_svc.usecases.issuance import Issuance
 from services.vault_svc.usecases.key_rotation import KeyRotation
+from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.renewals import Renewals
 from services.vault_svc.usecases.secret_delivery import SecretDelivery
 from services.vault_svc.usecases.secret_writes import SecretWriter
 from services.vault_svc.usecases.secrets import Secrets
@@ -52,9 +69,13 @@ SERVICE_NAMES = tuple(
         "SecretDeliveryService",
         "ExternalRegistryService",
         "RegistryDeliveryService",
+        "CertificateService",
+        "DomainAuthorizationService",
+        "CertificateDeliveryService",
     )
 )
 _LONGEST_PERIOD = 60.0
+_VERIFY_SECONDS = 30.0
 
 log = logs.get_logger(__name__)
 
@@ -77,52 +98,76 @@ class Channels:
 async def build(settings: VaultSettings) -> Application:
     """Everything of one process, not yet running. Raises ValueError for a key that is no good."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    vault = _vault(db, settings)
     channels = Channels(settings)
     callers = Introspection(channels.auth)
-    directory = GridDirectory(channels.grid)
     usage = SecretUsage(channels.deploy)
-    outbox = Outbox(tables.outbox)
-    writer = SecretWriter(outbox, vault, longest_value=settings.secret_value_limit)
+    parts = Parts(db, Outbox(tables.outbox), GridDirectory(channels.grid), _vault(db, settings))
+    authority = Authority(_directory(settings))
+    work = Work(parts, usage, authority, settings)
     supervisor = Supervisor()
-    _follow(supervisor, callers, directory)
-    _relay(supervisor, settings, db, outbox, _deliveries(channels, usage))
+    supervisor.add("vault.callers", callers.watch)
+    supervisor.add("vault.grids", parts.grids.informer.run)
+    _relay(supervisor, settings, parts, _deliveries(channels, usage))
     margin = timedelta(seconds=settings.grid_purge_seconds)
-    _purge(supervisor, directory, DepartedGrids(db, directory, snapshot_of(channels.grid), margin), margin)
+    _purge(supervisor, parts.grids, DepartedGrids(db, parts.grids, snapshot_of(channels.grid), margin), margin)
+    supervisor.every("vault.renewals", settings.certificate_renewal_seconds, work.renewals.turn)
 
     async def ready() -> None:
-        await vault.unlock()
+        await parts.vault.unlock()
         await db.ping()
 
     async def close() -> None:
+        authority.close()
         await channels.close()
         await db.close()
 
     return Application(
         authenticator=Authenticator(channels.tokens, callers.resolve, SERVICE_NAMES),
-        servicers=(
-            (
-                secret_pb2_grpc.add_SecretServiceServicer_to_server,
-                SecretServicer(Secrets(db, directory, vault, writer, SecretUsers(usage))),
-            ),
-            (
-                secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server,
-                SecretDeliveryServicer(SecretDelivery(db, vault)),
-            ),
-            (
-                external_registry_pb2_grpc.add_ExternalRegistryServiceServicer_to_server,
-                ExternalRegistryServicer(ExternalRegistries(db, outbox, directory, vault)),
-            ),
-            (
-                registry_delivery_pb2_grpc.add_RegistryDeliveryServiceServicer_to_server,
-                RegistryDeliveryServicer(RegistryDelivery(db, vault)),
-            ),
-        ),
+        servicers=_servicers(parts, work),
         service_names=SERVICE_NAMES,
         supervisor=supervisor,
         ready=ready,
         close=close,
     )
+
+
+class Work:
+    """The use cases that depend on one another."""
+
+    def __init__(self, parts: Parts, usage: SecretUsage, authority: Authority, settings: VaultSettings) -> None:
+        limit = settings.acme_issue_timeout
+        writer = SecretWriter(parts.outbox, parts.vault, longest_value=settings.secret_value_limit)
+        records = TxtRecords(settings.acme_dns_resolver)
+        challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
+        margin = timedelta(days=settings.certificate_renewal_days)
+        self.secrets = Secrets(parts, writer, SecretUsers(usage))
+        self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
+        self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
+        issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)
+        self.certificates = Certificates(parts, writer, issuance, usage)
+        self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
+
+
+def _servicers(parts: Parts, work: Work) -> list[tuple[Callable[[Any, Any], None], object]]:
+    db, vault = parts.db, parts.vault
+    certificates = CertificateServicer(work.accounts, work.authorizations, work.certificates)
+    authorizations = DomainAuthorizationServicer(work.authorizations)
+    add_secrets = secret_pb2_grpc.add_SecretServiceServicer_to_server
+    add_registries = external_registry_pb2_grpc.add_ExternalRegistryServiceServicer_to_server
+    add_certificates = certificate_pb2_grpc.add_CertificateServiceServicer_to_server
+    add_authorizations = domain_authorization_pb2_grpc.add_DomainAuthorizationServiceServicer_to_server
+    deliver_secrets = secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server
+    deliver_credentials = registry_delivery_pb2_grpc.add_RegistryDeliveryServiceServicer_to_server
+    deliver_certificates = certificate_delivery_pb2_grpc.add_CertificateDeliveryServiceServicer_to_server
+    return [
+        (add_secrets, SecretServicer(work.secrets)),
+        (add_registries, ExternalRegistryServicer(ExternalRegistries(parts))),
+        (add_certificates, certificates),
+        (add_authorizations, authorizations),
+        (deliver_secrets, SecretDeliveryServicer(SecretDelivery(db, vault))),
+        (deliver_credentials, RegistryDeliveryServicer(RegistryDelivery(db, vault))),
+        (deliver_certificates, CertificateDeliveryServicer(CertificateDelivery(db, vault))),
+    ]
 
 
 def run() -> None:
@@ -165,9 +210,11 @@ def _vault(db: Database, settings: VaultSettings) -> Vault:
     return Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
 
 
-def _follow(supervisor: Supervisor, callers: Introspection, directory: GridDirectory) -> None:
-    supervisor.add("vault.callers", callers.watch)
-    supervisor.add("vault.grids", directory.informer.run)
+def _directory(settings: VaultSettings) -> Directory:
+    binding = (settings.acme_eab_kid, settings.acme_eab_hmac_key.get_secret_value())
+    return Directory(
+        settings.acme_endpoint, settings.acme_ca_file, settings.acme_timeout, binding if all(binding) else None
+    )
 
 
 def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]:
@@ -178,12 +225,10 @@ def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]
     }
 
 
-def _relay(
-    supervisor: Supervisor, settings: VaultSettings, db: Database, outbox: Outbox, handlers: Mapping[str, Handler]
-) -> None:
-    listener = Listener(settings.database_url, [outbox.channel])
+def _relay(supervisor: Supervisor, settings: VaultSettings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
+    listener = Listener(settings.database_url, [parts.outbox.channel])
     supervisor.add("vault.listener", listener.run)
-    supervisor.add("vault.outbox", partial(outbox.relay, db, listener, handlers))
+    supervisor.add("vault.outbox", partial(parts.outbox.relay, parts.db, listener, handlers))
 
 
 def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedGrids, margin: timedelta) -> None:

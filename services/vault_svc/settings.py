@@ -24,3 +24,21 @@ class VaultSettings(ServiceSettings):
     grid_purge_seconds: float = Field(
         default=900.0, gt=0, description="How long a grid must be gone before its secrets are removed."
     )
+    acme_endpoint: str = Field(
+        default="https://acme-v02.api.letsencrypt.org/directory", description="Directory URL of the authority."
+    )
+    acme_ca_file: str = Field(default="", description="PEM file to trust for the directory's TLS; empty: the system's.")
+    acme_dns_resolver: str = Field(default="", description="host:port to look for TXT records; empty: the system's.")
+    acme_timeout: float = Field(default=10.0, gt=0, description="Seconds for one request to the authority.")
+    acme_issue_timeout: float = Field(
+        default=25.0,
+        gt=0,
+        description="Seconds for one request of a caller. Below the gateway's, so that the caller is told what to do;"
+        " the same request sent again goes on where this one ended.",
+    )
+    acme_eab_kid: str = Field(default="", description="Key id of an external account binding.")
+    acme_eab_hmac_key: SecretStr = Field(default=SecretStr(""), description="Its HMAC key, base64url.")
+    certificate_renewal_seconds: float = Field(default=3600.0, gt=0, description="How often renewals are looked for.")
+    certificate_renewal_days: float = Field(
+        default=7.0, gt=0, description="Renew with less than this, or than a third of the lifetime, left."
+    )

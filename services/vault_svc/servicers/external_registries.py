@@ -46,6 +46,6 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
         return Empty()
 
     async def DeleteGridExternalRegistry(self, request: pb.DeleteGridExternalRegistryRequest, context: Any) -> Empty:
-        name = request.name if request.HasField("name") else None
+        name = request.name or request.named.name or None
         await self._registries.delete_in_grid(call.principal(), request.grid, name)
         return Empty()

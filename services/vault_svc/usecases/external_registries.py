@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import Grid
 from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import registry as rules
@@ -16,17 +15,18 @@ from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import Credentials, Registry
 from services.vault_svc.store import registries as store
+from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.vault import Vault
 
 
 class ExternalRegistries:
     """The verbs. Adding or removing a registry redeploys nothing."""
 
-    def __init__(self, db: Database, outbox: Outbox, grids: GridDirectory, vault: Vault) -> None:
-        self._db = db
-        self._outbox = outbox
-        self._grids = grids
-        self._vault = vault
+    def __init__(self, parts: Parts) -> None:
+        self._db = parts.db
+        self._outbox = parts.outbox
+        self._grids = parts.grids
+        self._vault = parts.vault
 
     async def of_grid(self, principal: Principal, grid_name: str) -> tuple[Grid, list[Registry]]:
         """All registries of a grid by name."""

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from services.clients.grids import Grid, GridDirectory
-from services.kernel.db import Database
+from services.clients.grids import Grid
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.store import secrets as store
+from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 from services.vault_svc.usecases.usage import SecretUsers
-from services.vault_svc.usecases.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +27,10 @@ class SecretView:
 class Secrets:
     """The verbs. Access to the grid is decided before anything about a secret is revealed."""
 
-    def __init__(
-        self,
-        db: Database,
-        grids: GridDirectory,
-        vault: Vault,
-        writer: SecretWriter,
-        users: SecretUsers,
-    ) -> None:
-        self._db = db
-        self._grids = grids
-        self._vault = vault
+    def __init__(self, parts: Parts, writer: SecretWriter, users: SecretUsers) -> None:
+        self._db = parts.db
+        self._grids = parts.grids
+        self._vault = parts.vault
         self._writer = writer
         self._users = users
 

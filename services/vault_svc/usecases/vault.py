@@ -12,6 +12,7 @@ log = get_logger(__name__)
 
 _CANARY = Binding("canary", "", "", "", "")
 _OFF = "Vault not configured"
+_STARTING = "The vault is starting. Try again in a moment."
 _KNOWN_TEXT = Plaintext("the key of this vault")
 
 
@@ -21,13 +22,19 @@ class Vault:
     def __init__(self, db: Database, keyring: Keyring | None) -> None:
         self._db = db
         self._keyring = keyring
-        self._refusal = "The vault is starting. Try again in a moment."
+        self._refusal = _STARTING
 
     def keyring(self) -> Keyring:
         """The keys to work with. Raises Unavailable."""
         if self._refusal or self._keyring is None:
             raise Unavailable(self._refusal or _OFF, reason="VAULT_NOT_CONFIGURED")
         return self._keyring
+
+    def is_open(self) -> bool:
+        """False when this process has no right key. Raises Unavailable while that is not known."""
+        if self._refusal == _STARTING:
+            raise Unavailable(_STARTING, reason="VAULT_NOT_CONFIGURED")
+        return not self._refusal
 
     async def unlock(self) -> None:
         """Compare the key with the one this installation began with; the first start decides. Raises when the

@@ -12,6 +12,7 @@ from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store.tables import metadata
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.json_caller import JsonCaller
+from tests.integration.vault_svc.pebble import MISSING, Pebble, pebble
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
@@ -85,3 +86,11 @@ def vault_api(vault: Running) -> JsonCaller:
 @pytest.fixture
 def vault_api_as(vault: Running) -> Callable[[str | None], JsonCaller]:
     return lambda token: JsonCaller(vault.channel, token)
+
+
+@pytest.fixture(scope="session")
+async def pebble_ca(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pebble]:
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)} (Debian package pebble)")
+    async with pebble(tmp_path_factory.mktemp("pebble")) as served:
+        yield served

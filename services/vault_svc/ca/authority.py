@@ -1,0 +1,96 @@
+"""The ACME server of the settings: sessions in threads, with deadlines, and its problems as ours."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from acme import errors, messages
+from josepy.errors import Error as JoseError
+
+from services.vault_svc.ca import tls_alpn  # noqa: F401 -- importing it teaches the library the challenge type.
+from services.vault_svc.ca.account_key import AccountKey
+from services.vault_svc.ca.session import Network, Session
+from services.vault_svc.domain.acme import AcmeProblem, AcmeUnreachable
+
+T = TypeVar("T")
+
+_THREADS = 8
+# The library logs what it sends and receives in full.
+logging.getLogger("acme").setLevel(logging.INFO)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Where the server is, and what is needed to be let in. `binding` is a key id and its HMAC key."""
+
+    url: str
+    ca_file: str = ""
+    timeout: float = 10.0
+    binding: tuple[str, str] | None = None
+
+
+class Authority:
+    """Makes sessions. The threads end with the process or with `close`."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="acme")
+
+    async def connect(self, key: AccountKey) -> "Conversation":
+        """A session with the key, not yet as an account. Raises AcmeUnreachable."""
+        place = self.directory
+
+        def open_() -> Session:
+            network = Network(
+                key.jwk,
+                alg=key.alg,
+                verify_ssl=place.ca_file or True,  # type: ignore[arg-type]  # A path is fine for requests.
+                user_agent="kontena-master",
+                timeout=int(place.timeout) or 1,
+            )
+            return Session(network, key, place.url)
+
+        return Conversation(self, await self.run(None, open_))
+
+    async def run(self, session: Session | None, step: Callable[[], T]) -> T:
+        """One blocking step in a thread. Raises AcmeProblem, AcmeUnreachable."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, step)
+        except messages.Error as error:
+            raise _problem(error, session.network.retry_after if session else None) from None
+        except (requests.RequestException, errors.Error, JoseError, ValueError, LookupError) as error:
+            # Among them: an answer that is no JSON, or not the answer of an ACME server.
+            raise AcmeUnreachable(urlsplit(self.directory.url).netloc) from error
+
+    def close(self) -> None:
+        """Let no new step begin."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Conversation:
+    """A session whose steps are awaited, one after the other."""
+
+    def __init__(self, authority: Authority, session: Session) -> None:
+        self._authority = authority
+        self._session = session
+        self.directory = authority.directory.url
+        self.key = session.key
+
+    async def __call__(self, step: Callable[[Session], T]) -> T:
+        """Run `step` with the session. Raises AcmeProblem, AcmeUnreachable."""
+        return await self._authority.run(self._session, lambda: step(self._session))
+
+
+def _problem(error: messages.Error, retry_after: str | None) -> AcmeProblem:
+    parts = tuple(
+        f"{part.identifier.value if part.identifier else 'request'}: {part.detail or part.typ}"
+        for part in error.subproblems or ()
+    )
+    code = error.code or error.typ.rpartition(":")[2]
+    return AcmeProblem(code, error.detail or code, retry_after, parts)

@@ -1,0 +1,100 @@
+"""`export` and `import`: the vault of one grid to a file and back, on the machine of an operator."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import grpc
+
+from kontena.grid.v1 import watch_pb2
+from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
+from services.clients.grids import Grid, GridDirectory
+from services.kernel import logs
+from services.kernel.client import ServiceChannel
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.errors import DomainError
+from services.kernel.outbox import Outbox
+from services.vault_svc.domain import backup as format_
+from services.vault_svc.domain.envelope import Undecryptable
+from services.vault_svc.domain.keys import keyring
+from services.vault_svc.settings import VaultSettings
+from services.vault_svc.store import tables
+from services.vault_svc.usecases.backup import Backup
+from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.secret_writes import SecretWriter
+from services.vault_svc.usecases.vault import Vault
+
+log = logs.get_logger(__name__)
+
+PASSPHRASE = "VAULT_EXPORT_PASSPHRASE"  # noqa: S105 -- the name of the variable.
+_FOR_THE_OWNER_ONLY = 0o600
+
+
+def run(command: str, grid: str, file: str) -> int:
+    """One command from the shell; returns the exit status."""
+    settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
+    logs.configure("vault_svc", settings.log_level)
+    passphrase = os.environ.get(PASSPHRASE, "")
+    try:
+        format_.check_passphrase(passphrase)
+        work = {"export": export, "import": import_}[command]
+        asyncio.run(work(settings, grid, Path(file), passphrase))
+    except grpc.aio.AioRpcError as error:
+        missing = error.code() is grpc.StatusCode.NOT_FOUND
+        sys.stderr.write(f"{command}: {'there is no such grid' if missing else 'grid_svc does not answer'}\n")
+        return 1
+    except (ValueError, OSError, format_.Unreadable, Undecryptable, DomainError) as error:
+        sys.stderr.write(f"{command}: {error}\n")
+        return 1
+    return 0
+
+
+async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
+    """Write everything of the grid to a new file that only its owner may read. Raises OSError when it exists."""
+    backup, db, known = await _open(settings, grid)
+    try:
+        contents = await backup.read(known)
+    finally:
+        await db.close()
+    data = await asyncio.to_thread(format_.encrypt, contents, passphrase)
+    await asyncio.to_thread(_write, file, data)
+    log.info("exported the vault", grid=known.name, secrets=len(contents.secrets), file=str(file))
+
+
+async def import_(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
+    """Bring the contents of a file into the grid, which need not be the one it was exported from."""
+    data = await asyncio.to_thread(file.read_bytes)
+    contents = await asyncio.to_thread(format_.decrypt, data, passphrase)
+    backup, db, known = await _open(settings, grid)
+    try:
+        counts = await backup.write(known, contents)
+    finally:
+        await db.close()
+    log.info("imported into the vault", grid=known.name, source=contents.grid, **counts)
+
+
+async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, Grid]:
+    tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    channel = ServiceChannel(settings.grid_address, tokens, "vault_svc")
+    db = Database(settings.database_url, pool_size=1)
+    try:
+        record = await channel.stub(GridWatchServiceStub).GetGridRecord(watch_pb2.GetGridRecordRequest(name=grid))
+        vault = Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
+        await vault.unlock()
+    except Exception:
+        await db.close()
+        raise
+    finally:
+        directory = GridDirectory(channel)
+        await channel.close()
+    parts = Parts(db, Outbox(tables.outbox), directory, vault)
+    writer = SecretWriter(parts.outbox, vault, longest_value=settings.secret_value_limit)
+    return Backup(parts, writer), db, Grid(id=record.id, name=record.name)
+
+
+def _write(file: Path, data: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FOR_THE_OWNER_ONLY)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(data)

@@ -1,0 +1,83 @@
+"""CertificateService (spec/vault.md sections 4 and 5.2)."""
+
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.vault.v1 import certificate_pb2 as pb
+from kontena.vault.v1.certificate_pb2_grpc import CertificateServiceServicer
+from services.kernel import call
+from services.vault_svc.convert import certificates as convert
+from services.vault_svc.convert.secrets import plaintext
+from services.vault_svc.usecases.acme_accounts import AcmeAccounts
+from services.vault_svc.usecases.certificates import Certificates
+from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
+
+
+class CertificateServicer(CertificateServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(
+        self, accounts: AcmeAccounts, authorizations: DomainAuthorizations, certificates: Certificates
+    ) -> None:
+        self._accounts = accounts
+        self._authorizations = authorizations
+        self._certificates = certificates
+
+    async def RegisterAcmeAccount(self, request: pb.RegisterAcmeAccountRequest, context: Any) -> Empty:
+        email = request.email if request.HasField("email") else None
+        await self._accounts.register(call.principal(), request.grid, email)
+        call.reply_created()
+        return Empty()
+
+    async def AuthorizeDomain(self, request: pb.AuthorizeDomainRequest, context: Any) -> pb.AuthorizeDomainResponse:
+        domain = request.domain if request.HasField("domain") else None
+        found = await self._authorizations.authorize(call.principal(), request.grid, domain)
+        call.reply_created()
+        return convert.record(found)
+
+    async def CreateSecretCertificate(self, request: pb.CreateSecretCertificateRequest, context: Any) -> HttpBody:
+        names = await self._certificates.create_in_secrets(
+            call.principal(),
+            request.grid,
+            secret_name=request.secret_name if request.HasField("secret_name") else None,
+            domains=request.domains,
+            cert_type=request.cert_type if request.HasField("cert_type") else None,
+        )
+        call.reply_created()
+        return convert.names(names)
+
+    async def ListCertificates(self, request: pb.ListCertificatesRequest, context: Any) -> pb.ListCertificatesResponse:
+        found = await self._certificates.of_grid(call.principal(), request.grid)
+        return pb.ListCertificatesResponse(certificates=[convert.certificate(view) for view in found])
+
+    async def CreateCertificate(self, request: pb.CreateCertificateRequest, context: Any) -> pb.Certificate:
+        view = await self._certificates.create(call.principal(), request.grid, request.domains)
+        call.reply_created()
+        return convert.certificate(view)
+
+    async def GetCertificate(self, request: pb.GetCertificateRequest, context: Any) -> pb.Certificate:
+        return convert.certificate(await self._certificates.show(call.principal(), request.id))
+
+    async def ExportCertificate(
+        self, request: pb.ExportCertificateRequest, context: Any
+    ) -> pb.ExportCertificateResponse:
+        grid, found, material = await self._certificates.export(call.principal(), request.id)
+        call.current().reply_headers["cache-control"] = "no-store"
+        return convert.export(grid.name, found, material)
+
+    async def ImportCertificate(self, request: pb.ImportCertificateRequest, context: Any) -> pb.Certificate:
+        view = await self._certificates.import_(
+            call.principal(),
+            request.id,
+            certificate=request.certificate if request.HasField("certificate") else None,
+            private_key=plaintext(request.private_key, present=request.HasField("private_key")),
+            chain=list(request.chain),
+        )
+        call.reply_created()
+        return convert.certificate(view)
+
+    async def DeleteCertificate(self, request: pb.DeleteCertificateRequest, context: Any) -> Empty:
+        await self._certificates.delete(call.principal(), request.id)
+        return Empty()

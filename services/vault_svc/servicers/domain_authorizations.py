@@ -1,0 +1,48 @@
+"""DomainAuthorizationService (spec/vault.md section 5.4)."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.vault.v1 import domain_authorization_pb2 as pb
+from kontena.vault.v1.domain_authorization_pb2_grpc import DomainAuthorizationServiceServicer
+from services.kernel import call
+from services.vault_svc.convert import certificates as convert
+from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
+
+
+class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, authorizations: DomainAuthorizations) -> None:
+        self._authorizations = authorizations
+
+    async def ListDomainAuthorizations(
+        self, request: pb.ListDomainAuthorizationsRequest, context: Any
+    ) -> pb.ListDomainAuthorizationsResponse:
+        found = await self._authorizations.of_grid(call.principal(), request.grid)
+        return pb.ListDomainAuthorizationsResponse(
+            domain_authorizations=[convert.authorization(view) for view in found]
+        )
+
+    async def CreateDomainAuthorization(
+        self, request: pb.CreateDomainAuthorizationRequest, context: Any
+    ) -> pb.DomainAuthorization:
+        view = await self._authorizations.create(
+            call.principal(),
+            request.grid,
+            request.domain if request.HasField("domain") else None,
+            request.authorization_type if request.HasField("authorization_type") else None,
+            request.linked_service if request.HasField("linked_service") else None,
+        )
+        call.reply_created()
+        return convert.authorization(view)
+
+    async def GetDomainAuthorization(
+        self, request: pb.GetDomainAuthorizationRequest, context: Any
+    ) -> pb.DomainAuthorization:
+        return convert.authorization(await self._authorizations.show(call.principal(), request.id))
+
+    async def DeleteDomainAuthorization(self, request: pb.DeleteDomainAuthorizationRequest, context: Any) -> Empty:
+        await self._authorizations.delete(call.principal(), request.id)
+        return Empty()

@@ -1,0 +1,18 @@
+"""What nearly every use case of the vault works with."""
+
+from dataclasses import dataclass
+
+from services.clients.grids import GridDirectory
+from services.kernel.db import Database
+from services.kernel.outbox import Outbox
+from services.vault_svc.usecases.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once, by the composition root."""
+
+    db: Database
+    outbox: Outbox
+    grids: GridDirectory
+    vault: Vault
