@@ -7,26 +7,33 @@ from typing import Any
 
 from kontena.deploy.v1 import (
     assignment_pb2_grpc,
-    container_log_pb2_grpc,
     grid_usage_pb2_grpc,
     secret_usage_pb2_grpc,
     service_pb2_grpc,
 )
 from services.clients import audit as audit_client
+from services.clients import certificates as certificate_client
 from services.clients import grids as grid_client
 from services.clients import introspection as introspection_client
+from services.clients import registries as registry_client
 from services.clients import secrets as secret_client
 from services.clients.audit import AuditDelivery
+from services.clients.certificates import CertificateResolver
 from services.clients.grids import GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.nodes import NodeDirectory
+from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
-from services.deploy_svc.loops import grid_cleanup, log_retention
+from services.deploy_svc import stacks_app
+from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, ContainerParts
+from services.deploy_svc.domain.reconcile import Pace
+from services.deploy_svc.loops import deploy_history, grid_cleanup, log_retention
+from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
 from services.deploy_svc.loops.log_retention import LogRetention
+from services.deploy_svc.loops.reconcile import ReconcileLoop
 from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.servicers.assignments import AssignmentServicer
-from services.deploy_svc.servicers.container_logs import ContainerLogServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
 from services.deploy_svc.servicers.log_ingest import LogIngestServicer
 from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
@@ -34,10 +41,9 @@ from services.deploy_svc.servicers.services import ServiceServicer
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.assignments import Assignments
-from services.deploy_svc.usecases.container_logs import ContainerLogs
 from services.deploy_svc.usecases.grid_usage import GridUsage
 from services.deploy_svc.usecases.log_ingest import LogIngest
-from services.deploy_svc.usecases.log_wakes import LogWakes
+from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_paths import Access
@@ -54,11 +60,12 @@ from services.kernel.server import Application
 _NAME = "deploy_svc"
 _PROTO_SERVICES = (
     "kontena.deploy.v1.ServiceService",
-    "kontena.deploy.v1.ContainerLogService",
     "kontena.deploy.v1.GridUsageService",
     "kontena.deploy.v1.SecretUsageService",
     "kontena.deploy.v1.AssignmentService",
     "kontena.deploy.v1.LogIngestService",
+    *PROTO_SERVICES,
+    *stacks_app.PROTO_SERVICES,
 )
 
 
@@ -71,7 +78,8 @@ class Channels:
         auth_calls = (*introspection_client.IDEMPOTENT, *audit_client.IDEMPOTENT)
         self.auth = channel(settings.auth_address, idempotent=auth_calls)
         self.grid = channel(settings.grid_address, idempotent=grid_client.IDEMPOTENT)
-        self.vault = channel(settings.vault_address, idempotent=secret_client.IDEMPOTENT)
+        vault_calls = (*secret_client.IDEMPOTENT, *registry_client.IDEMPOTENT, *certificate_client.IDEMPOTENT)
+        self.vault = channel(settings.vault_address, idempotent=vault_calls)
 
     async def close(self) -> None:
         """Close all of them."""
@@ -82,14 +90,19 @@ async def build(settings: Settings) -> Application:
     """Make everything and connect it."""
     channels = Channels(settings)
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    listened = (tables.SERVICE_CHANGED, tables.NODE_CHANGED, tables.LOGS_ARRIVED, tables.outbox.channel)
+    listened = (tables.SERVICE_CHANGED, tables.NODE_CHANGED, tables.outbox.channel, *CHANNELS, *stacks_app.CHANNELS)
     listener = Listener(settings.database_url, listened)
     introspection = Introspection(channels.auth)
     grids, nodes = GridDirectory(channels.grid), NodeDirectory(channels.grid)
     secrets = SecretResolver(channels.vault)
-    wakes = LogWakes(listener)
-    assignments = Assignments(db, listener, secrets, nodes)
+    access = Access(db, grids)
+    containers = ContainerParts(settings, channels.tokens, db, listener, (grids, nodes))
+    stacks = stacks_app.StackParts(db, listener, grids, nodes, secrets)
+    values = PodValues(db, secrets, CertificateResolver(channels.vault), RegistryResolver(channels.vault))
+    assignments = Assignments(db, listener, values, nodes)
     rollout = RolloutLoop(db, listener, nodes, grids)
+    pace = Pace(grace=settings.grace_factor)
+    reconcile = ReconcileLoop(db, nodes, grids, period=settings.reconcile_seconds, pace=pace)
     cleanup, retention = GridCleanup(db, grids), LogRetention(db, settings.log_retention_days)
 
     supervisor = Supervisor()
@@ -97,15 +110,19 @@ async def build(settings: Settings) -> Application:
     supervisor.add("introspection", introspection.watch)
     supervisor.add("grids", grids.informer.run)
     supervisor.add("nodes", nodes.informer.run)
-    supervisor.add("log_wakes", wakes.run)
+    containers.supervise(supervisor)
+    stacks.supervise(supervisor)
     supervisor.add("assignments", assignments.run)
     supervisor.add("rollout", rollout.run)
+    supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
+    supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, DeployHistory(db).turn)
     handlers = {audit.TOPIC: AuditDelivery(channels.auth).deliver}
     supervisor.add("outbox", partial(tables.outbox.relay, db, listener, handlers))
     supervisor.every("log_retention", log_retention.PERIOD_SECONDS, retention.turn)
     supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)
 
     async def close() -> None:
+        await containers.close()
         await channels.close()
         await db.close()
 
@@ -113,14 +130,14 @@ async def build(settings: Settings) -> Application:
         await db.ping()
         await grids.informer.items()
 
-    access = Access(db, grids)
     return Application(
         authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES),
         servicers=[
             (secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server, SecretUsageServicer(SecretUsage(db))),
+            *containers.servicers,
+            *stacks.servicers,
             *_servicers(
-                ServiceServicer(Services(db, grids, access, secrets), ServiceDeploys(db, access)),
-                ContainerLogServicer(ContainerLogs(db, access, wakes)),
+                ServiceServicer(Services(db, grids, access, secrets), ServiceDeploys(db, access), stacks.once),
                 GridUsageServicer(GridUsage(db)),
                 AssignmentServicer(assignments),
                 LogIngestServicer(LogIngest(db, nodes)),
@@ -135,14 +152,12 @@ async def build(settings: Settings) -> Application:
 
 def _servicers(
     services: ServiceServicer,
-    logs: ContainerLogServicer,
     usage: GridUsageServicer,
     assignments: AssignmentServicer,
     ingest: LogIngestServicer,
 ) -> list[Any]:
     return [
         (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
-        (container_log_pb2_grpc.add_ContainerLogServiceServicer_to_server, logs),
         (grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server, usage),
         (assignment_pb2_grpc.add_AssignmentServiceServicer_to_server, assignments),
         (assignment_pb2_grpc.add_LogIngestServiceServicer_to_server, ingest),

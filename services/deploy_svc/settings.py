@@ -10,4 +10,9 @@ class Settings(ServiceSettings):
 
     database_url: str = Field(validation_alias=own_or_shared("DEPLOY_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7403"
-    log_retention_days: int = Field(default=7, ge=1, le=3650, description="Days that container logs are kept.")
+    advertise_address: str = Field(default="", description="host:port at which other replicas reach this one.")
+    log_retention_days: int = Field(default=7, ge=1, le=3650, description="Days that logs, events and stats are kept.")
+    reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")
+    grace_factor: float = Field(
+        default=1.0, ge=0.0, description="Multiplies how long a lost node keeps its instances (120 s, daemon 600 s)."
+    )

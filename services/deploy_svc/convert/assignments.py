@@ -6,7 +6,16 @@ from typing import Any
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import service_pb2
 from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
-from services.deploy_svc.usecases.assignments import Ack, Assignment, Outgoing, Report, Snapshot
+from services.deploy_svc.usecases.assignments import (
+    Ack,
+    HooksAck,
+    HooksStarted,
+    Incoming,
+    Outgoing,
+    Report,
+    Snapshot,
+)
+from services.deploy_svc.usecases.pod_values import Assignment
 
 _LONGEST_TEXT = 4000
 
@@ -15,6 +24,8 @@ def to_response(item: Outgoing) -> pb.AttachResponse:
     """What is sent to the agent."""
     if isinstance(item, Ack):
         return pb.AttachResponse(ack=pb.ReportAck(sequence=item.sequence))
+    if isinstance(item, HooksAck):
+        return pb.AttachResponse(hook_started=pb.HookStartedAck(sequence=item.sequence, run=item.run))
     if isinstance(item, Snapshot):
         return pb.AttachResponse(snapshot=pb.Snapshot(assignments=map(to_assignment, item.assignments)))
     return pb.AttachResponse(delta=pb.Delta(upserted=map(to_assignment, item.upserted), removed=item.removed))
@@ -22,7 +33,11 @@ def to_response(item: Outgoing) -> pb.AttachResponse:
 
 def to_assignment(item: Assignment) -> pb.Assignment:
     """The only place where secret values leave their wrapper."""
-    instance = item.instance
+    instance, login = item.instance, item.credentials
+    pod = to_pod(instance.pod or {})
+    if login is not None:
+        credentials = pb.ImageCredentials(username=login.username, password=login.password, email=login.email)
+        pod.image_credentials.CopyFrom(credentials)
     return pb.Assignment(
         instance_id=instance.id,
         service_id=instance.service_id,
@@ -32,7 +47,7 @@ def to_assignment(item: Assignment) -> pb.Assignment:
         deploy_rev=(instance.deploy_rev or "") if item.complete else "",
         service_revision=instance.service_revision,
         restarts=instance.restarts,
-        pod=to_pod(instance.pod or {}),
+        pod=pod,
         secrets=[pb.PodSecret(name=name, type="env", value=value.reveal()) for name, value in item.secrets],
         error=item.error,
     )
@@ -51,7 +66,20 @@ def to_pod(pod: dict[str, Any]) -> pb.Pod:
     )
 
 
-_NESTED = frozenset({"ports", "volumes", "hooks", "health_check", "secrets"})
+_NESTED = frozenset({"ports", "volumes", "hooks", "health_check", "secrets", "certificates"})
+
+
+def to_incoming(request: pb.AttachRequest) -> Incoming | None:
+    """What an agent says; None when it is something that this release does not know."""
+    match request.WhichOneof("message"):
+        case "report":
+            return to_report(request)
+        case "hook_started":
+            hooks = request.hook_started
+            ids = [text for text in map(_text, hooks.hook_ids) if text]
+            return HooksStarted(hooks.sequence, hooks.instance_id, ids, _text(hooks.attempt) or "")
+        case _:
+            return None
 
 
 def to_report(request: pb.AttachRequest) -> Report:

@@ -1,25 +1,16 @@
 """Log lines from nodes, and as the JSON documents that clients read (spec/deploy_rest.md section 7.4)."""
 
-import json
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
-
-from google.api.httpbody_pb2 import HttpBody
 
 from kontena.deploy.v1 import assignment_pb2 as agent_pb
 from kontena.deploy.v1 import container_log_pb2 as pb
 from services.deploy_svc.convert.times import from_timestamp, rfc3339
 from services.deploy_svc.domain.log_line import LogLine, StoredLine
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
-from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.log_scope import LogScope
 
-_JSON = "application/json"
 _LONGEST_LINE = 256 * 1024
-# Bytes per message: a long answer leaves in pieces that fit any message limit on the way.
-_PIECE = 256 * 1024
-
-KEEP_ALIVE = HttpBody(content_type=_JSON, data=b"\n")
 
 
 def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
@@ -35,52 +26,36 @@ def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
     )
 
 
-def query_from_proto(request: pb.ListServiceLogsRequest) -> LogQuery:
+_Request = pb.ListServiceLogsRequest | pb.ListGridLogsRequest | pb.ListStackLogsRequest | pb.ListContainerLogsRequest
+
+
+def query_from_proto(request: _Request) -> LogQuery:
     """The selection of a request."""
+    own = {name: getattr(request, name) for name in ("instance", "container", "search") if hasattr(request, name)}
     return parse_query(
         limit=request.limit,
         after=getattr(request, "from"),
         since=request.since,
         follow=request.follow,
-        instance=request.instance,
-        container=request.container,
-        search=request.search,
+        **own,
     )
 
 
-def item(service: Service, line: StoredLine) -> dict[str, Any]:
+def item(scope: LogScope, line: StoredLine) -> dict[str, Any]:
     """A log item. `container_id` is the beginning of the engine's id, in the form of an id of ours."""
     found: dict[str, Any] = {
         "id": format_log_id(line.id),
         "name": line.container_name,
         "container_id": line.container_id[:24],
-        "service": {"id": service.path, "name": service.name},
-        "stack": {"id": f"{service.grid}/{service.stack}", "name": service.stack},
-        "grid": {"id": service.grid, "name": service.grid},
     }
+    if line.service is not None:
+        stack, name = line.service
+        found["service"] = {"id": f"{scope.grid}/{stack}/{name}", "name": name}
+        found["stack"] = {"id": f"{scope.grid}/{stack}", "name": stack}
+        found["grid"] = {"id": scope.grid, "name": scope.grid}
     if line.node:
         found["node"] = {"name": line.node}
     return {**found, "created_at": rfc3339(line.time), "type": line.type, "data": line.data}
-
-
-def document(service: Service, line: StoredLine) -> HttpBody:
-    """One item as one message, hence one HTTP chunk."""
-    return HttpBody(content_type=_JSON, data=_dump(item(service, line)) + b"\n")
-
-
-def listing(service: Service, lines: Iterable[StoredLine]) -> Iterator[HttpBody]:
-    """`{"logs": [...]}`, in one message unless it is long."""
-    piece = bytearray(b'{"logs":[')
-    for index, line in enumerate(lines):
-        piece += (b"," if index else b"") + _dump(item(service, line))
-        if len(piece) > _PIECE:
-            yield HttpBody(content_type=_JSON, data=bytes(piece))
-            piece.clear()
-    yield HttpBody(content_type=_JSON, data=bytes(piece + b"]}"))
-
-
-def _dump(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _text(text: str) -> str:

@@ -9,7 +9,10 @@ DesiredState = Literal["initialized", "running", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A row of `instances`. `node_id` is None while it is not placed; `rev` is None until the node reported."""
+    """A row of `instances`. `node_id` is None while it is not placed; `rev` is None until the node reported.
+
+    `good_container_id` is the container that ran when a deploy last succeeded.
+    """
 
     id: str
     service_id: str
@@ -27,3 +30,4 @@ class Instance:
     health: str | None
     created_at: datetime
     updated_at: datetime
+    good_container_id: str | None = None

@@ -36,7 +36,7 @@ class LogPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoredLine:
-    """A line as it is read."""
+    """A line as it is read. `service` is (stack, name), None when there is no such service any more."""
 
     id: int
     container_id: str
@@ -46,6 +46,7 @@ class StoredLine:
     time: datetime
     type: str
     data: str
+    service: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)

@@ -28,25 +28,25 @@ class LogQuery:
     container: str | None = None
     search: str | None = None
 
-    @property
-    def filtered(self) -> bool:
-        """Whether lines of the service may be left out."""
-        return (self.instance, self.container, self.search, self.since) != (None, None, None, None)
-
 
 def parse_query(
-    *, limit: str, after: str, since: str, follow: str, instance: str, container: str, search: str
+    *, limit: str, after: str, since: str, follow: str, instance: str = "", container: str = "", search: str = ""
 ) -> LogQuery:
     """The selection that query parameters mean; an empty one was not given. Raises InvalidRequest for a strange id."""
     return LogQuery(
         limit=min(leading_number(limit) or DEFAULT_LIMIT, MOST_LINES),
         after=_log_id(after),
         since=_time(since) if since and not after else None,
-        follow=follow.strip().lower() not in ("", "0", "false"),
+        follow=switch(follow),
         instance=min(leading_number(instance), _BIGGEST_NUMBER) if instance else None,
         container=_plain(container),
         search=_plain(search),
     )
+
+
+def switch(text: str) -> bool:
+    """Whether a query parameter that is on by being there is on: anything but empty, 0 or false."""
+    return text.strip().lower() not in ("", "0", "false")
 
 
 def leading_number(text: str) -> int:

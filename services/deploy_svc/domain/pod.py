@@ -14,7 +14,7 @@ from services.deploy_svc.domain.volume_spec import parse_volume
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """JSON-able: lists, dicts, strings and numbers only. `secrets` are (variable, secret name) in order."""
+    """JSON-able: lists, dicts, strings and numbers only. `secrets` and `certificates` are references, in order."""
 
     image: str
     container_name: str
@@ -28,7 +28,7 @@ class Pod:
     env: list[str]
     labels: dict[str, str]
     ports: list[dict[str, Any]]
-    volumes: list[dict[str, str]]
+    volumes: list[dict[str, Any]]
     volumes_from: list[str]
     cpus: float
     cpu_shares: int
@@ -50,6 +50,7 @@ class Pod:
     health_check: dict[str, Any] | None
     hooks: list[dict[str, Any]]
     secrets: list[dict[str, str]]
+    certificates: list[dict[str, str]]
 
     def to_json(self) -> dict[str, Any]:
         """What is stored in `instances.pod`."""
@@ -65,14 +66,14 @@ def build(service: Service, instance_number: int, node: str, *, exposed: bool = 
         hostname=f"{service.name}-{instance_number}",
         domainname=service.domainname,
         stateful=spec.stateful,
-        exposed=exposed,
+        exposed=exposed or service.exposed,
         user=spec.user or "",
         cmd=list(spec.cmd),
         entrypoint=_words(spec.entrypoint),
         env=environment(service, instance_number, node),
         labels=labels(service),
         ports=[asdict(port) for port in spec.ports],
-        volumes=_volumes(spec.volumes),
+        volumes=_volumes(service, instance_number),
         volumes_from=list(spec.volumes_from),
         cpus=spec.cpus or 0.0,
         cpu_shares=spec.cpu_shares or 0,
@@ -94,6 +95,7 @@ def build(service: Service, instance_number: int, node: str, *, exposed: bool = 
         health_check=asdict(spec.health_check) if spec.health_check else None,
         hooks=_hooks(spec.hooks, instance_number),
         secrets=[{"name": item.name, "secret": item.secret} for item in spec.secrets],
+        certificates=[{"name": item.name, "subject": item.subject} for item in spec.certificates],
     )
 
 
@@ -144,12 +146,17 @@ def _words(entrypoint: str | None) -> list[str]:
         return [entrypoint]
 
 
-def _volumes(texts: tuple[str, ...]) -> list[dict[str, str]]:
-    volumes = [volume for volume in map(parse_volume, texts) if volume is not None]
-    return [
-        {"bind_mount": item.bind or "", "name": item.name or "", "path": item.path, "flags": item.flags}
-        for item in volumes
-    ]
+def _volumes(service: Service, instance_number: int) -> list[dict[str, Any]]:
+    mounts = {mount.name: mount for mount in service.mounts}
+    found = []
+    for volume in filter(None, map(parse_volume, service.spec.volumes)):
+        item: dict[str, Any] = {"bind_mount": volume.bind or "", "name": volume.name or "", "path": volume.path}
+        item["flags"] = volume.flags
+        if (mount := mounts.get(volume.name or "")) is not None:
+            item["name"] = mount.instance_name(service.stack, service.full_name, instance_number)
+            item |= {"driver": mount.driver, "driver_opts": dict(mount.driver_opts)}
+        found.append(item)
+    return found
 
 
 def _hooks(hooks: tuple[Hook, ...], instance_number: int) -> list[dict[str, Any]]:

@@ -19,15 +19,15 @@ from services.deploy_svc.domain.rollout_plan import (
     MarkInstance,
     Place,
     Plan,
+    RollBack,
     Run,
     Snapshot,
     Start,
     StopOnOldNode,
 )
-from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
+from services.deploy_svc.domain.scheduling.snapshot import Recorded
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 MOST_IN_FLIGHT = 20
@@ -74,6 +74,7 @@ class _Step:
         self._deploy = snapshot.deploys[0]
         self._waiting = len(snapshot.deploys) > 1
         self._last_rev = snapshot.last_rev
+        self._good = snapshot.good
         self._now = now
         self._limits = limits
         self._chance = chance
@@ -82,7 +83,7 @@ class _Step:
         self._rollouts = {item.instance_number: item for item in self._deploy.instance_deploys}
         self._actions: list[Action] = []
         self._until = now + timedelta(seconds=limits.recheck)
-        self._scheduler = Scheduler(snapshot.service, (), snapshot.affinity)
+        self._scheduler = Scheduler(snapshot.service, (), snapshot.affinity, snapshot.memory_need)
 
     def plan(self) -> Plan:
         if self._deploy.started_at is None:
@@ -103,7 +104,8 @@ class _Step:
 
     def _done(self) -> Plan:
         finished = any(isinstance(action, Finish) for action in self._actions)
-        return Plan(tuple(self._actions), self._now if finished and self._waiting else self._until)
+        more = self._waiting or any(isinstance(action, RollBack) for action in self._actions)
+        return Plan(tuple(self._actions), self._now if finished and more else self._until)
 
     # Beginning.
 
@@ -232,7 +234,7 @@ class _Step:
         self._actions.append(Place(self._deploy.id, number, len(self._rollouts), node.id, node.name))
         rollout = InstanceDeploy(number, node.id, node.name, "ongoing", None, self._now)
         self._rollouts[number] = rollout
-        self._reserve(node, number)
+        self._scheduler.reserve(node.id, number)
         old = self._nodes.get(instance.node_id or "") if instance is not None else None
         if old is None or old.id == node.id or not old.connected:
             self._run(rollout)
@@ -240,19 +242,26 @@ class _Step:
             self._actions.append(StopOnOldNode(number, self._deploy_rev))
             self._timed_out(rollout)
 
-    def _reserve(self, node: NodeView, number: int) -> None:
-        """The next instance must see this one where its ports, or rules about services, depend on it."""
-        service = self._service
-        ports = frozenset(port.node_port for port in service.spec.ports)
-        if ports or names_instances(self._scheduler.affinity):
-            self._scheduler.record(node.id, Recorded(service.id, f"{service.stack}/{service.name}", number, ports))
-
     def _run(self, rollout: InstanceDeploy) -> None:
         number = rollout.instance_number
         built = pod.build(self._service, number, rollout.node).to_json()
-        rev, revision = self._deploy_rev, self._service.revision
-        self._actions.append(Run(self._deploy.id, number, rollout.node_id, rev, revision, built))
+        revision = self._revision_of(self._instances.get(number))
+        self._actions.append(Run(self._deploy.id, number, rollout.node_id, self._deploy_rev, revision, built))
         self._look_again(self._limits.instance)
+
+    def _revision_of(self, instance: Instance | None) -> int:
+        """What decides whether the node recreates the container: only if the one it has is of a smaller revision.
+
+        A rollback must recreate what the failed deploy changed, and leave alone what still runs as it did before.
+        """
+        if self._deploy.revision is None or self._good is None:
+            return self._service.revision
+        if instance is not None:
+            settled = instance.rev is not None and instance.rev == instance.deploy_rev
+            same = instance.container_id is not None and instance.container_id == instance.good_container_id
+            if instance.service_revision == self._good.revision or (settled and same):
+                return self._good.revision
+        return self._deploy.revision
 
     # Ending.
 
@@ -282,7 +291,24 @@ class _Step:
         return None
 
     def _finish(self, failure: str | None) -> None:
-        self._actions.append(Finish(self._deploy.id, "success" if failure is None else "error", failure))
+        if failure is None:
+            self._actions.append(Finish(self._deploy.id, "success"))
+            return
+        back = self._way_back()
+        self._actions.append(Finish(self._deploy.id, "error", f"{failure}{back}"))
+
+    def _way_back(self) -> str:
+        """Roll back if the service wants it and something was changed; what to add to the reason."""
+        service, good = self._service, self._good
+        wanted = service.spec.deploy_opts.rollback and service.state == "running" and self._rollouts
+        if not wanted or self._deploy.cause == "rollback" or self._waiting:
+            return ""
+        if good is None:
+            return "; there is no earlier success to roll back to"
+        if good.of(service) == service:
+            return ""
+        self._actions.append(RollBack(good.revision))
+        return f"; rolling back to revision {good.revision}"
 
     # Helpers.
 

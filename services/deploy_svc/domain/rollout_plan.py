@@ -1,6 +1,6 @@
 """What a rollout step looks at and what it decides, as values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,6 +8,22 @@ from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
+from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.domain.volume import Mount
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """What the last deploy that succeeded had rolled out."""
+
+    revision: int
+    spec: ServiceSpec
+    exposed: bool = False
+    mounts: tuple[Mount, ...] = ()
+
+    def of(self, service: Service) -> Service:
+        """The service as it was then."""
+        return replace(service, spec=self.spec, exposed=self.exposed, mounts=self.mounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +31,9 @@ class Snapshot:
     """One service with its unfinished deploys (oldest first), its instances and all nodes of its grid.
 
     `nodes` show what other services have there; the own instances are in `instances`. `affinity` is the effective one.
-    `last_rev` is the newest deploy_rev the service ever had.
+    `last_rev` is the newest deploy_rev the service ever had. `good` is None before the first success. When the oldest
+    deploy is a rollback, `service` is as `good` says, and `affinity` with it. `memory_need` is what its containers
+    used, 0 when unknown.
     """
 
     service: Service
@@ -24,6 +42,8 @@ class Snapshot:
     nodes: tuple[NodeView, ...]
     affinity: tuple[str, ...] = ()
     last_rev: str | None = None
+    good: Good | None = None
+    memory_need: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +116,14 @@ class Finish:
     reason: str | None = None
 
 
-Action = Start | Place | StopOnOldNode | Run | MarkInstance | Finish
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """A deploy failed: another one shall bring the last good spec back. `good` is the revision of that spec."""
+
+    good: int
+
+
+Action = Start | Place | StopOnOldNode | Run | MarkInstance | Finish | RollBack
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.domain.volume import Mount
 
 ServiceState = Literal["initialized", "running", "stopped"]
 
@@ -14,7 +15,10 @@ NULL_STACK = "null"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A row of `services`. `grid` is the name of the grid; `restarts` counts restart requests."""
+    """A row of `services`. `grid` is the name of the grid; `restarts` counts restart requests.
+
+    `exposed` says that its stack publishes it at grid level; `mounts` binds its named volumes to those of the grid.
+    """
 
     id: str
     grid_id: str
@@ -29,6 +33,13 @@ class Service:
     deployed_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    exposed: bool = False
+    mounts: tuple[Mount, ...] = ()
+
+    @property
+    def etag(self) -> str:
+        """Names this version of what users set; starting and stopping makes no other version."""
+        return f"{self.id}-{self.revision}-{self.updated_at.timestamp():.6f}"
 
     @property
     def path(self) -> str:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 DeployState = Literal["created", "ongoing", "success", "error"]
+Cause = Literal["request", "automatic", "rollback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,10 @@ class InstanceDeploy:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDeploy:
-    """`finished_at` is set together with the final state, never later than a client can see it."""
+    """`finished_at` is set together with the final state, never later than a client can see it.
+
+    `revision` is what a rollback gives to the instances that it changes, None for other deploys.
+    """
 
     id: str
     service_id: str
@@ -34,3 +38,5 @@ class ServiceDeploy:
     started_at: datetime | None
     finished_at: datetime | None
     instance_deploys: tuple[InstanceDeploy, ...] = ()
+    cause: Cause = "request"
+    revision: int | None = None

@@ -1,6 +1,6 @@
 """From checked attributes to the spec to store, and the rules that look at more than one attribute (section 4.5)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -51,8 +51,10 @@ def merge_env(current: tuple[str, ...], given: tuple[str, ...]) -> tuple[str, ..
     return current if merged == known and list(merged) == list(known) else tuple(f"{k}={v}" for k, v in merged.items())
 
 
-def problems(spec: ServiceSpec, given: ServiceInput, current: ServiceSpec | None = None) -> dict[str, Any]:
-    """Semantic errors of a spec by attribute; `current` is what it replaces."""
+def problems(
+    spec: ServiceSpec, given: ServiceInput, current: ServiceSpec | None = None, volumes: Container[str] = ()
+) -> dict[str, Any]:
+    """Semantic errors of a spec by attribute; `current` is what it replaces, `volumes` are the names it may mount."""
     found: dict[str, Any] = {}
     if spec.strategy not in get_args(Strategy):
         found["strategy"] = f"Strategy {spec.strategy} is not one of {', '.join(get_args(Strategy))}"
@@ -63,8 +65,8 @@ def problems(spec: ServiceSpec, given: ServiceInput, current: ServiceSpec | None
         found["health_check"] = "Interval must not be shorter than timeout"
     if given.plain.get("certificates"):
         found["certificates"] = [f"Certificate {item.subject} does not exist" for item in spec.certificates]
-    if volumes := _volume_problems(given.plain.get("volumes", ()), current):
-        found["volumes"] = volumes
+    if refused := _volume_problems(given.plain.get("volumes", ()), current, volumes):
+        found["volumes"] = refused
     return found
 
 
@@ -93,15 +95,21 @@ def _health_check(current: HealthCheck | None, given: Mapping[str, Any]) -> Heal
     return HealthCheck(protocol=given["protocol"], port=given["port"], uri=uri, **numbers)
 
 
-def _volume_problems(given: Iterable[str], current: ServiceSpec | None) -> list[str]:
+def volume_names(spec: ServiceSpec) -> list[str]:
+    """The named volumes of a spec, each once."""
+    named = (volume.name for volume in map(parse_volume, spec.volumes) if volume is not None)
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
+def _volume_problems(given: Iterable[str], current: ServiceSpec | None, known: Container[str]) -> list[str]:
     anonymous = {volume for volume in current.volumes if ":" not in volume} if current else set()
     found = []
     for text in given:
         volume = parse_volume(text)
         if volume is None:
             found.append(f"Volume {text} is not a path, a bind mount or a named volume with a path")
-        elif volume.name is not None:
+        elif volume.name is not None and volume.name not in known:
             found.append(f"Volume {volume.name} does not exist")
-        elif current is not None and current.stateful and volume.anonymous and text not in anonymous:
+        elif volume.anonymous and current is not None and current.stateful and text not in anonymous:
             found.append(f"Adding the anonymous volume {text} to a stateful service is not supported")
     return found

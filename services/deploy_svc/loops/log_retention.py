@@ -1,17 +1,17 @@
 """Makes the partitions of the coming days and drops those that are too old."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
-from services.deploy_svc.store import container_logs as store
+from services.deploy_svc.store import container_logs, event_logs, partitions
 from services.kernel.db import Database
 
 PERIOD_SECONDS = 3600.0
-# Days ahead: the loop may fail for that long before lines go to the default partition.
+# Days ahead: the loop may fail for that long before rows go to the default partition.
 _AHEAD = 3
 
 
 class LogRetention:
-    """Any number of replicas may run it; each turn is idempotent."""
+    """Logs, events and stats. Any number of replicas may run it; each turn is idempotent."""
 
     def __init__(self, db: Database, days: int) -> None:
         self._db = db
@@ -25,21 +25,38 @@ class LogRetention:
     async def prepare(self) -> None:
         """Make the partitions of today and the next days, where they are missing."""
         async with self._db.read() as tx:
-            today = await store.today(tx)
-        for day in (today + timedelta(days=ahead) for ahead in range(_AHEAD + 1)):
+            today = await partitions.today(tx)
+            missing = [
+                (table, day)
+                for table in partitions.TABLES
+                for day in _days(today, await partitions.existing(tx, table))
+            ]
+        for table, day in missing:
             async with self._db.transaction() as tx:
-                await store.lock_partitions(tx)
-                if day not in await store.partitions(tx):
-                    await store.create_partition(tx, day)
+                await partitions.lock(tx)
+                if day not in await partitions.existing(tx, table):
+                    await partitions.create(tx, table, day)
 
     async def _expire(self) -> None:
         async with self._db.read() as tx:
-            before = await store.today(tx) - timedelta(days=self._days)
-            old = sorted(day for day in await store.partitions(tx) if day < before)
-        for day in old:
+            before = await partitions.today(tx) - timedelta(days=self._days)
+            old = [
+                (table, day)
+                for table in partitions.TABLES
+                for day in sorted(await partitions.existing(tx, table))
+                if day < before
+            ]
+        for table, day in old:
             async with self._db.transaction() as tx:
-                await store.lock_partitions(tx)
-                if (name := (await store.partitions(tx)).get(day)) is not None:
-                    await store.drop_partition(tx, name)
+                await partitions.lock(tx)
+                if (name := (await partitions.existing(tx, table)).get(day)) is not None:
+                    await partitions.drop(tx, name)
         async with self._db.transaction() as tx:
-            await store.expire(tx, before)
+            for table in partitions.TABLES:
+                await partitions.expire_default(tx, table, before)
+            await container_logs.expire_positions(tx, before)
+            await event_logs.expire_positions(tx, before)
+
+
+def _days(today: date, made: dict[date, str]) -> list[date]:
+    return [day for ahead in range(_AHEAD + 1) if (day := today + timedelta(days=ahead)) not in made]

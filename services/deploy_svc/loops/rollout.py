@@ -10,12 +10,12 @@ import prometheus_client
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import Node, NodeDirectory
+from services.deploy_svc.domain import rollout_events
 from services.deploy_svc.domain.rollout import next_step
 from services.deploy_svc.domain.rollout_plan import Limits
-from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
-from services.deploy_svc.domain.scheduling.snapshot import MemorySample, NodeView
-from services.deploy_svc.store import instances, rollouts
+from services.deploy_svc.store import event_logs, instances, rollouts
 from services.deploy_svc.store.tables import SERVICE_CHANGED
+from services.deploy_svc.usecases.node_views import views
 from services.kernel.db import Database, translate_database_error
 from services.kernel.errors import DomainError
 from services.kernel.informer import Change, Delete, Synced, Upsert
@@ -182,9 +182,8 @@ class RolloutLoop:
             if claim is None:
                 return
             grid = grids.get(claim.service.grid_id)
-            affinity = effective_affinity(claim.service, grid.default_affinity if grid else ())
             nodes = views(await self._nodes.in_grid(claim.service.grid_id), time.monotonic())
-            snapshot = await rollouts.load(tx, claim, nodes, affinity)
+            snapshot = await rollouts.load(tx, claim, nodes, grid.default_affinity if grid else ())
             # Any replica draws the same numbers for the same instance.
             deploy_id = snapshot.deploys[0].id if snapshot.deploys else ""
             plan = next_step(
@@ -194,6 +193,8 @@ class RolloutLoop:
                 lambda number: Random(f"{deploy_id}-{number}"),
             )
             await rollouts.apply(tx, snapshot, plan)
+            # Last: it holds a lock of the whole grid until the transaction ends.
+            await event_logs.record(tx, *rollout_events.events(snapshot, plan))
 
     async def _count_failure(self, service_id: str, error: Exception) -> None:
         """Every deploy ends: one whose steps fail again and again for no outside reason ends with an error."""
@@ -212,25 +213,3 @@ def _passes(error: Exception) -> bool:
     """Whether the cause lies outside and trying again helps: no database, no nodes known yet, a deadlock."""
     transient = isinstance(error, DomainError | TimeoutError) or translate_database_error(error) is not None
     return transient or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("40")
-
-
-def views(nodes: Iterable[Node], monotonic: float) -> list[NodeView]:
-    """What the scheduler looks at."""
-    return [
-        NodeView(
-            id=node.id,
-            name=node.name,
-            number=node.number,
-            labels=node.labels,
-            connected=node.connected,
-            availability=node.availability,
-            cpus=node.cpus,
-            mem_total=node.mem_total,
-            memory=MemorySample(node.memory.used, node.memory.free, node.memory.cached, node.memory.buffers)
-            if node.memory
-            else None,
-            offline_seconds=node.lost_seconds(monotonic),
-            volume_drivers=node.volume_drivers,
-        )
-        for node in nodes
-    ]

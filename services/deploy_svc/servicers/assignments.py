@@ -6,7 +6,7 @@ from typing import Any
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1.assignment_pb2_grpc import AssignmentServiceServicer
 from services.deploy_svc.convert import assignments as convert
-from services.deploy_svc.usecases.assignments import Assignments, Report
+from services.deploy_svc.usecases.assignments import Assignments, Incoming
 from services.kernel import call
 from services.kernel.errors import Unauthenticated
 
@@ -23,11 +23,12 @@ class AssignmentServicer(AssignmentServiceServicer):
         session = call.principal().node
         if session is None:
             raise Unauthenticated
-        async for item in self._assignments.attach(session, _reports(request_iterator)):
+        async for item in self._assignments.attach(session, _messages(request_iterator)):
             yield convert.to_response(item)
 
 
-async def _reports(requests: AsyncIterator[pb.AttachRequest]) -> AsyncIterator[Report]:
+async def _messages(requests: AsyncIterator[pb.AttachRequest]) -> AsyncIterator[Incoming]:
     async for request in requests:
-        if request.WhichOneof("message") == "report":
-            yield convert.to_report(request)
+        message = convert.to_incoming(request)
+        if message is not None:
+            yield message

@@ -1,13 +1,17 @@
 """ContainerLogService: decode, call, encode."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
 from kontena.deploy.v1 import container_log_pb2 as pb
 from kontena.deploy.v1.container_log_pb2_grpc import ContainerLogServiceServicer
-from services.deploy_svc.convert.container_logs import KEEP_ALIVE, document, listing, query_from_proto
+from services.deploy_svc.convert.container_logs import item, query_from_proto
+from services.deploy_svc.convert.json_streams import following, listing
+from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.usecases.container_logs import ContainerLogs
 from services.kernel.call import principal
 
@@ -19,14 +23,34 @@ class ContainerLogServicer(ContainerLogServiceServicer):
         self._logs = logs
 
     async def ListServiceLogs(self, request: pb.ListServiceLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
-        service = await self._logs.service(principal(), request.id)
-        query = query_from_proto(request)
-        if not query.follow:
-            for piece in listing(service, await self._logs.read(service, query)):
+        async for piece in self._answer(await self._logs.service(principal(), request.id), query_from_proto(request)):
+            yield piece
+
+    async def ListStackLogs(self, request: pb.ListStackLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        async for piece in self._answer(await self._logs.stack(principal(), request.id), query_from_proto(request)):
+            yield piece
+
+    async def ListContainerLogs(self, request: pb.ListContainerLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        scope = await self._logs.container(principal(), request.id)
+        async for piece in self._answer(scope, query_from_proto(request)):
+            yield piece
+
+    async def ListGridLogs(self, request: pb.ListGridLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        scope = await self._logs.grid(
+            principal(),
+            request.grid,
+            containers=request.containers,
+            nodes=request.nodes,
+            services=request.services,
+        )
+        async for piece in self._answer(scope, query_from_proto(request)):
+            yield piece
+
+    async def _answer(self, scope: LogScope, query: LogQuery) -> AsyncIterator[HttpBody]:
+        document = partial(item, scope)
+        if query.follow:
+            async for piece in following(self._logs.reader.follow(scope, query), document):
                 yield piece
             return
-        async for lines in self._logs.follow(service, query):
-            for line in lines:
-                yield document(service, line)
-            if not lines:
-                yield KEEP_ALIVE
+        for piece in listing(map(document, await self._logs.reader.read(scope, query))):
+            yield piece

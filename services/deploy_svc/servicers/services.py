@@ -10,45 +10,57 @@ from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
 from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.service_spec import attributes
 from services.deploy_svc.convert.services import service_to_proto
+from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.services import Services
-from services.kernel.call import null_fields, present_fields, principal, reply_created
+from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
 
 
 class ServiceServicer(ServiceServiceServicer):
     """See the proto for the contract."""
 
-    def __init__(self, services: Services, deploys: ServiceDeploys) -> None:
+    def __init__(self, services: Services, deploys: ServiceDeploys, once: Idempotency) -> None:
         self._services = services
         self._deploys = deploys
+        self._once = once
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Any) -> pb.ListServicesResponse:
         views = await self._services.list(principal(), request.grid, request.stack)
         return pb.ListServicesResponse(services=[service_to_proto(view) for view in views])
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Any) -> pb.Service:
-        given = attributes(request.service, present_fields(), null_fields())
-        view = await self._services.create(principal(), request.grid, given)
-        reply_created()
-        return service_to_proto(view)
+        async def create() -> pb.Service:
+            given = attributes(request.service, present_fields(), null_fields())
+            view = await self._services.create(principal(), request.grid, given)
+            reply_created()
+            return _answer(view)
+
+        return await self._once.run(request, pb.Service, create)
 
     async def GetService(self, request: pb.GetServiceRequest, context: Any) -> pb.Service:
-        return service_to_proto(await self._services.get(principal(), request.id))
+        return _answer(await self._services.get(principal(), request.id))
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Any) -> pb.Service:
         given = attributes(request.service, present_fields(request.update_mask), null_fields())
-        return service_to_proto(await self._services.update(principal(), request.id, given))
+        return _answer(await self._services.update(principal(), request.id, given))
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Any) -> Empty:
         await self._services.delete(principal(), request.id)
         return Empty()
 
     async def DeployService(self, request: pb.DeployServiceRequest, context: Any) -> deploy_pb.ServiceDeploy:
-        return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
+        async def deploy() -> deploy_pb.ServiceDeploy:
+            return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
+
+        return await self._once.run(request, deploy_pb.ServiceDeploy, deploy)
 
     async def ScaleService(self, request: pb.ScaleServiceRequest, context: Any) -> deploy_pb.ServiceDeploy:
-        count = request.instances if request.HasField("instances") else None
-        return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
+        async def scale() -> deploy_pb.ServiceDeploy:
+            count = request.instances if request.HasField("instances") else None
+            return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
+
+        return await self._once.run(request, deploy_pb.ServiceDeploy, scale)
 
     async def StartService(self, request: pb.StartServiceRequest, context: Any) -> Empty:
         await self._deploys.start(principal(), request.id)
@@ -64,3 +76,8 @@ class ServiceServicer(ServiceServiceServicer):
 
     async def GetServiceDeploy(self, request: pb.GetServiceDeployRequest, context: Any) -> deploy_pb.ServiceDeploy:
         return deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
+
+
+def _answer(view: ServiceView) -> pb.Service:
+    reply_etag(view.service.etag)
+    return service_to_proto(view)

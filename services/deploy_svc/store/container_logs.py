@@ -1,9 +1,4 @@
-"""Container logs: COPY in, read by id. Partitioned by day of arrival.
-
-Partitions live in a schema of their own, `deploy_partitions`, so that the schema of the service shows what the
-migrations made and nothing else. Each coming day gets one ahead of time; a default partition takes what arrives when
-nobody made one, so that a writer never fails for it.
-"""
+"""Container logs: COPY in, read by id. Partitioned by day of arrival (partitions.py)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
@@ -15,15 +10,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.deploy_svc.domain.log_line import LogKey, LogLine, LogPosition, StoredLine
 from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.store import tables
 from services.kernel.db import Tx, notify, raw_connection
 
 _t = tables.container_logs
 _p = tables.log_positions
+_s = tables.services
 
-_SCHEMA = "deploy_partitions"
-_PREFIX = "container_logs_"
-_DEFAULT = f"{_SCHEMA}.{_PREFIX}default"
 _COLUMNS = (
     "grid_id",
     "node_id",
@@ -36,7 +30,17 @@ _COLUMNS = (
     "type",
     "data",
 )
-_READ = (_t.c.id, _t.c.container_id, _t.c.container_name, _t.c.node_id, _t.c.node, _t.c.time, _t.c.type, _t.c.data)
+_READ = (
+    _t.c.id,
+    _t.c.container_id,
+    _t.c.container_name,
+    _t.c.node_id,
+    _t.c.node,
+    _t.c.time,
+    _t.c.type,
+    _t.c.data,
+    _t.c.service_id,
+)
 
 
 async def lock_grid(tx: Tx, grid_id: str) -> None:
@@ -95,20 +99,62 @@ async def save_positions(tx: Tx, node_id: str, new: Mapping[LogKey, LogPosition]
     await tx.execute(insert.on_conflict_do_update(constraint="pk_log_positions", set_=changed))
 
 
-async def newest_id(tx: Tx, service_id: str) -> int:
-    """Id of the last line of a service; 0 when there is none."""
-    query = sa.select(_t.c.id).where(_t.c.service_id == service_id).order_by(_t.c.id.desc()).limit(1)
+async def newest_id(tx: Tx, scope: LogScope) -> int:
+    """Id of the last line that the scope could show; 0 when there is none. Looked up in an index."""
+    if scope.empty:
+        return 0
+    service = next(iter(scope.service_ids)) if scope.service_ids and len(scope.service_ids) == 1 else None
+    where = _t.c.service_id == service if service is not None else _t.c.grid_id == scope.grid_id
+    query = sa.select(_t.c.id).where(where).order_by(_t.c.id.desc()).limit(1)
     return (await tx.execute(query)).scalar() or 0
 
 
-async def select(tx: Tx, service_id: str, wanted: LogQuery) -> list[StoredLine]:
-    """Lines of a service, oldest first: the first ones after `wanted.after`, or the last ones."""
-    query = sa.select(*_READ).where(_t.c.service_id == service_id, *_filters(wanted)).limit(wanted.limit)
+async def select(tx: Tx, scope: LogScope, wanted: LogQuery) -> list[StoredLine]:
+    """Lines of the scope, oldest first: the first ones after `wanted.after`, or the last ones."""
+    if scope.empty:
+        return []
+    lines = sa.select(*_READ).where(*_scoped(scope), *_filters(wanted)).limit(wanted.limit)
     if wanted.after is not None:
-        query = query.where(_t.c.id > wanted.after).order_by(_t.c.id)
-        return [StoredLine(*row) for row in await tx.execute(query)]
-    rows = (await tx.execute(query.order_by(_t.c.id.desc()))).all()
-    return [StoredLine(*row) for row in reversed(rows)]
+        lines = lines.where(_t.c.id > wanted.after).order_by(_t.c.id)
+    else:
+        lines = lines.order_by(_t.c.id.desc())
+    found = lines.subquery()
+    query = (
+        sa.select(*(found.c[column.name] for column in _READ), _s.c.stack, _s.c.name)
+        .select_from(found.outerjoin(_s, _s.c.id == found.c.service_id))
+        .order_by(found.c.id)
+    )
+    return [_line(row) for row in await tx.execute(query)]
+
+
+def _line(row: Any) -> StoredLine:
+    return StoredLine(
+        id=row.id,
+        container_id=row.container_id,
+        container_name=row.container_name,
+        node_id=row.node_id,
+        node=row.node,
+        time=row.time,
+        type=row.type,
+        data=row.data,
+        service=None if row.stack is None else (row.stack, row.name),
+    )
+
+
+def _scoped(scope: LogScope) -> list[sa.ColumnElement[bool]]:
+    where = [_t.c.grid_id == scope.grid_id]
+    if scope.service_ids is not None:
+        where.append(_t.c.service_id.in_(sorted(scope.service_ids)))
+    if scope.node_ids is not None:
+        where.append(_t.c.node_id.in_(sorted(scope.node_ids)))
+    if scope.container_names is not None:
+        where.append(_t.c.container_name.in_(sorted(scope.container_names)))
+    if scope.container_id is not None:
+        where.append(_t.c.container_id == scope.container_id)
+    if scope.stack is not None:
+        stack = sa.select(_s.c.id).where(_s.c.grid_id == scope.grid_id, _s.c.stack == scope.stack)
+        where.append(_t.c.service_id.in_(stack))
+    return where
 
 
 def _filters(wanted: LogQuery) -> list[sa.ColumnElement[bool]]:
@@ -124,55 +170,6 @@ def _filters(wanted: LogQuery) -> list[sa.ColumnElement[bool]]:
     return filters
 
 
-async def today(tx: Tx) -> date:
-    """The day of the database, as `arrived_on` counts it."""
-    day: date = (await tx.execute(sa.text("select current_date"))).scalar_one()
-    return day
-
-
-async def partitions(tx: Tx) -> dict[date, str]:
-    """The daily partitions by day."""
-    query = sa.text(
-        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
-        " where i.inhparent = 'deploy.container_logs'::regclass and c.relname ~ '^container_logs_[0-9]{8}$'"
-    )
-    names = (await tx.execute(query)).scalars()
-    return {date.fromisoformat(name.removeprefix(_PREFIX)): f"{_SCHEMA}.{name}" for name in names}
-
-
-async def create_partition(tx: Tx, day: date) -> None:
-    """Make the partition of a day, taking over lines of that day from the default partition."""
-    name = f"{_SCHEMA}.{_PREFIX}{day:%Y%m%d}"
-    # Attaching an existing table locks out neither readers nor writers of the other partitions.
-    await _run(tx, f"create table {name} (like deploy.container_logs including defaults including constraints)")
-    await _run(tx, f"lock table {_DEFAULT} in access exclusive mode")
-    await _run(
-        tx,
-        f"with moved as (delete from {_DEFAULT} where arrived_on = date '{day}' returning *)"  # noqa: S608 -- our date.
-        f" insert into {name} select * from moved",
-    )
-    await _run(
-        tx,
-        f"alter table deploy.container_logs attach partition {name} for values from ('{day}') to ('{day}'::date + 1)",
-    )
-
-
-async def drop_partition(tx: Tx, name: str) -> None:
-    """Drop a partition with its lines."""
-    await _run(tx, f"drop table {name}")
-
-
-async def expire(tx: Tx, before: date) -> None:
-    """Remove old lines that went to the default partition, and positions of containers that fell silent long ago."""
-    await _run(tx, f"delete from {_DEFAULT} where arrived_on < date '{before}'")  # noqa: S608 -- our date.
+async def expire_positions(tx: Tx, before: date) -> None:
+    """Remove positions of containers that fell silent long ago."""
     await tx.execute(_p.delete().where(_p.c.updated_at < sa.cast(before, sa.Date) - sa.text("interval '30 days'")))
-
-
-async def lock_partitions(tx: Tx) -> None:
-    """One replica at a time changes partitions, and none waits long for a table lock."""
-    await _run(tx, "set local lock_timeout = '3s'")
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("deploy.partitions", 0))))
-
-
-async def _run(tx: Tx, statement: str) -> Any:
-    return await tx.execute(sa.text(statement))

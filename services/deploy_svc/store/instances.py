@@ -52,6 +52,7 @@ def row_to_instance(row: Any) -> Instance:
         health=row.health,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        good_container_id=row.good_container_id,
     )
 
 
@@ -129,6 +130,19 @@ async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
         instances.c.node_id != sa.func.all(sa.cast(list(known), ARRAY(sa.Text))),
         instances.c.updated_at < sa.func.now() - sa.text("interval '1 minute'"),
     )
+
+
+async def detach(tx: Tx, service_id: str, instance_id: str) -> bool:
+    """Take an instance off its node and tell the node. False when the service has no such instance."""
+    where = (instances.c.service_id == service_id, instances.c.id == instance_id)
+    row = (await tx.execute(sa.select(instances.c.node_id).where(*where).with_for_update())).one_or_none()
+    if row is None:
+        return False
+    await tx.execute(instances.update().where(*where).values(node_id=None, updated_at=sa.func.now()))
+    if row.node_id is not None:
+        await notify(tx, NODE_CHANGED, row.node_id)
+    await notify(tx, SERVICE_CHANGED, service_id)
+    return True
 
 
 async def _forget(tx: Tx, *where: sa.ColumnElement[bool]) -> None:

@@ -19,16 +19,21 @@ from services.deploy_svc.domain.rollout_plan import (
     MarkInstance,
     Place,
     Plan,
+    RollBack,
     Run,
     Snapshot,
     Start,
     StopOnOldNode,
 )
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
+from services.deploy_svc.domain.scheduling.filters.dependency import attaches
+from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
+from services.deploy_svc.store import good_specs, volumes
 from services.deploy_svc.store.instances import lock, of_service
+from services.deploy_svc.store.placement_facts import held_volumes, memory_need
 from services.deploy_svc.store.services import row_to_service
 from services.deploy_svc.store.tables import (
     NODE_CHANGED,
@@ -101,14 +106,20 @@ async def claim(tx: Tx, service_id: str) -> Claim | None:
     return None if row is None else Claim(row_to_service(row), row.now, row.last_rev)
 
 
-async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], affinity: tuple[str, ...]) -> Snapshot:
-    """All that the next step of the claimed service depends on. `nodes` are those of its grid."""
-    service = claim.service
-    deploys = await _unfinished(tx, service.id)
-    own = await of_service(tx, service.id)
+async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], default_affinity: tuple[str, ...]) -> Snapshot:
+    """All that the next step of the claimed service depends on. `nodes` and `default_affinity` are of its grid."""
+    deploys = await _unfinished(tx, claim.service.id)
+    own = await of_service(tx, claim.service.id)
+    good = await good_specs.of_service(tx, claim.service.id) if _may_go_back(claim.service, deploys) else None
+    service = good.of(claim.service) if good and deploys[0].cause == "rollback" else claim.service
+    affinity = effective_affinity(service, default_affinity)
     recorded = await _neighbours(tx, service, affinity)
     revs = [rev for rev in (claim.last_rev, *(instance.deploy_rev for instance in own)) if rev]
-    views = tuple(node.with_recorded(*recorded.get(node.id, ())) for node in nodes)
+    volumes = await held_volumes(tx, [service])
+    views = tuple(
+        replace(node.with_recorded(*recorded.get(node.id, ())), volumes=volumes.get((service.id, node.id), frozenset()))
+        for node in nodes
+    )
     return Snapshot(
         service=service,
         deploys=tuple(deploys),
@@ -116,7 +127,17 @@ async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], affinity: tuple[
         nodes=(*views, *_unknown_homes(own, nodes)),
         affinity=affinity,
         last_rev=max(revs, default=None),
+        good=good,
+        memory_need=await memory_need(tx, service) if _places_more(deploys) else 0.0,
     )
+
+
+def _places_more(deploys: Sequence[ServiceDeploy]) -> bool:
+    return bool(deploys) and len(deploys[0].instance_deploys) < (deploys[0].total or 1)
+
+
+def _may_go_back(service: Service, deploys: Sequence[ServiceDeploy]) -> bool:
+    return bool(deploys) and (deploys[0].cause == "rollback" or bool(service.spec.deploy_opts.rollback))
 
 
 async def apply(tx: Tx, snapshot: Snapshot, plan: Plan) -> None:
@@ -129,7 +150,11 @@ async def apply(tx: Tx, snapshot: Snapshot, plan: Plan) -> None:
     await _apply_marks(tx, _all(plan, MarkInstance))
     for finish in _all(plan, Finish):
         await end(tx, finish)
+        if finish.state == "success":
+            await good_specs.remember(tx, snapshot.service.id, changed=snapshot.deploys[0].cause != "rollback")
         await notify(tx, SERVICE_CHANGED, snapshot.service.id)
+    if _all(plan, RollBack):
+        await queue_rollback(tx, snapshot.service.id)
     table = service_deploys.c
     await tx.execute(
         service_deploys.update()
@@ -150,6 +175,22 @@ async def end(tx: Tx, finish: Finish) -> None:
         .where(service_deploys.c.id == finish.deploy_id, service_deploys.c.finished_at.is_(None))
         .values(state=finish.state, reason=finish.reason, finished_at=sa.func.now())
     )
+
+
+async def queue_rollback(tx: Tx, service_id: str, situation: str | None = None) -> None:
+    """Queue a deploy of the last good spec. Call with the service locked.
+
+    It gets a revision of its own, so that nodes recreate what ran something else; the next deploy of a user gets a
+    greater one again. Until then the service stays with its last good spec.
+    """
+    table = services.c
+    changed = services.update().where(table.id == service_id).returning(table.revision)
+    revision = (
+        await tx.execute(changed.values(revision=table.revision + 2, deployed_revision=table.revision + 2, pinned=True))
+    ).scalar_one()
+    values = {"id": new_id(), "service_id": service_id, "cause": "rollback", "revision": revision - 1}
+    await tx.execute(service_deploys.insert().values(**values, situation=situation))
+    await notify(tx, SERVICE_CHANGED, service_id)
 
 
 async def end_broken(tx: Tx, service_id: str, reason: str) -> None:
@@ -199,6 +240,8 @@ async def _unfinished(tx: Tx, service_id: str) -> list[ServiceDeploy]:
             queued_at=row.queued_at,
             started_at=row.started_at,
             finished_at=row.finished_at,
+            cause=row.cause,
+            revision=row.revision,
         )
         for row in rows
     ]
@@ -208,7 +251,7 @@ async def _unfinished(tx: Tx, service_id: str) -> list[ServiceDeploy]:
 async def _neighbours(tx: Tx, service: Service, affinity: tuple[str, ...]) -> dict[str, list[Recorded]]:
     """Instances of other services by node, as far as ports and affinity rules of this one look at them."""
     ports = sorted({port.node_port for port in service.spec.ports})
-    by_name = names_instances(affinity)
+    by_name = names_instances(affinity) or attaches(service.spec)
     if not ports and not by_name:
         return {}
     if ports:
@@ -286,7 +329,10 @@ async def _apply_start(tx: Tx, snapshot: Snapshot, starts: Sequence[Start]) -> s
             queued_at=sa.func.coalesce(service_deploys.c.queued_at, sa.func.now()),
         )
     )
-    await tx.execute(services.update().where(services.c.id == snapshot.service.id).values(deployed_at=sa.func.now()))
+    begun: dict[str, Any] = {"deployed_at": sa.func.now()}
+    if snapshot.deploys[0].cause != "rollback":
+        begun |= {"deployed_revision": snapshot.service.revision, "pinned": False}
+    await tx.execute(services.update().where(services.c.id == snapshot.service.id).values(begun))
     if not start.surplus:
         return set()
     gone = (
@@ -391,9 +437,25 @@ async def _apply_runs(tx: Tx, snapshot: Snapshot, runs: Sequence[Run]) -> set[st
         },
     )
     await tx.execute(upsert)
+    await volumes.record_instances(tx, _volume_instances(snapshot, runs))
     numbers = {run.instance_number for run in runs}
     left = {item.node_id for item in snapshot.instances if item.instance_number in numbers and item.node_id}
     return left | {run.node_id for run in runs}
+
+
+def _volume_instances(snapshot: Snapshot, runs: Sequence[Run]) -> list[dict[str, str]]:
+    """The volumes that come to be on nodes with the instances."""
+    service, names = snapshot.service, {node.id: node.name for node in snapshot.nodes}
+    return [
+        {
+            "volume_id": mount.volume_id,
+            "node_id": run.node_id,
+            "node": names.get(run.node_id, ""),
+            "name": mount.instance_name(service.stack, service.full_name, run.instance_number),
+        }
+        for run in runs
+        for mount in service.mounts
+    ]
 
 
 async def _apply_marks(tx: Tx, marks: Sequence[MarkInstance]) -> None:

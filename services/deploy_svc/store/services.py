@@ -1,12 +1,14 @@
 """Queries and writes of services. Times come from the clock of the database."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.deploy_svc.domain.service import Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.codec import decode_spec, encode_spec
 from services.kernel.db import Tx
@@ -34,6 +36,8 @@ def row_to_service(row: Any) -> Service:
         deployed_at=row.deployed_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        exposed=row.exposed,
+        mounts=tuple(Mount(**mount) for mount in row.mounts),
     )
 
 
@@ -82,6 +86,24 @@ async def stacks(tx: Tx, grid_id: str, names: Iterable[str]) -> set[str]:
     return set((await tx.execute(query)).scalars())
 
 
+async def resolve(tx: Tx, grid_id: str, wanted: Collection[str], *, bare: bool = True) -> set[str]:
+    """Record ids of those of `stack/service` that exist; with `bare`, also of plain names: the first service with the
+    name, whatever its stack."""
+    pairs = {(stack, name) for stack, slash, name in (text.partition("/") for text in wanted) if slash}
+    plain = {text for text in wanted if "/" not in text} if bare else set()
+    query = sa.select(_t.c.id, _t.c.stack, _t.c.name).where(
+        _t.c.grid_id == grid_id, sa.or_(_key.in_(sorted(pairs)), _t.c.name.in_(sorted(plain)))
+    )
+    found: set[str] = set()
+    for row in await tx.execute(query.order_by(_t.c.created_at, _t.c.id)):
+        if (row.stack, row.name) in pairs:
+            found.add(row.id)
+        if row.name in plain:
+            plain.discard(row.name)
+            found.add(row.id)
+    return found
+
+
 async def linkers(tx: Tx, grid_id: str, stack: str, name: str) -> list[str]:
     """`stack/service` of every other service that links to this one, sorted."""
     link = {"links": [{"stack": stack, "service": name}]}
@@ -94,16 +116,38 @@ async def linkers(tx: Tx, grid_id: str, stack: str, name: str) -> list[str]:
     return [f"{row.stack}/{row.name}" for row in await tx.execute(query)]
 
 
-async def insert(tx: Tx, *, grid_id: str, grid: str, stack: str, name: str, spec: ServiceSpec) -> Service:
+async def insert(
+    tx: Tx,
+    *,
+    grid_id: str,
+    grid: str,
+    stack: str,
+    name: str,
+    spec: ServiceSpec,
+    mounts: Iterable[Mount] = (),
+    exposed: bool = False,
+) -> Service:
     """A new service in state `initialized`, revision 1. A taken name breaks the constraint UNIQUE_NAME."""
-    values = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
-    row = (await tx.execute(_t.insert().values(**values, spec=encode_spec(spec)).returning(_t))).one()
-    return row_to_service(row)
+    values: dict[str, Any] = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
+    values |= {"spec": encode_spec(spec), "mounts": [asdict(mount) for mount in mounts], "exposed": exposed}
+    return row_to_service((await tx.execute(_t.insert().values(values).returning(_t))).one())
 
 
-async def update(tx: Tx, service_id: str, spec: ServiceSpec, *, bump: bool) -> Service:
+async def update(
+    tx: Tx,
+    service_id: str,
+    spec: ServiceSpec,
+    *,
+    bump: bool,
+    mounts: Iterable[Mount] | None = None,
+    exposed: bool | None = None,
+) -> Service:
     """Store a changed spec; `bump` raises the revision. Call with the row locked."""
-    values = {"spec": encode_spec(spec), "updated_at": sa.func.now()}
+    values: dict[str, Any] = {"spec": encode_spec(spec), "updated_at": sa.func.now()}
+    if mounts is not None:
+        values["mounts"] = [asdict(mount) for mount in mounts]
+    if exposed is not None:
+        values["exposed"] = exposed
     if bump:
         values["revision"] = _t.c.revision + 1
     return row_to_service((await tx.execute(_where(service_id).values(values).returning(_t))).one())
@@ -120,6 +164,11 @@ async def request_deploy(tx: Tx, service_id: str, *, bump: bool) -> None:
 async def set_state(tx: Tx, service_id: str, state: ServiceState) -> None:
     """Set the desired state; `updated_at` stays, as nothing of the spec changed."""
     await tx.execute(_where(service_id).values(state=state))
+
+
+async def set_stack_revision(tx: Tx, service_ids: Collection[str], revision: int) -> None:
+    """Note which revision of their stack deploys the services; `updated_at` stays."""
+    await tx.execute(_t.update().where(_t.c.id.in_(service_ids)).values(stack_revision=revision))
 
 
 async def delete(tx: Tx, service_id: str) -> None:

@@ -31,6 +31,13 @@ services = sa.Table(
     sa.Column("stack_revision", sa.Integer),
     sa.Column("restarts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("deployed_at", timestamp()),
+    # Whether its stack publishes it at grid level, and its named volumes as domain.volume.Mount; both as of `revision`.
+    sa.Column("exposed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("mounts", JSONB, nullable=False, server_default="[]"),
+    # Written by the rollout loop: the revision that the last deploy began with, and whether a rollback put the last
+    # good spec (good_specs) in the place of `spec` until the user asks for something else.
+    sa.Column("deployed_revision", sa.Integer),
+    sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
     sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
     sa.UniqueConstraint("grid_id", "stack", "name"),
@@ -55,7 +62,13 @@ service_deploys = sa.Table(
     sa.Column("finished_at", timestamp()),
     # The rollout loop looks at unfinished deploys whose time has come.
     sa.Column("due_at", timestamp(), nullable=False, server_default=_now),
+    # Who asked: a user, the reconcile loop, or a failed deploy that goes back to the last good spec. `situation` is
+    # what the reconcile loop saw, `revision` what a rollback gives to the instances that it changes.
+    sa.Column("cause", sa.Text, nullable=False, server_default="request"),
+    sa.Column("situation", sa.Text),
+    sa.Column("revision", sa.Integer),
     sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
+    sa.CheckConstraint("cause in ('request', 'automatic', 'rollback')", name="cause"),
     sa.Index("ix_service_deploys_service_id_seq", "service_id", "seq"),
     sa.Index("ix_service_deploys_due_at", "due_at", postgresql_where=sa.text("finished_at is null")),
 )
@@ -104,10 +117,43 @@ instances = sa.Table(
     # Session number and report sequence of the last stored report: an older one changes nothing.
     sa.Column("reported_session", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reported_sequence", sa.Integer, nullable=False, server_default="0"),
+    # Written by the rollout loop: the container that ran when a deploy last succeeded.
+    sa.Column("good_container_id", sa.Text),
     sa.UniqueConstraint("service_id", "instance_number"),
     sa.CheckConstraint("desired_state in ('initialized', 'running', 'stopped')", name="desired_state"),
     sa.Index("ix_instances_node_id", "node_id"),
     sa.Index("ix_instances_grid_id", "grid_id"),
+)
+
+# Written by the rollout loop: the spec of the last deploy that succeeded, which a failed one may go back to.
+good_specs = sa.Table(
+    "good_specs",
+    metadata,
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("spec", JSONB, nullable=False),
+    sa.Column("exposed", sa.Boolean, nullable=False),
+    sa.Column("mounts", JSONB, nullable=False),
+)
+
+# Written by the reconcile loop: when each running service is looked at next. Replicas claim rows, so they share work.
+service_checks = sa.Table(
+    "service_checks",
+    metadata,
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("due_at", timestamp(), nullable=False, server_default=_now),
+    sa.Index("ix_service_checks_due_at", "due_at"),
+)
+
+# Written when a node says that a one-shot hook is about to run: it never runs again for this instance number.
+hook_runs = sa.Table(
+    "hook_runs",
+    metadata,
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("hook_id", sa.Text, primary_key=True),
+    sa.Column("instance_number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("attempt", sa.Text, nullable=False),
+    sa.Column("started_at", timestamp(), nullable=False, server_default=_now),
 )
 
 # Written by agents with COPY; partitioned by day of arrival, dropped by the retention loop. Ids grow in commit order

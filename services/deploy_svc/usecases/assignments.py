@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import grpc
 
 from services.clients.nodes import NodeDirectory
-from services.clients.secrets import SecretResolver, SecretValue
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
-from services.deploy_svc.store import instances
+from services.deploy_svc.store import hook_runs, instances
 from services.deploy_svc.store.instances import Fingerprint
 from services.deploy_svc.usecases.node_wakes import NodeWakes
+from services.deploy_svc.usecases.pod_values import Assignment, PodValues
 from services.kernel.db import Database, translate_database_error
-from services.kernel.errors import DomainError, Unavailable
+from services.kernel.errors import DomainError
 from services.kernel.listen import Listener
 from services.kernel.logs import get_logger
 from services.kernel.principal import NodeSession
@@ -44,16 +44,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """An instance as its node should run it. `error` says why it cannot be applied.
+class HooksStarted:
+    """One-shot hooks are about to run on the node."""
 
-    `complete` is False for one that only keeps the node from removing the instance: its secrets come later.
-    """
-
-    instance: Instance
-    secrets: tuple[tuple[str, SecretValue], ...] = ()
-    error: str = ""
-    complete: bool = True
+    sequence: int
+    instance_id: str
+    hook_ids: Sequence[str]
+    attempt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +75,24 @@ class Ack:
     sequence: int
 
 
-Outgoing = Snapshot | Delta | Ack
+@dataclass(frozen=True, slots=True)
+class HooksAck:
+    """Only these of the hooks may run."""
+
+    sequence: int
+    run: tuple[str, ...]
+
+
+Outgoing = Snapshot | Delta | Ack | HooksAck
+Incoming = Report | HooksStarted
 
 
 class Assignments:
     """What the servicer needs; `run` must be supervised for as long as nodes attach."""
 
-    def __init__(self, db: Database, listener: Listener, secrets: SecretResolver, nodes: NodeDirectory) -> None:
+    def __init__(self, db: Database, listener: Listener, values: PodValues, nodes: NodeDirectory) -> None:
         self._db = db
-        self._secrets = secrets
+        self._values = values
         self._nodes = nodes
         self._wakes = NodeWakes(listener, nodes)
 
@@ -94,13 +100,13 @@ class Assignments:
         """Pass changes of assignments on to the attached nodes."""
         await self._wakes.run()
 
-    async def attach(self, session: NodeSession, reports: AsyncIterator[Report]) -> AsyncIterator[Outgoing]:
+    async def attach(self, session: NodeSession, messages: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
         """Snapshot first, then deltas and acknowledgements until the agent ends its side. Raises SessionEnded."""
         await self._require_current(session)
         queue: asyncio.Queue[Outgoing | asyncio.Task[None]] = asyncio.Queue()
         with self._wakes.watch(session.node_id) as wake:
             tasks = [
-                asyncio.create_task(self._receive(session, reports, queue)),
+                asyncio.create_task(self._receive(session, messages, queue)),
                 asyncio.create_task(self._follow(session, wake, queue)),
             ]
             for task in tasks:
@@ -129,18 +135,31 @@ class Assignments:
     async def _receive(
         self,
         session: NodeSession,
-        reports: AsyncIterator[Report],
+        messages: AsyncIterator[Incoming],
         queue: "asyncio.Queue[Outgoing | asyncio.Task[None]]",
     ) -> None:
-        async for report in reports:
-            async with self._db.transaction() as tx:
-                changed = await instances.store_report(
-                    tx, session.node_id, session.number, report.sequence, report.statuses
-                )
-                await instances.notify_deploying(tx, changed)
-            queue.put_nowait(Ack(report.sequence))
+        async for message in messages:
+            if isinstance(message, HooksStarted):
+                queue.put_nowait(await self._note_hooks(session, message))
+            else:
+                queue.put_nowait(await self._store(session, message))
             # An agent that does not read what we send must not fill our memory.
             await queue.join()
+
+    async def _store(self, session: NodeSession, report: Report) -> Ack:
+        async with self._db.transaction() as tx:
+            changed = await instances.store_report(
+                tx, session.node_id, session.number, report.sequence, report.statuses
+            )
+            await instances.notify_deploying(tx, changed)
+        return Ack(report.sequence)
+
+    async def _note_hooks(self, session: NodeSession, hooks: HooksStarted) -> HooksAck:
+        """A node that was superseded runs no hooks: its successor may run them now."""
+        await self._require_current(session)
+        async with self._db.transaction() as tx:
+            run = await hook_runs.begin(tx, session.node_id, hooks.instance_id, hooks.hook_ids, hooks.attempt)
+        return HooksAck(hooks.sequence, tuple(run))
 
     # Assignments for the node.
 
@@ -183,41 +202,12 @@ class Assignments:
             stale = [key for key, fingerprint in current.items() if sent.get(key) != fingerprint]
             rows = await instances.on_node(tx, session.node_id, stale) if stale else []
         removed = tuple(sorted(key for key in sent if key not in current))
-        assignments, waiting = await self._complete(session.grid_id, rows)
+        assignments, waiting = await self._values.complete(session.grid_id, rows)
         for key in removed:
             del sent[key]
         for assignment in assignments:
             sent[assignment.instance.id] = fingerprint_of(assignment.instance)
         return tuple(assignments), removed, waiting
-
-    async def _complete(self, grid_id: str, rows: Sequence[Instance]) -> tuple[list[Assignment], list[Instance]]:
-        """Assignments with their secrets, all resolved in one call; and the instances that must wait for them."""
-        needing = {row.id: wanted for row in rows if (wanted := secret_refs(row))}
-        names = {secret for wanted in needing.values() for _, secret in wanted}
-        try:
-            values = await self._secrets.resolve(grid_id, names) if names else {}
-        except Unavailable as error:
-            log.warning("secrets cannot be resolved", grid_id=grid_id, instances=len(needing), error=error.message)
-            return [Assignment(row) for row in rows if row.id not in needing], [
-                row for row in rows if row.id in needing
-            ]
-        assignments = []
-        for row in rows:
-            wanted = needing.get(row.id, [])
-            missing = sorted({secret for _, secret in wanted if secret not in values})
-            if missing:
-                error_text = "; ".join(f"Secret {secret} does not exist" for secret in missing)
-                assignments.append(Assignment(row, error=error_text))
-            else:
-                assignments.append(Assignment(row, tuple((name, values[secret]) for name, secret in wanted)))
-        return assignments, []
-
-
-def secret_refs(instance: Instance) -> list[tuple[str, str]]:
-    """(variable, secret) in the order of the service. A stopped instance needs none, so it can stop without vault."""
-    if instance.desired_state != "running" or instance.pod is None:
-        return []
-    return [(item["name"], item["secret"]) for item in instance.pod.get("secrets", ())]
 
 
 def fingerprint_of(instance: Instance) -> Fingerprint:

@@ -1,4 +1,7 @@
-"""Wakes the followers of a grid's logs: one subscription per process, nothing that grows while a follower is slow."""
+"""Wakes the followers of a grid's logs or events.
+
+One subscription per process, and nothing that grows while a follower is slow.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -12,8 +15,9 @@ from services.kernel.listen import Listener
 class LogWakes:
     """Turns notifications into events. `run` must be supervised for as long as it is used."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, channel: str = tables.LOGS_ARRIVED) -> None:
         self._listener = listener
+        self._channel = channel
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -30,7 +34,7 @@ class LogWakes:
 
     async def run(self) -> None:
         """Pass notifications on, for ever."""
-        async with self._listener.subscribe(tables.LOGS_ARRIVED) as queue:
+        async with self._listener.subscribe(self._channel) as queue:
             self._wake(None)
             while True:
                 self._wake(await queue.get())

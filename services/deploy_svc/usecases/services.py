@@ -1,7 +1,6 @@
 """Services: list, create, get, update, delete (spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -9,12 +8,14 @@ from services.clients.grids import Grid, GridDirectory
 from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
-from services.deploy_svc.domain.service_input import Attributes, ServiceInput, parse
+from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.service_view import ServiceView
-from services.deploy_svc.store import instances, tables
+from services.deploy_svc.domain.volume import Mount
+from services.deploy_svc.store import instances, stack_names, tables
 from services.deploy_svc.store import services as store
+from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.service_paths import Access, resource
-from services.kernel import audit
+from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
@@ -39,15 +40,15 @@ class Services:
             raise NotFound("Stack not found")
         async with self._db.read() as tx:
             found = await store.list_by_grid(tx, grid.id, stack or None)
-            if stack and stack != NULL_STACK and not found:
+            if stack and not found and stack not in await stack_names.existing(tx, grid.id, {stack}):
                 raise NotFound("Stack not found")
-            return await _views(tx, grid, found)
+            return await checks.views(tx, grid, found)
 
     async def get(self, principal: Principal, path: str) -> ServiceView:
         """One service."""
         grid, service = await self._access.readable(principal, path)
         async with self._db.read() as tx:
-            return (await _views(tx, grid, [service]))[0]
+            return (await checks.views(tx, grid, [service]))[0]
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> ServiceView:
         """A service outside any stack, in state `initialized`; nothing is deployed. Raises ValidationFailed."""
@@ -55,20 +56,28 @@ class Services:
         given = parse(attributes, creating=True)
         spec = rules.new_spec(given)
         name = given.name or ""
-        errors = rules.problems(spec, given)
-        errors |= rules.host_name_problems(given, name, f"{grid.name}.kontena.local")
-        errors |= await self._secret_problems(grid, given)
+        errors = rules.host_name_problems(given, name, f"{grid.name}.kontena.local")
+        known = await checks.known_secrets(self._secrets, grid, given.secret_names)
+        errors |= checks.missing_secrets(given.secret_names, known)
         try:
             async with self._db.transaction() as tx:
-                errors |= await _link_problems(tx, grid, given)
+                mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
+                errors |= rules.problems(spec, given, volumes=mounts)
+                errors |= await checks.link_problems(tx, grid, given.links or ())
                 if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
                     errors |= _NAME_TAKEN
-                _refuse(errors)
+                checks.refuse(errors)
                 service = await store.insert(
-                    tx, grid_id=grid.id, grid=grid.name, stack=NULL_STACK, name=name, spec=spec
+                    tx,
+                    grid_id=grid.id,
+                    grid=grid.name,
+                    stack=NULL_STACK,
+                    name=name,
+                    spec=spec,
+                    mounts=mounts.values(),
                 )
                 await audit.record(tx, tables.outbox, "create", resource(service))
-                return (await _views(tx, grid, [service]))[0]
+                return (await checks.views(tx, grid, [service]))[0]
         except IntegrityError as error:
             if violated_constraint(error) == store.UNIQUE_NAME:
                 raise ValidationFailed(_NAME_TAKEN) from None
@@ -79,23 +88,27 @@ class Services:
         grid, found = await self._access.changeable(principal, path)
         given = parse(attributes, creating=False, stack=found.stack)
         errors = rules.host_name_problems(given, found.name, found.domainname)
-        errors |= await self._secret_problems(grid, given)
+        known = await checks.known_secrets(self._secrets, grid, given.secret_names)
+        errors |= checks.missing_secrets(given.secret_names, known)
         async with self._db.transaction() as tx:
             service = _still_there(await store.by_id(tx, found.id, lock=True))
             spec = rules.merge(service.spec, given, grid.default_affinity)
-            errors |= rules.problems(spec, given, service.spec)
-            errors |= await _link_problems(tx, grid, given)
-            _refuse(errors)
+            call.check_if_match(service.etag)
+            mounts = await self._mounts(tx, grid, service, rules.volume_names(spec))
+            errors |= rules.problems(spec, given, service.spec, mounts)
+            errors |= await checks.link_problems(tx, grid, given.links or ())
+            checks.refuse(errors)
             if spec != service.spec or given.force:
-                service = await store.update(tx, service.id, spec, bump=True)
+                service = await store.update(tx, service.id, spec, bump=True, mounts=mounts.values())
             await audit.record(tx, tables.outbox, "update", resource(service))
-            return (await _views(tx, grid, [service]))[0]
+            return (await checks.views(tx, grid, [service]))[0]
 
     async def delete(self, principal: Principal, path: str) -> None:
         """Remove a service with its instances and deploys. Raises ValidationFailed while others link to it."""
         _, found = await self._access.changeable(principal, path)
         async with self._db.transaction() as tx:
             service = _still_there(await store.lock_for_deletion(tx, found.id))
+            call.check_if_match(service.etag)
             linkers = await store.linkers(tx, service.grid_id, service.stack, service.name)
             if linkers:
                 raise ValidationFailed({"service": f"Cannot delete service that is linked to: {', '.join(linkers)}"})
@@ -103,53 +116,13 @@ class Services:
             await store.delete(tx, service.id)
             await audit.record(tx, tables.outbox, "delete", resource(service))
 
-    async def _secret_problems(self, grid: Grid, given: ServiceInput) -> dict[str, Any]:
-        # Only the names count here; the values are dropped at once.
-        known = frozenset(await self._secrets.resolve(grid.id, given.secret_names)) if given.secret_names else ()
-        missing = [f"Secret {name} does not exist" for name in given.secret_names if name not in known]
-        return {"secrets": missing} if missing else {}
-
-
-async def _link_problems(tx: Tx, grid: Grid, given: ServiceInput) -> dict[str, Any]:
-    """Links to what does not exist; what exists cannot be deleted before the transaction ends."""
-    links = [(link.stack, link.service) for link in given.links or ()]
-    known = await store.existing(tx, grid.id, links, lock=True)
-    missing = [link for link in dict.fromkeys(links) if link not in known]
-    if not missing:
-        return {}
-    stacks = await store.stacks(tx, grid.id, {stack for stack, _ in missing}) | {NULL_STACK}
-    texts = [
-        f"Service {stack}/{name} does not exist" if stack in stacks else f"Stack {stack} does not exist"
-        for stack, name in missing
-    ]
-    return {"links": texts}
-
-
-async def _views(tx: Tx, grid: Grid, found: Sequence[Service]) -> list[ServiceView]:
-    """What answers show of the services, in two queries however many they are."""
-    counts = await instances.counts(tx, [service.id for service in found])
-    linked = {(link.stack, link.service) for service in found for link in service.spec.links}
-    targets = await store.existing(tx, grid.id, linked)
-    return [
-        ServiceView(
-            service,
-            links=tuple(link for link in service.spec.links if (link.stack, link.service) in targets),
-            affinity=service.spec.affinity or grid.default_affinity,
-            total=counts[service.id].total,
-            running=counts[service.id].running,
-            healthy=counts[service.id].healthy,
-            unhealthy=counts[service.id].unhealthy,
-        )
-        for service in found
-    ]
+    async def _mounts(self, tx: Tx, grid: Grid, service: Service, names: Sequence[str]) -> dict[str, Mount]:
+        """The volumes that the names mean; in a stack, a name goes on meaning what the stack said it means."""
+        known = {mount.name: mount for mount in service.mounts if mount.name in names}
+        return known | await checks.mounts(tx, grid, [name for name in names if name not in known])
 
 
 def _still_there(service: Service | None) -> Service:
     if service is None:
         raise NotFound
     return service
-
-
-def _refuse(errors: dict[str, Any]) -> None:
-    if errors:
-        raise ValidationFailed(errors)

@@ -34,8 +34,9 @@ from tests.support.running import CLUSTER_SECRET, Running, running
 Behaviour = Callable[[pb.Assignment], pb.InstanceStatus | None]
 
 
-def settings(url: str, address: str = "127.0.0.1:1") -> Settings:
+def settings(url: str, address: str = "127.0.0.1:1", **changed: Any) -> Settings:
     return Settings(
+        **changed,
         database_url=url,
         cluster_secret=SecretStr(CLUSTER_SECRET),
         auth_address=address,
@@ -123,8 +124,9 @@ class Agent:
 class Engine:
     """What a test sees and moves."""
 
-    def __init__(self, db: Database, around: Neighbours, url: str, stack: AsyncExitStack) -> None:
+    def __init__(self, db: Database, around: Neighbours, url: str, stack: AsyncExitStack, **changed: Any) -> None:
         self.db = db
+        self._settings = changed
         self.around = around
         self._url = url
         self._stack = stack
@@ -134,7 +136,7 @@ class Engine:
     @asynccontextmanager
     async def replica(self) -> AsyncIterator[Running]:
         """One more process of deploy_svc, in this one."""
-        async with running(partial(app.build, settings(self._url, self.around.address))) as served:
+        async with running(partial(app.build, settings(self._url, self.around.address, **self._settings))) as served:
             yield served
 
     async def start_replica(self) -> Running:
@@ -209,11 +211,11 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(url: str) -> AsyncIterator[Engine]:
-    """An empty engine on a migrated, empty database."""
+async def engine(url: str, **changed: Any) -> AsyncIterator[Engine]:
+    """An empty engine on a migrated, empty database; `changed` are settings of its replicas."""
     async with neighbours() as around, AsyncExitStack() as stack:
         db = Database(url, pool_size=3)
-        found = Engine(db, around, url, stack)
+        found = Engine(db, around, url, stack, **changed)
         try:
             yield found
         finally:

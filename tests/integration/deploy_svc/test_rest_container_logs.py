@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.deploy_svc.loops.log_retention import LogRetention
-from services.deploy_svc.store import container_logs, services, tables
+from services.deploy_svc.store import partitions, services, tables
 from services.kernel.db import Database
 from tests.integration.deploy_svc.agents import log_line, log_pusher
 from tests.integration.deploy_svc.rest import Rest
@@ -237,8 +237,8 @@ async def test_refusals_come_before_the_stream(rest: Rest, push: Push) -> None:
 async def test_old_partitions_go_and_coming_ones_are_made(rest: Rest, push: Push, deploy_db: Database) -> None:
     await push("new")
     async with deploy_db.transaction() as tx:
-        today = await container_logs.today(tx)
-        await container_logs.create_partition(tx, today - timedelta(days=8))
+        today = await partitions.today(tx)
+        await partitions.create(tx, "container_logs", today - timedelta(days=8))
         old, older = (
             {"arrived_on": today - timedelta(days=age), "grid_id": GRID, "node_id": NODE_1, "node": "", "type": "x",
              "container_name": "", "container_id": "", "time": sa.func.now(), "data": "old"}
@@ -249,7 +249,7 @@ async def test_old_partitions_go_and_coming_ones_are_made(rest: Rest, push: Push
         await tx.execute(tables.container_logs.insert().values(older))
     await LogRetention(deploy_db, days=7).turn()
     async with deploy_db.read() as tx:
-        days = sorted((day - today).days for day in await container_logs.partitions(tx))
+        days = sorted((day - today).days for day in await partitions.existing(tx, "container_logs"))
         assert (await tx.execute(sa.select(tables.container_logs.c.data))).scalars().all() == ["new"]
     assert days == [0, 1, 2, 3]
 
@@ -258,12 +258,12 @@ async def test_a_missing_partition_never_stops_a_writer_and_is_made_later(
     rest: Rest, push: Push, deploy_db: Database
 ) -> None:
     async with deploy_db.transaction() as tx:
-        today = await container_logs.today(tx)
-        await container_logs.drop_partition(tx, (await container_logs.partitions(tx))[today])
+        today = await partitions.today(tx)
+        await partitions.drop(tx, (await partitions.existing(tx, "container_logs"))[today])
     await push("kept")
     await LogRetention(deploy_db, days=7).turn()
     async with deploy_db.read() as tx:
-        assert today in await container_logs.partitions(tx)
+        assert today in await partitions.existing(tx, "container_logs")
     assert await texts(rest) == ["kept"]
 
 

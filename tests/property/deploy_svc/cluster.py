@@ -7,22 +7,25 @@ from random import Random
 from typing import Any
 
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.reconcile import Case, Decision, Pace, PastDeploy, Redeploy, Resume, assess
 from services.deploy_svc.domain.rollout import next_step
 from services.deploy_svc.domain.rollout_plan import (
     Action,
     Finish,
+    Good,
     Limits,
     MarkInstance,
     Place,
     Plan,
+    RollBack,
     Run,
     Snapshot,
     Start,
     StopOnOldNode,
 )
-from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
+from services.deploy_svc.domain.service_deploy import Cause, InstanceDeploy, ServiceDeploy
 from services.deploy_svc.domain.service_spec import ServiceSpec
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,17 +53,27 @@ class Cluster:
         self.limits = Limits()
         self.chance: Callable[[int], Random] | None = None
         self.log: list[Action] = []
+        self.good: Good | None = None
+        self.pinned = False
+        self.deployed_revision: int | None = None
+        self.situations: dict[str, str | None] = {}
 
     # What users and nodes do.
 
-    def deploy(self) -> str:
+    def deploy(self, cause: Cause = "request", revision: int | None = None) -> str:
         self.now += timedelta(milliseconds=1)
         deploy_id = f"d{len(self.deploys) + 1}"
-        self.deploys.append(ServiceDeploy(deploy_id, "s1", "created", None, None, None, self.now, None, None, None))
+        made = ServiceDeploy(deploy_id, "s1", "created", None, None, None, self.now, None, None, None)
+        self.deploys.append(replace(made, cause=cause, revision=revision))
         return deploy_id
 
     def change(self, **spec: Any) -> None:
         self.service = replace(self.service, spec=replace(self.service.spec, **spec))
+
+    def update(self, **spec: Any) -> None:
+        """A change that makes a new revision."""
+        self.change(**spec)
+        self.service = replace(self.service, revision=self.service.revision + 1)
 
     def stop(self) -> None:
         self.service = replace(self.service, state="stopped")
@@ -118,9 +131,64 @@ class Cluster:
         known = [deploy.deploy_rev for deploy in self.deploys] + [own.deploy_rev for own in self.instances.values()]
         revs = [rev for rev in known if rev]
         own = tuple(self.instances[number] for number in sorted(self.instances))
+        back = bool(unfinished) and unfinished[0].cause == "rollback"
+        service = self.good.of(self.service) if back and self.good else self.service
         return Snapshot(
-            self.service, unfinished, own, tuple(self.nodes.values()), self.affinity, max(revs, default=None)
+            service, unfinished, own, tuple(self.nodes.values()), self.affinity, max(revs, default=None), self.good
         )
+
+    def case(self) -> Case:
+        """What the reconcile loop would look at."""
+        nodes = []
+        for node in self.nodes.values():
+            ports = frozenset(port.node_port for port in self.service.spec.ports)
+            own = [
+                Recorded("s1", "stack/web", number, ports)
+                for number, instance in self.instances.items()
+                if instance.node_id == node.id
+            ]
+            nodes.append(node.with_recorded(*own))
+        past = [
+            PastDeploy(
+                item.state, item.cause, self.situations.get(item.id), item.started_at is not None, item.finished_at
+            )
+            for item in reversed(self.deploys)
+            if item.finished_at is not None
+        ]
+        return Case(
+            service=self.good.of(self.service) if self.pinned and self.good else self.service,
+            instances=tuple(self.instances[number] for number in sorted(self.instances)),
+            nodes=tuple(nodes),
+            affinity=self.affinity,
+            deployed_revision=self.deployed_revision,
+            pinned=self.pinned,
+            busy=any(item.finished_at is None for item in self.deploys),
+            past=tuple(past),
+        )
+
+    def reconcile(self, pace: Pace | None = None) -> Decision:
+        """Look at the service and do what the decision says."""
+        decision = assess(self.case(), self.now, pace)
+        match decision:
+            case Redeploy(_, situation, force):
+                if force:
+                    self.service = replace(self.service, revision=self.service.revision + 1)
+                if self.pinned and self.service.revision == self.deployed_revision:
+                    key = self._queue_rollback()
+                else:
+                    key = self.deploy("automatic")
+                self.situations[key] = situation
+            case Resume(stop, start):
+                for number in stop:
+                    self._instance(number, desired_state="stopped")
+                for number in start:
+                    self._instance(number, desired_state="running")
+        return decision
+
+    def _queue_rollback(self) -> str:
+        self.service = replace(self.service, revision=self.service.revision + 2)
+        self.deployed_revision, self.pinned = self.service.revision, True
+        return self.deploy("rollback", self.service.revision - 1)
 
     def result(self, deploy_id: str) -> ServiceDeploy:
         return next(deploy for deploy in self.deploys if deploy.id == deploy_id)
@@ -132,8 +200,7 @@ class Cluster:
         match action:
             case Start(deploy_id, rev, total, surplus):
                 self._deploy(deploy_id, state="ongoing", deploy_rev=rev, total=total, started_at=self.now)
-                for number in surplus:
-                    del self.instances[number]
+                self._start(deploy_id, surplus)
             case Place(deploy_id, number, position, node_id, node):
                 placed = self.result(deploy_id).instance_deploys
                 assert position == len(placed)
@@ -147,8 +214,28 @@ class Cluster:
             case MarkInstance(deploy_id, number, state, error):
                 self._instance_deploy(deploy_id, number, state=state, error=error)
             case Finish(deploy_id, state, reason):
-                assert self.result(deploy_id).finished_at is None
-                self._deploy(deploy_id, state=state, reason=reason, finished_at=self.now)
+                self._finish(deploy_id, state=state, reason=reason, finished_at=self.now)
+            case RollBack():
+                self._queue_rollback()
+
+    def _start(self, deploy_id: str, surplus: tuple[int, ...]) -> None:
+        self.service = replace(self.service, deployed_at=self.now)
+        if self.result(deploy_id).cause != "rollback":
+            self.deployed_revision, self.pinned = self.service.revision, False
+        for number in surplus:
+            del self.instances[number]
+
+    def _finish(self, deploy_id: str, **final: Any) -> None:
+        assert self.result(deploy_id).finished_at is None
+        self._deploy(deploy_id, **final)
+        if final["state"] == "success":
+            self._remember(self.result(deploy_id).cause)
+
+    def _remember(self, cause: Cause) -> None:
+        for number, instance in self.instances.items():
+            self._instance(number, good_container_id=instance.container_id)
+        if cause != "rollback" and self.service.revision == self.deployed_revision:
+            self.good = Good(self.service.revision, self.service.spec)
 
     def _run(self, run: Run) -> None:
         if run.instance_number not in self.instances:

@@ -7,13 +7,18 @@ from random import Random
 from types import MappingProxyType
 
 from services.deploy_svc.domain.scheduling import explain
+from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.domain.scheduling.explain import CannotPlace, Refusal
 from services.deploy_svc.domain.scheduling.filters.affinity import Affinity
 from services.deploy_svc.domain.scheduling.filters.availability import Availability
 from services.deploy_svc.domain.scheduling.filters.base import Filter
 from services.deploy_svc.domain.scheduling.filters.cpu import Cpu
+from services.deploy_svc.domain.scheduling.filters.dependency import Dependency
+from services.deploy_svc.domain.scheduling.filters.ephemeral import Ephemeral
 from services.deploy_svc.domain.scheduling.filters.memory import Memory
 from services.deploy_svc.domain.scheduling.filters.port import Port
+from services.deploy_svc.domain.scheduling.filters.volume_instance import VolumeInstance
+from services.deploy_svc.domain.scheduling.filters.volume_plugin import VolumePlugin
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, Recorded
 from services.deploy_svc.domain.scheduling.strategies.base import NothingChosen, Strategy
 from services.deploy_svc.domain.scheduling.strategies.daemon import Daemon
@@ -21,7 +26,17 @@ from services.deploy_svc.domain.scheduling.strategies.ha import Ha
 from services.deploy_svc.domain.scheduling.strategies.random import Random as RandomStrategy
 from services.deploy_svc.domain.service import Service
 
-FILTERS: tuple[Filter, ...] = (Availability(), Affinity(), Port(), Cpu(), Memory())
+FILTERS: tuple[Filter, ...] = (
+    Availability(),
+    Ephemeral(),
+    VolumePlugin(),
+    VolumeInstance(),
+    Affinity(),
+    Port(),
+    Cpu(),
+    Memory(),
+    Dependency(),
+)
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {strategy.name: strategy for strategy in (Ha(), Daemon(), RandomStrategy())}
 )
@@ -58,6 +73,13 @@ class Scheduler:
             raise explain.none_chosen(placement.path, self.strategy.name, str(error), refused) from None
         self.scheduled[number] = node.id
         return node
+
+    def permits(self, number: int, node_id: str) -> bool:
+        """Whether the filters let instance `number` be on that node."""
+        try:
+            return any(node.id == node_id for node in self._survivors(self._placement(number))[0])
+        except CannotPlace:
+            return False
 
     def total(self) -> int:
         """How many instances the service wants on the nodes that can take some (section 1.2)."""
@@ -108,6 +130,13 @@ class Scheduler:
         """Look at these nodes from now on."""
         self.nodes = list(nodes)
         self._kept = None
+
+    def reserve(self, node_id: str, number: int) -> None:
+        """The next instance must see this one where its ports, or rules about services, depend on it."""
+        service = self.service
+        ports = frozenset(port.node_port for port in service.spec.ports)
+        if ports or names_instances(self.affinity):
+            self.record(node_id, Recorded(service.id, f"{service.stack}/{service.name}", number, ports))
 
     def record(self, node_id: str, item: Recorded) -> None:
         """Learn that an instance is on a node now."""

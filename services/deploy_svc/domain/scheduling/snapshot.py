@@ -33,7 +33,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node as the scheduler sees it. `offline_seconds` says for how long it has been lost."""
+    """A node as the scheduler sees it. `offline_seconds` says for how long it has been lost.
+
+    `volumes` are the engine volumes of the asking service that exist there.
+    """
 
     id: str
     name: str
@@ -47,6 +50,7 @@ class NodeView:
     offline_seconds: float = 0.0
     volume_drivers: tuple[str, ...] = ()
     recorded: tuple[Recorded, ...] = ()
+    volumes: frozenset[str] = frozenset()
 
     def label(self, key: str, default: str = "default") -> str:
         """The value of the first label `key=value`."""

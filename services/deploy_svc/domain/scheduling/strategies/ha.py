@@ -27,11 +27,17 @@ class Ha:
         for node in survivors:
             zones[node.label("az")] += load[node.id]
 
-        def rank(node: NodeView) -> tuple[int, int, float]:
-            stickiness = 5 if home is not None and node.id == home.id else 0
-            return zones[node.label("az")], load[node.id], 10 - stickiness + _memory_share(node)
+        def rank(node: NodeView) -> tuple[int, int, bool, int, float]:
+            elsewhere = home is None or node.id != home.id
+            return zones[node.label("az")], load[node.id], elsewhere, _coming(placement, node), _memory_share(node)
 
         return min(ordered(survivors, rng), key=rank)
+
+
+def _coming(placement: Placement, node: NodeView) -> int:
+    """How many instances are there and were not asked about yet: whoever takes their place may make them move."""
+    there = node.numbers(placement.service.id) - {placement.number}
+    return sum(1 for number in there if number not in placement.scheduled)
 
 
 def _memory_share(node: NodeView) -> float:

@@ -1,0 +1,1 @@
+"""Calls that deploy_svc makes of its own kind."""

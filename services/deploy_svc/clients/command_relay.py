@@ -1,0 +1,88 @@
+"""Commands for nodes that are attached to another replica."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from kontena.deploy.v1 import node_command_pb2 as pb
+from kontena.deploy.v1 import node_command_pb2_grpc
+from services.deploy_svc.convert.node_commands import answer_from_proto, order_to_proto
+from services.deploy_svc.domain.node_command import Answer, FollowUp, Request
+from services.deploy_svc.usecases.node_commands import Command
+from services.kernel import call
+from services.kernel.client import grpc_target
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.errors import Unavailable
+
+_LOST = "The part of the master that reaches the node of this container does not answer"
+
+
+class CommandRelay:
+    """One channel per replica, opened when it is first needed."""
+
+    def __init__(self, tokens: ClusterTokens, caller: str) -> None:
+        self._tokens = tokens
+        self._caller = caller
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @asynccontextmanager
+    async def open(self, address: str, node_id: str, request: Request) -> AsyncIterator[Command]:
+        """Run a command through the replica at `address`; leaving the block cancels it."""
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(grpc_target(address))
+        stub: Any = node_command_pb2_grpc.CommandRelayServiceStub(self._channels[address])
+        metadata = [("authorization", f"Bearer {self._tokens.for_service(self._caller)}")]
+        if call.current().request_id:
+            metadata.append(("x-request-id", call.current().request_id))
+        stream = stub.RelayCommand(metadata=tuple(metadata))
+        try:
+            command = _RelayedCommand(stream)
+            await command.begin(node_id, request)
+            yield command
+        finally:
+            stream.cancel()
+
+    async def close(self) -> None:
+        """Close all channels."""
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+
+class _RelayedCommand:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def begin(self, node_id: str, request: Request) -> None:
+        await self._write(pb.RelayCommandRequest(node_id=node_id, command=order_to_proto("", request)))
+
+    async def send(self, item: FollowUp) -> None:
+        await self._write(pb.RelayCommandRequest(command=order_to_proto("", item)))
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        while True:
+            try:
+                message = await self._stream.read()
+            except grpc.aio.AioRpcError as error:
+                raise _translated(error) from error
+            if message is grpc.aio.EOF:
+                return
+            answer = answer_from_proto(message)
+            if answer is not None:
+                yield answer
+
+    async def _write(self, message: pb.RelayCommandRequest) -> None:
+        try:
+            await self._stream.write(message)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            # What went wrong is what reading the answers raises.
+            if isinstance(error, grpc.aio.AioRpcError):
+                raise _translated(error) from error
+
+
+def _translated(error: grpc.aio.AioRpcError) -> Exception:
+    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+        return error
+    ours = any(key == "x-error-json" for key, _ in error.trailing_metadata() or ())
+    return Unavailable(error.details() or _LOST) if ours else Unavailable(_LOST)

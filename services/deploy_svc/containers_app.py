@@ -1,0 +1,139 @@
+"""The part of the composition root that is about containers: mirror, commands, logs, events and stats."""
+
+import socket
+from typing import Any
+
+from kontena.deploy.v1 import (
+    container_exec_pb2_grpc,
+    container_log_pb2_grpc,
+    container_pb2_grpc,
+    container_report_pb2_grpc,
+    event_log_pb2_grpc,
+    instance_pb2_grpc,
+    node_command_pb2_grpc,
+    stats_pb2_grpc,
+)
+from services.clients.grids import GridDirectory
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.clients.command_relay import CommandRelay
+from services.deploy_svc.loops import container_mirror
+from services.deploy_svc.loops.container_mirror import ContainerMirror
+from services.deploy_svc.servicers.container_execs import ContainerExecServicer
+from services.deploy_svc.servicers.container_logs import ContainerLogServicer
+from services.deploy_svc.servicers.container_reports import ContainerReportServicer
+from services.deploy_svc.servicers.container_stats import ContainerStatsServicer, StatsIngestServicer
+from services.deploy_svc.servicers.containers import ContainerServicer
+from services.deploy_svc.servicers.event_logs import EventIngestServicer, EventLogServicer
+from services.deploy_svc.servicers.instances import InstanceServicer
+from services.deploy_svc.servicers.node_commands import CommandRelayServicer, NodeCommandServicer
+from services.deploy_svc.settings import Settings
+from services.deploy_svc.store import event_tables, tables
+from services.deploy_svc.usecases.container_commands import ContainerCommands
+from services.deploy_svc.usecases.container_logs import ContainerLogs
+from services.deploy_svc.usecases.container_paths import ContainerAccess
+from services.deploy_svc.usecases.container_reports import ContainerReports
+from services.deploy_svc.usecases.container_stats import ContainerStats, StatsIngest
+from services.deploy_svc.usecases.containers import Containers
+from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
+from services.deploy_svc.usecases.instances import Instances
+from services.deploy_svc.usecases.log_wakes import LogWakes
+from services.deploy_svc.usecases.node_commands import NodeCommands
+from services.deploy_svc.usecases.service_paths import Access
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.loops import Supervisor
+
+CHANNELS = (tables.LOGS_ARRIVED, event_tables.EVENTS_ARRIVED)
+PROTO_SERVICES = (
+    "kontena.deploy.v1.ContainerService",
+    "kontena.deploy.v1.ContainerLogService",
+    "kontena.deploy.v1.ContainerReportService",
+    "kontena.deploy.v1.InstanceService",
+    "kontena.deploy.v1.EventLogService",
+    "kontena.deploy.v1.EventIngestService",
+    "kontena.deploy.v1.ContainerStatsService",
+    "kontena.deploy.v1.StatsIngestService",
+    "kontena.deploy.v1.ContainerExecService",
+    "kontena.deploy.v1.NodeCommandService",
+    "kontena.deploy.v1.CommandRelayService",
+)
+
+
+class ContainerParts:
+    """Made once per process; `servicers` are those of PROTO_SERVICES."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokens: ClusterTokens,
+        db: Database,
+        listener: Listener,
+        directories: tuple[GridDirectory, NodeDirectory],
+    ) -> None:
+        grids, nodes = directories
+        access = Access(db, grids)
+        self._relay = CommandRelay(tokens, "deploy_svc")
+        self._log_wakes = LogWakes(listener, tables.LOGS_ARRIVED)
+        self._event_wakes = LogWakes(listener, event_tables.EVENTS_ARRIVED)
+        self._mirror = ContainerMirror(db, nodes)
+        paths = ContainerAccess(db, grids, nodes)
+        commands = NodeCommands(db, nodes, own_address(settings), self._relay)
+        logs = ContainerLogs(db, grids, nodes, (access, paths), self._log_wakes)
+        events = EventLogs(db, grids, nodes, access, self._event_wakes)
+        asked = ContainerCommands(db, paths, commands)
+        containers = ContainerServicer(Containers(db, grids, nodes, access, paths), asked)
+        self.servicers: list[Any] = [
+            (container_pb2_grpc.add_ContainerServiceServicer_to_server, containers),
+            (container_log_pb2_grpc.add_ContainerLogServiceServicer_to_server, ContainerLogServicer(logs)),
+            (
+                container_report_pb2_grpc.add_ContainerReportServiceServicer_to_server,
+                ContainerReportServicer(ContainerReports(db, nodes)),
+            ),
+            (
+                instance_pb2_grpc.add_InstanceServiceServicer_to_server,
+                InstanceServicer(Instances(db, nodes, access)),
+            ),
+            (event_log_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogServicer(events)),
+            (
+                event_log_pb2_grpc.add_EventIngestServiceServicer_to_server,
+                EventIngestServicer(EventIngest(db, nodes)),
+            ),
+            (
+                stats_pb2_grpc.add_ContainerStatsServiceServicer_to_server,
+                ContainerStatsServicer(ContainerStats(db, grids, access, paths)),
+            ),
+            (stats_pb2_grpc.add_StatsIngestServiceServicer_to_server, StatsIngestServicer(StatsIngest(db, nodes))),
+            (container_exec_pb2_grpc.add_ContainerExecServiceServicer_to_server, ContainerExecServicer(asked)),
+            (node_command_pb2_grpc.add_NodeCommandServiceServicer_to_server, NodeCommandServicer(commands)),
+            (node_command_pb2_grpc.add_CommandRelayServiceServicer_to_server, CommandRelayServicer(commands)),
+        ]
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Add the background loops."""
+        supervisor.add("log_wakes", self._log_wakes.run)
+        supervisor.add("event_wakes", self._event_wakes.run)
+        mirror = self._mirror
+        supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
+
+    async def close(self) -> None:
+        """Close the channels to other replicas."""
+        await self._relay.close()
+
+
+def own_address(settings: Settings) -> str:
+    """Where other replicas reach this one: what the settings say, else where it listens, by its own IP address when
+    it listens on all."""
+    if settings.advertise_address:
+        return settings.advertise_address
+    host, _, port = settings.listen_address.rpartition(":")
+    if host.strip("[]") in ("", "0.0.0.0", "::"):  # noqa: S104 -- not bound here, only recognized.
+        host = _own_ip()
+    return f"{host}:{port}"
+
+
+def _own_ip() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"

@@ -1,0 +1,60 @@
+"""Events from nodes, and as the JSON documents that clients read (spec/deploy_rest.md section 8)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from kontena.deploy.v1 import event_log_pb2 as pb
+from services.clients.nodes import Node
+from services.deploy_svc.convert.times import from_timestamp, rfc3339
+from services.deploy_svc.domain.event import NodeEvent, StoredEvent
+from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
+from services.deploy_svc.domain.log_scope import EventScope
+
+_LONGEST = 4000
+
+_Request = pb.ListGridEventLogsRequest | pb.ListStackEventLogsRequest | pb.ListServiceEventLogsRequest
+
+
+def query_from_proto(request: _Request) -> LogQuery:
+    """The selection of a request."""
+    return parse_query(limit=request.limit, after=getattr(request, "from"), since=request.since, follow=request.follow)
+
+
+def event_from_proto(event: pb.NodeEvent) -> NodeEvent:
+    """An event of a node; texts are cut and cleaned, as a node's word is not checked by anybody else."""
+    return NodeEvent(
+        id=_text(event.id)[:100],
+        service_id=_text(event.service_id)[:24],
+        instance_number=event.instance_number,
+        severity=event.severity,
+        type=event.type,
+        message=_text(event.message)[:_LONGEST],
+        time=from_timestamp(event.time, datetime.now(UTC)),
+    )
+
+
+def item(scope: EventScope, nodes: Mapping[str, Node], event: StoredEvent) -> dict[str, Any]:
+    """An event as clients read it. What does not exist any more is not among the relationships."""
+    related = [(scope.grid, "grid")]
+    if event.stack is not None:
+        related.append((f"{scope.grid}/{event.stack}", "stack"))
+    if event.service is not None:
+        related.append((f"{scope.grid}/{'/'.join(event.service)}", "service"))
+    if event.volume is not None:
+        related.append((f"{scope.grid}/{event.volume}", "volume"))
+    if event.node_id is not None and event.node_id in nodes:
+        related.append((f"{scope.grid}/{nodes[event.node_id].name}", "node"))
+    return {
+        "id": format_log_id(event.id),
+        "created_at": rfc3339(event.time),
+        "severity": event.severity,
+        "type": event.type,
+        "message": event.message,
+        "meta": None if event.instance_number is None else {"instance_number": event.instance_number},
+        "relationships": [{"id": path, "type": kind} for path, kind in related],
+    }
+
+
+def _text(text: str) -> str:
+    return text.replace("\0", "\ufffd")

@@ -1,0 +1,24 @@
+"""Instances as answers show them (spec/deploy_rest.md section 5)."""
+
+from kontena.deploy.v1 import instance_pb2 as pb
+from services.deploy_svc.convert.times import to_timestamp
+from services.deploy_svc.usecases.instances import Placed
+
+
+def instance_to_proto(placed: Placed) -> pb.Instance:
+    """The whole answer."""
+    grid, instance, node = placed
+    return pb.Instance(
+        id=instance.id,
+        created_at=to_timestamp(instance.created_at),
+        updated_at=to_timestamp(instance.updated_at),
+        instance_number=instance.instance_number,
+        desired_state=instance.desired_state,
+        state=instance.state,
+        deploy_rev=instance.deploy_rev,
+        rev=instance.rev,
+        error=instance.error,
+        node=None
+        if node is None
+        else pb.InstanceNode(id=f"{grid.name}/{node.name}", name=node.name, public_ip=node.public_ip or None),
+    )

@@ -1,0 +1,109 @@
+"""Stacks and their documents, to and from the wire (spec/deploy_rest.md sections 3.1 and 3.2)."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
+from kontena.deploy.v1 import stack_pb2 as pb
+from services.deploy_svc.convert.service_deploys import deploy_to_proto
+from services.deploy_svc.convert.service_spec import attributes as service_attributes
+from services.deploy_svc.convert.service_spec import plain
+from services.deploy_svc.convert.services import service_to_proto
+from services.deploy_svc.convert.times import to_timestamp
+from services.deploy_svc.domain.stack import Document, Stack, StackView
+from services.deploy_svc.domain.stack_deploy import StackDeploy
+
+_TEXTS = ("name", "stack", "version", "registry", "source", "expose", "parent_name")
+
+
+def attributes(spec: pb.StackSpec, fields: Collection[str], nulls: Collection[str] = ()) -> dict[str, Any]:
+    """What was given by name; None for an explicit null of a text."""
+    given: dict[str, Any] = {name: None for name in _TEXTS if name in nulls}
+    given |= {name: getattr(spec, name) for name in _TEXTS if spec.HasField(name)}  # type: ignore[arg-type]
+    if spec.services or "services" in fields or "services" in nulls:
+        given["services"] = [service_attributes(service, ()) for service in spec.services]
+    if spec.HasField("variables"):
+        given["variables"] = _object(spec.variables)
+    if spec.HasField("metadata"):
+        given["metadata"] = _object(spec.metadata)
+    if spec.HasField("parent"):
+        given["parent"] = {"name": spec.parent.name, "id": spec.parent.id}
+    given["volumes"] = [{"name": item.name, "external": plain(item.external)} for item in spec.volumes]
+    given["labels"] = list(spec.labels)
+    return given
+
+
+def stack_to_proto(view: StackView) -> pb.Stack:
+    """The whole answer."""
+    stack, document = view.stack, view.stack.document
+    message = pb.Stack(
+        id=stack.path,
+        name=stack.name,
+        state=view.state,
+        created_at=to_timestamp(stack.created_at),
+        updated_at=to_timestamp(stack.updated_at),
+        revision=stack.revision,
+        services=[service_to_proto(service) for service in view.services],
+        children=[pb.StackChild(id=f"{stack.grid}/{name}", name=name) for name in view.children],
+        parent=_parent(view),
+        variables=Struct(),
+        metadata=Struct(),
+    )
+    if document is not None:
+        _document(message, document)
+    return message
+
+
+def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackDeploy:
+    """A deploy with the deploys of its services."""
+    return deploy_pb.StackDeploy(
+        id=deploy.id,
+        stack_id=stack.path,
+        created_at=to_timestamp(deploy.created_at),
+        state=deploy.state,
+        reason=deploy.reason,
+        revision=deploy.revision,
+        finished_at=to_timestamp(deploy.finished_at),
+        service_deploys=[deploy_to_proto(service, item) for service, item in deploy.service_deploys],
+    )
+
+
+def to_value(value: Any) -> Value:
+    """Any JSON value."""
+    holder = Struct()
+    holder.update({"value": _listed(value)})
+    return holder.fields["value"]
+
+
+def _document(message: pb.Stack, document: Document) -> None:
+    message.MergeFrom(
+        pb.Stack(
+            stack=document.stack,
+            version=document.version,
+            registry=document.registry,
+            expose=document.expose,
+            source=document.source,
+            labels=document.labels,
+        )
+    )
+    message.variables.update(document.variables)
+    message.metadata.update(document.metadata)
+
+
+def _parent(view: StackView) -> pb.StackParent | None:
+    name = view.stack.parent_name
+    if name is None:
+        return None
+    return pb.StackParent(id=f"{view.stack.grid}/{name}" if view.parent_exists else None, name=name)
+
+
+def _object(struct: Struct) -> dict[str, Any]:
+    return {name: plain(value) for name, value in struct.fields.items()}
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _listed(item) for name, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value

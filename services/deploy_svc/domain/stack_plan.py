@@ -1,0 +1,93 @@
+"""What a document would do: a dry run of the deploy on a snapshot of the nodes. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from services.deploy_svc.domain.scheduling.explain import CannotPlace
+from services.deploy_svc.domain.scheduling.pipeline import Scheduler, effective_affinity
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
+from services.deploy_svc.domain.service import Service
+
+MOST_INSTANCES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlacement:
+    """Where an instance would be, or why nowhere; `current` is the node it is on now."""
+
+    instance_number: int
+    node: str | None
+    current: str | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedService:
+    """What would happen to a service; `changes` are (attribute, before, after)."""
+
+    name: str
+    action: Literal["create", "change", "keep", "remove"]
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+    placements: tuple[PlannedPlacement, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """What would happen to a stack."""
+
+    path: str
+    revision: int
+    services: tuple[PlannedService, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything would be another than it is."""
+        return any(service.action != "keep" for service in self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The placements of one service, why there are no more, and the nodes with them."""
+
+    placements: tuple[PlannedPlacement, ...]
+    reason: str | None
+    nodes: tuple[NodeView, ...]
+
+
+def place(
+    service: Service, nodes: Sequence[NodeView], default_affinity: tuple[str, ...], memory_need: float = 0.0
+) -> Placed:
+    """Place the instances of a service as its deploy would, on nodes that show all instances of the grid.
+
+    Ties are broken by node number, where a deploy may draw lots.
+    """
+    scheduler = Scheduler(service, nodes, effective_affinity(service, default_affinity), memory_need)
+    total = scheduler.total()
+    if total == 0 and service.spec.instances > 0:
+        return Placed((), str(scheduler.why_none()), tuple(nodes))
+    homes = {number: node.name for node in nodes for number in node.numbers(service.id)}
+    found: list[PlannedPlacement] = []
+    for number in range(1, min(total, MOST_INSTANCES) + 1):
+        try:
+            node = scheduler.schedule(number)
+        except CannotPlace as error:
+            found.append(PlannedPlacement(number, None, homes.get(number), str(error)))
+            break
+        scheduler.reserve(node.id, number)
+        found.append(PlannedPlacement(number, node.name, homes.get(number)))
+    reason = f"Only the first {MOST_INSTANCES} of {total} instances are shown" if total > MOST_INSTANCES else None
+    return Placed(tuple(found), reason, _with(service, nodes, scheduler.scheduled))
+
+
+def _with(service: Service, nodes: Sequence[NodeView], scheduled: dict[int, str]) -> tuple[NodeView, ...]:
+    """The nodes as the next service finds them."""
+    ports = frozenset(port.node_port for port in service.spec.ports)
+    path = f"{service.stack}/{service.name}"
+    seen = []
+    for node in nodes:
+        others = tuple(item for item in node.recorded if item.service_id != service.id)
+        own = [Recorded(service.id, path, number, ports) for number, key in scheduled.items() if key == node.id]
+        seen.append(replace(node, recorded=(*others, *own)))
+    return tuple(seen)

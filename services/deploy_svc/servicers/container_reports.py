@@ -1,0 +1,28 @@
+"""ContainerReportService: decode, call, confirm."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kontena.deploy.v1 import container_report_pb2 as pb
+from kontena.deploy.v1.container_report_pb2_grpc import ContainerReportServiceServicer
+from services.deploy_svc.convert.containers import batch_from_proto
+from services.deploy_svc.usecases.container_reports import ContainerReports
+from services.kernel.call import principal
+from services.kernel.errors import Unauthenticated
+
+
+class ContainerReportServicer(ContainerReportServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, reports: ContainerReports) -> None:
+        self._reports = reports
+
+    async def ReportContainers(
+        self, request_iterator: AsyncIterator[pb.ReportContainersRequest], context: Any
+    ) -> AsyncIterator[pb.ReportContainersResponse]:
+        session = principal().node
+        if session is None:
+            raise Unauthenticated
+        async for request in request_iterator:
+            await self._reports.store(session, batch_from_proto(request))
+            yield pb.ReportContainersResponse(sequence=request.sequence)

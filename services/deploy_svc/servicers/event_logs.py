@@ -1,0 +1,64 @@
+"""EventLogService and EventIngestService: decode, call, encode."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+
+from kontena.deploy.v1 import event_log_pb2 as pb
+from kontena.deploy.v1.event_log_pb2_grpc import EventIngestServiceServicer, EventLogServiceServicer
+from services.deploy_svc.convert.event_logs import event_from_proto, item, query_from_proto
+from services.deploy_svc.convert.json_streams import following, listing
+from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.domain.log_scope import EventScope
+from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
+from services.kernel.call import principal
+from services.kernel.errors import Unauthenticated
+
+
+class EventLogServicer(EventLogServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, events: EventLogs) -> None:
+        self._events = events
+
+    async def ListGridEventLogs(self, request: pb.ListGridEventLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        scope = await self._events.grid(
+            principal(), request.grid, nodes=request.nodes, stacks=request.stacks, services=request.services
+        )
+        async for piece in self._answer(scope, query_from_proto(request)):
+            yield piece
+
+    async def ListStackEventLogs(self, request: pb.ListStackEventLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+        async for piece in self._answer(await self._events.stack(principal(), request.id), query_from_proto(request)):
+            yield piece
+
+    async def ListServiceEventLogs(
+        self, request: pb.ListServiceEventLogsRequest, context: Any
+    ) -> AsyncIterator[HttpBody]:
+        async for piece in self._answer(await self._events.service(principal(), request.id), query_from_proto(request)):
+            yield piece
+
+    async def _answer(self, scope: EventScope, query: LogQuery) -> AsyncIterator[HttpBody]:
+        document = partial(item, scope, await self._events.nodes())
+        if query.follow:
+            async for piece in following(self._events.reader.follow(scope, query), document):
+                yield piece
+            return
+        for piece in listing(map(document, await self._events.reader.read(scope, query))):
+            yield piece
+
+
+class EventIngestServicer(EventIngestServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, ingest: EventIngest) -> None:
+        self._ingest = ingest
+
+    async def PushEvents(self, request: pb.PushEventsRequest, context: Any) -> pb.PushEventsResponse:
+        session = principal().node
+        if session is None:
+            raise Unauthenticated
+        await self._ingest.push(session, [event_from_proto(event) for event in request.events])
+        return pb.PushEventsResponse()

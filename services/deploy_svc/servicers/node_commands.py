@@ -1,0 +1,65 @@
+"""NodeCommandService and CommandRelayService: decode, pass on, encode."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kontena.deploy.v1 import node_command_pb2 as pb
+from kontena.deploy.v1.node_command_pb2_grpc import CommandRelayServiceServicer, NodeCommandServiceServicer
+from services.deploy_svc.convert import node_commands as convert
+from services.deploy_svc.domain.node_command import Answer
+from services.deploy_svc.usecases.node_commands import Command, NodeCommands
+from services.kernel.call import principal
+from services.kernel.errors import InvalidRequest, Unauthenticated
+
+
+class NodeCommandServicer(NodeCommandServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, commands: NodeCommands) -> None:
+        self._commands = commands
+
+    async def AttachCommands(
+        self, request_iterator: AsyncIterator[pb.NodeCommandEvent], context: Any
+    ) -> AsyncIterator[pb.NodeCommand]:
+        session = principal().node
+        if session is None:
+            raise Unauthenticated
+        async for command_id, order in self._commands.attach(session, _answers(request_iterator)):
+            yield convert.order_to_proto(command_id, order)
+
+
+class CommandRelayServicer(CommandRelayServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, commands: NodeCommands) -> None:
+        self._commands = commands
+
+    async def RelayCommand(
+        self, request_iterator: AsyncIterator[pb.RelayCommandRequest], context: Any
+    ) -> AsyncIterator[pb.NodeCommandEvent]:
+        first = await anext(request_iterator, None)
+        if first is None:
+            raise InvalidRequest("no command")
+        request = convert.request_from_proto(first.command)
+        async with self._commands.open_here(first.node_id, request) as command:
+            feeding = asyncio.create_task(_feed(request_iterator, command))
+            try:
+                async for answer in command.answers():
+                    yield convert.answer_to_proto(answer)
+            finally:
+                feeding.cancel()
+
+
+async def _answers(events: AsyncIterator[pb.NodeCommandEvent]) -> AsyncIterator[tuple[str, Answer]]:
+    async for event in events:
+        answer = convert.answer_from_proto(event)
+        if answer is not None:
+            yield event.id, answer
+
+
+async def _feed(requests: AsyncIterator[pb.RelayCommandRequest], command: Command) -> None:
+    async for request in requests:
+        item = convert.follow_up_from_proto(request.command)
+        if item is not None:
+            await command.send(item)

@@ -1,0 +1,82 @@
+"""StackService: decode, call, encode."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
+from kontena.deploy.v1 import stack_pb2 as pb
+from kontena.deploy.v1.stack_pb2_grpc import StackServiceServicer
+from services.deploy_svc.convert.stack_plans import plan_to_proto
+from services.deploy_svc.convert.stacks import attributes, stack_deploy_to_proto, stack_to_proto
+from services.deploy_svc.domain.stack import StackView
+from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.stack_deploys import StackDeploys
+from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stacks import Stacks
+from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
+
+
+class StackServicer(StackServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, stacks: Stacks, deploys: StackDeploys, plans: StackPlans, once: Idempotency) -> None:
+        self._stacks = stacks
+        self._deploys = deploys
+        self._plans = plans
+        self._once = once
+
+    async def ListStacks(self, request: pb.ListStacksRequest, context: Any) -> pb.ListStacksResponse:
+        views = await self._stacks.list(principal(), request.grid)
+        return pb.ListStacksResponse(stacks=[stack_to_proto(view) for view in views])
+
+    async def CreateStack(self, request: pb.CreateStackRequest, context: Any) -> pb.Stack:
+        async def create() -> pb.Stack:
+            given = attributes(request.stack, present_fields(), null_fields())
+            view = await self._stacks.create(principal(), request.grid, given)
+            reply_created()
+            return _answer(view)
+
+        return await self._once.run(request, pb.Stack, create)
+
+    async def GetStack(self, request: pb.GetStackRequest, context: Any) -> pb.Stack:
+        return _answer(await self._stacks.get(principal(), request.id))
+
+    async def UpdateStack(self, request: pb.UpdateStackRequest, context: Any) -> pb.Stack:
+        given = attributes(request.stack, present_fields(), null_fields())
+        return _answer(await self._stacks.update(principal(), request.id, given))
+
+    async def DeleteStack(self, request: pb.DeleteStackRequest, context: Any) -> Empty:
+        await self._stacks.delete(principal(), request.id)
+        return Empty()
+
+    async def DeployStack(self, request: pb.DeployStackRequest, context: Any) -> deploy_pb.StackDeploy:
+        async def deploy() -> deploy_pb.StackDeploy:
+            return stack_deploy_to_proto(*await self._deploys.deploy(principal(), request.id))
+
+        return await self._once.run(request, deploy_pb.StackDeploy, deploy)
+
+    async def StopStack(self, request: pb.StopStackRequest, context: Any) -> Empty:
+        await self._stacks.stop(principal(), request.id)
+        return Empty()
+
+    async def RestartStack(self, request: pb.RestartStackRequest, context: Any) -> Empty:
+        await self._stacks.restart(principal(), request.id)
+        return Empty()
+
+    async def GetStackDeploy(self, request: pb.GetStackDeployRequest, context: Any) -> deploy_pb.StackDeploy:
+        return stack_deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
+
+    async def PlanStack(self, request: pb.PlanStackRequest, context: Any) -> pb.StackPlan:
+        given = attributes(request.stack, present_fields(), null_fields())
+        return plan_to_proto(await self._plans.update(principal(), request.id, given))
+
+    async def PlanNewStack(self, request: pb.PlanNewStackRequest, context: Any) -> pb.StackPlan:
+        given = attributes(request.stack, present_fields(), null_fields())
+        return plan_to_proto(await self._plans.create(principal(), request.grid, given))
+
+
+def _answer(view: StackView) -> pb.Stack:
+    if view.stack.id:
+        reply_etag(view.stack.etag)
+    return stack_to_proto(view)

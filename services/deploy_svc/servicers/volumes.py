@@ -1,0 +1,39 @@
+"""VolumeService: decode, call, encode."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from kontena.deploy.v1 import volume_pb2 as pb
+from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceServicer
+from services.deploy_svc.convert.volumes import attributes, volume_to_proto
+from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.volumes import Volumes
+from services.kernel.call import null_fields, principal, reply_created
+
+
+class VolumeServicer(VolumeServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, volumes: Volumes, once: Idempotency) -> None:
+        self._volumes = volumes
+        self._once = once
+
+    async def ListVolumes(self, request: pb.ListVolumesRequest, context: Any) -> pb.ListVolumesResponse:
+        views = await self._volumes.list(principal(), request.grid)
+        return pb.ListVolumesResponse(volumes=[volume_to_proto(view) for view in views])
+
+    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Any) -> pb.Volume:
+        async def create() -> pb.Volume:
+            view = await self._volumes.create(principal(), request.grid, attributes(request.volume, null_fields()))
+            reply_created()
+            return volume_to_proto(view)
+
+        return await self._once.run(request, pb.Volume, create)
+
+    async def GetVolume(self, request: pb.GetVolumeRequest, context: Any) -> pb.Volume:
+        return volume_to_proto(await self._volumes.get(principal(), request.id))
+
+    async def DeleteVolume(self, request: pb.DeleteVolumeRequest, context: Any) -> Empty:
+        await self._volumes.delete(principal(), request.id)
+        return Empty()

@@ -1,0 +1,50 @@
+"""The part of the composition root that is about stacks, volumes and repeated requests."""
+
+from typing import Any
+
+from kontena.deploy.v1 import stack_pb2_grpc, volume_pb2_grpc
+from services.clients.grids import GridDirectory
+from services.clients.nodes import NodeDirectory
+from services.clients.secrets import SecretResolver
+from services.deploy_svc.loops.stacks import StackLoop
+from services.deploy_svc.servicers.stacks import StackServicer
+from services.deploy_svc.servicers.volumes import VolumeServicer
+from services.deploy_svc.store import stack_tables
+from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.stack_deploys import StackDeploys
+from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stacks import Stacks
+from services.deploy_svc.usecases.volumes import Volumes
+from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.loops import Supervisor
+
+CHANNELS = (stack_tables.STACK_CHANGED,)
+PROTO_SERVICES = ("kontena.deploy.v1.StackService", "kontena.deploy.v1.VolumeService")
+
+_EXPIRE_SECONDS = 3600.0
+
+
+class StackParts:
+    """Made once per process; `servicers` are those of PROTO_SERVICES, `once` is for other servicers too."""
+
+    def __init__(
+        self, db: Database, listener: Listener, grids: GridDirectory, nodes: NodeDirectory, secrets: SecretResolver
+    ) -> None:
+        self.once = Idempotency(db)
+        self._loop = StackLoop(db, listener, nodes)
+        stacks = StackServicer(
+            Stacks(db, grids, secrets),
+            StackDeploys(db, grids, secrets),
+            StackPlans(db, grids, nodes, secrets),
+            self.once,
+        )
+        self.servicers: list[Any] = [
+            (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
+            (volume_pb2_grpc.add_VolumeServiceServicer_to_server, VolumeServicer(Volumes(db, grids), self.once)),
+        ]
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Add the background work."""
+        supervisor.add("stacks", self._loop.run)
+        supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)

@@ -1,0 +1,57 @@
+"""Which replica holds the command stream of a node."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.deploy_svc.store.container_tables import node_streams
+from services.kernel.db import Tx
+
+_t = node_streams
+
+RENEW_SECONDS = 10.0
+_VOID_AFTER = sa.text("interval '30 seconds'")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A stream and the address of the replica that holds it."""
+
+    stream_id: str
+    address: str
+
+
+async def save(tx: Tx, node_id: str, session: int, route: Route) -> None:
+    """This is the node's stream now, unless one of a newer session is stored."""
+    insert = upsert(_t).values(node_id=node_id, session=session, stream_id=route.stream_id, address=route.address)
+    new = insert.excluded
+    changed = {"session": new.session, "stream_id": new.stream_id, "address": new.address, "renewed_at": sa.func.now()}
+    await tx.execute(
+        insert.on_conflict_do_update(constraint="pk_node_streams", set_=changed, where=_t.c.session <= new.session)
+    )
+
+
+async def renew(tx: Tx, node_id: str, stream_id: str) -> bool:
+    """Keep a stream valid. False when another one has taken its place."""
+    update = _t.update().where(_t.c.node_id == node_id, _t.c.stream_id == stream_id)
+    return (await tx.execute(update.values(renewed_at=sa.func.now()))).rowcount > 0
+
+
+async def find(tx: Tx, node_id: str) -> Route | None:
+    """The stream of a node; None when it has none."""
+    query = sa.select(_t.c.stream_id, _t.c.address).where(
+        _t.c.node_id == node_id, _t.c.renewed_at > sa.func.now() - _VOID_AFTER
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else Route(row.stream_id, row.address)
+
+
+async def remove(tx: Tx, node_id: str, stream_id: str) -> None:
+    """The stream ended."""
+    await tx.execute(_t.delete().where(_t.c.node_id == node_id, _t.c.stream_id == stream_id))
+
+
+async def expire(tx: Tx) -> None:
+    """Remove what replicas that died have left."""
+    await tx.execute(_t.delete().where(_t.c.renewed_at < sa.func.now() - sa.text("interval '5 minutes'")))

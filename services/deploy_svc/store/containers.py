@@ -1,0 +1,212 @@
+"""The mirror of containers: written by reports of nodes, read by requests."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.deploy_svc.domain.container import Binding, Container, Details, Network, Reported, State
+from services.deploy_svc.store import tables
+from services.deploy_svc.store.container_tables import containers
+from services.kernel.db import Tx
+from services.kernel.ids import new_id
+
+_t = containers
+_s = tables.services
+_i = tables.instances
+
+# Postgres takes 32,767 parameters per statement.
+_ROWS_PER_STATEMENT = 1000
+
+_REPORTED = (
+    "name",
+    "type",
+    "service_id",
+    "instance_number",
+    "running",
+    "details",
+    "session",
+    "created_at",
+    "started_at",
+    "finished_at",
+)
+
+# A container of a lost node is forgotten when it does not come back within this time.
+_FORGOTTEN_AFTER = sa.text("interval '60 seconds'")
+
+
+async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> dict[str, set[str]]:
+    """Names of the variables that carry secrets, by service id, now or in what its instances were deployed with.
+
+    A service that does not belong to the grid is not in the answer.
+    """
+    ids = sorted(service_ids)
+    if not ids:
+        return {}
+    query = (
+        sa.select(_s.c.id, _s.c.spec["secrets"], _s.c.spec["certificates"], _i.c.pod["secrets"])
+        .select_from(_s.outerjoin(_i, _i.c.service_id == _s.c.id))
+        .where(_s.c.grid_id == grid_id, _s.c.id.in_(ids))
+    )
+    names: dict[str, set[str]] = {}
+    for service_id, *lists in await tx.execute(query):
+        found = {item["name"] for entries in lists for item in entries or ()}
+        names.setdefault(service_id, set()).update(found)
+    return names
+
+
+async def save(tx: Tx, grid_id: str, node_id: str, session: int, reported: Sequence[Reported]) -> None:
+    """Store containers as reported. One that was marked deleted is back; one that a newer session
+    reported stays as it is."""
+    newest = {item.container_id: item for item in reported}
+    keys = sorted(newest)
+    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
+        part = keys[start : start + _ROWS_PER_STATEMENT]
+        await _save(tx, [_row(grid_id, node_id, session, newest[key]) for key in part])
+
+
+async def _save(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    statement = upsert(_t).values(rows)
+    new = statement.excluded
+    changed = {name: new[name] for name in _REPORTED}
+    await tx.execute(
+        statement.on_conflict_do_update(
+            constraint="uq_containers_node_id_container_id",
+            set_={**changed, "updated_at": sa.func.now(), "deleted_at": None},
+            where=_t.c.session <= new.session,
+        )
+    )
+
+
+async def keep_only(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
+    """Forget the containers of the node that are not among these, unless a newer session reported them."""
+    present = sa.cast(sorted(container_ids), ARRAY(sa.Text))
+    await tx.execute(
+        _t.delete().where(_t.c.node_id == node_id, _t.c.session <= session, _t.c.container_id != sa.func.all(present))
+    )
+
+
+async def remove(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
+    """Forget containers of the node, unless a newer session reported them."""
+    gone = sa.cast(sorted(container_ids), ARRAY(sa.Text))
+    await tx.execute(
+        _t.delete().where(_t.c.node_id == node_id, _t.c.session <= session, _t.c.container_id == sa.func.any(gone))
+    )
+
+
+async def mark_lost(tx: Tx, lost: Mapping[str, int]) -> None:
+    """Mark the containers of lost nodes (session number by node id) deleted; volumes and newer sessions stay."""
+    nodes = sa.values(sa.column("node_id", sa.Text), sa.column("session", sa.Integer), name="lost").data(
+        sorted(lost.items())
+    )
+    await tx.execute(
+        _t.update()
+        .where(_t.c.node_id == nodes.c.node_id, _t.c.session <= nodes.c.session)
+        .where(_t.c.deleted_at.is_(None), _t.c.type == "container")
+        .values(deleted_at=sa.func.now())
+    )
+
+
+async def purge(tx: Tx) -> None:
+    """Remove what was marked deleted a minute ago or longer."""
+    await tx.execute(_t.delete().where(_t.c.deleted_at < sa.func.now() - _FORGOTTEN_AFTER))
+
+
+async def forget_nodes(tx: Tx, node_ids: Collection[str]) -> None:
+    """Remove the containers of nodes that were removed from their grid."""
+    await tx.execute(_t.delete().where(_t.c.node_id.in_(sorted(node_ids))))
+
+
+async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
+    """Remove containers of none of the known nodes: their node was removed while nobody listened. What was reported a
+    moment ago stays, because another replica may know a node that is new."""
+    ids = sa.cast(sorted(known), ARRAY(sa.Text))
+    minute = sa.text("interval '1 minute'")
+    await tx.execute(_t.delete().where(_t.c.node_id != sa.func.all(ids), _t.c.updated_at < sa.func.now() - minute))
+
+
+async def of_grid(tx: Tx, grid_id: str, *, running_only: bool) -> list[Container]:
+    """The containers of a grid, oldest first."""
+    condition = sa.and_(_t.c.running, _t.c.deleted_at.is_(None), _t.c.type == "container")
+    return await _select(tx, _t.c.grid_id == grid_id, condition if running_only else sa.true())
+
+
+async def of_service(tx: Tx, service_id: str) -> list[Container]:
+    """The containers of a service, oldest first."""
+    return await _select(tx, _t.c.service_id == service_id, _t.c.deleted_at.is_(None), _t.c.type == "container")
+
+
+async def find(tx: Tx, node_id: str, name: str) -> Container | None:
+    """The container of a node with this name; deleted and data containers do not count."""
+    named = (_t.c.node_id == node_id, _t.c.name == name, _t.c.deleted_at.is_(None), _t.c.type == "container")
+    found = await _select(tx, *named)
+    return found[-1] if found else None
+
+
+async def _select(tx: Tx, *where: sa.ColumnElement[bool]) -> list[Container]:
+    observed = sa.and_(_i.c.node_id == _t.c.node_id, _i.c.container_id == _t.c.container_id, _i.c.health.is_not(None))
+    columns = [column for column in _t.c if column.name != "stats"]
+    query = (
+        sa.select(*columns, _s.c.stack, _s.c.name.label("service"), _i.c.health, _i.c.updated_at.label("health_at"))
+        .select_from(
+            _t.outerjoin(_s, _s.c.id == _t.c.service_id).outerjoin(
+                _i, sa.and_(_i.c.service_id == _t.c.service_id, observed)
+            )
+        )
+        .where(*where)
+        .order_by(_t.c.created_at, _t.c.name, _t.c.id)
+    )
+    return [_container(row) for row in await tx.execute(query)]
+
+
+def _row(grid_id: str, node_id: str, session: int, item: Reported) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "grid_id": grid_id,
+        "node_id": node_id,
+        "container_id": item.container_id,
+        "name": item.name,
+        "type": item.type,
+        "service_id": item.service_id,
+        "instance_number": item.instance_number,
+        "running": item.details.state.running,
+        "details": asdict(item.details),
+        "session": session,
+        "created_at": sa.func.now() if item.created_at is None else item.created_at,
+        "started_at": item.started_at,
+        "finished_at": item.finished_at,
+    }
+
+
+def _container(row: Any) -> Container:
+    return Container(
+        id=row.id,
+        node_id=row.node_id,
+        container_id=row.container_id,
+        name=row.name,
+        service=None if row.service is None else (row.stack, row.service),
+        service_id=row.service_id,
+        instance_number=row.instance_number,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        deleted_at=row.deleted_at,
+        details=_details(row.details),
+        health=None if row.health is None else (row.health, row.health_at),
+    )
+
+
+def _details(stored: Mapping[str, Any]) -> Details:
+    return Details(
+        **{
+            **stored,
+            "state": State(**stored["state"]),
+            "network": Network(**stored["network"]),
+            "ports": [Binding(**binding) for binding in stored["ports"]],
+            "volumes": [(volume[0], volume[1]) for volume in stored["volumes"]],
+        }
+    )

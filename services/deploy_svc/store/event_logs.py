@@ -1,0 +1,134 @@
+"""Event logs: written by the engine and by nodes, read by id. Partitioned by day of arrival (partitions.py)."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.deploy_svc.domain.event import Event, StoredEvent
+from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.domain.log_scope import EventScope
+from services.deploy_svc.domain.service import NULL_STACK
+from services.deploy_svc.store import tables
+from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, event_positions
+from services.deploy_svc.store.stack_tables import stacks
+from services.kernel.db import Tx
+
+_t = event_logs
+_p = event_positions
+_s = tables.services
+
+_LONGEST_MESSAGE = 4000
+
+
+async def record(tx: Tx, *events: Event) -> None:
+    """Store events in order and wake followers when the transaction commits.
+
+    Call it LAST in a transaction: it holds a lock per grid until the end, so that ids grow in commit order, and
+    whoever holds it must not wait for anything else. All events are of one grid.
+    """
+    if not events:
+        return
+    grid_id = events[0].grid_id
+    key = sa.func.hashtextextended(f"deploy.event_logs/{grid_id}", 0)
+    # The notification leaves at the commit, wherever it stands.
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key), sa.func.pg_notify(EVENTS_ARRIVED, grid_id)))
+    await tx.execute(_t.insert().values([_row(event) for event in events]))
+
+
+async def known_services(tx: Tx, grid_id: str, service_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """(stack, name) by id of those of the services that belong to the grid."""
+    query = sa.select(_s.c.id, _s.c.stack, _s.c.name).where(_s.c.grid_id == grid_id, _s.c.id.in_(service_ids))
+    return {row.id: (row.stack, row.name) for row in await tx.execute(query)}
+
+
+async def position(tx: Tx, node_id: str) -> str | None:
+    """Id of the last event that was stored for a node."""
+    return (await tx.execute(sa.select(_p.c.last_id).where(_p.c.node_id == node_id))).scalar()
+
+
+async def save_position(tx: Tx, node_id: str, last_id: str) -> None:
+    """Remember the last stored event of a node."""
+    insert = upsert(_p).values(node_id=node_id, last_id=last_id)
+    await tx.execute(
+        insert.on_conflict_do_update(
+            constraint="pk_event_positions", set_={"last_id": last_id, "updated_at": sa.func.now()}
+        )
+    )
+
+
+async def expire_positions(tx: Tx, before: date) -> None:
+    """Forget nodes that fell silent long ago."""
+    await tx.execute(_p.delete().where(_p.c.updated_at < sa.cast(before, sa.Date) - sa.text("interval '30 days'")))
+
+
+async def newest_id(tx: Tx, scope: EventScope) -> int:
+    """Id of the last event of the grid; 0 when there is none."""
+    if scope.empty:
+        return 0
+    query = sa.select(_t.c.id).where(_t.c.grid_id == scope.grid_id).order_by(_t.c.id.desc()).limit(1)
+    return (await tx.execute(query)).scalar() or 0
+
+
+async def select(tx: Tx, scope: EventScope, wanted: LogQuery) -> list[StoredEvent]:
+    """Events of the scope, oldest first: the first ones after `wanted.after`, or the last ones."""
+    if scope.empty:
+        return []
+    events = _t.select().where(*_scoped(scope)).limit(wanted.limit)
+    if wanted.since is not None:
+        events = events.where(_t.c.time > wanted.since)
+    if wanted.after is not None:
+        events = events.where(_t.c.id > wanted.after).order_by(_t.c.id)
+    else:
+        events = events.order_by(_t.c.id.desc())
+    found = events.subquery()
+    there = sa.exists().where(stacks.c.grid_id == scope.grid_id, stacks.c.name == found.c.stack)
+    query = (
+        sa.select(found, _s.c.stack.label("of_stack"), _s.c.name.label("named"), there.label("stack_exists"))
+        .select_from(found.outerjoin(_s, _s.c.id == found.c.service_id))
+        .order_by(found.c.id)
+    )
+    return [_event(row) for row in await tx.execute(query)]
+
+
+def _scoped(scope: EventScope) -> list[sa.ColumnElement[bool]]:
+    where = [_t.c.grid_id == scope.grid_id]
+    for column, wanted in ((_t.c.service_id, scope.service_ids), (_t.c.node_id, scope.node_ids)):
+        if wanted is not None:
+            where.append(column.in_(sorted(wanted)))
+    if scope.stacks is not None:
+        where.append(_t.c.stack.in_(sorted(scope.stacks)))
+    return where
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "grid_id": event.grid_id,
+        "stack": event.stack,
+        "service_id": event.service_id,
+        "service": event.service,
+        "volume": event.volume,
+        "node_id": event.node_id,
+        "severity": event.severity,
+        "type": event.type,
+        "message": event.message.replace("\0", "\ufffd")[:_LONGEST_MESSAGE],
+        "instance_number": event.instance_number,
+        "time": sa.func.now() if event.time is None else event.time,
+    }
+
+
+def _event(row: Any) -> StoredEvent:
+    return StoredEvent(
+        id=row.id,
+        time=row.time,
+        severity=row.severity,
+        type=row.type,
+        message=row.message,
+        instance_number=row.instance_number,
+        stack=row.stack if row.stack_exists or row.stack == NULL_STACK else None,
+        service=None if row.named is None else (row.of_stack, row.named),
+        volume=row.volume,
+        node_id=row.node_id,
+    )

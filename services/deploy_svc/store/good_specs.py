@@ -1,0 +1,59 @@
+"""The spec of the last deploy of a service that succeeded, and the containers that ran then."""
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from services.deploy_svc.domain.rollout_plan import Good
+from services.deploy_svc.domain.volume import Mount
+from services.deploy_svc.store.codec import decode_spec
+from services.deploy_svc.store.tables import good_specs, instances, services
+from services.kernel.db import Tx
+
+
+async def of_service(tx: Tx, service_id: str) -> Good | None:
+    """None before the first success."""
+    return (await of_services(tx, [service_id])).get(service_id)
+
+
+async def of_services(tx: Tx, service_ids: Collection[str]) -> dict[str, Good]:
+    """By service id, in one query."""
+    if not service_ids:
+        return {}
+    rows = await tx.execute(good_specs.select().where(good_specs.c.service_id.in_(service_ids)))
+    return {row.service_id: _good(row) for row in rows}
+
+
+async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
+    """A deploy succeeded: its containers are good, and with `changed` so is the spec that it began with.
+
+    A spec that was changed meanwhile was not deployed as a whole, so it is not remembered.
+    """
+    await tx.execute(
+        instances.update()
+        .where(
+            instances.c.service_id == service_id,
+            instances.c.good_container_id.is_distinct_from(instances.c.container_id),
+        )
+        .values(good_container_id=instances.c.container_id)
+    )
+    if not changed:
+        return
+    begun = sa.select(services.c.id, services.c.revision, services.c.spec, services.c.exposed, services.c.mounts).where(
+        services.c.id == service_id, services.c.revision == services.c.deployed_revision
+    )
+    names = ("revision", "spec", "exposed", "mounts")
+    statement = insert(good_specs).from_select(["service_id", *names], begun)
+    new = statement.excluded
+    differs = sa.or_(*(good_specs.c[name].is_distinct_from(new[name]) for name in names))
+    await tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["service_id"], set_={name: new[name] for name in names}, where=differs
+        )
+    )
+
+
+def _good(row: Any) -> Good:
+    return Good(row.revision, decode_spec(row.spec), row.exposed, tuple(Mount(**mount) for mount in row.mounts))

@@ -1,0 +1,230 @@
+"""Deploys of stacks: queued by requests, carried on by the stack loop."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.deploy_svc.domain.stack_rollout import (
+    Begin,
+    Done,
+    Finish,
+    Outcome,
+    Plan,
+    Removal,
+    Remove,
+    Snapshot,
+    Step,
+)
+from services.deploy_svc.store import instances, service_deploys, services, stack_tables, tables
+from services.kernel.db import Tx, notify
+from services.kernel.ids import new_id
+
+_t = stack_tables.stack_deploys
+_s = stack_tables.stack_deploy_steps
+_stacks = stack_tables.stacks
+_services = tables.services
+_deploys = tables.service_deploys
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A deploy whose row is locked until the transaction ends; `now` is the clock of the database."""
+
+    deploy_id: str
+    grid_id: str
+    now: datetime
+
+
+async def insert(
+    tx: Tx, stack_id: str, revision: int, deploy: Iterable[Service], remove: Iterable[Service]
+) -> StackDeploy:
+    """Queue a deploy and wake the stack loop when the transaction commits."""
+    deploy_id = new_id()
+    steps = [*(("deploy", service) for service in deploy), *(("remove", service) for service in remove)]
+    row = (await tx.execute(_t.insert().values(id=deploy_id, stack_id=stack_id, revision=revision).returning(_t))).one()
+    rows = [
+        {
+            "stack_deploy_id": deploy_id,
+            "position": position,
+            "action": action,
+            "service_id": service.id,
+            "service": service.name,
+        }
+        for position, (action, service) in enumerate(steps)
+    ]
+    await tx.execute(_s.insert().values(rows))
+    await notify(tx, stack_tables.STACK_CHANGED, stack_id)
+    return _deploy(row)
+
+
+async def get(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
+    """A deploy of the stack with the deploys of its services."""
+    row = (await tx.execute(_t.select().where(_t.c.id == deploy_id, _t.c.stack_id == stack_id))).one_or_none()
+    if row is None:
+        return None
+    begun = (
+        sa.select(_s.c.service_deploy_id, _services)
+        .join(_services, _services.c.id == _s.c.service_id)
+        .where(_s.c.stack_deploy_id == deploy_id, _s.c.service_deploy_id.is_not(None))
+        .order_by(_s.c.position)
+    )
+    rows = {item.service_deploy_id: services.row_to_service(item) for item in await tx.execute(begun)}
+    found = await service_deploys.by_ids(tx, list(rows))
+    return replace(_deploy(row), service_deploys=tuple((rows[key], found[key]) for key in rows if key in found))
+
+
+async def due(tx: Tx, limit: int = 100) -> list[str]:
+    """Unfinished deploys whose time has come."""
+    query = sa.select(_t.c.id).where(_t.c.finished_at.is_(None), _t.c.due_at <= sa.func.now()).order_by(_t.c.due_at)
+    return list((await tx.execute(query.limit(limit))).scalars())
+
+
+async def waiting_for(tx: Tx, service_ids: Collection[str]) -> list[str]:
+    """Unfinished deploys with a step to do for one of the services."""
+    query = (
+        sa.select(_s.c.stack_deploy_id)
+        .join(_t, _t.c.id == _s.c.stack_deploy_id)
+        .where(_s.c.service_id.in_(service_ids), sa.not_(_s.c.done), _t.c.finished_at.is_(None))
+        .distinct()
+    )
+    return list((await tx.execute(query)).scalars())
+
+
+async def claim(tx: Tx, deploy_id: str) -> Claim | None:
+    """Lock the deploy if it is unfinished and nobody else holds it."""
+    query = (
+        sa.select(_t.c.id, _stacks.c.grid_id, sa.func.now().label("now"))
+        .join(_stacks, _stacks.c.id == _t.c.stack_id)
+        .where(_t.c.id == deploy_id, _t.c.finished_at.is_(None))
+        .with_for_update(of=_t, skip_locked=True)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else Claim(row.id, row.grid_id, row.now)
+
+
+async def load(tx: Tx, claim: Claim) -> Snapshot:
+    """All that the next step of the claimed deploy depends on."""
+    query = (
+        sa.select(_s, _services.c.id.label("found"), _services.c.stack, _deploys.c.state, _deploys.c.reason)
+        .add_columns(_deploys.c.id.label("deploy"), _deploys.c.finished_at)
+        .select_from(
+            _s.outerjoin(_services, _services.c.id == _s.c.service_id).outerjoin(
+                _deploys, _deploys.c.id == _s.c.service_deploy_id
+            )
+        )
+        .where(_s.c.stack_deploy_id == claim.deploy_id)
+        .order_by(_s.c.position)
+    )
+    rows = (await tx.execute(query)).all()
+    linkers = {
+        row.service_id: await services.linkers(tx, claim.grid_id, row.stack, row.service)
+        for row in rows
+        if row.action == "remove" and row.found and not row.done
+    }
+    return Snapshot(tuple(map(_step, rows)), frozenset(row.found for row in rows if row.found), linkers)
+
+
+async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
+    """Do what the plan says."""
+    state = {"state": sa.case((_t.c.state == "created", "ongoing"), else_=_t.c.state), "due_at": plan.until}
+    await tx.execute(_t.update().where(_t.c.id == claim.deploy_id).values(state))
+    for action in plan.actions:
+        match action:
+            case Begin(step):
+                await services.request_deploy(tx, step.service_id, bump=False)
+                begun = await service_deploys.insert(tx, step.service_id)
+                await _update_step(tx, claim, step, service_deploy_id=begun, started_at=sa.func.now())
+            case Remove(step):
+                await services.lock_for_deletion(tx, step.service_id)
+                await instances.notify_nodes(tx, step.service_id)
+                await services.delete(tx, step.service_id)
+                await _update_step(tx, claim, step, done=True)
+            case Done(step):
+                await _update_step(tx, claim, step, done=True)
+            case Finish():
+                await end(tx, claim.deploy_id, action)
+
+
+async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:
+    """Write the final state; a deploy that ended already stays as it is."""
+    await tx.execute(
+        _t.update()
+        .where(_t.c.id == deploy_id, _t.c.finished_at.is_(None))
+        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.now())
+    )
+
+
+# Removal of stacks.
+
+
+async def removals_due(tx: Tx, limit: int = 100) -> list[str]:
+    """Stacks to be removed whose time has come."""
+    query = sa.select(_stacks.c.id).where(_stacks.c.removed_at.is_not(None), _stacks.c.due_at <= sa.func.now())
+    return list((await tx.execute(query.order_by(_stacks.c.due_at).limit(limit))).scalars())
+
+
+async def claim_removal(tx: Tx, stack_id: str, connected: Collection[str]) -> tuple[Removal, datetime] | None:
+    """Lock the stack if it is to be removed and nobody else holds it; with the time of the database."""
+    query = (
+        sa.select(_stacks, sa.func.now().label("now"))
+        .where(_stacks.c.id == stack_id, _stacks.c.removed_at.is_not(None))
+        .with_for_update(skip_locked=True)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    if row is None:
+        return None
+    found = await services.list_by_grid(tx, row.grid_id, row.name)
+    own: defaultdict[str, list[Instance]] = defaultdict(list)
+    table = tables.instances
+    for item in await tx.execute(table.select().where(table.c.service_id.in_([service.id for service in found]))):
+        own[item.service_id].append(instances.row_to_instance(item))
+    by_service: Mapping[str, Sequence[Instance]] = own
+    return Removal(row.removed_at, tuple(reversed(found)), by_service, connected), row.now
+
+
+async def look_again(tx: Tx, stack_id: str, until: datetime) -> None:
+    """The removal goes on at this time."""
+    await tx.execute(_stacks.update().where(_stacks.c.id == stack_id).values(due_at=until))
+
+
+async def delete_stack(tx: Tx, stack_id: str) -> None:
+    """Remove a stack with its revisions and deploys."""
+    await tx.execute(_stacks.delete().where(_stacks.c.id == stack_id))
+
+
+async def _update_step(tx: Tx, claim: Claim, step: Step, **values: Any) -> None:
+    where = sa.and_(_s.c.stack_deploy_id == claim.deploy_id, _s.c.position == step.position)
+    await tx.execute(_s.update().where(where).values(**values))
+
+
+def _step(row: Any) -> Step:
+    outcome = Outcome(row.state, row.reason, row.finished_at is not None) if row.deploy else None
+    return Step(
+        position=row.position,
+        action=row.action,
+        service_id=row.service_id,
+        service=row.service,
+        service_deploy_id=row.service_deploy_id,
+        started_at=row.started_at,
+        done=row.done,
+        outcome=outcome,
+    )
+
+
+def _deploy(row: Any) -> StackDeploy:
+    return StackDeploy(
+        id=row.id,
+        stack_id=row.stack_id,
+        revision=row.revision,
+        state=row.state,
+        reason=row.reason,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,131 @@
+"""Queries and writes of stacks and their revisions. Times come from the clock of the database."""
+
+from collections.abc import Collection
+from dataclasses import asdict, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.deploy_svc.domain.stack import Document, Stack
+from services.deploy_svc.store import stack_tables, tables
+from services.kernel.db import Tx, notify
+from services.kernel.ids import new_id
+
+_t = stack_tables.stacks
+_r = stack_tables.stack_revisions
+_d = stack_tables.stack_deploys
+
+UNIQUE_NAME = "uq_stacks_grid_id_name"
+
+_FIELDS = frozenset(field.name for field in fields(Document))
+_joined = (
+    sa.select(_t, _r.c.document, _r.c.created_at.label("revised_at"))
+    .select_from(_t.join(_r, sa.and_(_r.c.stack_id == _t.c.id, _r.c.revision == _t.c.revision)))
+    .order_by(_t.c.seq)
+)
+
+
+async def list_by_grid(tx: Tx, grid_id: str) -> list[Stack]:
+    """The stacks of a grid in the order of creation."""
+    return [_stack(row) for row in await tx.execute(_joined.where(_t.c.grid_id == grid_id))]
+
+
+async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:
+    """The stack with a name; with `lock`, nobody else changes it before the transaction ends."""
+    where = sa.and_(_t.c.grid_id == grid_id, _t.c.name == name)
+    if lock:
+        # By itself: a join that waits for a lock goes on with the old row of the table that is not locked.
+        await tx.execute(sa.select(_t.c.id).where(where).with_for_update(key_share=True))
+    row = (await tx.execute(_joined.where(where))).one_or_none()
+    return None if row is None else _stack(row)
+
+
+async def names(tx: Tx, grid_id: str, wanted: Collection[str]) -> set[str]:
+    """Those of the names that are stacks."""
+    if not wanted:
+        return set()
+    query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(set(wanted))))
+    return set((await tx.execute(query)).scalars())
+
+
+async def children(tx: Tx, grid_id: str, name: str) -> list[str]:
+    """Names of the stacks whose parent is called `name`, in the order of creation."""
+    query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.parent_name == name).order_by(_t.c.seq)
+    return list((await tx.execute(query)).scalars())
+
+
+async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document) -> None:
+    """A new stack with revision 1. A taken name breaks the constraint UNIQUE_NAME."""
+    stack_id = new_id()
+    await tx.execute(_t.insert().values(id=stack_id, grid_id=grid_id, grid=grid, name=name, parent_name=parent_name))
+    await tx.execute(_r.insert().values(stack_id=stack_id, revision=1, document=_encode(document)))
+
+
+async def revise(tx: Tx, stack: Stack, document: Document) -> None:
+    """Add a revision. Call with the stack locked."""
+    number = stack.revision + 1
+    await tx.execute(_r.insert().values(stack_id=stack.id, revision=number, document=_encode(document)))
+    await tx.execute(_t.update().where(_t.c.id == stack.id).values(revision=number))
+
+
+async def request_removal(tx: Tx, stack: Stack) -> None:
+    """The remover takes over; deploys that go on end here. Call with the stack locked."""
+    await tx.execute(
+        _d.update()
+        .where(_d.c.stack_id == stack.id, _d.c.finished_at.is_(None))
+        .values(state="error", reason=f"Aborted: the stack {stack.path} is being removed", finished_at=sa.func.now())
+    )
+    values = {"removed_at": sa.func.coalesce(_t.c.removed_at, sa.func.now()), "due_at": sa.func.now()}
+    await tx.execute(_t.update().where(_t.c.id == stack.id).values(values))
+    await notify(tx, stack_tables.STACK_CHANGED, stack.id)
+
+
+async def grids(tx: Tx) -> dict[str, str]:
+    """Names by id of the grids that have stacks."""
+    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
+
+
+async def delete_of_grid(tx: Tx, grid_id: str) -> None:
+    """The grid is gone, and so are its stacks."""
+    await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))
+
+
+async def deploying(tx: Tx, service_ids: Collection[str]) -> set[str]:
+    """Those of the services with an unfinished deploy that did not start, or not more than 30 minutes ago."""
+    if not service_ids:
+        return set()
+    table = tables.service_deploys.c
+    query = (
+        sa.select(table.service_id)
+        .where(table.service_id.in_(service_ids), table.finished_at.is_(None))
+        .where(sa.func.coalesce(table.started_at, sa.func.now()) > sa.func.now() - sa.text("interval '30 minutes'"))
+        .distinct()
+    )
+    return set((await tx.execute(query)).scalars())
+
+
+def _encode(document: Document) -> dict[str, Any]:
+    return asdict(document)
+
+
+def decode(data: dict[str, Any]) -> Document:
+    """The inverse of what is stored. Keys that an older release did not write get their defaults, unknown ones go."""
+    known: dict[str, Any] = {}
+    for name in _FIELDS & data.keys():
+        known[name] = tuple(data[name]) if isinstance(data[name], list) else data[name]
+    return Document(**known)
+
+
+def _stack(row: Any) -> Stack:
+    return Stack(
+        id=row.id,
+        grid_id=row.grid_id,
+        grid=row.grid,
+        name=row.name,
+        parent_name=row.parent_name,
+        revision=row.revision,
+        created_at=row.created_at,
+        removed_at=row.removed_at,
+        document=decode(row.document),
+        updated_at=row.revised_at,
+    )

@@ -1,0 +1,117 @@
+"""Queries and writes of the volumes of grids."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.deploy_svc.domain.volume import GridVolume
+from services.deploy_svc.store import stack_tables, tables
+from services.kernel.db import Tx
+from services.kernel.ids import new_id
+
+_t = stack_tables.volumes
+_i = stack_tables.volume_instances
+_s = tables.services
+
+UNIQUE_NAME = "uq_volumes_grid_id_name"
+
+
+async def insert(tx: Tx, **values: Any) -> GridVolume:
+    """A new volume. A taken name breaks the constraint UNIQUE_NAME."""
+    return _volume((await tx.execute(_t.insert().values(id=new_id(), **values).returning(_t))).one())
+
+
+async def list_by_grid(tx: Tx, grid_id: str) -> list[GridVolume]:
+    """The volumes of a grid in the order of creation."""
+    return [_volume(row) for row in await tx.execute(_t.select().where(_t.c.grid_id == grid_id).order_by(_t.c.seq))]
+
+
+async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> GridVolume | None:
+    """The volume with a name; with `lock`, nobody else starts to use it before the transaction ends."""
+    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.name == name)
+    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else _volume(row)
+
+
+async def named(tx: Tx, grid_id: str, names: Collection[str], *, lock: bool = False) -> dict[str, GridVolume]:
+    """Those of the names that exist; with `lock`, they cannot be deleted before the transaction ends."""
+    if not names:
+        return {}
+    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(set(names)))).order_by(_t.c.id)
+    if lock:
+        query = query.with_for_update(read=True, key_share=True)
+    return {row.name: _volume(row) for row in await tx.execute(query)}
+
+
+async def instances(tx: Tx, volume_ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:
+    """(node, engine volume) by volume id."""
+    found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    if volume_ids:
+        query = _i.select().where(_i.c.volume_id.in_(volume_ids)).order_by(_i.c.node, _i.c.name)
+        for row in await tx.execute(query):
+            found[row.volume_id].append((row.node, row.name))
+    return found
+
+
+async def users(tx: Tx, grid_id: str) -> Mapping[str, list[str]]:
+    """Paths of the services that mount a volume of the grid, by volume id."""
+    mount = sa.func.jsonb_array_elements(_s.c.mounts).table_valued("value").render_derived("mount")
+    volume_id = sa.cast(mount.c.value, _s.c.mounts.type)["volume_id"].astext
+    query = (
+        sa.select(volume_id.label("volume_id"), _s.c.grid, _s.c.stack, _s.c.name)
+        .select_from(_s.join(mount, sa.true()))
+        .where(_s.c.grid_id == grid_id)
+        .distinct()
+        .order_by(_s.c.stack, _s.c.name)
+    )
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for row in await tx.execute(query):
+        found[row.volume_id].append(f"{row.grid}/{row.stack}/{row.name}")
+    return found
+
+
+async def delete(tx: Tx, volume_id: str) -> None:
+    """Forget a volume."""
+    await tx.execute(_t.delete().where(_t.c.id == volume_id))
+
+
+async def grids(tx: Tx) -> dict[str, str]:
+    """Names by id of the grids that have volumes."""
+    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
+
+
+async def delete_of_grid(tx: Tx, grid_id: str) -> None:
+    """The grid is gone, and so are its volumes."""
+    await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))
+
+
+async def record_instances(tx: Tx, rows: Collection[Mapping[str, str]]) -> None:
+    """Volumes (`volume_id`, `node_id`, `node`, `name`) are on their way to nodes; known ones stay as they are.
+
+    Volumes that are gone are left out: a rollback may mount one.
+    """
+    if not rows:
+        return
+    ids = sorted({row["volume_id"] for row in rows})
+    query = sa.select(_t.c.id).where(_t.c.id.in_(ids)).order_by(_t.c.id).with_for_update(read=True, key_share=True)
+    there = set((await tx.execute(query)).scalars())
+    unique = {tuple(row.values()): row for row in rows if row["volume_id"] in there}
+    if unique:
+        await tx.execute(upsert(_i).values(list(unique.values())).on_conflict_do_nothing())
+
+
+def _volume(row: Any) -> GridVolume:
+    return GridVolume(
+        id=row.id,
+        grid_id=row.grid_id,
+        grid=row.grid,
+        name=row.name,
+        scope=row.scope,
+        driver=row.driver,
+        driver_opts=row.driver_opts,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,126 @@
+"""Inspect, top and exec: what only the node of a container can answer (spec/deploy_rest.md section 10.2)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+from services.deploy_svc.domain.node_command import Answer, Exec, Exit, Failed, Inspect, Output, Request, Result, Top
+from services.deploy_svc.store import tables
+from services.deploy_svc.usecases.container_paths import ContainerAccess, resource
+from services.deploy_svc.usecases.node_commands import Command, NodeCommands
+from services.kernel import audit
+from services.kernel.db import Database
+from services.kernel.errors import InvalidRequest, NotFound, Unavailable, ValidationFailed
+from services.kernel.principal import Principal
+
+_LOOK_SECONDS = 20.0
+_EXEC_SECONDS = 300.0
+_MOST_OUTPUT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command printed, in pieces as they came, and its exit code."""
+
+    stdout: Sequence[bytes]
+    stderr: Sequence[bytes]
+    code: int
+
+
+class ContainerCommands:
+    """The use cases. Raises Unavailable when the node is gone or does not answer in time."""
+
+    def __init__(
+        self,
+        db: Database,
+        access: ContainerAccess,
+        commands: NodeCommands,
+        *,
+        look_seconds: float = _LOOK_SECONDS,
+        exec_seconds: float = _EXEC_SECONDS,
+    ) -> None:
+        self._db = db
+        self._access = access
+        self._commands = commands
+        self._look_seconds = look_seconds
+        self._exec_seconds = exec_seconds
+
+    async def inspect(self, principal: Principal, path: str) -> str:
+        """The engine's description as JSON, without the values of secrets."""
+        grid, node, container = await self._access.readable(principal, path)
+        async with self._db.transaction() as tx:
+            await audit.record(tx, tables.outbox, "inspect", resource(grid, node, container))
+        return await self._ask(node.id, Inspect(container.container_id))
+
+    async def top(self, principal: Principal, path: str) -> str:
+        """The processes as a JSON array."""
+        _, node, container = await self._access.readable(principal, path)
+        return await self._ask(node.id, Top(container.container_id))
+
+    async def exec(self, principal: Principal, path: str, cmd: Sequence[str]) -> Outcome:
+        """Run a command to its end. Raises ValidationFailed without one, or when it prints too much."""
+        started = await self.prepare(principal, path, "exec")
+        if not cmd or not cmd[0]:
+            raise ValidationFailed({"cmd": "Cmd is required"})
+        printed: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+        size = 0
+        try:
+            async with asyncio.timeout(self._exec_seconds), started(tuple(cmd)) as command:
+                async for answer in command.answers():
+                    if isinstance(answer, Exit):
+                        return Outcome(printed["stdout"], printed["stderr"], answer.code)
+                    output = output_of(answer)
+                    printed[output.stream].append(output.data)
+                    size += len(output.data)
+                    if size > _MOST_OUTPUT:
+                        raise ValidationFailed({"cmd": f"Cmd printed more than {_MOST_OUTPUT >> 20} MiB"})
+        except TimeoutError:
+            raise Unavailable(f"The command did not end within {self._exec_seconds:.0f} s") from None
+        raise Unavailable("The node ended the command without a result")
+
+    async def prepare(
+        self, principal: Principal, path: str, event: str
+    ) -> Callable[..., AbstractAsyncContextManager[Command]]:
+        """Check that the caller may run commands in the container, and record it. What is returned runs one:
+        called with the words, `stdin` and `tty` it gives the block in which the command lives."""
+        grid, node, container = await self._access.changeable(principal, path)
+        async with self._db.transaction() as tx:
+            await audit.record(tx, tables.outbox, event, resource(grid, node, container))
+
+        @asynccontextmanager
+        async def run(cmd: tuple[str, ...], *, stdin: bool = False, tty: bool = False) -> AsyncIterator[Command]:
+            request = Exec(container.container_id, cmd, stdin, tty)
+            async with self._commands.open(node.id, request) as command:
+                yield command
+
+        return run
+
+    async def _ask(self, node_id: str, request: Request) -> str:
+        try:
+            async with asyncio.timeout(self._look_seconds), self._commands.open(node_id, request) as command:
+                async for answer in command.answers():
+                    if isinstance(answer, Result):
+                        return answer.json
+                    refuse(answer)
+        except TimeoutError:
+            raise Unavailable(f"The node did not answer within {self._look_seconds:.0f} s") from None
+        raise Unavailable("The node ended the command without a result")
+
+
+def output_of(answer: Answer) -> Output:
+    """The output that the answer is. Raises what a failed command means."""
+    if not isinstance(answer, Output):
+        refuse(answer)
+    return answer
+
+
+def refuse(answer: Answer) -> NoReturn:
+    """Raise what an answer means that is not the expected one."""
+    if isinstance(answer, Failed):
+        if answer.kind == "not_found":
+            raise NotFound
+        if answer.kind == "refused":
+            raise InvalidRequest(answer.message)
+    raise Unavailable(answer.message if isinstance(answer, Failed) else "The node answered something else")

@@ -1,0 +1,58 @@
+"""What nodes report of their containers, into the mirror."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.container import Reported, without_secrets
+from services.deploy_svc.store import containers as store
+from services.deploy_svc.usecases.assignments import SessionEnded
+from services.kernel.db import Database
+from services.kernel.principal import NodeSession
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One report; `present` are all containers of the node, None unless it is a snapshot."""
+
+    containers: Sequence[Reported]
+    removed: Sequence[str]
+    present: Sequence[str] | None = None
+
+
+class ContainerReports:
+    """The use case."""
+
+    def __init__(self, db: Database, nodes: NodeDirectory) -> None:
+        self._db = db
+        self._nodes = nodes
+
+    async def store(self, session: NodeSession, batch: Batch) -> None:
+        """Store a batch; it is committed when this returns. Variables that carry secrets are left out once more: the
+        node leaves them out by what it was assigned, this by what the service says. Raises SessionEnded."""
+        await require_newest(self._nodes, session)
+        async with self._db.transaction() as tx:
+            if batch.present is not None:
+                await store.keep_only(tx, session.node_id, session.number, batch.present)
+            if batch.removed:
+                await store.remove(tx, session.node_id, session.number, batch.removed)
+            services = {item.service_id for item in batch.containers if item.service_id is not None}
+            names = await store.secret_names(tx, session.grid_id, services)
+            cleaned = [_cleaned(item, names) for item in batch.containers]
+            await store.save(tx, session.grid_id, session.node_id, session.number, cleaned)
+
+
+async def require_newest(nodes: NodeDirectory, session: NodeSession) -> str:
+    """Name of the node, empty while it is not known. Raises SessionEnded when a newer session is open."""
+    node = await nodes.by_id(session.node_id)
+    if node is not None and node.session > session.number:
+        raise SessionEnded("A newer session of this node has taken over")
+    return node.name if node is not None else ""
+
+
+def _cleaned(item: Reported, names: dict[str, set[str]]) -> Reported:
+    if item.service_id not in names:
+        # A node speaks for its own grid only.
+        return replace(item, service_id=None)
+    env = without_secrets(item.details.env, names[item.service_id])
+    return replace(item, details=replace(item.details, env=env))

@@ -1,0 +1,103 @@
+"""Reading event logs, and events of nodes into them (spec/deploy_rest.md section 8)."""
+
+from collections.abc import Mapping, Sequence
+
+from services.clients.grids import GridDirectory
+from services.clients.nodes import Node, NodeDirectory
+from services.deploy_svc.domain.event import NODE_TYPES, Event, NodeEvent, StoredEvent, not_stored
+from services.deploy_svc.domain.log_scope import EventScope, names
+from services.deploy_svc.store import event_logs as store
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import stack_names
+from services.deploy_svc.usecases.container_logs import node_ids
+from services.deploy_svc.usecases.container_reports import require_newest
+from services.deploy_svc.usecases.following import Reader
+from services.deploy_svc.usecases.log_wakes import LogWakes
+from services.deploy_svc.usecases.service_paths import Access
+from services.deploy_svc.usecases.stack_paths import require_stack
+from services.kernel.db import Database
+from services.kernel.principal import NodeSession, Principal
+
+
+class EventLogs:
+    """The use cases: every check happens when a scope is made, before the first event leaves."""
+
+    def __init__(
+        self, db: Database, grids: GridDirectory, nodes: NodeDirectory, access: Access, wakes: LogWakes
+    ) -> None:
+        self._db = db
+        self._grids = grids
+        self._nodes = nodes
+        self._access = access
+        self.reader: Reader[EventScope, StoredEvent] = Reader(db, wakes, store.select, store.newest_id)
+
+    async def service(self, principal: Principal, path: str) -> EventScope:
+        """The events of a service."""
+        grid, service = await self._access.readable(principal, path)
+        return EventScope(grid.id, grid.name, service_ids=frozenset({service.id}))
+
+    async def stack(self, principal: Principal, path: str) -> EventScope:
+        """The events of a stack. Raises NotFound for an unknown one."""
+        grid_name, _, stack = path.partition("/")
+        grid = await self._grids.accessible(principal, grid_name)
+        async with self._db.read() as tx:
+            await require_stack(tx, grid.id, stack)
+        return EventScope(grid.id, grid.name, stacks=frozenset({stack}))
+
+    async def grid(self, principal: Principal, grid_name: str, *, nodes: str, stacks: str, services: str) -> EventScope:
+        """The events of a grid, or of those of the named nodes, stacks and services that exist."""
+        grid = await self._grids.accessible(principal, grid_name)
+        wanted_stacks, wanted_services = names(stacks), names(services)
+        async with self._db.read() as tx:
+            return EventScope(
+                grid.id,
+                grid.name,
+                service_ids=None
+                if wanted_services is None
+                else frozenset(await service_store.resolve(tx, grid.id, wanted_services, bare=False)),
+                node_ids=await node_ids(self._nodes, grid, names(nodes)),
+                stacks=None
+                if wanted_stacks is None
+                else frozenset(await stack_names.existing(tx, grid.id, wanted_stacks)),
+            )
+
+    async def nodes(self) -> Mapping[str, Node]:
+        """The nodes that exist, by record id; a view that stays right."""
+        return await self._nodes.all()
+
+
+class EventIngest:
+    """Events of nodes."""
+
+    def __init__(self, db: Database, nodes: NodeDirectory) -> None:
+        self._db = db
+        self._nodes = nodes
+
+    async def push(self, session: NodeSession, events: Sequence[NodeEvent]) -> None:
+        """Store the events that are not stored yet; they are committed when this returns. Events of unknown types or
+        of services outside the node's grid are dropped. Raises SessionEnded."""
+        await require_newest(self._nodes, session)
+        if not events:
+            return
+        async with self._db.transaction() as tx:
+            fresh = not_stored(list(events), await store.position(tx, session.node_id))
+            known = await store.known_services(tx, session.grid_id, [event.service_id for event in fresh])
+            if fresh:
+                await store.save_position(tx, session.node_id, fresh[-1].id)
+            wanted = [event for event in fresh if event.service_id in known and event.type in NODE_TYPES]
+            await store.record(tx, *(_stored(session, event, known[event.service_id]) for event in wanted))
+
+
+def _stored(session: NodeSession, event: NodeEvent, service: tuple[str, str]) -> Event:
+    return Event(
+        grid_id=session.grid_id,
+        type=event.type,
+        message=event.message,
+        severity=min(max(event.severity, 0), 3),
+        stack=service[0],
+        service_id=event.service_id,
+        service=service[1],
+        node_id=session.node_id,
+        instance_number=event.instance_number,
+        time=event.time,
+    )

@@ -1,0 +1,57 @@
+"""A POST that is sent again with the same Idempotency-Key gets the first answer, and does nothing."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from services.deploy_svc.store import idempotency_keys as store
+from services.kernel import call
+from services.kernel.db import Database
+from services.kernel.errors import ValidationFailed
+
+M = TypeVar("M", bound=Message)
+
+_OTHER_REQUEST = {"idempotency_key": "This Idempotency-Key was used for another request"}
+
+
+class Idempotency:
+    """Wraps the work of an RPC; without the header it only runs it."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def run(self, request: Message, response: type[M], work: Callable[[], Awaitable[M]]) -> M:
+        """The answer of `work`, run once per caller, method and key within 24 hours.
+
+        What `work` writes and its answer are committed together, so there is never one without the other; an error is
+        not kept. Equal requests at the same time wait for one another. Raises ValidationFailed when the key was used
+        for another request.
+        """
+        now = call.current()
+        if not now.idempotency_key:
+            return await work()
+        caller = call.principal()
+        key = store.Key(caller.user_id or caller.service, now.method, _digest(now.idempotency_key.encode()))
+        members = ",".join(sorted(now.body_fields)) + "!" + ",".join(sorted(now.null_fields))
+        asked = _digest(request.SerializeToString(deterministic=True) + b"\n" + members.encode())
+        async with self._db.one_transaction() as tx:
+            known = await store.claim(tx, key)
+            if known is not None:
+                if known.request != asked:
+                    raise ValidationFailed(_OTHER_REQUEST)
+                now.http_status = known.http_status
+                return response.FromString(known.response)
+            answer = await work()
+            await store.remember(tx, key, store.Answer(asked, answer.SerializeToString(), now.http_status))
+            return answer
+
+    async def expire(self) -> None:
+        """Forget old answers."""
+        async with self._db.transaction() as tx:
+            await store.expire(tx)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

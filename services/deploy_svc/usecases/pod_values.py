@@ -1,0 +1,189 @@
+"""Fills in what a pod refers to: secrets, certificates, challenges, registry logins, and which hooks ran already.
+
+Values are resolved when an assignment is sent; they stay in memory and are never stored or logged.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+from services.clients.certificates import CertificateResolver
+from services.clients.registries import DOCKER_HUB, RegistryCredentials, RegistryResolver, registry_of
+from services.clients.secrets import SecretResolver, SecretValue
+from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.store import hook_runs
+from services.kernel.db import Database
+from services.kernel.errors import Unavailable
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+V = TypeVar("V")
+_MOST_REMEMBERED = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """An instance as its node should run it. `error` says why it cannot be applied.
+
+    `complete` is False for one that only keeps the node from removing the instance: its secrets come later.
+    """
+
+    instance: Instance
+    secrets: tuple[tuple[str, SecretValue], ...] = ()
+    error: str = ""
+    complete: bool = True
+    credentials: RegistryCredentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What the pod of an instance needs. A stopped instance needs nothing, so it can stop without vault_svc."""
+
+    secrets: tuple[tuple[str, str], ...] = ()
+    certificates: tuple[tuple[str, str], ...] = ()
+    registry: str = ""
+    service: str = ""
+
+
+def refs(instance: Instance) -> Refs:
+    """(variable, name) pairs in the order of the service; the registry of the image; `stack/service`."""
+    pod = instance.pod
+    if instance.desired_state != "running" or pod is None:
+        return Refs()
+    labels = pod.get("labels", {})
+    return Refs(
+        tuple((item["name"], item["secret"]) for item in pod.get("secrets", ())),
+        tuple((item["name"], item["subject"]) for item in pod.get("certificates", ())),
+        registry_of(pod.get("image", "")),
+        f"{labels.get('io.kontena.stack.name')}/{labels.get('io.kontena.service.name')}",
+    )
+
+
+@dataclass
+class _Remembered(Generic[V]):
+    """The last known answers, for the time in which vault_svc cannot be asked. None: it was known to have none."""
+
+    values: dict[tuple[str, str], V | None] = field(default_factory=dict)
+
+    def learn(self, grid_id: str, asked: Iterable[str], answers: Mapping[str, V]) -> None:
+        for name in asked:
+            self.values.pop((grid_id, name), None)
+            self.values[grid_id, name] = answers.get(name)
+        while len(self.values) > _MOST_REMEMBERED:
+            del self.values[next(iter(self.values))]
+
+
+class PodValues:
+    """Completes assignments, with one call per kind of value however many instances there are."""
+
+    def __init__(
+        self,
+        db: Database,
+        secrets: SecretResolver,
+        certificates: CertificateResolver,
+        registries: RegistryResolver,
+    ) -> None:
+        self._db = db
+        self._secrets = secrets
+        self._certificates = certificates
+        self._registries = registries
+        self._logins: _Remembered[RegistryCredentials] = _Remembered()
+        self._challenges: _Remembered[tuple[tuple[str, SecretValue], ...]] = _Remembered()
+
+    async def complete(self, grid_id: str, instances: Sequence[Instance]) -> tuple[list[Assignment], list[Instance]]:
+        """Assignments of the instances, and those that must wait because vault_svc does not answer.
+
+        Only what needs a secret, a certificate or the login of a private registry waits.
+        """
+        instances = await self._without_done_hooks(instances)
+        needs = {instance.id: refs(instance) for instance in instances}
+        named = {name for need in needs.values() for _, name in need.secrets}
+        subjects = {name for need in needs.values() for _, name in need.certificates}
+        hosts, users = {need.registry for need in needs.values()}, {need.service for need in needs.values()}
+        logging_in = self._remembering(self._registries.resolve, self._logins, grid_id, hosts)
+        challenging = self._remembering(self._certificates.challenges, self._challenges, grid_id, users)
+        async with asyncio.TaskGroup() as calls:
+            asked = calls.create_task(_ask(self._secrets.resolve, grid_id, named))
+            certified = calls.create_task(_ask(self._certificates.bundles, grid_id, subjects))
+            known, pending = calls.create_task(logging_in), calls.create_task(challenging)
+        secrets, bundles, logins, challenges = asked.result(), certified.result(), known.result(), pending.result()
+        found, waiting = [], []
+        for instance in instances:
+            need = needs[instance.id]
+            late = (need.secrets and secrets is None) or (need.certificates and bundles is None)
+            private = need.registry not in ("", DOCKER_HUB)
+            if late or (private and need.registry not in logins):
+                waiting.append(instance)
+                continue
+            assignment = _filled(instance, need, secrets or {}, bundles or {})
+            extra = challenges.get(need.service) or ()
+            found.append(
+                replace(
+                    assignment,
+                    secrets=() if assignment.error else (*assignment.secrets, *extra),
+                    credentials=logins.get(need.registry),
+                )
+            )
+        return found, waiting
+
+    async def _without_done_hooks(self, instances: Sequence[Instance]) -> list[Instance]:
+        oneshot = {item.service_id for item in instances if any(hook["oneshot"] for hook in _hooks(item))}
+        if not oneshot:
+            return list(instances)
+        async with self._db.read() as tx:
+            done = await hook_runs.done(tx, oneshot)
+        return [_without(item, done.get((item.service_id, item.instance_number), frozenset())) for item in instances]
+
+    async def _remembering(
+        self,
+        resolve: Callable[[str, Iterable[str]], Coroutine[Any, Any, Mapping[str, V]]],
+        known: _Remembered[V],
+        grid_id: str,
+        names: set[str],
+    ) -> Mapping[str, V | None]:
+        """Answers by name, from memory if need be; a name that is missing is not known."""
+        asked = names - {""}
+        answers = await _ask(resolve, grid_id, asked)
+        if answers is not None:
+            known.learn(grid_id, asked, answers)
+        return {name: known.values[grid_id, name] for name in asked if (grid_id, name) in known.values}
+
+
+async def _ask(
+    resolve: Callable[[str, Iterable[str]], Coroutine[Any, Any, Mapping[str, V]]], grid_id: str, names: set[str]
+) -> Mapping[str, V] | None:
+    """None when vault_svc does not answer."""
+    if not names:
+        return {}
+    try:
+        return await resolve(grid_id, names)
+    except Unavailable as error:
+        log.warning("values of pods cannot be resolved", grid_id=grid_id, values=len(names), error=error.message)
+        return None
+
+
+def _filled(
+    instance: Instance, need: Refs, secrets: Mapping[str, SecretValue], bundles: Mapping[str, SecretValue]
+) -> Assignment:
+    """Secrets first, then certificates, each in the order of the service: values of one name are joined so."""
+    missing = [
+        *(f"Secret {name} does not exist" for name in sorted({name for _, name in need.secrets} - set(secrets))),
+        *(f"Certificate {name} does not exist" for name in sorted({n for _, n in need.certificates} - set(bundles))),
+    ]
+    if missing:
+        return Assignment(instance, error="; ".join(missing))
+    values = [(variable, secrets[name]) for variable, name in need.secrets]
+    values += [(variable, bundles[subject]) for variable, subject in need.certificates]
+    return Assignment(instance, tuple(values))
+
+
+def _hooks(instance: Instance) -> list[dict[str, Any]]:
+    return list((instance.pod or {}).get("hooks", ()))
+
+
+def _without(instance: Instance, done: frozenset[str]) -> Instance:
+    """The instance without the one-shot hooks that ran."""
+    kept = [hook for hook in _hooks(instance) if not (hook["oneshot"] and hook["id"] in done)]
+    return replace(instance, pod={**instance.pod, "hooks": kept}) if instance.pod else instance

@@ -1,0 +1,129 @@
+"""From a document to the services it wants, checked against everything around: nothing is written here."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from services.clients.grids import Grid
+from services.deploy_svc.domain import stack_changes
+from services.deploy_svc.domain.service import NULL_STACK, Service
+from services.deploy_svc.domain.stack import Document, Stack
+from services.deploy_svc.domain.stack_changes import Wanted
+from services.deploy_svc.domain.stack_input import arranged
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import volumes as volume_store
+from services.deploy_svc.usecases import service_checks as checks
+from services.kernel.audit import Resource
+from services.kernel.db import Tx
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.validation import NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document in dependency order, what it makes of each service, and which services it has no place for."""
+
+    document: Document
+    services: tuple[Wanted, ...]
+    surplus: tuple[Service, ...]
+
+
+async def prepare(
+    tx: Tx, grid: Grid, stack: str, document: Document, current: Collection[Service], *, known_secrets: Collection[str]
+) -> Prepared:
+    """Check the document as a whole and each of its services. Raises ValidationFailed with everything that is wrong."""
+    document = arranged(document, stack)
+    volumes = await volume_store.named(tx, grid.id, set(document.volumes.values()), lock=True)
+    errors: dict[str, Any] = {}
+    missing = {
+        name: {"external": f"Volume {external} does not exist"}
+        for name, external in document.volumes.items()
+        if external not in volumes
+    }
+    if missing:
+        errors["volumes"] = missing
+    by_name = {service.name: service for service in current}
+    domain = f"{stack}.{grid.name}.kontena.local"
+    found, wrong = stack_changes.wanted(document, stack, domain, by_name, volumes)
+    surplus = stack_changes.surplus(document, list(current))
+    for item in found:
+        problems = checks.missing_secrets(item.given.secret_names, known_secrets)
+        if links := item.external_links(stack):
+            problems |= await checks.link_problems(tx, grid, links)
+        if problems:
+            wrong[item.name] = problems
+    for service in surplus:
+        if linkers := await foreign_linkers(tx, service):
+            wrong[service.name] = {"service": f"Cannot delete service that is linked to: {', '.join(linkers)}"}
+    if wrong:
+        errors["services"] = wrong
+    checks.refuse(errors)
+    return Prepared(document, tuple(found), tuple(surplus))
+
+
+async def foreign_linkers(tx: Tx, service: Service) -> list[str]:
+    """Services of other stacks that link to this one."""
+    linkers = await service_store.linkers(tx, service.grid_id, service.stack, service.name)
+    return [linker for linker in linkers if not linker.startswith(f"{service.stack}/")]
+
+
+def secret_names(document: Document) -> set[str]:
+    """Vault secrets that services of the document name; what is malformed is found later."""
+    found = set[str]()
+    for service in document.services:
+        for secret in service.get("secrets") or ():
+            if isinstance(name := secret.get("secret"), str):
+                found.add(name)
+    return found
+
+
+async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Service:
+    """Make the service what is wanted; its revision grows when that changes anything."""
+    if wanted.current is None:
+        return await service_store.insert(
+            tx,
+            grid_id=grid.id,
+            grid=grid.name,
+            stack=stack,
+            name=wanted.name,
+            spec=wanted.spec,
+            mounts=wanted.mounts,
+            exposed=wanted.exposed,
+        )
+    if wanted.action == "keep":
+        return wanted.current
+    spec, service_id = wanted.spec, wanted.current.id
+    return await service_store.update(tx, service_id, spec, bump=True, mounts=wanted.mounts, exposed=wanted.exposed)
+
+
+def stack_name(path: str) -> str:
+    """The name in `grid/stack`. Raises NotFound when that is no name."""
+    name = path.partition("/")[2]
+    if NAME.fullmatch(name) is None:
+        raise NotFound
+    return name
+
+
+def still_there(stack: Stack | None) -> tuple[Stack, Document]:
+    """The stack and its document. Raises NotFound when there is none, ValidationFailed when it is being removed."""
+    if stack is None or stack.document is None:
+        raise NotFound
+    if stack.removed_at is not None:
+        raise ValidationFailed({"stack": f"The stack {stack.path} is being removed"})
+    return stack, stack.document
+
+
+def refuse_null(name: str, what: str) -> None:
+    """Raise ValidationFailed for the stack of services that belong to none."""
+    if name == NULL_STACK:
+        raise ValidationFailed({"stack": f"The stack {NULL_STACK} can't be {what}"})
+
+
+def resource(grid: Grid, stack: Stack | None, name: str) -> Resource:
+    """The stack as the audit trail names it."""
+    return Resource("Stack", stack.id if stack else f"{grid.name}/{name}", name, grid.id, grid.name)
+
+
+def without_revision(document: Document) -> Document:
+    """What tells one revision from another: everything but the order of the services."""
+    return replace(document, services=tuple(sorted(document.services, key=lambda service: str(service["name"]))))

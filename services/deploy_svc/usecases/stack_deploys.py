@@ -1,0 +1,71 @@
+"""Deploys of stacks: requests and progress (spec/deploy_rest.md sections 3.4 and 6.2)."""
+
+from services.clients.grids import Grid, GridDirectory
+from services.clients.secrets import SecretResolver
+from services.deploy_svc.domain.stack import Document, Stack
+from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import stack_deploys as store
+from services.deploy_svc.store import stacks as stack_store
+from services.deploy_svc.store import tables
+from services.deploy_svc.usecases import service_checks
+from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.stacks import lock_services
+from services.kernel import audit
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotFound, Unavailable
+from services.kernel.ids import is_id
+from services.kernel.principal import Principal
+
+_TRIES = 5
+
+
+class StackDeploys:
+    """The use cases. The stack loop works on what is queued here."""
+
+    def __init__(self, db: Database, grids: GridDirectory, secrets: SecretResolver) -> None:
+        self._db = db
+        self._grids = grids
+        self._secrets = secrets
+
+    async def deploy(self, principal: Principal, path: str) -> tuple[Stack, StackDeploy]:
+        """Make every service what the latest document wants, and queue their deploys and the removal of the others.
+
+        All or nothing: when one service cannot be made so, none is touched. Raises ValidationFailed.
+        """
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        checks.refuse_null(name, "deployed")
+        for _ in range(_TRIES):
+            async with self._db.read() as tx:
+                seen, document = checks.still_there(await stack_store.get(tx, grid.id, name))
+            secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(document))
+            async with self._db.transaction() as tx:
+                stack, document = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
+                if stack.revision == seen.revision:
+                    return stack, await self._queue(tx, grid, stack, document, secrets)
+        raise Unavailable("The stack changes all the time. Try again in a moment.")
+
+    async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
+        """A deploy of the stack. Raises NotFound, also for text that is no id."""
+        grid = await self._grids.accessible(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        if not is_id(deploy_id):
+            raise NotFound
+        async with self._db.read() as tx:
+            stack = await stack_store.get(tx, grid.id, name)
+            deploy = await store.get(tx, stack.id, deploy_id) if stack else None
+        if stack is None or deploy is None:
+            raise NotFound
+        return stack, deploy
+
+    async def _queue(
+        self, tx: Tx, grid: Grid, stack: Stack, document: Document, secrets: frozenset[str]
+    ) -> StackDeploy:
+        current = await lock_services(tx, grid, stack.name)
+        made = await checks.prepare(tx, grid, stack.name, document, current, known_secrets=secrets)
+        services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]
+        await service_store.set_stack_revision(tx, [service.id for service in services], stack.revision)
+        deploy = await store.insert(tx, stack.id, stack.revision, services, made.surplus)
+        await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
+        return deploy

@@ -1,0 +1,204 @@
+"""Stacks: list, create, get, update, delete (spec/deploy_rest.md section 3)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy.exc import IntegrityError
+
+from services.clients.grids import Grid, GridDirectory
+from services.clients.secrets import SecretResolver
+from services.deploy_svc.domain import stack_input as rules
+from services.deploy_svc.domain.service import NULL_STACK, Service
+from services.deploy_svc.domain.stack import Stack, StackView, state_of
+from services.deploy_svc.domain.stack_input import Attributes
+from services.deploy_svc.store import instances, tables
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import stacks as store
+from services.deploy_svc.usecases import service_checks
+from services.deploy_svc.usecases import stack_checks as checks
+from services.kernel import audit, call
+from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.principal import Principal
+
+
+class Stacks:
+    """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
+
+    def __init__(self, db: Database, grids: GridDirectory, secrets: SecretResolver) -> None:
+        self._db = db
+        self._grids = grids
+        self._secrets = secrets
+
+    async def list(self, principal: Principal, grid_name: str) -> list[StackView]:
+        """The stacks of a grid in the order of creation, without the `null` stack."""
+        grid = await self._grids.accessible(principal, grid_name)
+        async with self._db.read() as tx:
+            found = await store.list_by_grid(tx, grid.id)
+            services = await service_store.list_by_grid(tx, grid.id)
+            return await _views(tx, grid, found, [item for item in services if item.stack != NULL_STACK], found)
+
+    async def get(self, principal: Principal, path: str) -> StackView:
+        """One stack; `null` is the one of the services that belong to none."""
+        grid = await self._grids.accessible(principal, path.partition("/")[0])
+        async with self._db.read() as tx:
+            return await _view(tx, grid, checks.stack_name(path))
+
+    async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackView:
+        """A stack with its services in state `initialized`; nothing is deployed. Raises ValidationFailed."""
+        grid = await self._grids.changeable(principal, grid_name)
+        given = rules.parse(attributes, creating=True)
+        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        try:
+            async with self._db.transaction() as tx:
+                await refuse_taken(tx, grid, given.name)
+                service_checks.refuse(rules.problems(given))
+                made = await checks.prepare(tx, grid, given.name, given.document, (), known_secrets=secrets)
+                await store.insert(
+                    tx,
+                    grid_id=grid.id,
+                    grid=grid.name,
+                    name=given.name,
+                    parent_name=given.parent_name,
+                    document=made.document,
+                )
+                for service in made.services:
+                    await checks.write_wanted(tx, grid, given.name, service)
+                stack = await store.get(tx, grid.id, given.name)
+                await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
+                return await _view(tx, grid, given.name)
+        except IntegrityError as error:
+            if violated_constraint(error) in (store.UNIQUE_NAME, service_store.UNIQUE_NAME):
+                raise ValidationFailed(rules.NAME_TAKEN) from None
+            raise
+
+    async def update(self, principal: Principal, path: str, attributes: Attributes) -> StackView:
+        """Store a new document as a new revision, unless it says the same; new services are made at once.
+
+        Other services change, or go away, at the next deploy.
+        """
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        async with self._db.read() as tx:
+            await _find(tx, grid, name)
+        given = rules.parse(attributes, creating=False)
+        checks.refuse_null(name, "changed")
+        service_checks.refuse(rules.problems(given))
+        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        async with self._db.transaction() as tx:
+            stack, current = checks.still_there(await store.get(tx, grid.id, name, lock=True))
+            call.check_if_match(stack.etag)
+            services = await service_store.list_by_grid(tx, grid.id, name)
+            made = await checks.prepare(tx, grid, name, given.over(current), services, known_secrets=secrets)
+            if checks.without_revision(made.document) != checks.without_revision(current):
+                await store.revise(tx, stack, made.document)
+                for service in made.services:
+                    if service.action == "create":
+                        await checks.write_wanted(tx, grid, name, service)
+            await audit.record(tx, tables.outbox, "update", checks.resource(grid, stack, name))
+            return await _view(tx, grid, name)
+
+    async def delete(self, principal: Principal, path: str) -> None:
+        """Ask for the removal of the stack and its services. Raises ValidationFailed while other stacks link to it."""
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        checks.refuse_null(name, "deleted")
+        async with self._db.transaction() as tx:
+            stack = await store.get(tx, grid.id, name, lock=True)
+            if stack is None:
+                raise NotFound
+            call.check_if_match(stack.etag)
+            services = await service_store.list_by_grid(tx, grid.id, name)
+            linkers = sorted({one for item in services for one in await checks.foreign_linkers(tx, item)})
+            if linkers:
+                raise ValidationFailed({"service": f"Cannot delete stack that is linked to: {', '.join(linkers)}"})
+            await store.request_removal(tx, stack)
+            await audit.record(tx, tables.outbox, "delete", checks.resource(grid, stack, name))
+
+    async def stop(self, principal: Principal, path: str) -> None:
+        """Want every service of the stack stopped; works on `null` too."""
+        grid, name = await self._changeable(principal, path)
+        async with self._db.transaction() as tx:
+            stack, services = await _locked(tx, grid, name)
+            for service in services:
+                await service_store.set_state(tx, service.id, "stopped")
+                await instances.set_desired_state(tx, service.id, "stopped")
+            await audit.record(tx, tables.outbox, "stop", checks.resource(grid, stack, name))
+
+    async def restart(self, principal: Principal, path: str) -> None:
+        """Restart the containers of every service of the stack once; works on `null` too."""
+        grid, name = await self._changeable(principal, path)
+        async with self._db.transaction() as tx:
+            stack, services = await _locked(tx, grid, name)
+            for service in services:
+                await instances.request_restart(tx, service.id)
+            await audit.record(tx, tables.outbox, "restart", checks.resource(grid, stack, name))
+
+    async def _changeable(self, principal: Principal, path: str) -> tuple[Grid, str]:
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        return grid, checks.stack_name(path)
+
+
+async def refuse_taken(tx: Tx, grid: Grid, name: str) -> None:
+    """Raise ValidationFailed when a stack, or services of one, have the name."""
+    if name == NULL_STACK or await store.names(tx, grid.id, [name]) or await service_store.stacks(tx, grid.id, [name]):
+        raise ValidationFailed(rules.NAME_TAKEN)
+
+
+async def lock_services(tx: Tx, grid: Grid, name: str) -> list[Service]:
+    """The services of a stack, locked in one order for everybody."""
+    ids = sorted(service.id for service in await service_store.list_by_grid(tx, grid.id, name))
+    found = [await service_store.by_id(tx, service_id, lock=True) for service_id in ids]
+    return [service for service in found if service is not None]
+
+
+async def _locked(tx: Tx, grid: Grid, name: str) -> tuple[Stack | None, list[Service]]:
+    stack = await store.get(tx, grid.id, name, lock=True)
+    if stack is None and name != NULL_STACK:
+        raise NotFound
+    return stack, await lock_services(tx, grid, name)
+
+
+async def _find(tx: Tx, grid: Grid, name: str) -> Stack:
+    if name == NULL_STACK:
+        return _null_stack(grid)
+    stack = await store.get(tx, grid.id, name)
+    if stack is None:
+        raise NotFound
+    return stack
+
+
+def _null_stack(grid: Grid) -> Stack:
+    return Stack("", grid.id, grid.name, NULL_STACK, None, 1, None, None, None, None)
+
+
+async def _view(tx: Tx, grid: Grid, name: str) -> StackView:
+    """A stack as answers show it. Raises NotFound."""
+    stack = await _find(tx, grid, name)
+    services = await service_store.list_by_grid(tx, grid.id, name)
+    found = (await _views(tx, grid, [stack], services))[0]
+    parents = await store.names(tx, grid.id, [stack.parent_name] if stack.parent_name else [])
+    children = await store.children(tx, grid.id, name)
+    return StackView(found.stack, found.state, found.services, tuple(children), bool(parents))
+
+
+async def _views(
+    tx: Tx, grid: Grid, found: Sequence[Stack], services: Sequence[Service], family: Sequence[Stack] = ()
+) -> list[StackView]:
+    """What answers show of the stacks, in as many queries for one as for many. Parents are looked up in `family`."""
+    services = list(reversed(services))
+    deploying = await store.deploying(tx, [service.id for service in services])
+    by_stack = defaultdict(list)
+    for view in await service_checks.views(tx, grid, services):
+        by_stack[view.service.stack].append(view)
+    names = {stack.name for stack in family}
+    return [
+        StackView(
+            stack,
+            state_of([view.service for view in by_stack[stack.name]], deploying),
+            services=tuple(by_stack[stack.name]),
+            children=tuple(child.name for child in family if child.parent_name == stack.name),
+            parent_exists=stack.parent_name in names,
+        )
+        for stack in found
+    ]

@@ -1,0 +1,99 @@
+"""Volumes: list, create, get, delete (spec/deploy_rest.md section 11)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.domain.volume import GridVolume, VolumeView, parse
+from services.deploy_svc.store import tables
+from services.deploy_svc.store import volumes as store
+from services.kernel import audit
+from services.kernel.audit import Resource
+from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.principal import Principal
+from services.kernel.validation import NAME
+
+
+class Volumes:
+    """The use cases."""
+
+    def __init__(self, db: Database, grids: GridDirectory) -> None:
+        self._db = db
+        self._grids = grids
+
+    async def list(self, principal: Principal, grid_name: str) -> list[VolumeView]:
+        """The volumes of a grid in the order of creation."""
+        grid = await _named(grid_name, self._grids.accessible(principal, grid_name))
+        async with self._db.read() as tx:
+            return await _views(tx, grid, await store.list_by_grid(tx, grid.id))
+
+    async def get(self, principal: Principal, path: str) -> VolumeView:
+        """One volume."""
+        grid_name, _, name = path.partition("/")
+        grid = await _named(grid_name, self._grids.accessible(principal, grid_name))
+        async with self._db.read() as tx:
+            return (await _views(tx, grid, [await _find(tx, grid, name)]))[0]
+
+    async def create(self, principal: Principal, grid_name: str, attributes: Mapping[str, Any]) -> VolumeView:
+        """A volume that services can mount from now on. Raises ValidationFailed."""
+        grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
+        given = parse(attributes)
+        try:
+            async with self._db.transaction() as tx:
+                volume = await store.insert(
+                    tx,
+                    grid_id=grid.id,
+                    grid=grid.name,
+                    name=given.name,
+                    scope=given.scope,
+                    driver=given.driver,
+                    driver_opts=dict(given.driver_opts),
+                )
+                await audit.record(tx, tables.outbox, "create", _resource(grid, volume))
+        except IntegrityError as error:
+            if violated_constraint(error) == store.UNIQUE_NAME:
+                raise ValidationFailed({"name": "Volume with this name already exists"}) from None
+            raise
+        return VolumeView(volume)
+
+    async def delete(self, principal: Principal, path: str) -> None:
+        """Forget a volume. Raises ValidationFailed while a service mounts it."""
+        grid_name, _, name = path.partition("/")
+        grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
+        async with self._db.transaction() as tx:
+            volume = await _find(tx, grid, name, lock=True)
+            if users := (await store.users(tx, grid.id)).get(volume.id):
+                raise ValidationFailed({volume.name: f"Volume is used by: {', '.join(users)}"})
+            await store.delete(tx, volume.id)
+            await audit.record(tx, tables.outbox, "delete", _resource(grid, volume))
+
+
+async def _named(name: str, grid: Any) -> Grid:
+    """The grid, with the message of these endpoints when there is none."""
+    try:
+        found: Grid = await grid
+    except NotFound:
+        raise NotFound(f"Grid {name} not found") from None
+    return found
+
+
+async def _find(tx: Tx, grid: Grid, name: str, *, lock: bool = False) -> GridVolume:
+    volume = await store.get(tx, grid.id, name, lock=lock) if NAME.fullmatch(name) else None
+    if volume is None:
+        raise NotFound(f"Volume {name} not found")
+    return volume
+
+
+async def _views(tx: Tx, grid: Grid, found: list[GridVolume]) -> list[VolumeView]:
+    instances = await store.instances(tx, [volume.id for volume in found])
+    users = await store.users(tx, grid.id)
+    return [
+        VolumeView(volume, tuple(instances.get(volume.id, ())), tuple(users.get(volume.id, ()))) for volume in found
+    ]
+
+
+def _resource(grid: Grid, volume: GridVolume) -> Resource:
+    return Resource("Volume", volume.id, volume.name, grid.id, grid.name)

@@ -1,0 +1,131 @@
+"""Volumes over REST, and how services mount them (spec/deploy_rest.md sections 4.4 and 11)."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from services.deploy_svc.domain import pod
+from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import stack_tables
+from services.deploy_svc.store import volumes as volume_store
+from services.kernel.db import Database
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stack_rest import StackRest, document, service
+from tests.integration.deploy_svc.stand_ins import GRID, Neighbours
+from tests.support.eventually import eventually
+from tests.support.running import Running
+
+DATA = {"name": "data", "scope": "grid", "driver": "local"}
+
+
+@pytest.fixture
+def stacks(deploy: Running) -> StackRest:
+    return StackRest(deploy.channel)
+
+
+async def test_a_volume_is_made_shown_and_removed(stacks: StackRest, deploy_neighbours: Neighbours) -> None:
+    made = await stacks.create_volume({**DATA, "driver_opts": {"a.b": 1, "c": None, "d": True}})
+    assert made.status == 201
+    assert {name: made.body[name] for name in ("id", "name", "scope", "driver")} == {"id": "g1/data", **DATA}
+    assert (made.body["driver_opts"], made.body["instances"], made.body["services"]) == (
+        {"a.b": "1", "d": "true"},
+        [],
+        [],
+    )
+    assert {"created_at", "updated_at"} <= set(made.body)
+    assert (await stacks.volume()).body == made.body
+    assert (await stacks.volume_list()).body == {"volumes": [made.body]}
+    assert (await stacks.delete_volume()).body == {}
+    assert (await stacks.volume()).status == 404
+
+    async def audited() -> bool:
+        return deploy_neighbours.audit.seen() == [("create", "data"), ("delete", "data")]
+
+    await eventually(audited)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({}, {"name": "Name is required", "scope": "Scope is required", "driver": "Driver is required"}),
+        ({**DATA, "scope": "node"}, {"scope": "Scope isn't an option"}),
+        ({**DATA, "driver": "a:b"}, {"driver": "Driver isn't in the right format"}),
+        ({**DATA, "driver": None}, {"driver": "Driver can't be nil"}),
+        ({**DATA, "driver_opts": [1]}, {"driver_opts": "Driver Opts isn't a hash"}),
+        ({**DATA, "name": "-"}, {"name": "Name isn't in the right format"}),
+    ],
+)
+async def test_wrong_volumes_are_refused(stacks: StackRest, body: dict[str, Any], error: dict[str, str]) -> None:
+    answer = await stacks.create_volume(body)
+    assert (answer.status, answer.body) == (422, {"error": error})
+    assert (await stacks.volume_list()).body == {"volumes": []}
+
+
+async def test_a_name_is_taken_once_and_unknown_ones_are_not_found(stacks: StackRest) -> None:
+    await stacks.create_volume(DATA)
+    assert (await stacks.create_volume(DATA)).body == {"error": {"name": "Volume with this name already exists"}}
+    for call in (stacks.volume("g1/gone"), stacks.delete_volume("g1/gone")):
+        answer = await call
+        assert (answer.status, answer.body) == (404, {"error": "Volume gone not found"})
+    assert (await stacks.volume_list("nowhere")).body == {"error": "Grid nowhere not found"}
+    assert (await stacks.volume_list("g2")).status == 403
+
+
+async def test_a_volume_in_use_stays(stacks: StackRest, rest: Rest) -> None:
+    await stacks.create_volume(DATA)
+    await rest.created("app", volumes=["data:/data:ro"])
+    refused = await stacks.delete_volume()
+    assert (refused.status, refused.body) == (422, {"error": {"data": "Volume is used by: g1/null/app"}})
+    assert (await stacks.volume()).body["services"] == [{"id": "g1/null/app"}]
+    assert (await rest.put({"volumes": []}, "g1/null/app")).status == 200
+    assert (await stacks.delete_volume()).status == 200
+
+
+async def test_services_mount_only_what_exists(stacks: StackRest, rest: Rest) -> None:
+    refused = await rest.create(service("app", volumes=["data:/data", "/ok"]))
+    assert (refused.status, refused.body) == (422, {"error": {"volumes": ["Volume data does not exist"]}})
+    await stacks.create_volume(DATA)
+    made = await rest.created("app", volumes=["data:/data", "/ok"])
+    assert made["volumes"] == ["data:/data", "/ok"]
+    assert (await rest.put({"volumes": ["gone:/x"]}, "g1/null/app")).status == 422
+
+
+async def test_names_of_a_stack_mean_volumes_of_the_grid(stacks: StackRest, rest: Rest, deploy_db: Database) -> None:
+    for scope in ("instance", "stack", "grid"):
+        await stacks.create_volume({"name": f"v-{scope}", "scope": scope, "driver": "nfs", "driver_opts": {"o": "1"}})
+    volumes = [{"name": f"{scope}s", "external": f"v-{scope}"} for scope in ("instance", "stack")]
+    mounts = ["instances:/i", "stacks:/s:ro", "v-grid:/g", "/anonymous", "/host:/h"]
+    await stacks.created(service("web", volumes=mounts), volumes=[*volumes, {"name": "v-grid", "external": True}])
+    async with deploy_db.read() as tx:
+        web = await service_store.get(tx, GRID, "shop", "web")
+    assert web is not None
+    built = pod.build(web, 2, "n1").volumes
+    own = {"driver": "nfs", "driver_opts": {"o": "1"}, "bind_mount": "", "flags": ""}
+    assert built == [
+        {**own, "name": "shop.web.v-instance-2", "path": "/i"},
+        {**own, "name": "shop.v-stack", "path": "/s", "flags": "ro"},
+        {**own, "name": "v-grid", "path": "/g"},
+        {"bind_mount": "", "name": "", "path": "/anonymous", "flags": ""},
+        {"bind_mount": "/host", "name": "", "path": "/h", "flags": ""},
+    ]
+    # A change of the service alone goes on using the names of the stack.
+    assert (await rest.put({"volumes": ["instances:/other"]}, "g1/shop/web")).status == 200
+    assert (await stacks.delete_volume("g1/v-instance")).status == 422
+    assert (await stacks.delete_volume("g1/v-stack")).status == 200
+
+
+async def test_a_stack_without_the_name_is_refused(stacks: StackRest) -> None:
+    await stacks.create_volume(DATA)
+    refused = await stacks.create(document(service("web", volumes=["data:/data"])))
+    assert refused.body == {"error": {"services": {"web": {"volumes": ["Volume data does not exist"]}}}}
+
+
+async def test_where_a_volume_exists_is_shown(stacks: StackRest, deploy_db: Database) -> None:
+    await stacks.create_volume(DATA)
+    async with deploy_db.transaction() as tx:
+        volume_id = (await tx.execute(sa.select(stack_tables.volumes.c.id))).scalar_one()
+        row = {"volume_id": volume_id, "node_id": "1" * 24, "node": "n1", "name": "data"}
+        await volume_store.record_instances(tx, [row, row, {**row, "volume_id": "gone"}])
+        await volume_store.record_instances(tx, [row])
+    assert (await stacks.volume()).body["instances"] == [{"node": "n1", "name": "data"}]
