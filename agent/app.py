@@ -9,6 +9,7 @@ import aiodocker
 from agent.assignments import Assignments
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import AgentError
+from agent.hook_journal import HookJournal
 from agent.line_queue import LineQueue
 from agent.log_collector import LogCollector
 from agent.log_positions import LogPositions
@@ -23,6 +24,7 @@ from agent.session import Introduction, Session
 from agent.settings import AgentSettings
 from agent.state import State, StateDir
 from agent.streams import open_channel, parse_uri
+from agent.telemetry import Telemetry
 from agent.version import VERSION
 from agent.worker import Worker
 from kontena.grid.v1 import node_session_pb2
@@ -48,14 +50,18 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     state = State(folder)
     runtime = await choose_runtime(settings, state)
     state.node_id = settings.node_id or state.node_id or (await _patient_info(runtime)).id
-    state.runtime = runtime.name
+    state.runtime, state.docker_host = runtime.name, settings.docker_host
     state.touch()
     state.flush()
     channel = open_channel(settings.uri, settings.ca_file)
     membership, reporter = Membership(), Reporter()
     queue, positions = LineQueue(), LogPositions(folder)
     logs = LogCollector(runtime, queue, positions)
-    worker = Worker(runtime, reporter, state, logs)
+    hooks = HookJournal()
+    telemetry = Telemetry(channel, membership, runtime, state)
+    worker = Worker(
+        runtime, reporter, state, logs, hooks, events=telemetry.events, port_wait=settings.port_wait_seconds
+    )
     logs.instance_id = worker.instance_id
     machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
     introduction = Introduction(state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata)
@@ -71,8 +77,9 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     supervisor.add("engine events", worker.follow_events)
     supervisor.every("resync", _RESYNC_SECONDS, worker.resync, wake=worker.resync_wanted)
     supervisor.add("session", Session(channel, introduction, membership, machine, on_node).run)
-    supervisor.add("assignments", Assignments(channel, membership, worker, reporter).run)
+    supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
+    telemetry.supervise(supervisor, settings.stats_seconds)
     log.info("agent starts", version=VERSION, runtime=runtime.name, node_id=state.node_id, master=settings.uri)
     try:
         async with worker, supervisor:
@@ -89,11 +96,11 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
 
 
 async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:
-    """The runtime asked for. `auto` is Docker when an engine answers, or when this agent has used one before: an
-    engine that is slow to start must not turn a node with containers into a hollow one."""
+    """The runtime asked for. `auto` is Docker when an engine answers, when DOCKER_HOST names one, or when this agent
+    has used one before: an engine that is slow to start must not turn a node with containers into a hollow one."""
     if settings.runtime != "hollow":
         docker = DockerRuntime(settings.docker_host)
-        if settings.runtime == "docker" or state.runtime == "docker":
+        if settings.runtime == "docker" or settings.engine_chosen or state.runtime == "docker":
             return docker
         try:
             await docker.info()

@@ -9,6 +9,7 @@ import grpc
 
 from agent.domain.backoff import reconnect_delay
 from agent.domain.decide import DESIRED_STATES
+from agent.hook_journal import HookJournal
 from agent.membership import Joined, Membership
 from agent.reporter import Reporter
 from agent.streams import StreamEnded, describe, reason_of, until_first, write
@@ -41,12 +42,18 @@ class Assignments:
     """Keeps the stream open. While it is down, what was assigned last stays in force."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, membership: Membership, assignee: Assignee, reporter: Reporter
+        self,
+        channel: grpc.aio.Channel,
+        membership: Membership,
+        assignee: Assignee,
+        reporter: Reporter,
+        hooks: HookJournal,
     ) -> None:
         self._stub = assignment_pb2_grpc.AssignmentServiceStub(channel)
         self._membership = membership
         self._assignee = assignee
         self._reporter = reporter
+        self._hooks = hooks
 
     async def run(self) -> None:
         """Never returns: whatever happens, it attaches again."""
@@ -69,8 +76,15 @@ class Assignments:
     async def _attach(self, joined: Joined) -> None:
         """Returns when a newer session begins; raises when the stream breaks."""
         call: Any = self._stub.Attach(metadata=joined.metadata)
+        # A stream takes one message at a time.
+        lock = asyncio.Lock()
         try:
-            await until_first(self._receive(call), self._send(call), self._membership.superseded(joined.epoch))
+            await until_first(
+                self._receive(call),
+                self._send(call, lock),
+                self._send_hooks(call, lock),
+                self._membership.superseded(joined.epoch),
+            )
         finally:
             call.cancel()
 
@@ -97,17 +111,27 @@ class Assignments:
                 self._assignee.patch(upserted, list(message.delta.removed))
             case "ack":
                 self._reporter.acknowledge(message.ack.sequence)
+            case "hook_started":
+                self._hooks.answer(message.hook_started)
 
-    async def _send(self, call: Any) -> None:
+    async def _send(self, call: Any, lock: asyncio.Lock) -> None:
         self._reporter.start_over()
         while True:
             report = await self._reporter.next()
             try:
                 async with asyncio.timeout(_ACK_SECONDS):
-                    await write(call, pb.AttachRequest(report=report))
+                    async with lock:
+                        await write(call, pb.AttachRequest(report=report))
                     await self._reporter.delivered()
             except TimeoutError:
                 raise StreamEnded(f"a report was not confirmed within {_ACK_SECONDS:.0f} s") from None
+
+    async def _send_hooks(self, call: Any, lock: asyncio.Lock) -> None:
+        self._hooks.start_over()
+        while True:
+            question = await self._hooks.next()
+            async with lock:
+                await write(call, pb.AttachRequest(hook_started=question))
 
 
 def checked(assignment: pb.Assignment) -> pb.Assignment:

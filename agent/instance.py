@@ -9,14 +9,15 @@ from agent.domain import decide as rules
 from agent.domain import labels
 from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
 from agent.domain.decide import Action, Desired, Observed, decide
-from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, SecretsNeeded
+from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, MasterNeeded, SecretsNeeded
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import reported_state
+from agent.health import HealthMonitor
 from agent.operations import Operations
 from agent.readiness import Readiness
 from agent.runtime.ports import Container
-from agent.site import Site
+from agent.site import Severity, Site
 from agent.state import Record
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
@@ -39,7 +40,8 @@ class Instance:
         self.key = key
         self._site = site
         self._operations = Operations(key, site)
-        self._readiness = Readiness(self.look)
+        self._readiness = Readiness(site.runtime, site.port_wait, self.look)
+        self._health = HealthMonitor(site.runtime, self.look)
         self._order: _Order | None = None
         self._removing = False
         self._gone = False
@@ -93,6 +95,7 @@ class Instance:
                 await self._supervised_turn()
         finally:
             self._readiness.cancel()
+            self._health.cancel()
 
     async def _supervised_turn(self) -> None:
         """One turn; a failure is reported and leads to another turn later."""
@@ -101,7 +104,7 @@ class Instance:
             await self._turn(order)
         except SecretsNeeded as error:
             log.info("instance waits for the master", instance=self.instance_id, cause=str(error))
-        except EngineUnreachable as error:
+        except (EngineUnreachable, MasterNeeded) as error:
             # Nothing is known, so nothing is reported.
             self._retry_later(str(error))
         except AgentError as error:
@@ -134,6 +137,7 @@ class Instance:
             await self._terminate()
         elif order is not None:
             container = await self._operations.find()
+            self._health.follow(container)
             self._count_crash(order.assignment, container)
             if order.assignment.error:
                 await self._keep_alive(order.assignment, container)
@@ -147,22 +151,25 @@ class Instance:
         """The assignment cannot be applied: the container stays as it is, but a crashed one starts again."""
         stopped = container is not None and not container.running and not container.start_error
         if container is not None and stopped and self.wants_running and not self._paused:
-            await self._operations.start(container.id)
+            await self._operations.launch(container.id)
             container = await self._operations.find()
+            self._health.follow(container)
         self._report(assignment, container, assignment.error)
 
     async def _apply(self, order: _Order, container: Container | None) -> None:
         assignment = order.assignment
         record = self._site.state.record(self.key, assignment.restarts)
-        action = await self._decide(assignment, container, record)
+        action = await self._decide(order, container, record)
         if action is not Action.NOTHING:
             log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
             await self._act(action, order, container)
             container = await self._operations.find()
+            self._health.follow(container)
         self._failures = 0
         self._finish(assignment, container, record)
 
-    async def _decide(self, assignment: pb.Assignment, container: Container | None, record: Record) -> Action:
+    async def _decide(self, order: _Order, container: Container | None, record: Record) -> Action:
+        assignment = order.assignment
         desired = Desired(
             state=assignment.desired_state,
             service_revision=assignment.service_revision,
@@ -172,20 +179,22 @@ class Instance:
         observed = None if container is None else _observed(container)
         image_id = None
         if rules.must_check_image(desired, observed, record.applied_rev):
-            image_id = await self._operations.image_id(assignment)
-        return decide(desired, observed, restart=assignment.restarts > record.restarts, image_id=image_id)
+            image_id = await self._operations.image_id(assignment, sealed=order.sealed)
+        restart = assignment.restarts > record.restarts or self._health.condemns(container)
+        return decide(desired, observed, restart=restart, image_id=image_id)
 
     async def _act(self, action: Action, order: _Order, container: Container | None) -> None:
-        grace = order.assignment.pod.stop_grace_period
         match action:
             case Action.CREATE | Action.RECREATE:
                 await self._operations.create(order.assignment, container, sealed=order.sealed)
             case Action.START if container is not None:
-                await self._operations.start(container.id)
+                await self._operations.start(order.assignment, container, sealed=order.sealed)
             case Action.STOP if container is not None:
-                await self._operations.stop(container, grace)
+                await self._operations.stop(order.assignment, container)
             case Action.RESTART if container is not None:
-                await self._operations.restart(container, grace)
+                if self._health.condemns(container):
+                    self._tell("warn", "service:health_check", f"unhealthy: {self._health.problem}; restarting")
+                await self._operations.restart(container, order.assignment.pod.stop_grace_period)
 
     def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record) -> None:
         """The apply went through: remember that, and report once the instance is ready."""
@@ -221,15 +230,23 @@ class Instance:
         self._crashes += 1
         self._readiness.stopped(container.exit_code)
         log.warning("instance stopped", instance=self.instance_id, exit_code=container.exit_code, restart_in=pause)
+        text = (
+            f"container {container.name} ended with exit code {container.exit_code}; it starts again in {pause:.0f} s"
+        )
+        self._tell("warn", "service:instance_crash", text)
         self._pause(pause)
 
     async def _terminate(self) -> None:
         self._readiness.cancel()
-        await self._operations.terminate()
+        self._health.cancel()
+        await self._operations.terminate(None if self._order is None else self._order.assignment)
         if self._removing:
             self._site.reporter.forget(self.instance_id)
             self._site.state.forget(self.key)
             self._gone = True
+
+    def _tell(self, severity: Severity, kind: str, message: str) -> None:
+        self._site.events.put(self.key, severity, kind, message)
 
     async def _report_failure(self, order: _Order | None, error: str) -> None:
         if order is None or self._removing:
@@ -238,6 +255,8 @@ class Instance:
             container = await self._operations.find()
         except AgentError:
             return
+        self._health.follow(container)
+        self._tell("error", "service:create_instance" if container is None else "service:start_instance", error)
         self._report(order.assignment, container, error)
 
     def _report(self, assignment: pb.Assignment, container: Container | None, error: str) -> None:
@@ -252,6 +271,7 @@ class Instance:
         )
         if container is not None:
             status.container_id = container.id
+            status.health = self._health.health if container.running else ""
             if container.started_at_ns:
                 status.started_at.CopyFrom(_timestamp(container.started_at_ns))
         self._site.reporter.put(status)

@@ -40,9 +40,23 @@ class LineQueue:
 
     async def put(self, line: Line) -> None:
         """Add a line, once there is room."""
-        while len(self._lines) >= self._most_lines or self._bytes >= self._most_bytes:
+        while self._full:
             self._room.clear()
             await self._room.wait()
+        self._append(line)
+
+    def offer(self, line: Line) -> bool:
+        """Add a line if there is room; whether there was."""
+        if self._full:
+            return False
+        self._append(line)
+        return True
+
+    @property
+    def _full(self) -> bool:
+        return len(self._lines) >= self._most_lines or self._bytes >= self._most_bytes
+
+    def _append(self, line: Line) -> None:
         self._lines.append(line)
         self._bytes += line.size
         self._filled.set()

@@ -1,11 +1,12 @@
-"""The steps of each operation on an instance (spec/orchestration.md section 8.4).
+"""The steps of each operation on an instance (spec/orchestration.md section 8.4)."""
 
-Hooks belong here: pre_start and post_start around `start`, pre_stop before `stop`.
-"""
+from typing import Any
 
 from agent.domain import labels
-from agent.domain.errors import ConfigInvalid, NameTaken, SecretsNeeded
+from agent.domain.errors import ConfigInvalid, ImageUnavailable, NameTaken, SecretsNeeded
+from agent.domain.hooks import PRE_START
 from agent.domain.labels import InstanceKey, key_of
+from agent.hooks import Hooks
 from agent.runtime import config
 from agent.runtime.ports import Container, Login
 from agent.site import Site
@@ -15,15 +16,24 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 _DEFAULT_GRACE = 10
+_CREATE = "service:create_instance"
+_START = "service:start_instance"
+_STOP = "service:stop_instance"
+_RESTART = "service:restart_instance"
+_REMOVE = "service:remove_instance"
 
 
 class Operations:
-    """Acts on the containers of one instance. Each method may be repeated after a failure."""
+    """Acts on the containers of one instance. Each method may be repeated after a failure.
+
+    `sealed`: the assignment was read from the state file, so its secrets have no values.
+    """
 
     def __init__(self, key: InstanceKey, site: Site) -> None:
         self._key = key
         self._site = site
         self._runtime = site.runtime
+        self._hooks = Hooks(key, site)
 
     async def find(self) -> Container | None:
         """The instance's container. Should there be several, the newest one; the others are removed."""
@@ -33,62 +43,110 @@ class Operations:
             await self._take_down(surplus, volumes=False)
         return found[0] if found else None
 
-    async def image_id(self, assignment: pb.Assignment) -> str:
+    async def image_id(self, assignment: pb.Assignment, *, sealed: bool) -> str:
         """Pull the image of this rollout, once, and tell its id."""
         pod = assignment.pod
         login = None
-        if pod.HasField("image_credentials"):
+        if pod.HasField("image_credentials") and not sealed:
             given = pod.image_credentials
             login = Login(given.username, given.password, given.email)
-        return await self._runtime.ensure_image(pod.image, assignment.deploy_rev, login)
+        try:
+            return await self._runtime.ensure_image(pod.image, assignment.deploy_rev, login)
+        except ImageUnavailable as error:
+            if sealed and pod.HasField("image_credentials"):
+                raise SecretsNeeded("the login of the registry is known to the master only") from error
+            raise
 
     async def create(self, assignment: pb.Assignment, old: Container | None, *, sealed: bool) -> None:
         """Replace `old` by a new container and start it. Whatever can be known to be wrong before, is found before the
-        old one is touched. `sealed`: the secrets of the assignment have no values."""
-        if sealed and assignment.secrets:
-            raise SecretsNeeded("the values of secrets are known to the master only")
+        old one is touched."""
         pod = assignment.pod
         if not pod.image or not pod.container_name:
             raise ConfigInvalid("the assignment names no image or no container")
-        await self.image_id(assignment)
-        body = config.container_config(
-            assignment, self._site.identity(), volumes_from=await self._volumes_from(assignment)
-        )
+        self._require_secrets(assignment, sealed=sealed)
+        self._tell(_CREATE, f"getting image {pod.image}")
+        await self.image_id(assignment, sealed=sealed)
+        await self._ensure_volumes(assignment)
+        await self._ensure_network(assignment)
+        body = await self._body(assignment)
         in_the_way = await self._holder_of(pod.container_name)
         if pod.stateful:
             await self._ensure_data_container(assignment)
-        for container in (old, in_the_way):
-            if container is not None:
-                await self._take_down(container, volumes=not pod.stateful)
+        if old is not None:
+            await self._take_down(old, volumes=not pod.stateful, assignment=assignment)
+            self._tell(_CREATE, f"removed the old container {old.name}")
+        if in_the_way is not None:
+            await self._take_down(in_the_way, volumes=not pod.stateful)
+        await self._hooks.pre_start(assignment, body)
         container_id = await self._runtime.create(pod.container_name, body)
         log.info("container created", name=pod.container_name, image=pod.image, rev=assignment.deploy_rev)
-        await self.start(container_id)
+        await self.launch(container_id)
+        self._tell(_CREATE, f"container {pod.container_name} was created and started")
+        await self._post_start(assignment, container_id)
 
-    async def start(self, container_id: str) -> None:
-        """Start a container and collect its log."""
+    async def start(self, assignment: pb.Assignment, container: Container, *, sealed: bool) -> None:
+        """Start a container that was stopped or has ended."""
+        await self._ensure_network(assignment)
+        if any(hook.type == PRE_START for hook in assignment.pod.hooks):
+            self._require_secrets(assignment, sealed=sealed)
+            await self._hooks.pre_start(assignment, await self._body(assignment))
+        await self.launch(container.id)
+        self._tell(_START, f"container {container.name} was started")
+        await self._post_start(assignment, container.id)
+
+    async def launch(self, container_id: str) -> None:
+        """Start a container without any hook and collect its log."""
         try:
             await self._runtime.start(container_id)
         finally:
             self._site.logs.follow(container_id)
 
-    async def stop(self, container: Container, grace: int) -> None:
+    async def stop(self, assignment: pb.Assignment, container: Container) -> None:
         """Stop it with grace."""
-        await self._runtime.stop(container.id, grace)
+        await self._hooks.pre_stop(assignment, container)
+        await self._runtime.stop(container.id, assignment.pod.stop_grace_period)
+        self._tell(_STOP, f"container {container.name} was stopped")
 
     async def restart(self, container: Container, grace: int) -> None:
-        """Restart it in place."""
+        """Restart it in place; hooks do not run."""
         await self._runtime.restart(container.id, grace)
         self._site.logs.follow(container.id)
+        self._tell(_RESTART, f"container {container.name} was restarted")
 
-    async def terminate(self) -> None:
-        """Remove everything the instance has on this node, its data included."""
-        node_ids = self._site.state.node_ids
-        for container in await self._runtime.find(self._key, labels.TYPE_CONTAINER, node_ids):
-            await self._take_down(container, volumes=True)
-        for container in await self._runtime.find(self._key, labels.TYPE_VOLUME, node_ids):
+    async def terminate(self, assignment: pb.Assignment | None) -> None:
+        """Remove everything the instance has on this node, its data included. `assignment` is the last one it had
+        here."""
+        await self.withdraw(assignment)
+        for container in await self._runtime.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids):
             await self._runtime.remove(container.id, volumes=True)
 
-    async def _take_down(self, container: Container, *, volumes: bool) -> None:
+    async def withdraw(self, assignment: pb.Assignment | None) -> None:
+        """Remove its containers; data that it keeps in a data container stays."""
+        for container in await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids):
+            await self._take_down(container, volumes=True, assignment=assignment)
+            self._tell(_REMOVE, f"container {container.name} was removed")
+        await self._hooks.remove_leftovers()
+
+    def _tell(self, kind: str, message: str) -> None:
+        self._site.events.put(self._key, "info", kind, message)
+
+    @staticmethod
+    def _require_secrets(assignment: pb.Assignment, *, sealed: bool) -> None:
+        if sealed and assignment.secrets:
+            raise SecretsNeeded("the values of secrets are known to the master only")
+
+    async def _body(self, assignment: pb.Assignment) -> dict[str, Any]:
+        volumes_from = [await self._resolve(entry, assignment) for entry in assignment.pod.volumes_from]
+        return config.container_config(assignment, self._site.identity(), volumes_from=volumes_from)
+
+    async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
+        container = await self._runtime.inspect(container_id)
+        if container is not None:
+            await self._hooks.post_start(assignment, container)
+
+    async def _take_down(self, container: Container, *, volumes: bool, assignment: pb.Assignment | None = None) -> None:
+        if container.running and assignment is not None:
+            await self._hooks.pre_stop(assignment, container)
         if container.running or container.restarting:
             await self._runtime.stop(container.id, grace_of(container))
         await self._site.logs.drained(container.id)
@@ -109,6 +167,15 @@ class Operations:
             raise NameTaken(f"the name {name} is taken by another service of this node")
         return holder
 
+    async def _ensure_network(self, assignment: pb.Assignment) -> None:
+        if config.on_grid_network(assignment.pod):
+            grid = self._site.identity().grid
+            await self._runtime.ensure_network(config.grid_network(grid), {labels.GRID_NAME: grid})
+
+    async def _ensure_volumes(self, assignment: pb.Assignment) -> None:
+        for volume in config.named_volumes(assignment, self._site.identity()):
+            await self._runtime.ensure_volume(volume)
+
     async def _ensure_data_container(self, assignment: pb.Assignment) -> None:
         name = config.data_container_name(assignment.pod.container_name)
         if await self._holder_of(name) is not None:
@@ -116,16 +183,15 @@ class Operations:
         if await self._runtime.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids):
             return
         await self._runtime.create(name, config.data_container_config(assignment, self._site.identity()))
-
-    async def _volumes_from(self, assignment: pb.Assignment) -> list[str]:
-        return [await self._resolve(entry, assignment) for entry in assignment.pod.volumes_from]
+        self._tell(_CREATE, f"data container {name} was created")
 
     async def _resolve(self, entry: str, assignment: pb.Assignment) -> str:
-        candidates = config.volumes_from_candidates(entry, assignment)
-        for name in candidates:
-            if await self._runtime.inspect(name) is not None:
-                return name
-        return candidates[0]
+        name, colon, mode = entry.partition(":")
+        candidates = config.volumes_from_candidates(name, assignment)
+        for candidate in candidates:
+            if await self._runtime.inspect(candidate) is not None:
+                return f"{candidate}{colon}{mode}"
+        return f"{candidates[0]}{colon}{mode}"
 
 
 def grace_of(container: Container) -> int:

@@ -5,14 +5,16 @@ from collections.abc import Callable
 
 from agent.domain.errors import NotReady
 from agent.port_wait import wait_for_port
-from agent.runtime.ports import Container
+from agent.runtime.ports import Container, Runtime
 
 
 class Readiness:
     """Follows one start of one container. `tell` is called when the wait is over. `problem` is why the instance is not
     ready, empty when it is or when there is nothing to wait for."""
 
-    def __init__(self, tell: Callable[[], None]) -> None:
+    def __init__(self, runtime: Runtime, longest: float, tell: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._longest = longest
         self._tell = tell
         self._token = ""
         self._port = 0
@@ -62,7 +64,7 @@ class Readiness:
 
     async def _wait(self, address: str, port: int) -> None:
         try:
-            await wait_for_port(address, port)
+            await wait_for_port(self._runtime, address, port, self._longest)
         except NotReady as error:
             self.problem = str(error)
         self._task = None

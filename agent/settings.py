@@ -24,8 +24,14 @@ class AgentSettings(BaseSettings):
     state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
     runtime: Literal["auto", "docker", "hollow"] = Field(default="auto", validation_alias="KONTENA_RUNTIME")
     docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
+    port_wait_seconds: float = Field(
+        default=300.0, gt=0, validation_alias="KONTENA_PORT_WAIT_SECONDS", description="To open `wait_for_port`."
+    )
     public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
     private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
+    stats_seconds: float = Field(
+        default=60.0, ge=0.1, validation_alias="KONTENA_STATS_SECONDS", description="How often containers are measured."
+    )
     log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
 
     @field_validator("log_level")
@@ -40,6 +46,11 @@ class AgentSettings(BaseSettings):
         if not self.grid_token and not self.node_token:
             raise ValueError("set KONTENA_GRID_TOKEN or KONTENA_NODE_TOKEN: the agent cannot join a grid without one")
         return self
+
+    @property
+    def engine_chosen(self) -> bool:
+        """Whether somebody said which engine to use, so that none but that one will do."""
+        return "docker_host" in self.model_fields_set
 
     @property
     def labels(self) -> list[str]:

@@ -1,14 +1,20 @@
 """What the instances of this node share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.domain.labels import InstanceKey
 from agent.reporter import Reporter
 from agent.runtime.config import NodeIdentity
-from agent.runtime.ports import Runtime
+from agent.runtime.ports import Container, Runtime
 from agent.state import State
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+Severity = Literal["debug", "info", "warn", "error"]
+PORT_WAIT_SECONDS = 300.0
 
 
 class LogKeeper(Protocol):
@@ -20,16 +26,47 @@ class LogKeeper(Protocol):
     async def drained(self, container_id: str) -> None:
         """Returns once the log of a stopped container was read to its end, or after a while."""
 
+    def add(self, container: Container, stream: str, lines: Sequence[bytes]) -> None:
+        """Put lines into the container's log that it has not written itself."""
+
+
+class Oneshots(Protocol):
+    """Knows which one-shot hooks may still run."""
+
+    async def started(self, instance_id: str, hook_ids: Sequence[str]) -> Collection[str]:
+        """Record that these hooks are about to run; returns those that nobody recorded before. Raises MasterNeeded
+        when that cannot be known."""
+
+
+class EventSink(Protocol):
+    """Takes what users want to know about an instance."""
+
+    def put(self, key: InstanceKey, severity: Severity, kind: str, message: str) -> None:
+        """`kind` is a type of spec/orchestration.md section 8.10; the message holds no secret value."""
+
+
+class LoggedEvents:
+    """Events of a node whose master does not take them."""
+
+    def put(self, key: InstanceKey, severity: Severity, kind: str, message: str) -> None:
+        log.info(
+            "instance event", instance=f"{key.service_id}/{key.number}", severity=severity, kind=kind, text=message
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`is_assigned` tells whether an instance is to exist on this node."""
+    """`is_assigned` tells whether an instance is to exist on this node; `port_wait` is how many seconds one may take
+    to open its port."""
 
     runtime: Runtime
     reporter: Reporter
     state: State
     logs: LogKeeper
+    oneshots: Oneshots
     is_assigned: Callable[[InstanceKey], bool]
+    events: EventSink
+    port_wait: float = PORT_WAIT_SECONDS
 
     def identity(self) -> NodeIdentity:
         """Who new containers belong to. Only called once the node is known."""

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ _DELAY = 0.2
 @dataclass(slots=True)
 class Record:
     """What was done for an instance. `applied_rev` is the last rollout that was applied completely, None when not
-    known; `ready_for` names the start of the container that has opened its port."""
+    known; `ready_for` names the start of the container that has opened its port; `hooks` are the ids of the one-shot
+    hooks that were started."""
 
     restarts: int
     applied_rev: str | None = None
     ready_for: str = ""
+    hooks: list[str] = field(default_factory=list)
 
 
 class StateDir:
@@ -98,6 +100,7 @@ class State:
         content = folder.read(self._FILE)
         self.node_id: str = content.get("node_id", "")
         self.runtime: str = content.get("runtime", "")
+        self.docker_host: str = content.get("docker_host", "")
         self.node: session_pb.NodeDescription | None = _parsed(content.get("node"), session_pb.NodeDescription)
         self.former_nodes: list[str] = list(content.get("former_nodes", []))
         parsed = (_parsed(item, pb.Assignment) for item in content.get("assignments", []))
@@ -156,17 +159,11 @@ class State:
         return {
             "node_id": self.node_id,
             "runtime": self.runtime,
+            "docker_host": self.docker_host,
             "node": None if self.node is None else json_format.MessageToDict(self.node),
             "former_nodes": self.former_nodes,
             "assignments": [json_format.MessageToDict(assignment) for assignment in self.assignments.values()],
-            "records": {
-                f"{key.service_id}/{key.number}": {
-                    "restarts": record.restarts,
-                    "applied_rev": record.applied_rev,
-                    "ready_for": record.ready_for,
-                }
-                for key, record in self._records.items()
-            },
+            "records": {f"{key.service_id}/{key.number}": asdict(record) for key, record in self._records.items()},
         }
 
 

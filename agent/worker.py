@@ -10,7 +10,7 @@ from agent.instance import Instance
 from agent.log_collector import LogCollector
 from agent.reporter import Reporter
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
-from agent.site import Site
+from agent.site import PORT_WAIT_SECONDS, EventSink, LoggedEvents, Oneshots, Site
 from agent.state import State
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
@@ -21,7 +21,17 @@ log = get_logger(__name__)
 class Worker:
     """Owns the instances of this node. Used as `async with`; leaving ends the work on them, not the containers."""
 
-    def __init__(self, runtime: Runtime, reporter: Reporter, state: State, logs: LogCollector) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        reporter: Reporter,
+        state: State,
+        logs: LogCollector,
+        oneshots: Oneshots,
+        *,
+        events: EventSink | None = None,
+        port_wait: float = PORT_WAIT_SECONDS,
+    ) -> None:
         self._runtime = runtime
         self._state = state
         self._logs = logs
@@ -31,7 +41,9 @@ class Worker:
         # Until the master has said what is to run, a container without an assignment may be one it wants.
         self._complete = False
         self.resync_wanted = asyncio.Event()
-        self._site = Site(runtime, reporter, state, logs, self._is_assigned)
+        self._site = Site(
+            runtime, reporter, state, logs, oneshots, self._is_assigned, events or LoggedEvents(), port_wait
+        )
 
     async def __aenter__(self) -> "Worker":
         return self

@@ -6,7 +6,9 @@ AgentError
 ├── NameTaken          a container that is not ours has the name
 ├── EngineRefused      the engine answered with an error
 ├── NotReady           the instance did not open its port
+├── HookFailed         a pre_start hook did not end well
 ├── SecretsNeeded      only the master knows the values this container needs
+├── MasterNeeded       only the master knows whether this may be done
 └── EngineUnreachable  the engine does not answer; nothing is known, so nothing is reported
 """
 
@@ -41,6 +43,14 @@ class NotReady(AgentError):
 
 class SecretsNeeded(AgentError):
     """The container needs values that only the master knows, and the master has not been heard of since the start."""
+
+
+class HookFailed(AgentError):
+    """A pre_start hook did not end well, so the container does not start."""
+
+
+class MasterNeeded(AgentError):
+    """Only the master knows whether this may be done, and it cannot be asked at the moment."""
 
 
 class EngineUnreachable(AgentError):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 SERVICE_ID = "io.kontena.service.id"
 SERVICE_NAME = "io.kontena.service.name"
 STACK_NAME = "io.kontena.stack.name"
+GRID_NAME = "io.kontena.grid.name"
+VOLUME_NAME = "io.kontena.volume.name"
 INSTANCE_NUMBER = "io.kontena.service.instance_number"
 EXPOSED = "io.kontena.service.exposed"
 INSTANCE_ID = "io.kontena.instance.id"
@@ -16,11 +18,14 @@ POD = "io.kontena.container.pod"
 DEPLOY_REV = "io.kontena.container.deploy_rev"
 SERVICE_REVISION = "io.kontena.container.service_revision"
 STOP_GRACE_PERIOD = "io.kontena.container.stop_grace_period"
+# Names of the variables that carry secrets, as a JSON list.
+SECRET_NAMES = "io.kontena.container.secret_names"  # noqa: S105 -- a label, its value lists names.
 SKIP_LOGS = "io.kontena.container.skip_logs"
 LOAD_BALANCER = "io.kontena.load_balancer.name"
 
 TYPE_CONTAINER = "container"
 TYPE_VOLUME = "volume"
+TYPE_HOOK = "service_hook"
 
 
 class InstanceKey(NamedTuple):

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.domain import labels
+from agent.domain import dns, labels
+from agent.domain.container_report import secret_names_label
 from agent.domain.environment import join_env
 from agent.domain.errors import ConfigInvalid
+from agent.domain.health import HealthCheck
+from agent.runtime.ports import NamedVolume
 from kontena.deploy.v1 import assignment_pb2 as pb
 
 _CPU_PERIOD = 100_000
+_DEFAULT_VOLUME_DRIVER = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +36,29 @@ def container_config(
         "Image": pod.image,
         "Env": join_env(pod.env, secrets),
         "Labels": container_labels(assignment, node, labels.TYPE_CONTAINER),
-        "HostConfig": _host_config(assignment, pod.volumes_from if volumes_from is None else volumes_from),
+        "HostConfig": _host_config(assignment, node, pod.volumes_from if volumes_from is None else volumes_from),
         "StopTimeout": pod.stop_grace_period,
     }
     _put(body, User=pod.user, Cmd=list(pod.cmd), Entrypoint=list(pod.entrypoint), StopSignal=pod.stop_signal)
     if _has_own_network_identity(pod):
         _put(body, Hostname=pod.hostname, Domainname=pod.domainname)
-    if _on_bridge(pod):
+    if on_grid_network(pod):
         _put(body, ExposedPorts={_port_key(port): {} for port in pod.ports})
+        endpoint = {"Aliases": dns_names(assignment, node)}
+        body["NetworkingConfig"] = {"EndpointsConfig": {grid_network(node.grid): endpoint}}
     if not pod.stateful:
         _put(body, Volumes={volume.path: {} for volume in pod.volumes if not _source(volume)})
     return body
+
+
+def hook_container_config(body: dict[str, Any], cmd: str) -> dict[str, Any]:
+    """The create request of a temporary container that runs `cmd` with everything the instance's container has, but
+    its ports and its DNS names: nobody may take it for the instance."""
+    host = {name: value for name, value in body["HostConfig"].items() if name != "PortBindings"}
+    left_out = ("ExposedPorts", "NetworkingConfig")
+    hook = {name: value for name, value in body.items() if name not in left_out}
+    tags = {**body["Labels"], labels.CONTAINER_TYPE: labels.TYPE_HOOK}
+    return hook | {"HostConfig": host, "Labels": tags, "Entrypoint": ["/bin/sh"], "Cmd": ["-c", cmd]}
 
 
 def data_container_config(assignment: pb.Assignment, node: NodeIdentity) -> dict[str, Any]:
@@ -80,23 +96,62 @@ def container_labels(assignment: pb.Assignment, node: NodeIdentity, kind: str) -
     }
     if pod.exposed:
         own[labels.EXPOSED] = "1"
-    return {**pod.labels, **own}
+    if assignment.secrets:
+        own[labels.SECRET_NAMES] = secret_names_label([secret.name for secret in assignment.secrets])
+    return {**pod.labels, **_health_labels(pod), **own}
+
+
+def _health_labels(pod: pb.Pod) -> dict[str, str]:
+    check = pod.health_check
+    if not pod.HasField("health_check") or not check.protocol:
+        return {}
+    given = {
+        name: getattr(check, name) for name in ("interval", "timeout", "initial_delay", "uri") if check.HasField(name)
+    }
+    return HealthCheck(check.protocol, check.port, **given).labels()
 
 
 def volumes_from_candidates(entry: str, assignment: pb.Assignment) -> list[str]:
-    """Names that an entry of volumes_from may stand for on the node, best first."""
+    """Names that an entry of volumes_from, without its mode, may stand for on the node, best first."""
     name = entry.replace("%s", str(assignment.instance_number))
     stack = assignment.pod.labels.get(labels.STACK_NAME, "")
     return [name, f"{stack}-{name}", f"{stack}.{name}"] if stack else [name]
 
 
-def _host_config(assignment: pb.Assignment, volumes_from: Sequence[str]) -> dict[str, Any]:
+def named_volumes(assignment: pb.Assignment, node: NodeIdentity) -> list[NamedVolume]:
+    """Volumes that must exist before the container is made."""
+    return [
+        NamedVolume(
+            volume.name,
+            volume.driver or _DEFAULT_VOLUME_DRIVER,
+            dict(volume.driver_opts),
+            {labels.VOLUME_NAME: volume.name, labels.GRID_NAME: node.grid, labels.NODE_ID: node.node_id},
+        )
+        for volume in assignment.pod.volumes
+        if volume.name and not volume.bind_mount
+    ]
+
+
+def dns_names(assignment: pb.Assignment, node: NodeIdentity) -> list[str]:
+    """Names under which the containers of the grid on this node find this one."""
+    pod = assignment.pod
+    return dns.names(
+        hostname=pod.hostname,
+        service=pod.labels.get(labels.SERVICE_NAME, "") or pod.hostname.rpartition("-")[0],
+        domain=pod.domainname,
+        grid=node.grid,
+        stack=pod.labels.get(labels.STACK_NAME, ""),
+        exposed=pod.exposed,
+    )
+
+
+def _host_config(assignment: pb.Assignment, node: NodeIdentity, volumes_from: Sequence[str]) -> dict[str, Any]:
     pod = assignment.pod
     sources = list(volumes_from)
     if pod.stateful:
         sources.append(data_container_name(pod.container_name))
     host: dict[str, Any] = {
-        "NetworkMode": network_mode(pod),
+        "NetworkMode": network_mode(pod, node.grid),
         "RestartPolicy": {"Name": "no"},
         "Privileged": pod.privileged,
         "ReadonlyRootfs": pod.read_only,
@@ -120,14 +175,25 @@ def _host_config(assignment: pb.Assignment, volumes_from: Sequence[str]) -> dict
         host["LogConfig"] = {"Type": pod.log_driver, "Config": dict(pod.log_opts)}
     if not pod.net.startswith("container:"):
         _put(host, DnsSearch=_dns_search(pod.domainname))
-    if _on_bridge(pod):
+    if on_grid_network(pod):
         _put(host, PortBindings=_bindings(pod))
     return host
 
 
-def network_mode(pod: pb.Pod) -> str:
-    """The network a container joins. The one place to change when grids get networks of their own."""
-    return pod.net or "bridge"
+def grid_network(grid: str) -> str:
+    """Name of the network that the containers of a grid share. A bridge of this node today; an overlay between the
+    nodes takes its place by being created under this name (docs/adr/0020)."""
+    return f"kontena-{grid}"
+
+
+def on_grid_network(pod: pb.Pod) -> bool:
+    """Whether the container joins the network of its grid; `bridge` means that."""
+    return pod.net in ("", "bridge")
+
+
+def network_mode(pod: pb.Pod, grid: str) -> str:
+    """The network a container joins: that of its grid unless it asks for another one."""
+    return grid_network(grid) if on_grid_network(pod) else pod.net
 
 
 def _bindings(pod: pb.Pod) -> dict[str, list[dict[str, str]]]:
@@ -140,10 +206,6 @@ def _bindings(pod: pb.Pod) -> dict[str, list[dict[str, str]]]:
 
 def _port_key(port: Any) -> str:
     return f"{port.container_port}/{port.protocol or 'tcp'}"
-
-
-def _on_bridge(pod: pb.Pod) -> bool:
-    return pod.net in ("", "bridge")
 
 
 def _has_own_network_identity(pod: pb.Pod) -> bool:

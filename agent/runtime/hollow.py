@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import platform
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +20,19 @@ from agent.domain import labels
 from agent.domain.errors import EngineRefused, ImageUnavailable
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Frame, Position
-from agent.runtime.ports import Container, ContainerEvent, CreateBody, Driver, EngineInfo, Listed, Login, Resync
+from agent.runtime.hollow_inspection import HollowInspection
+from agent.runtime.ports import (
+    Container,
+    ContainerEvent,
+    CreateBody,
+    Driver,
+    EngineInfo,
+    Listed,
+    Login,
+    NamedVolume,
+    Output,
+    Resync,
+)
 from agent.version import VERSION
 
 START_SECONDS = "io.kontena.hollow.start_seconds"
@@ -31,6 +43,7 @@ RUN_SECONDS = "io.kontena.hollow.run_seconds"
 class _Hollow:
     container: Container
     image: str
+    body: CreateBody
     frames: list[Frame] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     end: asyncio.TimerHandle | None = None
@@ -46,6 +59,7 @@ class HollowRuntime:
         self._containers: dict[str, _Hollow] = {}
         self._listeners: set[asyncio.Queue[ContainerEvent]] = set()
         self._numbers = itertools.count(1)
+        self.inspection = HollowInspection(self)
 
     async def info(self) -> EngineInfo:
         return EngineInfo(
@@ -65,6 +79,12 @@ class HollowRuntime:
         if image.startswith("hollow/missing"):
             raise ImageUnavailable(f"image {image} cannot be pulled: the hollow runtime was told so")
         return _image_id(image)
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        return
+
+    async def ensure_volume(self, volume: NamedVolume) -> None:
+        return
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         found = [hollow.container for hollow in self._containers.values()]
@@ -86,12 +106,16 @@ class HollowRuntime:
                 return hollow.container
         return None
 
+    def body(self, container_id: str) -> CreateBody:
+        """What the container was created from."""
+        return self._get(container_id).body
+
     async def create(self, name: str, body: CreateBody) -> str:
         if await self.inspect(name) is not None:
             raise EngineRefused(409, f"the container name {name} is in use")
         container_id = hashlib.sha256(f"{self._engine_id}/{next(self._numbers)}/{time.time_ns()}".encode()).hexdigest()
         container = Container(container_id, name, _image_id(body["Image"]), dict(body["Labels"]), running=False)
-        self._containers[container_id] = _Hollow(container, body["Image"])
+        self._containers[container_id] = _Hollow(container, body["Image"], body)
         return container_id
 
     async def start(self, container_id: str) -> None:
@@ -127,6 +151,20 @@ class HollowRuntime:
         hollow = self._containers.pop(container_id, None)
         if hollow is not None:
             self._tell(hollow, "destroy")
+
+    async def wait(self, container_id: str) -> int:
+        await self.stop(container_id, 0)
+        return 0
+
+    async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
+        self._get(container_id)
+        return 0
+
+    async def accepts(self, address: str, port: int, seconds: float) -> bool:
+        return True
+
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+        return 200
 
     async def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         queue: asyncio.Queue[ContainerEvent] = asyncio.Queue()

@@ -1,15 +1,18 @@
 """What the agent needs of a container engine."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Frame, Position
+from agent.runtime.inspection import Inspection
 
 # The engine's own JSON for creating a container.
 CreateBody = Mapping[str, Any]
+# Takes what a command writes: stdout or stderr, and the bytes.
+Output = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class Container:
     finished_at_ns: int = 0
     exit_code: int = 0
     start_error: str = ""
-    # Address on the engine's network; empty without one (host network, not running).
+    # Address on the engine's network, or of the container whose network it shares; empty without one (host network,
+    # not running).
     address: str = ""
 
 
@@ -93,11 +97,25 @@ class Login:
         return f"Login(username={self.username!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class NamedVolume:
+    """A volume that outlives containers."""
+
+    name: str
+    driver: str
+    driver_opts: Mapping[str, str]
+    labels: Mapping[str, str]
+
+
 class Runtime(Protocol):
     """A container engine. Every method has a deadline of its own and raises EngineUnreachable when the engine does not
     answer in time, EngineRefused when it answers with an error."""
 
     name: str
+
+    @property
+    def inspection(self) -> Inspection:
+        """Looks into containers and runs commands in them for users."""
 
     async def info(self) -> EngineInfo:
         """The engine and its machine."""
@@ -105,6 +123,12 @@ class Runtime(Protocol):
     async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
         """Id of the image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
         ImageUnavailable when there is neither."""
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""
+
+    async def ensure_volume(self, volume: NamedVolume) -> None:
+        """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         """All containers, running or not, that carry one of the node ids."""
@@ -129,6 +153,18 @@ class Runtime(Protocol):
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
         """Remove it, running or not, with its anonymous volumes when asked; nothing happens when it is gone."""
+
+    async def wait(self, container_id: str) -> int:
+        """Exit code of a container, once it has stopped. Has no deadline."""
+
+    async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
+        """Run a command in a running container; returns its exit code. Has no deadline."""
+
+    async def accepts(self, address: str, port: int, seconds: float) -> bool:
+        """Whether a container at `address` accepts a TCP connection within `seconds`."""
+
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+        """How a container answers a GET, redirects not followed; None without an answer within `seconds`."""
 
     def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         """Changes of containers with our labels. Begins with Resync once the engine is listening; ends or raises when

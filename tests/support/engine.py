@@ -52,6 +52,7 @@ class Engine:
             _require_tools()
             self._add_bridge()
             self.launch()
+            self._firewall("-I")
         except EngineUnavailable as error:
             self.close()
             if os.environ.get("KONTENA_REQUIRE_DOCKER"):
@@ -71,8 +72,14 @@ class Engine:
         """Stop and remove everything."""
         with contextlib.suppress(OSError, EngineError):
             self.remove_containers()
+            # The bridges of its networks would outlive it.
+            self.request("POST", "/networks/prune")
         self.halt()
+        self._firewall("-D")
         subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
+        for mount in self._folder.glob("exec/netns/*"):
+            # The namespace of the machine itself, once a container has used it.
+            subprocess.run(["umount", mount], capture_output=True, check=False)
         for name in ("data", "exec"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
@@ -160,6 +167,13 @@ class Engine:
                 time.sleep(0.05)
             else:
                 return
+
+    def _firewall(self, change: str) -> None:
+        """Let containers of one bridge reach each other, also where another engine of this machine has made dropping
+        the default. One rule per engine, so that each can take away its own."""
+        rule = ["FORWARD", "-m", "physdev", "--physdev-is-bridged", "-m", "comment", "--comment", self._bridge]
+        with contextlib.suppress(OSError):
+            subprocess.run(["iptables", "-w", change, *rule, "-j", "ACCEPT"], capture_output=True, check=False)
 
     def _add_bridge(self) -> None:
         for command in (

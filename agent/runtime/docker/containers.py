@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent.domain import labels
@@ -45,14 +46,25 @@ class Containers:
         return [_listed(item._container) for item in found]
 
     async def inspect(self, name_or_id: str) -> Container | None:
+        shown = await self._show(name_or_id)
+        if shown is None:
+            return None
+        container = container_from(shown)
+        other = shown["HostConfig"].get("NetworkMode", "").partition("container:")[2]
+        if other and container.running:
+            lender = await self._show(other)
+            return replace(container, address="" if lender is None else container_from(lender).address)
+        return container
+
+    async def _show(self, name_or_id: str) -> Mapping[str, Any] | None:
         try:
             async with self._engine.call() as docker:
-                shown = await docker.containers.container(name_or_id).show()
+                shown: Mapping[str, Any] = await docker.containers.container(name_or_id).show()
         except EngineRefused as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return container_from(shown)
+        return shown
 
     async def create(self, name: str, body: CreateBody) -> str:
         async with self._engine.call(_CREATE_SECONDS) as docker:
@@ -73,6 +85,11 @@ class Containers:
     async def restart(self, container_id: str, grace: int) -> None:
         async with self._engine.patient_call(grace + _START_SECONDS) as docker:
             await docker.containers.container(container_id).restart(t=grace)
+
+    async def wait(self, container_id: str) -> int:
+        async with self._engine.patient_call(None) as docker:
+            answer = await docker.containers.container(container_id).wait()
+        return int(answer["StatusCode"])
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
         await _unless_gone(self._remove(container_id, volumes=volumes))

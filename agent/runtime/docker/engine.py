@@ -35,7 +35,7 @@ class Engine:
             yield docker
 
     @asynccontextmanager
-    async def patient_call(self, seconds: float) -> AsyncIterator[aiodocker.Docker]:
+    async def patient_call(self, seconds: float | None) -> AsyncIterator[aiodocker.Docker]:
         """As `call`, for one that takes its time (pull, stop) and must not hold up short ones."""
         with _translated():
             async with asyncio.timeout(seconds):

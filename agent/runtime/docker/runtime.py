@@ -1,16 +1,32 @@
 """The Docker Engine behind the Runtime protocol."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
+from agent import probes
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Frame, Position
 from agent.runtime.docker.containers import Containers
 from agent.runtime.docker.engine import Engine
 from agent.runtime.docker.events import follow_events
+from agent.runtime.docker.execs import Execs
 from agent.runtime.docker.images import Images
+from agent.runtime.docker.inspection import DockerInspection
 from agent.runtime.docker.log_stream import open_log
-from agent.runtime.ports import Container, ContainerEvent, CreateBody, Driver, EngineInfo, Listed, Login, Resync
+from agent.runtime.docker.networks import Networks
+from agent.runtime.docker.volumes import Volumes
+from agent.runtime.ports import (
+    Container,
+    ContainerEvent,
+    CreateBody,
+    Driver,
+    EngineInfo,
+    Listed,
+    Login,
+    NamedVolume,
+    Output,
+    Resync,
+)
 
 
 class DockerRuntime:
@@ -22,6 +38,10 @@ class DockerRuntime:
         self._engine = Engine(host)
         self._containers = Containers(self._engine)
         self._images = Images(self._engine)
+        self._networks = Networks(self._engine)
+        self._volumes = Volumes(self._engine)
+        self._execs = Execs(self._engine)
+        self.inspection = DockerInspection(self._engine)
 
     async def info(self) -> EngineInfo:
         async with self._engine.call() as docker:
@@ -43,6 +63,12 @@ class DockerRuntime:
 
     async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
         return await self._images.ensure(image, rev, login)
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        await self._networks.ensure(name, labels)
+
+    async def ensure_volume(self, volume: NamedVolume) -> None:
+        await self._volumes.ensure(volume)
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         return await self._containers.list_all(node_ids)
@@ -67,6 +93,18 @@ class DockerRuntime:
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
         await self._containers.remove(container_id, volumes=volumes)
+
+    async def wait(self, container_id: str) -> int:
+        return await self._containers.wait(container_id)
+
+    async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
+        return await self._execs.run(container_id, command, output)
+
+    async def accepts(self, address: str, port: int, seconds: float) -> bool:
+        return await probes.accepts(address, port, seconds)
+
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+        return await probes.http_status(address, port, uri, seconds)
 
     def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         return follow_events(self._engine)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.agent.agent_process import AgentProcess
+from tests.integration.agent.agent_process import AgentProcess, running_agent, settings
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
+from tests.support.eventually import eventually
 
 IMAGE = "kontena/test-busybox:1"
 
@@ -50,3 +51,16 @@ def agent_process(master: Master, engine: Engine, tmp_path: Path) -> Iterator[Ag
     )
     yield process
     process.kill()
+
+
+@pytest.fixture
+async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
+    """An agent in this process, attached. It waits 1.5 s for a port."""
+    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, port_wait_seconds=1.5)
+    async with running_agent(chosen):
+
+        async def attached() -> bool:
+            return master.attached > 0
+
+        await eventually(attached)
+        yield

@@ -44,6 +44,9 @@ class Master(
         self.history: list[pb.InstanceStatus] = []
         self.sequences: list[int] = []
         self.lines: list[pb.LogLine] = []
+        # One-shot hooks that agents said they start; while `answers_hooks` is false they wait for an answer.
+        self.started_hooks: list[tuple[str, str]] = []
+        self.answers_hooks = True
         self.tokens: set[str] = set()
         self._outgoing: set[asyncio.Queue[pb.AttachResponse]] = set()
         self._server: grpc.aio.Server | None = None
@@ -66,9 +69,13 @@ class Master(
         node_session_pb2_grpc.add_NodeSessionServiceServicer_to_server(self, server)
         assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(self, server)
         assignment_pb2_grpc.add_LogIngestServiceServicer_to_server(self, server)
+        self.register(server)
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         await server.start()
         self._server = server
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Serve more, in a subclass."""
 
     async def stop(self) -> None:
         server, self._server = self._server, None
@@ -173,12 +180,22 @@ class Master(
 
     async def _read_reports(self, requests: AsyncIterator[Any], queue: asyncio.Queue[pb.AttachResponse]) -> None:
         async for request in requests:
+            if request.WhichOneof("message") == "hook_started":
+                self._record_hooks(request.hook_started, queue)
+                continue
             report = request.report
             self.sequences.append(report.sequence)
             for status in report.statuses:
                 self.statuses[status.instance_id] = status
                 self.history.append(status)
             queue.put_nowait(pb.AttachResponse(ack=pb.ReportAck(sequence=report.sequence)))
+
+    def _record_hooks(self, asked: pb.HookStarted, queue: asyncio.Queue[pb.AttachResponse]) -> None:
+        if not self.answers_hooks:
+            return
+        run = [hook for hook in asked.hook_ids if (asked.instance_id, hook) not in self.started_hooks]
+        self.started_hooks.extend((asked.instance_id, hook) for hook in run)
+        queue.put_nowait(pb.AttachResponse(hook_started=pb.HookStartedAck(sequence=asked.sequence, run=run)))
 
     async def PushLogs(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         await self._authenticate(context)

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +39,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
-    """An agent in this process, attached."""
-    async with running_agent(settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host)):
-
-        async def attached() -> bool:
-            return master.attached > 0
-
-        await eventually(attached)
-        yield
 
 
 async def gone(engine: Engine, name: str) -> None:

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from agent.domain.errors import ConfigInvalid
-from agent.runtime.config import container_config, data_container_config, volumes_from_candidates
+from agent.runtime.config import (
+    container_config,
+    data_container_config,
+    hook_container_config,
+    named_volumes,
+    volumes_from_candidates,
+)
 from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.unit.agent.agent_factories import NODE, assignment
 
@@ -16,9 +22,9 @@ def config(pod: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 def test_what_is_not_set_is_left_to_the_engine() -> None:
     body = config({"hostname": "", "domainname": ""})
-    assert set(body) == {"Image", "Env", "Labels", "HostConfig", "StopTimeout"}
+    assert set(body) == {"Image", "Env", "Labels", "HostConfig", "StopTimeout", "NetworkingConfig"}
     assert body["HostConfig"] == {
-        "NetworkMode": "bridge",
+        "NetworkMode": "kontena-main",
         "RestartPolicy": {"Name": "no"},
         "Privileged": False,
         "ReadonlyRootfs": False,
@@ -59,7 +65,7 @@ def test_published_ports_keep_every_binding() -> None:
 def test_the_host_network_has_no_ports_and_no_name_of_its_own() -> None:
     body = config({"net": "host", "ports": [{"node_port": 80, "container_port": 80}]})
     assert body["HostConfig"]["NetworkMode"] == "host"
-    assert not {"Hostname", "Domainname", "ExposedPorts"} & set(body)
+    assert not {"Hostname", "Domainname", "ExposedPorts", "NetworkingConfig"} & set(body)
     assert "PortBindings" not in body["HostConfig"]
 
 
@@ -134,3 +140,53 @@ def test_secrets_are_variables_and_other_types_are_not() -> None:
 def test_volumes_from_names_an_instance_of_the_same_number_in_the_same_stack() -> None:
     wanted = assignment(2, pod={"labels": {"io.kontena.stack.name": "shop"}})
     assert volumes_from_candidates("db-%s", wanted) == ["db-2", "shop-db-2", "shop.db-2"]
+
+
+def test_a_container_is_found_by_its_names_on_the_network_of_its_grid() -> None:
+    body = config({"domainname": "shop.main.kontena.local", "labels": {"io.kontena.stack.name": "shop"}})
+    assert body["HostConfig"]["NetworkMode"] == "kontena-main"
+    endpoint = body["NetworkingConfig"]["EndpointsConfig"]["kontena-main"]
+    assert endpoint["Aliases"] == ["web.shop.main.kontena.local", "web-1.shop.main.kontena.local"]
+
+
+def test_another_network_is_taken_as_it_is() -> None:
+    body = config({"net": "container:db-1", "ports": [{"node_port": 80, "container_port": 80}]})
+    assert body["HostConfig"]["NetworkMode"] == "container:db-1"
+    assert not {"Hostname", "ExposedPorts", "NetworkingConfig"} & set(body)
+    assert "DnsSearch" not in body["HostConfig"]
+
+
+def test_the_container_of_a_hook_has_all_but_ports_and_dns_names() -> None:
+    pod = {"ports": [{"node_port": 80, "container_port": 80}], "volumes": [{"name": "data", "path": "/data"}]}
+    hook = hook_container_config(config({**pod, "env": ["A=1"], "user": "nobody"}), "echo hi")
+    assert (hook["Entrypoint"], hook["Cmd"]) == (["/bin/sh"], ["-c", "echo hi"])
+    assert (hook["Env"], hook["User"]) == (["A=1"], "nobody")
+    assert hook["HostConfig"]["Binds"] == ["data:/data"]
+    assert hook["HostConfig"]["NetworkMode"] == "kontena-main"
+    assert "PortBindings" not in hook["HostConfig"]
+    assert not {"NetworkingConfig", "ExposedPorts"} & set(hook)
+    assert hook["Labels"]["io.kontena.container.type"] == "service_hook"
+
+
+def test_only_named_volumes_are_made_before_the_container() -> None:
+    volumes = [
+        {"path": "/cache"},
+        {"bind_mount": "/srv", "path": "/srv"},
+        {"name": "main.data", "path": "/data"},
+        {"name": "main.nfs", "path": "/nfs", "driver": "nfs", "driver_opts": {"share": "x"}},
+    ]
+    found = named_volumes(assignment(pod={"volumes": volumes}), NODE)
+    assert [(v.name, v.driver, dict(v.driver_opts)) for v in found] == [
+        ("main.data", "local", {}),
+        ("main.nfs", "nfs", {"share": "x"}),
+    ]
+    assert found[0].labels["io.kontena.grid.name"] == "main"
+
+
+def test_a_health_check_is_written_on_the_container() -> None:
+    check = {"protocol": "http", "port": 8080, "interval": 5}
+    labels = config({"health_check": check})["Labels"]
+    found = {name.rpartition(".")[2]: value for name, value in labels.items() if ".health_check." in name}
+    assert found == {
+        "protocol": "http", "port": "8080", "interval": "5", "timeout": "10", "initial_delay": "10", "uri": "/",
+    }  # fmt: skip

@@ -1,0 +1,179 @@
+"""What the master asks of this node at once: inspect, top, exec (docs: protos/kontena/deploy/v1/node_command.proto)."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import grpc
+
+from agent.container_reporter import hidden_names
+from agent.domain import labels
+from agent.domain.container_report import without_secrets
+from agent.domain.errors import AgentError, EngineRefused
+from agent.membership import Joined, Membership
+from agent.retrying import keep_trying
+from agent.runtime.inspection import Execution
+from agent.runtime.ports import Runtime
+from agent.state import State
+from agent.streams import StreamEnded, until_first, write
+from kontena.deploy.v1 import node_command_pb2 as pb
+from kontena.deploy.v1 import node_command_pb2_grpc
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+# Output that the master has not confirmed; the program waits when there is more.
+_WINDOW = 256 * 1024
+_PIECE = 32 * 1024
+_MOST_INPUT = 1024
+_NOT_FOUND = 404
+
+_Send = Callable[[pb.NodeCommandEvent], Coroutine[Any, Any, None]]
+
+
+@dataclass(slots=True)
+class _Running:
+    """A command under way."""
+
+    task: "asyncio.Task[None] | None" = None
+    inputs: "asyncio.Queue[pb.NodeCommand]" = field(default_factory=lambda: asyncio.Queue(_MOST_INPUT))
+    unread: int = 0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class NodeCommands:
+    """Keeps the stream of commands open. When it breaks, the commands under way end."""
+
+    def __init__(self, channel: grpc.aio.Channel, membership: Membership, runtime: Runtime, state: State) -> None:
+        self._stub: Any = node_command_pb2_grpc.NodeCommandServiceStub(channel)
+        self._membership = membership
+        self._runtime = runtime
+        self._state = state
+
+    async def run(self) -> None:
+        """Never returns."""
+        await keep_trying("commands", self._membership, self._attach)
+
+    async def _attach(self, joined: Joined) -> None:
+        call: Any = self._stub.AttachCommands(metadata=joined.metadata)
+        running: dict[str, _Running] = {}
+        try:
+            await until_first(self._receive(call, running), self._membership.superseded(joined.epoch))
+        finally:
+            call.cancel()
+            tasks = [command.task for command in running.values() if command.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _receive(self, call: Any, running: dict[str, _Running]) -> None:
+        lock = asyncio.Lock()
+
+        async def send(event: pb.NodeCommandEvent) -> None:
+            async with lock:
+                await write(call, event)
+
+        while True:
+            message = await call.read()
+            if message is grpc.aio.EOF:
+                raise StreamEnded("the master ended the command stream")
+            kind = message.WhichOneof("message")
+            if kind in ("exec", "inspect", "top"):
+                command = running[message.id] = _Running()
+                command.task = asyncio.create_task(self._run(message, kind, command, send))
+                command.task.add_done_callback(partial(_forget, running, message.id))
+            elif message.id in running:
+                self._pass_on(running[message.id], kind, message)
+
+    def _pass_on(self, command: _Running, kind: str | None, message: pb.NodeCommand) -> None:
+        if kind == "cancel" and command.task is not None:
+            command.task.cancel()
+        elif kind == "read":
+            command.unread -= message.read.size
+            command.room.set()
+        elif kind in ("input", "size"):
+            if command.inputs.full() and command.task is not None:
+                # The program does not read; nobody may fill our memory.
+                command.task.cancel()
+            else:
+                command.inputs.put_nowait(message)
+
+    async def _run(self, message: pb.NodeCommand, kind: str, command: _Running, send: _Send) -> None:
+        try:
+            last = await self._answer(message, kind, command, send)
+        except EngineRefused as error:
+            failure = "not_found" if error.status == _NOT_FOUND else "refused"
+            last = pb.NodeCommandEvent(error=pb.CommandError(kind=failure, message=str(error)[:1000]))
+        except AgentError as error:
+            last = pb.NodeCommandEvent(error=pb.CommandError(kind="unavailable", message=str(error)[:1000]))
+        except (grpc.aio.AioRpcError, StreamEnded):
+            return
+        except Exception as error:
+            log.error("command failed", kind=kind, exc_info=error)
+            last = pb.NodeCommandEvent(error=pb.CommandError(kind="unavailable", message="internal error of the agent"))
+        last.id = message.id
+        try:
+            await send(last)
+        except (grpc.aio.AioRpcError, OSError):
+            return
+
+    async def _answer(self, message: pb.NodeCommand, kind: str, command: _Running, send: _Send) -> pb.NodeCommandEvent:
+        wanted = getattr(message, kind)
+        shown = await self._runtime.inspection.describe(wanted.container_id)
+        tags = {} if shown is None else (shown.get("Config") or {}).get("Labels") or {}
+        if shown is None or not labels.is_ours(tags, self._state.node_ids):
+            raise EngineRefused(_NOT_FOUND, "no such container")
+        if kind == "inspect":
+            document: Any = without_secrets(shown, hidden_names(self._state, tags))
+            return pb.NodeCommandEvent(result=pb.CommandResult(json=json.dumps(document)))
+        if kind == "top":
+            document = await self._runtime.inspection.processes(wanted.container_id)
+            return pb.NodeCommandEvent(result=pb.CommandResult(json=json.dumps(document)))
+        code = await self._execute(message, command, send)
+        return pb.NodeCommandEvent(exit=pb.ExecExit(code=code))
+
+    async def _execute(self, message: pb.NodeCommand, command: _Running, send: _Send) -> int:
+        wanted = message.exec
+        execute = self._runtime.inspection.execute
+        async with execute(wanted.container_id, wanted.cmd, stdin=wanted.stdin, tty=wanted.tty) as execution:
+            feeding = asyncio.create_task(_feed(execution, command.inputs))
+            try:
+                while (read := await execution.read()) is not None:
+                    stream, data = read
+                    for start in range(0, len(data), _PIECE):
+                        await _room(command)
+                        piece = data[start : start + _PIECE]
+                        command.unread += len(piece)
+                        await send(pb.NodeCommandEvent(id=message.id, output=pb.ExecOutput(stream=stream, data=piece)))
+            finally:
+                feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
+            return await execution.exit_code()
+
+
+def _forget(running: dict[str, _Running], command_id: str, _task: "asyncio.Task[None]") -> None:
+    running.pop(command_id, None)
+
+
+async def _room(command: _Running) -> None:
+    while command.unread >= _WINDOW:
+        command.room.clear()
+        await command.room.wait()
+
+
+async def _feed(execution: Execution, inputs: "asyncio.Queue[pb.NodeCommand]") -> None:
+    while True:
+        message = await inputs.get()
+        try:
+            if message.WhichOneof("message") == "size":
+                await execution.resize(message.size.width, message.size.height)
+                continue
+            if message.input.data:
+                await execution.write(message.input.data)
+            if message.input.end:
+                await execution.end_input()
+        except (AgentError, OSError, RuntimeError) as error:
+            log.info("input not passed on", cause=repr(error)[:300])

@@ -1,0 +1,36 @@
+"""Keeps one call to the master going: whatever happens, it is tried again."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import grpc
+
+from agent.domain.backoff import reconnect_delay
+from agent.domain.errors import AgentError
+from agent.membership import Joined, Membership
+from agent.streams import describe, reason_of
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_STABLE_SECONDS = 10.0
+
+
+async def keep_trying(name: str, membership: Membership, work: Callable[[Joined], Awaitable[None]]) -> None:
+    """Never returns: calls `work` with the newest session, again after each end, with growing pauses while it fails."""
+    clock = asyncio.get_running_loop()
+    attempt = 0
+    while True:
+        joined = await membership.joined()
+        started = clock.time()
+        try:
+            await work(joined)
+            attempt = 0
+        except (grpc.aio.AioRpcError, AgentError, OSError, TimeoutError) as error:
+            attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+            delay = reconnect_delay(attempt, random.random())
+            log.info(f"{name} cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
+            if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                membership.distrust(joined)
+            await asyncio.sleep(delay)

@@ -1,0 +1,134 @@
+"""Looking into containers of the Docker Engine and running commands in them."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiodocker.execs import Exec
+from aiodocker.stream import Stream
+
+from agent.domain.errors import EngineRefused
+from agent.domain.labels import NODE_ID
+from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.json_lines import json_lines
+from agent.runtime.inspection import Execution
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+_NOT_FOUND = 404
+_CHANGES = ("create", "start", "die", "destroy", "pause", "unpause", "rename", "oom", "update")
+_STREAMS = {2: "stderr"}
+
+
+class DockerInspection:
+    """See agent.runtime.inspection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def changes(self) -> AsyncIterator[str | None]:
+        filters = json.dumps({"type": ["container"], "event": _CHANGES, "label": [NODE_ID]})
+        async with self._engine.opened("events", {"filters": filters}) as response:
+            yield None
+            async for data in json_lines(response):
+                yield str(data["Actor"]["ID"])
+
+    async def describe(self, container_id: str) -> dict[str, Any] | None:
+        try:
+            async with self._engine.call() as docker:
+                shown: dict[str, Any] = await docker._query_json(f"containers/{container_id}/json")
+        except EngineRefused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return shown
+
+    async def processes(self, container_id: str) -> list[dict[str, str]]:
+        async with self._engine.call() as docker:
+            shown = await docker._query_json(f"containers/{container_id}/top")
+        titles = shown.get("Titles") or []
+        return [dict(zip(titles, process, strict=False)) for process in shown.get("Processes") or []]
+
+    async def usage(self, container_id: str) -> Mapping[str, Any] | None:
+        params = {"stream": "0", "one-shot": "1"}
+        try:
+            async with self._engine.call() as docker:
+                shown: dict[str, Any] = await docker._query_json(f"containers/{container_id}/stats", params=params)
+        except EngineRefused as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return shown
+
+    @asynccontextmanager
+    async def execute(
+        self, container_id: str, cmd: Sequence[str], *, stdin: bool, tty: bool
+    ) -> AsyncIterator[Execution]:
+        async with self._engine.call() as docker:
+            container = docker.containers.container(container_id)
+            made = await container.exec(list(cmd), stdout=True, stderr=True, stdin=stdin, tty=tty)
+        async with self._engine.call():
+            stream = made.start(detach=False)
+            await stream._init()
+        execution = _DockerExecution(self._engine, made, stream)
+        try:
+            yield execution
+        finally:
+            # Shielded, as whoever runs this may be cancelled; a program that nobody listens to must not go on.
+            await asyncio.shield(self._end(made, stream, container_id))
+
+    async def _end(self, made: Exec, stream: Stream, container_id: str) -> None:
+        try:
+            await stream.close()
+            async with self._engine.call():
+                shown = await made.inspect()
+            if shown.get("Running"):
+                _kill(int(shown.get("Pid") or 0), container_id)
+        except Exception as error:
+            log.info("exec not ended", container=container_id[:12], cause=repr(error)[:300])
+
+
+def _kill(pid: int, container_id: str) -> None:
+    """End a process of the container: the engine has no call for that. Only where its processes can be seen."""
+    try:
+        if pid > 1 and container_id in Path(f"/proc/{pid}/cgroup").read_text():
+            os.kill(pid, signal.SIGKILL)
+    except OSError as error:
+        log.info("exec not killed", container=container_id[:12], pid=pid, cause=repr(error))
+
+
+class _DockerExecution:
+    def __init__(self, engine: Engine, made: Exec, stream: Stream) -> None:
+        self._engine = engine
+        self._made = made
+        self._stream = stream
+
+    async def read(self) -> tuple[str, bytes] | None:
+        message = await self._stream.read_out()
+        return None if message is None else (_STREAMS.get(message.stream, "stdout"), message.data)
+
+    async def write(self, data: bytes) -> None:
+        await self._stream.write_in(data)
+
+    async def end_input(self) -> None:
+        # aiodocker closes its reading side as well; only the writing side is to end.
+        response = self._stream._resp
+        transport = None if response is None or response.connection is None else response.connection.transport
+        if transport is not None and transport.can_write_eof():
+            transport.write_eof()
+
+    async def resize(self, width: int, height: int) -> None:
+        async with self._engine.call():
+            await self._made.resize(h=height, w=width)
+
+    async def exit_code(self) -> int:
+        async with self._engine.call():
+            shown = await self._made.inspect()
+        code = shown.get("ExitCode")
+        return int(code) if code is not None else -1

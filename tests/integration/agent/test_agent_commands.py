@@ -1,0 +1,177 @@
+"""Mirror, commands, events and stats of containers on a real engine."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kontena.deploy.v1 import assignment_pb2 as assignment_pb
+from kontena.deploy.v1 import node_command_pb2 as pb
+from tests.integration.agent.agent_process import running_agent, settings
+from tests.integration.agent.conftest import IMAGE
+from tests.integration.agent.container_master import ContainerMaster
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
+from tests.unit.agent.agent_factories import assignment
+
+pytestmark = pytest.mark.docker
+
+SLEEP = ["sh", "-c", "exec sleep 1000"]
+
+
+@pytest.fixture
+async def chief() -> AsyncIterator[ContainerMaster]:
+    async with ContainerMaster() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+async def node(chief: ContainerMaster, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
+    chosen = settings(chief.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, stats_seconds=0.3)
+    async with running_agent(chosen):
+        yield
+
+
+@pytest.fixture
+async def web(chief: ContainerMaster, node: None) -> str:
+    """Engine id of a running container with a secret."""
+    wanted = assignment(
+        pod={"image": IMAGE, "cmd": SLEEP, "stop_grace_period": 0, "env": ["A=1"], "labels": {"x": "y"}},
+        secrets=[assignment_pb.PodSecret(name="PASSWORD", type="env", value="top-secret-value")],
+    )
+    chief.assign(wanted)
+    await chief.running(wanted)
+    return (await chief.mirrored("web-1")).container_id
+
+
+def execute(chief: ContainerMaster, container_id: str, *cmd: str, **more: bool):  # type: ignore[no-untyped-def]
+    return chief.ask(exec=pb.ExecCommand(container_id=container_id, cmd=cmd, **more))
+
+
+async def test_the_mirror_follows_the_engine_and_holds_no_secret(
+    chief: ContainerMaster, web: str, engine: Engine
+) -> None:
+    shown = chief.mirror["web-1"]
+    assert list(shown.env)[:1] == ["A=1"]
+    assert (shown.image, shown.labels["x"], shown.state.pid > 0) == (IMAGE, "y", True)
+    assert shown.network.ip_address
+    assert any(entry.startswith("PASSWORD=") for entry in engine.inspect("web-1")["Config"]["Env"])
+    engine.request("POST", "/containers/web-1/pause")
+
+    async def paused() -> bool:
+        return chief.mirror["web-1"].state.paused
+
+    await eventually(paused)
+    engine.request("POST", "/containers/web-1/unpause")
+    stopped = assignment(pod={"image": IMAGE}, desired_state="stopped", deploy_rev="3")
+    chief.assign(stopped)
+    assert (await chief.mirrored("web-1", running=False)).finished_at.seconds > 0
+    chief.withdraw(stopped.instance_id)
+
+    async def gone() -> bool:
+        return chief.mirror == {}
+
+    await eventually(gone)
+    assert b"top-secret-value" not in chief.reported
+
+
+async def test_inspect_and_top(chief: ContainerMaster, web: str) -> None:
+    _, _, event = await chief.ask(inspect=pb.InspectCommand(container_id=web)).outcome()
+    shown = json.loads(event.result.json)
+    assert (shown["Id"], shown["Name"]) == (web, "/web-1")
+    assert "top-secret-value" not in event.result.json
+    _, _, event = await chief.ask(top=pb.TopCommand(container_id=web)).outcome()
+    assert any("sleep 1000" in str(process) for process in json.loads(event.result.json))
+
+
+async def test_exec_gives_both_streams_and_the_exit_code(chief: ContainerMaster, web: str) -> None:
+    out, err, event = await execute(chief, web, "sh", "-c", "echo out; echo err >&2; exit 7").outcome()
+    assert (out, err, event.exit.code) == (b"out\n", b"err\n", 7)
+
+
+async def test_exec_with_input_until_its_end(chief: ContainerMaster, web: str) -> None:
+    asked = execute(chief, web, "cat", stdin=True)
+    asked.send(input=pb.ExecInput(data=b"one\n"))
+    assert (await asked.next()).output.data == b"one\n"
+    asked.send(input=pb.ExecInput(data=b"two\n"))
+    asked.send(input=pb.ExecInput(end=True))
+    out, _, event = await asked.outcome()
+    assert (out, event.exit.code) == (b"two\n", 0)
+
+
+async def test_exec_with_a_terminal_of_a_size(chief: ContainerMaster, web: str) -> None:
+    asked = execute(chief, web, "sh", stdin=True, tty=True)
+    asked.send(size=pb.TerminalSize(width=77, height=33))
+    await asyncio.sleep(0)
+    asked.send(input=pb.ExecInput(data=b"sleep 0.3; stty size; exit 4\n"))
+    out, _, event = await asked.outcome()
+    assert b"33 77" in out
+    assert event.exit.code == 4
+
+
+async def test_output_waits_until_it_is_read_and_none_is_lost(chief: ContainerMaster, web: str) -> None:
+    size = 3_000_000
+    out, _, event = await execute(chief, web, "sh", "-c", f"head -c {size} /dev/zero | tr '\\0' x").outcome()
+    assert (len(out), set(out), event.exit.code) == (size, {ord("x")}, 0)
+
+
+async def test_a_cancelled_command_ends_in_the_container(chief: ContainerMaster, web: str) -> None:
+    asked = execute(chief, web, "sleep", "4321")
+
+    async def processes() -> str:
+        _, _, event = await chief.ask(top=pb.TopCommand(container_id=web)).outcome()
+        return str(event.result.json)
+
+    async def begun() -> bool:
+        return "sleep 4321" in await processes()
+
+    await eventually(begun)
+    asked.send(cancel=pb.CancelCommand())
+
+    async def ended() -> bool:
+        return "sleep 4321" not in await processes()
+
+    await eventually(ended)
+
+
+async def test_what_the_engine_refuses_is_told(chief: ContainerMaster, web: str, engine: Engine) -> None:
+    _, _, event = await execute(chief, "0" * 64, "ls").outcome()
+    assert event.error.kind == "not_found"
+    _, _, event = await execute(chief, web, "/no/such/program").outcome()
+    assert event.error.kind == "refused" or event.exit.code in (126, 127)
+    made = engine.request("POST", "/containers/create?name=foreign", {"Image": IMAGE, "Cmd": SLEEP})
+    _, _, event = await chief.ask(inspect=pb.InspectCommand(container_id=made["Id"])).outcome()
+    assert event.error.kind == "not_found", "containers of others are not shown"
+
+
+async def test_events_tell_what_happened_to_an_instance(chief: ContainerMaster, web: str) -> None:
+    async def told() -> bool:
+        return "service:create_instance" in {event.type for event in chief.events}
+
+    await eventually(told)
+    assert [event.id for event in chief.events] == sorted({event.id for event in chief.events})
+    assert "top-secret-value" not in str(chief.events)
+
+
+async def test_samples_of_running_containers(chief: ContainerMaster, web: str) -> None:
+    async def sampled() -> bool:
+        return web in chief.samples
+
+    await eventually(sampled, within=15)
+    found = chief.samples[web]
+    assert found.memory.usage > 0
+    assert found.memory.limit > 0
+    assert found.cpu.num_cores >= 1
+    assert found.network.external.interfaces or found.network.internal.interfaces
+    assert found.time.seconds > 0
+
+
+async def test_a_new_stream_begins_with_everything(chief: ContainerMaster, web: str) -> None:
+    before = chief.snapshots
+    await chief.stop()
+    chief.mirror.clear()
+    await chief.start()
+    await chief.mirrored("web-1")
+    assert chief.snapshots > before

@@ -1,0 +1,52 @@
+"""Health checks on a real engine: MH-62."""
+
+import pytest
+
+from tests.integration.agent.agent_node import SLEEP, assignment
+from tests.integration.agent.stand_in_master import Master
+from tests.support.engine import Engine
+
+pytestmark = pytest.mark.docker
+
+
+def check(protocol: str, **changed: object) -> dict[str, object]:
+    return {"protocol": protocol, "port": 8080, "interval": 1, "timeout": 1, "initial_delay": 1, **changed}
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+async def test_a_healthy_instance_is_reported_so_and_left_alone(master: Master, engine: Engine, protocol: str) -> None:
+    script = "echo ok > /www/index.html; exec httpd -f -p 8080 -h /www"
+    wanted = assignment(pod={"cmd": ["sh", "-c", script], "health_check": check(protocol), "wait_for_port": 8080})
+    master.assign(wanted)
+    first = await master.running(wanted)
+    healthy = await master.status(wanted, lambda status: status.health == "healthy")
+    assert (healthy.container_id, healthy.started_at) == (first.container_id, first.started_at)
+    labels = engine.inspect("web-1")["Config"]["Labels"]
+    assert labels["io.kontena.health_check.protocol"] == protocol
+
+
+@pytest.mark.usefixtures("node")
+async def test_an_unhealthy_instance_is_restarted_once_and_recovers(master: Master, engine: Engine) -> None:
+    # Its first start answers 404, its second one 200.
+    script = "[ -e /was ] && echo ok > /www/up; touch /was; exec httpd -f -p 8080 -h /www"
+    pod = {"cmd": ["sh", "-c", script], "health_check": check("http", uri="/up"), "wait_for_port": 8080}
+    wanted = assignment(pod=pod)
+    master.assign(wanted)
+    first = await master.running(wanted)
+    healthy = await master.status(wanted, lambda status: status.health == "healthy", within=20)
+    assert healthy.container_id == first.container_id, "restarted in place"
+    starts = {item.started_at.ToNanoseconds() for item in master.history if item.started_at.seconds}
+    assert len(starts) == 2, "one failed check makes one restart"
+    assert "unhealthy" in {item.health for item in master.history}
+    assert {item.error for item in master.history} == {""}
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_closed_port_is_unhealthy(master: Master, engine: Engine) -> None:
+    wanted = assignment(pod={"cmd": SLEEP, "health_check": check("tcp", initial_delay=0)})
+    master.assign(wanted)
+    first = await master.running(wanted)
+    await master.status(
+        wanted, lambda status: status.started_at.ToNanoseconds() > first.started_at.ToNanoseconds(), within=20
+    )

@@ -1,0 +1,129 @@
+"""The network of a grid on a real engine: names, addresses, published ports, ports that open late or never."""
+
+import httpx
+import pytest
+
+from tests.integration.agent.agent_node import SERVE, SLEEP, assignment, free_port, redeployed
+from tests.integration.agent.stand_in_master import Master
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.docker
+
+
+async def answers(master: Master, number: int, name: str) -> list[str]:
+    """What a container on the network reads from each address of `name`."""
+    # A static busybox cannot resolve names outside nslookup.
+    addresses = f"nslookup {name} | awk '/^Address: [0-9.]+$/ {{print $2}}' | sort -u"
+    read = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 3 $address 8080 | tail -n 1 | grep ."
+    script = f"for address in $({addresses}); do {read} || echo no answer; done; echo end; sleep 1000"
+    client = assignment(
+        number, service="client", pod={"cmd": ["sh", "-c", script], "hostname": f"client-{number}", "env": []}
+    )
+    master.assign(client)
+
+    async def ended() -> bool:
+        texts = master.texts(client.pod.container_name)
+        assert "end" in texts, texts
+        return True
+
+    await eventually(ended, within=20)
+    master.withdraw(client.instance_id)
+    return sorted(text for text in master.texts(client.pod.container_name) if text != "end")
+
+
+@pytest.mark.usefixtures("node")
+async def test_containers_find_each_other_by_all_their_names(master: Master, engine: Engine) -> None:
+    pod = {
+        "cmd": SERVE,
+        "domainname": "shop.main.kontena.local",
+        "labels": {"io.kontena.service.name": "web", "io.kontena.stack.name": "shop"},
+        "exposed": True,
+        "wait_for_port": 8080,
+    }
+    first, second = assignment(1, pod=pod), assignment(2, pod=pod)
+    master.assign(first, second)
+    await master.running(first)
+    await master.running(second)
+    both = ["web-1", "web-2"]
+    wanted = {
+        "web-1.shop.main.kontena.local": ["web-1"],
+        "web.shop.main.kontena.local": both,
+        "shop.main.kontena.local": both,
+        "shop-2.main.kontena.local": ["web-2"],
+    }
+    for number, (name, hosts) in enumerate(wanted.items(), 1):
+        assert await answers(master, number, name) == hosts, name
+    stopped = redeployed(second, desired_state="stopped")
+    master.assign(stopped)
+    await master.status(stopped, lambda status: status.state == "stopped")
+    assert await answers(master, 9, "web.shop.main.kontena.local") == ["web-1"]
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_service_of_the_default_stack_is_found_by_its_short_name(master: Master, engine: Engine) -> None:
+    labels = {"io.kontena.service.name": "web", "io.kontena.stack.name": "null"}
+    wanted = assignment(pod={"cmd": SERVE, "labels": labels, "wait_for_port": 8080})
+    master.assign(wanted)
+    await master.running(wanted)
+    for number, name in enumerate(("web", "web-1.kontena.local", "web.main.kontena.local"), 1):
+        assert await answers(master, number, name) == ["web-1"], name
+    assert list(engine.inspect("web-1")["NetworkSettings"]["Networks"]) == ["kontena-main"]
+
+
+@pytest.mark.usefixtures("node")
+async def test_ports_are_published_on_loopback_and_a_lost_network_is_made_again(master: Master, engine: Engine) -> None:
+    port = free_port()
+    pod = {
+        "cmd": SERVE,
+        "ports": [{"ip": "127.0.0.1", "node_port": port, "container_port": 8080}],
+        "wait_for_port": 8080,
+    }
+    wanted = assignment(pod=pod)
+    master.assign(wanted)
+    await master.running(wanted)
+    async with httpx.AsyncClient() as client:
+        assert "web-1" in (await client.get(f"http://127.0.0.1:{port}/")).text
+    stopped = redeployed(wanted, desired_state="stopped")
+    master.assign(stopped)
+    await master.status(stopped, lambda status: status.state == "stopped")
+    engine.request("DELETE", "/networks/kontena-main")
+    again = redeployed(stopped, desired_state="running")
+    master.assign(again)
+    await master.running(again)
+    async with httpx.AsyncClient() as client:
+        assert "web-1" in (await client.get(f"http://127.0.0.1:{port}/")).text
+
+
+@pytest.mark.usefixtures("node")
+async def test_the_network_of_another_container_and_of_the_host(master: Master, engine: Engine) -> None:
+    server = assignment(1, pod={"cmd": SERVE, "wait_for_port": 8080})
+    master.assign(server)
+    await master.running(server)
+    # It opens no port of its own: the one it waits for is that of the container whose network it shares.
+    beside = assignment(1, service="side", pod={"net": "container:web-1", "wait_for_port": 8080})
+    on_host = assignment(1, service="host", pod={"net": "host"})
+    master.assign(beside, on_host)
+    await master.running(beside)
+    await master.running(on_host)
+    assert engine.inspect("host-1")["HostConfig"]["NetworkMode"] == "host"
+    assert engine.inspect("side-1")["HostConfig"]["NetworkMode"].startswith("container:")
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_port_that_never_opens_is_an_error_and_the_container_stays(master: Master, engine: Engine) -> None:
+    wanted = assignment(pod={"cmd": SLEEP, "wait_for_port": 81})
+    master.assign(wanted)
+    status = await master.status(wanted, lambda status: bool(status.error))
+    assert "port 81 did not accept connections" in status.error
+    assert status.state == "running"
+
+
+@pytest.mark.usefixtures("node")
+async def test_an_instance_counts_as_running_once_its_port_opens(master: Master, engine: Engine) -> None:
+    wanted = assignment(pod={"cmd": ["sh", "-c", "sleep 0.7; exec httpd -f -p 8080"], "wait_for_port": 8080})
+    master.assign(wanted)
+    status = await master.running(wanted)
+    opened = engine.inspect("web-1")
+    assert status.container_id == opened["Id"]
+    assert [item.error for item in master.history if item.instance_id == wanted.instance_id] == [""]
