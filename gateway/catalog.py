@@ -19,6 +19,7 @@ class Binding:
 
     verb: str
     template: str
+    body: str = ""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -28,16 +29,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC; `path` is its gRPC path."""
+    """One RPC; `path` is its gRPC path. An `open` one is called without a token."""
 
     path: str
     streaming: bool
     bindings: tuple[Binding, ...]
-
-    @property
-    def safe(self) -> bool:
-        """True when every REST form only reads, so that a call may be repeated."""
-        return bool(self.bindings) and all(binding.verb == "GET" for binding in self.bindings)
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,8 @@ def upstream_of(package: str) -> str:
 def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Method:
     rule = method.options.Extensions[annotations_pb2.http]
     bindings = tuple(filter(None, map(_binding, (rule, *rule.additional_bindings))))
-    return Method(f"/{service}/{method.name}", method.client_streaming or method.server_streaming, bindings)
+    streaming = method.client_streaming or method.server_streaming
+    return Method(f"/{service}/{method.name}", streaming, bindings, method.options.Extensions[options_pb2.open])
 
 
 def _binding(rule: http_pb2.HttpRule) -> Binding | None:
@@ -117,5 +115,5 @@ def _binding(rule: http_pb2.HttpRule) -> Binding | None:
     if kind is None:
         return None
     if kind == "custom":
-        return Binding(rule.custom.kind, rule.custom.path)
-    return Binding(kind.upper(), getattr(rule, kind))
+        return Binding(rule.custom.kind, rule.custom.path, rule.body)
+    return Binding(kind.upper(), getattr(rule, kind), rule.body)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.discovery import document
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.typed import Config, seconds, typed
 
@@ -9,9 +10,14 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = 1_000_000
 
 
-def clusters(settings: GatewaySettings) -> list[Config]:
-    """One cluster per upstream, named like it."""
-    return [cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()]
+FILE = "clusters.json"
+
+
+def clusters(settings: GatewaySettings) -> Config:
+    """The file of the upstreams. A running Envoy takes a new one over as soon as its addresses are checked, and lets
+    requests to the old ones end."""
+    upstreams = [cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()]
+    return document([typed("config.cluster.v3.Cluster", **upstream) for upstream in upstreams])
 
 
 def cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:

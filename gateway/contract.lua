@@ -11,16 +11,17 @@ local INTERNAL_ERROR = "Internal server error"
 local HIDDEN_CODES = { ["2"] = INTERNAL_ERROR, ["13"] = INTERNAL_ERROR, ["15"] = INTERNAL_ERROR } -- UNKNOWN, INTERNAL, DATA_LOSS
 local NOT_FOR_CLIENTS = {
   "x-http-status", "x-error-json", "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
-  "grpc-encoding",
+  "grpc-encoding", "x-envoy-upstream-healthchecked-cluster",
 }
 
 local function is_grpc(content_type)
   return content_type ~= nil and (content_type == "application/grpc" or content_type:sub(1, 17) == "application/grpc+")
 end
 
--- Headers no client may send. For REST callers also those that would steer or break the gRPC call made for them.
+-- Headers no client may send: ours, and names HTTP allows but gRPC metadata does not, which break the call. For REST
+-- callers also those that would steer or break the gRPC call made for them.
 local function unwanted(name, value, grpc)
-  if INTERNAL[name] or name:sub(1, 8) == "x-envoy-" then
+  if INTERNAL[name] or name:sub(1, 8) == "x-envoy-" or name:find("[^%w_.%-]") then
     return true
   end
   return not grpc and (name:sub(1, 5) == "grpc-" or name:sub(-4) == "-bin" or value:find("[^\32-\126]") ~= nil)

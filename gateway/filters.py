@@ -7,7 +7,10 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 
 from gateway.catalog import Service, path_variables
+from gateway.compression import compressors
+from gateway.cors import cors_filters
 from gateway.rate_limit import rate_limit_filter
+from gateway.readiness import readiness_filter
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, extension
 
@@ -18,9 +21,13 @@ _LUA_SOURCES = ("utf8.lua", "json.lua", "json_members.lua", "contract.lua")
 def http_filters(
     settings: GatewaySettings, services: Iterable[Service], descriptors: descriptor_pb2.FileDescriptorSet
 ) -> list[Config]:
-    """Contract, transcoder, rate limit (it counts RPCs, so that REST and gRPC callers share it), router."""
+    """What answers pass last stands first: CORS, compression; then contract, readiness, transcoder, rate limit (it
+    counts RPCs, so that REST and gRPC callers share it), router."""
     return [
+        *cors_filters(settings),
+        *compressors(),
         lua_filter(),
+        readiness_filter(settings.upstreams),
         transcoder_filter(settings, [service for service in services if service.public], descriptors),
         rate_limit_filter(),
         extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),

@@ -1,20 +1,24 @@
 """The public port: HTTP/1.1, HTTP/2 and gRPC, with or without TLS."""
 
+from pathlib import Path
 from typing import Any
 
 from gateway.access_log import access_log
 from gateway.local_replies import local_reply_config
 from gateway.settings import GatewaySettings
-from gateway.typed import Config, extension, header, seconds, typed
+from gateway.tls import transport_socket
+from gateway.typed import Config, extension, header, header_if_absent, seconds, typed
 
 _MEBIBYTE = 1024 * 1024
+# The script of the API reference is the largest answer of our own.
+_LARGEST_PAGE = 4 * _MEBIBYTE
 
 
-def listener(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config]) -> Config:
-    """One listener for every kind of client."""
+def listener(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config], folder: Path) -> Config:
+    """One listener for every kind of client. Its certificate is named by a file in `folder`."""
     chain: Config = {"filters": [connection_manager(settings, virtual_host, http_filters)]}
-    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
-        chain["transport_socket"] = tls(str(settings.tls_cert_file), str(settings.tls_key_file))
+    if settings.tls:
+        chain["transport_socket"] = transport_socket(folder)
     return {
         "name": "public",
         "address": socket_address(settings.address, settings.port),
@@ -29,19 +33,6 @@ def socket_address(address: str, port: int) -> Config:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def tls(certificate: str, key: str) -> Config:
-    """TLS 1.2 or later with one certificate; clients choose HTTP/2 by ALPN."""
-    return extension(
-        "envoy.transport_sockets.tls",
-        "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        common_tls_context={
-            "alpn_protocols": ["h2", "http/1.1"],
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-            "tls_certificates": [{"certificate_chain": {"filename": certificate}, "private_key": {"filename": key}}],
-        },
-    )
-
-
 def connection_manager(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config]) -> Config:
     """Limits, client address, request ids, error shape and routes of every request."""
     return extension(
@@ -51,7 +42,7 @@ def connection_manager(settings: GatewaySettings, virtual_host: Config, http_fil
         codec_type="AUTO",
         route_config=_route_config(settings, virtual_host),
         http_filters=http_filters,
-        local_reply_config=local_reply_config(response_headers(settings)),
+        local_reply_config=local_reply_config({**response_headers(settings), **default_headers()}),
         access_log=access_log(settings),
         **_limits(settings),
         **_identity(settings),
@@ -61,7 +52,13 @@ def connection_manager(settings: GatewaySettings, virtual_host: Config, http_fil
 
 def response_headers(settings: GatewaySettings) -> dict[str, str]:
     """On every response, whoever made it."""
-    return {"x-kontena-version": settings.version, "x-content-type-options": "nosniff"}
+    headers = {"x-kontena-version": settings.version, "x-content-type-options": "nosniff", "x-frame-options": "DENY"}
+    return {**headers, "strict-transport-security": "max-age=31536000"} if settings.tls else headers
+
+
+def default_headers() -> dict[str, str]:
+    """On every response that does not say otherwise itself: pages need rules of their own."""
+    return {"content-security-policy": "default-src 'none'; frame-ancestors 'none'", "referrer-policy": "no-referrer"}
 
 
 def _route_config(settings: GatewaySettings, virtual_host: Config) -> Config:
@@ -70,7 +67,13 @@ def _route_config(settings: GatewaySettings, virtual_host: Config) -> Config:
         "virtual_hosts": [virtual_host],
         # One address, the one we saw ourselves: a list would begin with whatever the client made up.
         "request_headers_to_add": [header("x-forwarded-for", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
-        "response_headers_to_add": [header(name, value) for name, value in response_headers(settings).items()],
+        "response_headers_to_add": [
+            *(header(name, value) for name, value in response_headers(settings).items()),
+            *(header_if_absent(name, value) for name, value in default_headers().items()),
+        ],
+        "max_direct_response_body_size_bytes": _LARGEST_PAGE,
+        # Clusters arrive after the routes, and may be replaced while Envoy runs.
+        "validate_clusters": False,
         "most_specific_header_mutations_wins": True,
     }
 
@@ -78,9 +81,9 @@ def _route_config(settings: GatewaySettings, virtual_host: Config) -> Config:
 def _limits(settings: GatewaySettings) -> dict[str, Any]:
     return {
         "max_request_headers_kb": settings.header_limit_kb,
-        "request_headers_timeout": "10s",
+        "request_headers_timeout": seconds(min(10.0, settings.request_timeout_seconds)),
         # Also ends a body that stops arriving; routes of streams allow more.
-        "stream_idle_timeout": seconds(max(60.0, 2 * settings.request_timeout_seconds)),
+        "stream_idle_timeout": seconds(2 * settings.request_timeout_seconds),
         "delayed_close_timeout": "1s",
         "drain_timeout": "5s",
         "common_http_protocol_options": {

@@ -1,5 +1,6 @@
 """Every answer Envoy makes by itself has the error shape of the API (design section 3.2)."""
 
+from gateway.readiness import READY_DETAILS
 from gateway.typed import Config, extension, header
 
 _TEXTS = {
@@ -16,6 +17,7 @@ _TEXTS = {
 }
 # Our script and the transcoder say what is wrong with a request; other texts are Envoy's own words, or none.
 _EXPLAINED = "response.code_details.contains('grpc_json_transcode_failure') || response.code_details == 'lua_response'"
+_READY = f"response.code_details.startsWith('{READY_DETAILS}')"
 _GRPC_CALLER = {"name": "content-type", "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}}
 _TRANSCODED = {"name": "x-envoy-original-path", "present_match": True}
 
@@ -24,8 +26,13 @@ def local_reply_config(headers: dict[str, str]) -> Config:
     """JSON for REST callers, the bare text as status message for gRPC callers; success is left alone."""
     added = [header(name, value) for name, value in headers.items()]
     cases = [(_equals(status), text) for status, text in _TEXTS.items()]
-    cases += [(_all(_at_least(400), _explained()), "%LOCAL_REPLY_BODY%"), (_at_least(400), "Bad request")]
-    return {"mappers": [mapper for condition, text in cases for mapper in _mappers(condition, text, added)]}
+    cases += [(_all(_at_least(400), _details(_EXPLAINED)), "%LOCAL_REPLY_BODY%"), (_at_least(400), "Bad request")]
+    ready = {
+        "filter": _details(_READY),
+        "body_format_override": {"json_format": {"status": "ok"}},
+        "headers_to_add": added,
+    }
+    return {"mappers": [ready, *(mapper for condition, text in cases for mapper in _mappers(condition, text, added))]}
 
 
 def _mappers(condition: Config, text: str, added: list[Config]) -> list[Config]:
@@ -48,11 +55,11 @@ def _header(matcher: Config) -> Config:
     return {"header_filter": {"header": matcher}}
 
 
-def _explained() -> Config:
+def _details(expression: str) -> Config:
     name = "envoy.access_loggers.extension_filters.cel"
     return {
         "extension_filter": extension(
-            name, "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=_EXPLAINED
+            name, "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression
         )
     }
 

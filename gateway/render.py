@@ -6,10 +6,13 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 
-from gateway import catalog
-from gateway.clusters import clusters
+from gateway import catalog, clusters, tls
 from gateway.filters import http_filters
 from gateway.listener import listener, socket_address
+from gateway.metrics import metrics_clusters, metrics_listeners
+from gateway.openapi.document import document
+from gateway.own_answers import facts
+from gateway.reference import reference_answers
 from gateway.routes import virtual_host
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, extension
@@ -18,17 +21,24 @@ from gateway.typed import Config, extension
 _RUNTIME = {"re2": {"max_program_size": {"error_level": 100_000, "warn_level": 100_000}}}
 
 
-def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescriptorSet) -> Config:
-    """The configuration as a value; equal inputs give equal results. Raises ValueError when the protos do not fit."""
+def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescriptorSet, folder: Path) -> Config:
+    """The configuration as a value; equal inputs give equal results. Upstreams and certificate are in files of their
+    own in `folder`. Raises ValueError when the protos do not fit."""
     services = catalog.services(descriptors)
     check_upstreams(services, settings)
     filters = http_filters(settings, services, descriptors)
+    own = [*facts(settings), *reference_answers(document(settings, descriptors))]
+    public = listener(settings, virtual_host(settings, services, own), filters, folder)
+    upstreams = {"path_config_source": {"path": str(folder / clusters.FILE)}, "resource_api_version": "V3"}
     return {
+        # A name is needed to follow files.
+        "node": {"id": "gateway", "cluster": "kontena"},
         "admin": {"address": socket_address(settings.admin_address, settings.admin_port)},
         "static_resources": {
-            "listeners": [listener(settings, virtual_host(settings, services), filters)],
-            "clusters": clusters(settings),
+            "listeners": [public, *metrics_listeners(settings)],
+            "clusters": metrics_clusters(settings),
         },
+        "dynamic_resources": {"cds_config": upstreams},
         "overload_manager": connection_limit(settings),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},
     }
@@ -55,9 +65,20 @@ def connection_limit(settings: GatewaySettings) -> Config:
 
 
 def write(settings: GatewaySettings, target: Path) -> None:
-    """Replace `target` in one step, so that a reader never sees half a file."""
-    config = bootstrap(settings, catalog.load_descriptors(settings.descriptors))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Write `target` and the files it names beside it. A running Envoy takes over the addresses of upstreams and the
+    certificate at once, everything else when it starts again."""
+    folder = target.absolute().parent
+    config = bootstrap(settings, catalog.load_descriptors(settings.descriptors), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate = tls.secrets(settings)
+    if certificate is not None:
+        replace(folder / tls.FILE, certificate)
+    replace(folder / clusters.FILE, clusters.clusters(settings))
+    replace(target, config)
+
+
+def replace(target: Path, content: Config) -> None:
+    """Put a file in place in one step, so that a reader never sees half of it."""
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.write_text(json.dumps(config, indent=1) + "\n")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(target)

@@ -1,10 +1,12 @@
 """Routes: by RPC, after transcoding, and only for services the protos open to the outside."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 
 from gateway.catalog import Method, Service
+from gateway.compression import uncompressed
+from gateway.cors import cors_policy
+from gateway.own_answers import OwnAnswer
 from gateway.rate_limit import per_client_limit
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, header, seconds
@@ -14,32 +16,31 @@ _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
 _TRANSCODED = [{"name": "x-envoy-original-path", "present_match": True}]
 
 
-def virtual_host(settings: GatewaySettings, services: Iterable[Service]) -> Config:
+def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: Iterable[OwnAnswer]) -> Config:
     """Everything the gateway answers, whatever the host name; what no route names is 404."""
     routed = [service for service in services if service.routed]
-    routes = [*own_routes(settings)]
+    routes = [_answer(answer) for answer in own]
     for upstream in sorted({service.upstream for service in routed}):
         methods = [method for service in routed if service.upstream == upstream for method in service.methods]
         routes += upstream_routes(upstream, methods, settings)
-    return {"name": "kontena", "domains": ["*"], "routes": [*routes, _not_found()]}
-
-
-def own_routes(settings: GatewaySettings) -> list[Config]:
-    """What the gateway answers without asking a service, to GET and HEAD."""
-    root = {"name": "Kontena Master", "tagline": "The Container Platform", "version": settings.version}
-    answers = {"/": root, "/v1/ping": {"message": "pong"}, "/healthz": {"status": "ok"}}
-    return [_answer({"path": path, "headers": [_method_is_read()]}, body) for path, body in answers.items()]
+    return {
+        "name": "kontena",
+        "domains": ["*"],
+        "routes": [*routes, _not_found()],
+        **cors_policy(settings, routed),
+    }
 
 
 def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySettings) -> list[Config]:
-    """Token endpoints, reads and other unary calls of REST clients; then streams and every call of gRPC clients."""
-    timeout = {"timeout": seconds(settings.request_timeout_seconds)}
+    """Token endpoints, then unary calls and streams of REST clients, then every call of gRPC clients."""
+    retries = {"retry_policy": retry_policy()}
+    timeout = {"timeout": seconds(settings.request_timeout_seconds), **retries}
     # A gRPC caller brings its own deadline, a stream has none. Idle ones end: live ones send something far more often.
     endless = {"timeout": "0s", "idle_timeout": seconds(settings.stream_idle_seconds)}
     groups: list[tuple[Callable[[Method], bool], list[Config], Config, Config]] = [
         (rate_limited, [], timeout, {"typed_per_filter_config": per_client_limit(settings)}),
-        (lambda m: m.safe and not m.streaming, _TRANSCODED, {**timeout, "retry_policy": retry_policy()}, {}),
         (lambda m: not m.streaming, _TRANSCODED, timeout, {}),
+        (lambda m: m.streaming, _TRANSCODED, {**endless, **retries}, {"typed_per_filter_config": uncompressed()}),
         (lambda m: True, [], endless, {}),
     ]
     return [
@@ -55,7 +56,8 @@ def rate_limited(method: Method) -> bool:
 
 
 def retry_policy() -> Config:
-    """For reads, and only while no service has seen the request: some two seconds, enough for a process to restart."""
+    """Only while no service has seen the request, so that writes may be repeated too: some two seconds, enough for a
+    process to restart."""
     return {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
         "num_retries": 6,
@@ -78,15 +80,17 @@ def _match(paths: list[str], headers: list[Config]) -> Config:
 
 
 def _not_found() -> Config:
-    # The body comes from local_replies.py, as for every other error of ours.
-    return {"match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    # No cluster has this name. A direct response would do, but CORS headers pass those by; the body comes from
+    # local_replies.py, as for every other error of ours.
+    return {"match": {"prefix": "/"}, "route": {"cluster": "nowhere", "cluster_not_found_response_code": "NOT_FOUND"}}
 
 
-def _answer(match: Config, body: object) -> Config:
+def _answer(answer: OwnAnswer) -> Config:
+    headers = {"content-type": answer.content_type, **answer.headers}
     return {
-        "match": match,
-        "direct_response": {"status": 200, "body": {"inline_string": json.dumps(body, separators=(",", ":"))}},
-        "response_headers_to_add": [header("content-type", "application/json")],
+        "match": {"path": answer.path, "headers": [_method_is_read()]},
+        "direct_response": {"status": 200, "body": {"inline_string": answer.body}},
+        "response_headers_to_add": [header(name, value) for name, value in headers.items()],
     }
 
 

@@ -45,7 +45,18 @@ def product_version() -> str:
     return version("kontena-master")
 
 
+def parse_address(value: object) -> object:
+    """One `host:port`; empty text is None. Raises ValueError for anything that is not one address."""
+    found = parse_endpoints(value)
+    if not isinstance(value, str) or not isinstance(found, tuple):
+        return value
+    if len(found) > 1:
+        raise ValueError(f"{value!r} is not one host:port")
+    return found[0] if found else None
+
+
 Endpoints = Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(parse_endpoints), Field(min_length=1)]
+OneAddress = Annotated[Endpoint | None, NoDecode, BeforeValidator(parse_address)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
 
@@ -58,6 +69,8 @@ class GatewaySettings(BaseSettings):
     port: int = Field(default=9292, ge=1, le=65535)
     admin_address: str = "127.0.0.1"
     admin_port: int = Field(default=9901, ge=1, le=65535)
+
+    metrics_address: OneAddress = Field(default=None, description="Where Prometheus reads; none when empty.")
 
     auth_addresses: Endpoints = (Endpoint("127.0.0.1", 7401),)
     grid_addresses: Endpoints = (Endpoint("127.0.0.1", 7402),)
@@ -79,6 +92,8 @@ class GatewaySettings(BaseSettings):
     connect_timeout_seconds: float = Field(default=2.0, gt=0)
     health_check_seconds: float = Field(default=2.0, gt=0)
 
+    cors_origins: Words = Field(default=(), description="Origins of browser applications; `*` is every origin.")
+
     rate_limit_requests: int = Field(default=60, ge=0, description="Per client address and window; 0 means no limit.")
     rate_limit_seconds: int = Field(default=60, ge=1)
     rate_limit_exempt: Words = ("127.0.0.1", "::1")
@@ -91,6 +106,11 @@ class GatewaySettings(BaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("tls_cert_file and tls_key_file go together")
         return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the public port speaks TLS."""
+        return self.tls_cert_file is not None and self.tls_key_file is not None
 
     @property
     def upstreams(self) -> dict[str, tuple[Endpoint, ...]]:

@@ -22,6 +22,11 @@ def header(key: str, value: str) -> Config:
     return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
+def header_if_absent(key: str, value: str) -> Config:
+    """A header for responses that have none of that name."""
+    return {"header": {"key": key, "value": value}, "append_action": "ADD_IF_ABSENT"}
+
+
 def seconds(value: float) -> str:
     """A protobuf duration."""
     return f"{value:g}s"

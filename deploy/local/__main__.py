@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from deploy.local import bootstrap, postgres, probes
-from deploy.local.processes import envoy_config, gateway_env, service_env, suite
+from deploy.local.processes import agent_env, envoy_config, gateway_env, service_env, suite
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
 
@@ -50,10 +50,11 @@ def up(settings: LocalSettings, _rest: Sequence[str]) -> int:
 
 
 def down(settings: LocalSettings, _rest: Sequence[str]) -> int:
-    """Stop everything; data stays in the `var` folder."""
+    """Stop everything, the containers of the local node included; data stays in the `var` folder."""
     Supervisor(settings.var).stop()
-    _say("stopped")
-    return 0
+    removed = _remove_containers(settings)
+    _say("stopped" if removed else "stopped, but containers of the local node may still run, see above")
+    return 0 if removed else 1
 
 
 def status(settings: LocalSettings, _rest: Sequence[str]) -> int:
@@ -77,6 +78,15 @@ def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
     env = service_env(settings, load_secrets(settings), "auth")
     command = [sys.executable, "-m", "services.auth_svc", "admin", *rest]
     return subprocess.call(command, cwd=ROOT, env=env)  # noqa: S603
+
+
+def _remove_containers(settings: LocalSettings) -> bool:
+    """The next `up` makes them again, as the master wants them."""
+    if not (settings.var / "agent").exists():
+        return True
+    command = [sys.executable, "-m", "agent", "remove-containers"]
+    env = agent_env(settings, load_secrets(settings))
+    return subprocess.run(command, check=False, cwd=ROOT, env=env, stdout=subprocess.DEVNULL).returncode == 0  # noqa: S603
 
 
 def _start(settings: LocalSettings, supervisor: Supervisor) -> None:

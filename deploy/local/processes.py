@@ -8,6 +8,9 @@ from pathlib import Path
 from deploy.local import postgres
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 
+# What an operator may set for the services in the environment of `make up`.
+_PASSED_ON = ("ACME_", "AUTH_", "SERVER_NAME", "KONTENA_MASTER_URL", "VAULT_OLD_KEYS", "LOG_LEVEL")
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -44,8 +47,9 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         "METRICS_ADDRESS": settings.metrics_address(name),
         **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
     }
-    own = {"auth": "INITIAL_ADMIN_CODE", "vault": "VAULT_KEY"}.get(name)
-    return {**env, own: secrets[own]} if own else env
+    own = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
+    given = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+    return {**given, **env, **{key: secrets[key] for key in own}}
 
 
 def gateway_env(settings: LocalSettings) -> dict[str, str]:
@@ -55,6 +59,7 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
         **_base_env(),
         "GATEWAY_PORT": str(settings.port),
         "GATEWAY_ADMIN_PORT": str(settings.admin_port),
+        "GATEWAY_METRICS_ADDRESS": settings.metrics_address("gateway"),
         "GATEWAY_ACCESS_LOG_PATH": "/dev/stdout",
         **upstreams,
     }

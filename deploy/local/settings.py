@@ -18,7 +18,7 @@ class LocalSettings(BaseSettings):
     var: Path = Field(default=ROOT / "var", description="Folder of data, logs, sockets and generated secrets.")
     port: int = Field(default=9292, description="Port of the gateway: REST, gRPC and agents.")
     port_base: int = Field(
-        default=7400, description="Services listen on base+1..4, metrics on base+11..14, Envoy's admin on base+20."
+        default=7400, description="Services listen on base+1..4, metrics on base+11..15, Envoy's admin on base+20."
     )
     grid: str = Field(default="local", description="Grid that the local node joins.")
     node_name: str = Field(default="", description="Name of the local node; empty means the host name.")
@@ -34,8 +34,8 @@ class LocalSettings(BaseSettings):
         return f"127.0.0.1:{self.port_base + 1 + SERVICES.index(service)}"
 
     def metrics_address(self, service: str) -> str:
-        """Where a service shows its metrics."""
-        return f"127.0.0.1:{self.port_base + 11 + SERVICES.index(service)}"
+        """Where a service, or the gateway, shows its metrics."""
+        return f"127.0.0.1:{self.port_base + 11 + (*SERVICES, 'gateway').index(service)}"
 
     def ports(self) -> list[int]:
         """All ports that the suite listens on."""

@@ -57,9 +57,21 @@ class Echo:
 
     def stop(self) -> None:
         """End at once, as a killed process would; does nothing when it is not running."""
+        self._end(self._server.stop(0))
+
+    def drain(self) -> None:
+        """End as the services of the suite do on SIGTERM: unhealthy, no new calls, running ones end."""
+        self._end(self._drain())
+
+    async def _drain(self) -> None:
+        await self._serving.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.stop(10)
+
+    def _end(self, how: Any) -> None:
         if not self._loop.is_running():
+            how.close()
             return
-        asyncio.run_coroutine_threadsafe(self._server.stop(0), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(how, self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -71,7 +83,7 @@ class Echo:
     async def _start(self, ready: threading.Event) -> None:
         self._server = grpc.aio.server(options=OPTIONS)
         self._server.add_generic_rpc_handlers(tuple(self._handlers()))
-        serving = health.aio.HealthServicer()
+        self._serving = serving = health.aio.HealthServicer()
         await serving.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(serving, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")

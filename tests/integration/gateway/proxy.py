@@ -45,10 +45,10 @@ class Gateway:
         """True when every upstream address has passed its health check."""
         hosts = [
             host["health_status"]
-            for cluster in json.loads(self.admin("/clusters?format=json"))["cluster_statuses"]
+            for cluster in json.loads(self.admin("/clusters?format=json")).get("cluster_statuses", [])
             for host in cluster["host_statuses"]
         ]
-        return bool(hosts) and all(set(host) == {"eds_health_status"} for host in hosts)
+        return len(hosts) >= len(self.settings.upstreams) and all(set(host) == {"eds_health_status"} for host in hosts)
 
     def access_log(self) -> list[dict[str, Any]]:
         lines = Path(self.settings.access_log_path).read_text().splitlines()

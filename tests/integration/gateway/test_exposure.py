@@ -54,7 +54,7 @@ def test_json_does_not_reach_grpc_paths(call: Caller) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize(
-    "path", ["/nope", "/v1/nope", "/v1", "//v1/grids", "/v1/nodes/g", "/v1/x%2F../grids", "/V1/grids"]
+    "path", ["/nope", "/v1/nope", "/v1", "//v1/grids", "/v1/nodes/a/b/c/d", "/v1/x%2F../grids", "/V1/grids"]
 )
 def test_unknown_route(call: Caller, method: str, path: str) -> None:
     response = call(method, path)
@@ -115,7 +115,16 @@ def test_true_client_address(call: Caller) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["grpc-timeout=1n", "grpc-encoding=foo", "x-data-bin=!!!", "x-envoy-retry-on=5xx", "x-envoy-max-retries=9"],
+    [
+        "x!y=1",
+        "kb*=B",
+        "^~|`=1",
+        "grpc-timeout=1n",
+        "grpc-encoding=foo",
+        "x-data-bin=!!!",
+        "x-envoy-retry-on=5xx",
+        "x-envoy-max-retries=9",
+    ],
 )
 def test_headers_that_would_steer_the_rpc_are_dropped(call: Caller, header: str) -> None:
     name, _, value = header.partition("=")

@@ -16,8 +16,10 @@ def descriptors(audience: Any, package: str = "kontena.grid.v1") -> descriptor_p
         service.options.Extensions[options_pb2.audience] = audience
     rule = service.method.add(name="Get").options.Extensions[annotations_pb2.http]
     rule.get = "/v1/things/{thing_id=*/*}"
+    service.method[0].options.Extensions[options_pb2.open] = True
     rule.additional_bindings.add().get = "/v1/things/{thing_id}/{part}"
-    service.method.add(name="Put").options.Extensions[annotations_pb2.http].put = "/v1/things/{name}"
+    put = service.method.add(name="Put").options.Extensions[annotations_pb2.http]
+    put.put, put.body = "/v1/things/{name}", "*"
     service.method.add(name="Watch", server_streaming=True)
     return descriptor_pb2.FileDescriptorSet(file=[file])
 
@@ -27,8 +29,9 @@ def test_what_a_service_is_comes_from_its_options() -> None:
     assert (service.name, service.upstream) == ("kontena.grid.v1.ThingService", "grid")
     assert (service.public, service.routed) == (True, True)
     get, put, watch = service.methods
-    assert (get.path, get.safe, get.streaming) == ("/kontena.grid.v1.ThingService/Get", True, False)
-    assert (put.safe, watch.safe, watch.streaming) == (False, False, True)
+    assert (get.path, get.open, get.streaming) == ("/kontena.grid.v1.ThingService/Get", True, False)
+    assert [binding.body for binding in (*get.bindings, *put.bindings)] == ["", "", "*"]
+    assert (put.open, watch.open, watch.streaming) == (False, False, True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import base64
+import functools
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,11 @@ from google.protobuf import descriptor_pb2
 
 from gateway import catalog
 from gateway.__main__ import main
+from gateway.clusters import clusters
+from gateway.openapi.document import document
 from gateway.render import bootstrap, check_upstreams, write
 from gateway.settings import Endpoint, GatewaySettings
+from gateway.tls import secrets
 
 SETTINGS = GatewaySettings()
 DESCRIPTORS = catalog.load_descriptors(SETTINGS.descriptors)
@@ -18,8 +22,12 @@ SERVICES = catalog.services(DESCRIPTORS)
 METHODS = [(service, method) for service in SERVICES for method in service.methods]
 
 
+@functools.lru_cache
 def rendered(**changes: object) -> Any:
-    return bootstrap(SETTINGS.model_copy(update=changes), DESCRIPTORS)
+    return bootstrap(SETTINGS.model_copy(update=changes), DESCRIPTORS, FOLDER)
+
+
+FOLDER = Path("/run/gateway")
 
 
 def manager(config: Any) -> Any:
@@ -33,11 +41,11 @@ def filter_config(config: Any, name: str) -> Any:
 def routes_to(path: str, config: Any) -> list[Any]:
     """Routes with a cluster that match the RPC `path`, in order."""
     routes = manager(config)["route_config"]["virtual_hosts"][0]["routes"]
-    return [r for r in routes if "route" in r and re.fullmatch(r["match"]["safe_regex"]["regex"], path)]
+    return [r for r in routes if "safe_regex" in r["match"] and re.fullmatch(r["match"]["safe_regex"]["regex"], path)]
 
 
 def test_equal_inputs_give_equal_configurations() -> None:
-    assert rendered() == rendered()
+    assert rendered() == bootstrap(SETTINGS, DESCRIPTORS, FOLDER)
     assert json.loads(json.dumps(rendered())) == rendered()
 
 
@@ -53,11 +61,15 @@ def test_routes_follow_the_audience(service: catalog.Service, method: catalog.Me
     ("service", "method"), [m for m in METHODS if m[0].routed], ids=lambda m: getattr(m, "path", "")
 )
 def test_timeouts_and_retries(service: catalog.Service, method: catalog.Method) -> None:
-    first, *_, last = [*routes_to(method.path, rendered()), None]
-    assert first is not None
+    first, *others = routes_to(method.path, rendered())
     assert (first["route"]["timeout"] == "0s") == method.streaming
-    assert ("retry_policy" in first["route"]) == (method.safe and not method.streaming and not is_limited(first))
-    assert last is None
+    # Only what nobody has seen is repeated, so writes may be too.
+    safe = {"connect-failure", "refused-stream", "reset-before-request"}
+    assert set(first["route"]["retry_policy"]["retry_on"].split(",")) == safe
+    # gRPC callers have deadlines and retries of their own.
+    assert "retry_policy" not in others[-1]["route"]
+    compressed = "envoy.filters.http.compressor.gzip" not in first.get("typed_per_filter_config", {})
+    assert compressed != method.streaming, "compression would merge the messages of a stream"
 
 
 def is_limited(route: Any) -> bool:
@@ -82,12 +94,13 @@ def test_transcoder_knows_public_services_only() -> None:
 
 def test_contract_stands_before_the_transcoder() -> None:
     names = [f["name"].rpartition(".")[2] for f in manager(rendered())["http_filters"]]
-    assert names == ["lua", "grpc_json_transcoder", "local_ratelimit", "router"]
+    assert names == ["br", "gzip", "lua", "health_check", "grpc_json_transcoder", "local_ratelimit", "router"]
 
 
 def test_every_address_is_an_endpoint() -> None:
-    config = rendered(grid_addresses=(Endpoint("a", 1), Endpoint("::1", 2)))
-    (cluster,) = [c for c in config["static_resources"]["clusters"] if c["name"] == "grid"]
+    changed = SETTINGS.model_copy(update={"grid_addresses": (Endpoint("a", 1), Endpoint("::1", 2))})
+    (cluster,) = [c for c in clusters(changed)["resources"] if c["name"] == "grid"]
+    assert clusters(changed)["version_info"] != clusters(SETTINGS)["version_info"]
     endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     addresses = [endpoint["endpoint"]["address"]["socket_address"] for endpoint in endpoints]
     assert addresses == [{"address": "a", "port_value": 1}, {"address": "::1", "port_value": 2}]
@@ -95,9 +108,33 @@ def test_every_address_is_an_endpoint() -> None:
 
 def test_tls_only_with_a_certificate() -> None:
     assert "transport_socket" not in json.dumps(rendered())
-    text = json.dumps(rendered(tls_cert_file=Path("/c.pem"), tls_key_file=Path("/k.pem")))
+    assert secrets(SETTINGS) is None
+    files = {"tls_cert_file": Path("/tls/c.pem"), "tls_key_file": Path("/tls/k.pem")}
+    text = json.dumps(rendered(**files))
     assert '"h2"' in text
-    assert "/k.pem" in text
+    assert '"/run/gateway/tls.json"' in text
+    assert "strict-transport-security" in text
+    named = secrets(SETTINGS.model_copy(update=files))
+    assert named is not None
+    (secret,) = named["resources"]
+    assert secret["tls_certificate"]["private_key"] == {"filename": "/tls/k.pem"}
+    assert secret["tls_certificate"]["watched_directory"] == {"path": "/tls"}
+
+
+def test_cors_only_for_named_origins() -> None:
+    assert "envoy.filters.http.cors" not in json.dumps(rendered())
+    host = manager(rendered(cors_origins=("https://a.example",)))["route_config"]["virtual_hosts"][0]
+    (policy,) = host["typed_per_filter_config"].values()
+    assert policy["allow_origin_string_match"] == [{"exact": "https://a.example"}]
+    assert policy["allow_methods"] == "DELETE, GET, HEAD, PATCH, POST, PUT"
+    assert policy["allow_credentials"] is False
+
+
+def test_metrics_port_only_when_named() -> None:
+    assert [listener["name"] for listener in rendered()["static_resources"]["listeners"]] == ["public"]
+    config = rendered(metrics_address=Endpoint("127.0.0.1", 9))["static_resources"]
+    assert [listener["name"] for listener in config["listeners"]] == ["public", "metrics"]
+    assert [cluster["name"] for cluster in config["clusters"]] == ["admin"]
 
 
 @pytest.mark.parametrize("limit", [1024, 8 << 20])
@@ -121,12 +158,15 @@ def test_public_service_without_an_address_is_refused() -> None:
 def test_file_is_written_whole(tmp_path: Path) -> None:
     target = tmp_path / "new" / "envoy.json"
     write(SETTINGS, target)
-    assert json.loads(target.read_text()) == rendered()
-    assert [path.name for path in target.parent.iterdir()] == ["envoy.json"]
+    assert json.loads(target.read_text()) == bootstrap(SETTINGS, DESCRIPTORS, target.parent)
+    assert json.loads((target.parent / "clusters.json").read_text()) == clusters(SETTINGS)
+    assert sorted(path.name for path in target.parent.iterdir()) == ["clusters.json", "envoy.json"]
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", str(tmp_path / "envoy.json")]) == 0
+    assert main(["openapi", str(tmp_path / "openapi.json")]) == 0
+    assert json.loads((tmp_path / "openapi.json").read_text()) == document(SETTINGS, DESCRIPTORS)
     monkeypatch.setenv("GATEWAY_DESCRIPTORS", str(tmp_path / "missing"))
     assert main(["render", str(tmp_path / "envoy.json")]) == 2
     assert "missing" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""The OpenAPI document of the public API, made from the protos."""
