@@ -18,12 +18,12 @@ from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
 
-def replica(suite: Suite, name: str, offset: int) -> Iterator[str]:
-    """A second process of a service on the suite's database; yields its address."""
+def replica(suite: Suite, name: str, offset: int, changed: dict[str, str] | None = None) -> Iterator[str]:
+    """A second process of a service on the suite's database, `changed` in its environment; yields its address."""
     settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
     address = f"127.0.0.1:{suite.port_base + offset}"
     copy = {"LISTEN_ADDRESS": address, "METRICS_ADDRESS": "", "PYTHONPATH": f"{suite.folder}:{suite.folder}/gen"}
-    env = {**service_env(settings, load_secrets(settings), name), **copy}
+    env = {**service_env(settings, load_secrets(settings), name), **copy, **(changed or {})}
     command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
     process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
     try:

@@ -1,0 +1,69 @@
+"""A second machine for the running suite: an engine and an agent of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.local.settings import read_env
+from tests.support.containers import Docker
+from tests.support.engine import Engine
+from tests.support.suite import Api, Suite, soon
+
+NAME = "second-node"
+
+
+class SecondNode:
+    """`python -m agent` of the suite's tree beside the suite's own, on `engine`. A port may take 3 s to open here."""
+
+    def __init__(self, suite: Suite, api: Api, engine: Engine, folder: Path) -> None:
+        self._suite = suite
+        self._api = api
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.engine = engine
+        self.docker = Docker(engine.host)
+        self.id = f"{api.grid}/{NAME}"
+
+    def start(self) -> None:
+        """Start the agent and wait until the master calls the node online."""
+        env = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
+            "KONTENA_URI": f"127.0.0.1:{self._suite.env['KONTENA_PORT']}",
+            "KONTENA_GRID_TOKEN": read_env(self._suite.var / "secrets.env")["KONTENA_GRID_TOKEN"],
+            "KONTENA_NODE_ID": "SECOND:NODE",
+            "KONTENA_NODE_NAME": NAME,
+            "KONTENA_STATE_DIR": str(self._folder / "state"),
+            "KONTENA_PORT_WAIT_SECONDS": "3",
+            "DOCKER_HOST": self.engine.host,
+        }
+        with (self._folder / "agent.log").open("ab") as log:
+            # Not the suite's interpreter, so that nobody takes this agent for the suite's.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "agent"], cwd=self._suite.folder, env=env, stdout=log, stderr=log
+            )
+        soon(lambda: self.status() == "online", within=30, message=f"the second node is online {self.log()[-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9 of the agent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def status(self) -> str:
+        """What the master says of the node."""
+        nodes = self._api.call("GET", f"/v1/grids/{self._api.grid}/nodes")["nodes"]
+        return str(next((node["status"] for node in nodes if node["name"] == NAME), "unknown"))
+
+    def leave(self) -> None:
+        """The node is gone for good."""
+        self.kill()
+        soon(lambda: self.status() in ("offline", "unknown"), within=60, message="the second node is offline")
+        self._api.request("DELETE", f"/v1/nodes/{self.id}")
+
+    def log(self) -> str:
+        """What its agent has said."""
+        path = self._folder / "agent.log"
+        return path.read_text() if path.exists() else ""

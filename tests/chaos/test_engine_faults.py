@@ -1,0 +1,163 @@
+"""The engine under faults of what it stands on: afterwards the goal is reached, and what was healthy is untouched."""
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.containers import Docker
+from tests.support.suite import Api, Suite, soon
+
+CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
+
+
+def body(image: str, name: str, instances: int) -> dict[str, object]:
+    return {
+        "name": name,
+        "image": image,
+        "stateful": False,
+        "instances": instances,
+        "cmd": ["sleep", "100000"],
+        "stop_grace_period": "0s",
+    }
+
+
+def made(api: Api, image: str, name: str, instances: int) -> str:
+    return str(api.call("POST", f"/v1/grids/{api.grid}/services", body(image, name, instances), status=201)["id"])
+
+
+def postmaster(suite: Suite) -> int:
+    """The parent of all Postgres processes of the suite."""
+    folder = str(suite.var)
+    for process in psutil.process_iter(["pid", "name", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if process.info["name"] == "postgres" and folder in command:
+            return int(process.info["pid"])
+    raise AssertionError("no Postgres of the suite runs")
+
+
+def ended(api: Api, service: str, deploy: str, within: float = 90.0) -> dict[str, object]:
+    def found() -> dict[str, object] | None:
+        try:
+            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}")
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
+
+    return soon(found, within=within, message="the deploy ends")
+
+
+def outcome(deploy: dict[str, object]) -> tuple[object, object]:
+    return deploy["state"], deploy.get("reason")
+
+
+def asked(api: Api, method: str, path: str, status: int = 200) -> dict[str, object]:
+    """A request that is repeated while the control plane is not there."""
+
+    def answered() -> dict[str, object] | None:
+        try:
+            answer = api.request(method, path, {} if method == "POST" else None)
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.status_code == status else None
+
+    return soon(answered, within=60, message=f"{method} {path} answers {status}")
+
+
+@pytest.fixture
+def steady(api: Api, docker: Docker, image: str) -> Iterator[str]:
+    """A healthy service that must not be touched."""
+    service = made(api, image, "calm", 2)
+    api.deploy(service)
+    yield service
+    removed(api, docker, service)
+
+
+def removed(api: Api, docker: Docker, service: str) -> None:
+    soon(lambda: api.request("DELETE", f"/v1/services/{service}").status_code in (200, 404), within=60)
+    soon(lambda: docker.all(service) == [], within=60, message="its containers are gone")
+
+
+def test_postgres_dies_in_the_middle_of_a_deploy(
+    suite: Suite, api: Api, docker: Docker, image: str, steady: str
+) -> None:
+    untouched = docker.running(steady)
+    service = made(api, image, "pg-dies", 4)
+    deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
+    pid = postmaster(suite)
+    os.kill(pid, signal.SIGKILL)
+    assert outcome(ended(api, service, str(deploy["id"]))) == ("success", None)
+    assert len(docker.running(service)) == 4
+    assert postmaster(suite) != pid
+    assert docker.running(steady) == untouched
+    removed(api, docker, service)
+
+
+def test_the_whole_control_plane_dies_and_comes_back(
+    suite: Suite, api: Api, docker: Docker, image: str, steady: str
+) -> None:
+    untouched = docker.running(steady)
+    service = made(api, image, "all-die", 4)
+    deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
+    victims = [pid for name in CONTROL_PLANE for pid in suite.pids(name)]
+    assert len(victims) >= len(CONTROL_PLANE)
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    assert outcome(ended(api, service, str(deploy["id"]))) == ("success", None)
+    assert len(docker.running(service)) == 4
+    assert docker.running(steady) == untouched
+    # Nothing was deployed again because nodes looked lost for a while.
+    found = asked(api, "GET", f"/v1/services/{steady}")
+    assert found["state"] == "running"
+    removed(api, docker, service)
+
+
+def test_deploys_while_the_control_plane_is_gone_happen_when_it_is_back(
+    suite: Suite, api: Api, docker: Docker, image: str, steady: str
+) -> None:
+    """The processes are stopped, not killed: their sockets stay open and nobody answers for a while."""
+    untouched = docker.running(steady)
+    service = made(api, image, "frozen", 3)
+    deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
+    frozen = [pid for name in ("grid_svc", "deploy_svc") for pid in suite.pids(name)]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(AssertionError):
+            ended(api, service, str(deploy["id"]), within=3)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert outcome(ended(api, service, str(deploy["id"]))) == ("success", None)
+    assert len(docker.running(service)) == 3
+    assert docker.running(steady) == untouched
+    removed(api, docker, service)
+
+
+def test_streams_are_cut_at_random_points(suite: Suite, api: Api, docker: Docker, image: str, steady: str) -> None:
+    """The gateway dies again and again while instances are deployed one after the other."""
+    untouched = docker.running(steady)
+    service = made(api, image, "cut-off", 6)
+    deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
+    chance = random.Random(4711)
+    for _ in range(3):
+        pids = soon(lambda: suite.pids("gateway"), message="the gateway runs")
+        with_luck = chance.uniform(0.05, 1.0)
+        with pytest.raises(AssertionError):
+            soon(lambda: False, within=with_luck)
+        for pid in pids:
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert outcome(ended(api, service, str(deploy["id"]))) == ("success", None)
+    running = docker.running(service)
+    assert len(running) == 6
+    assert docker.running(steady) == untouched
+    # A redeploy after all that finds everything as it shall be: nothing is created or started again.
+    again = asked(api, "POST", f"/v1/services/{service}/deploy")
+    assert outcome(ended(api, service, str(again["id"]))) == ("success", None)
+    assert docker.running(service) == running
+    removed(api, docker, service)

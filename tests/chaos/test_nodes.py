@@ -1,0 +1,201 @@
+"""Two Docker Engines as two nodes of one grid: spread, drain, loss and return, and a rolling deploy under load."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chaos.nodes_support import NAME, SecondNode
+from tests.chaos.test_replicas import replica
+from tests.support.containers import Docker
+from tests.support.engine import Engine
+from tests.support.registry import Registry
+from tests.support.suite import Api, Suite, soon
+
+SLEEP = ["sleep", "100000"]
+SERVE = ["sh", "-c", "cp /etc/marker /www/index.html; exec httpd -f -p 8080 -h /www"]
+
+
+@pytest.fixture(scope="module")
+def second(suite: Suite, api: Api, image: str) -> Iterator[SecondNode]:
+    """The second node, online."""
+    with tempfile.TemporaryDirectory(prefix="knode") as folder, Engine(Path(folder)) as engine:
+        engine.import_busybox(image)
+        node = SecondNode(suite, api, engine, Path(folder))
+        node.start()
+        yield node
+        node.leave()
+
+
+@contextmanager
+def service(api: Api, name: str, image: str, **changed: Any) -> Iterator[str]:
+    """A service that is removed at the end."""
+    body = {"name": name, "image": image, "stateful": False, "cmd": SLEEP, "stop_grace_period": "0s", **changed}
+    created = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
+    try:
+        yield created
+    finally:
+        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404), within=30)
+
+
+def test_instances_that_refuse_each_other_are_spread_and_one_too_many_is_an_error(
+    api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    with service(api, "spread", image, instances=2, affinity=["service!=spread"]) as spread:
+        api.deploy(spread)
+        assert len(docker.running(spread)) == 1
+        assert len(second.docker.running(spread)) == 1
+        before = {**docker.running(spread), **second.docker.running(spread)}
+        deploy = api.deployed(spread, api.call("POST", f"/v1/services/{spread}/scale", {"instances": 3}))
+        assert deploy["state"] == "error"
+        assert "service!=spread" in deploy["reason"], deploy
+        assert {**docker.running(spread), **second.docker.running(spread)} == before
+
+
+def test_a_drained_node_is_left_and_used_again_after_its_return(
+    api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    with service(api, "drained", image, instances=2) as drained:
+        api.deploy(drained)
+        stays = docker.running(drained)
+        assert (len(stays), len(second.docker.running(drained))) == (1, 1)
+        api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "drain"})
+        try:
+            soon(lambda: second.docker.all(drained) == [], within=60, message="the drained node is empty")
+            soon(lambda: len(docker.running(drained)) == 2, within=60)
+            assert stays.items() <= docker.running(drained).items(), "the other instance was not touched"
+        finally:
+            api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "active"})
+        with service(api, "returned", image, affinity=[f"node=={NAME}"]) as returned:
+            api.deploy(returned)
+            assert len(second.docker.running(returned)) == 1
+
+
+def test_a_rolling_deploy_of_a_new_image_fails_no_request(
+    api: Api, docker: Docker, second: SecondNode, suite_engine: Engine, tmp_path: Path
+) -> None:
+    with Registry(tmp_path / "registry", login=False) as registry:
+        tag = registry.push(suite_engine, "roll:1", "old")
+        port = {"ip": "127.0.0.1", "node_port": 0, "container_port": 8080}
+        opts = {"min_health": 0.5, "wait_for_port": 8080}
+        with service(api, "rolling", tag, instances=2, cmd=SERVE, ports=[port], deploy_opts=opts) as rolling:
+            api.deploy(rolling)
+            client = Client([docker, second.docker], rolling)
+            before = {**docker.running(rolling), **second.docker.running(rolling)}
+            with client:
+                soon(lambda: client.answers.count("old") > 20)
+                registry.push(suite_engine, "roll:1", "new")
+                api.deploy(rolling)
+                soon(lambda: client.answers[-20:] == ["new"] * 20)
+            after = {**docker.running(rolling), **second.docker.running(rolling)}
+            assert client.failed == []
+            assert set(client.answers) == {"old", "new"}
+            assert all(after[name] != before[name] for name in before)
+
+
+class Client:
+    """Asks the published ports of a service on loopback, as a balancer does: the next instance when one refuses. A
+    request failed when no instance answered it."""
+
+    def __init__(self, nodes: list[Docker], name: str) -> None:
+        self._nodes = nodes
+        self._service = name
+        self._ports: list[int] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._discover, self._ask)]
+        self.answers: list[str] = []
+        self.failed: list[str] = []
+
+    def __enter__(self) -> "Client":
+        self._look()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _look(self) -> None:
+        found = []
+        for node in self._nodes:
+            for entry in node.all(self._service):
+                bindings = (entry["NetworkSettings"]["Ports"] or {}).get("8080/tcp") or []
+                found += [int(binding["HostPort"]) for binding in bindings]
+        self._ports = found
+
+    def _discover(self) -> None:
+        while not self._stop.wait(0.05):
+            self._look()
+
+    def _ask(self) -> None:
+        turn = 0
+        while not self._stop.wait(0.005):
+            turn += 1
+            ports = list(self._ports)
+            problems = []
+            for port in ports[turn % 2 :] + ports[: turn % 2]:
+                try:
+                    answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=2)
+                except httpx.TransportError as error:
+                    problems.append(f"{port}: {error!r}")
+                    continue
+                self.answers.append(answer.text if answer.status_code == 200 else f"status {answer.status_code}")
+                break
+            else:
+                self.failed.append(f"{time.time()}: {problems} of {ports}")
+
+
+def test_a_port_that_never_opens_ends_the_deploy_with_its_reason(api: Api, second: SecondNode, image: str) -> None:
+    opts = {"wait_for_port": 81}
+    with service(api, "deaf", image, affinity=[f"node=={NAME}"], deploy_opts=opts) as deaf:
+        deploy = api.deployed(deaf, api.call("POST", f"/v1/services/{deaf}/deploy", {}))
+        assert deploy["state"] == "error"
+        [instance] = deploy["instance_deploys"]
+        assert "port 81 did not accept connections within 3 s" in instance["error"]
+
+
+def test_an_agent_that_dies_touches_nothing_and_finds_what_changed_meanwhile(
+    api: Api, second: SecondNode, image: str
+) -> None:
+    with service(api, "adopted", image, instances=1, affinity=[f"node=={NAME}"]) as adopted:
+        api.deploy(adopted)
+        before = second.docker.running(adopted)
+        second.kill()
+        second.start()
+        api.deploy(adopted)
+        assert second.docker.running(adopted) == before
+
+
+def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_its_return_changes_nothing_else(
+    suite: Suite, api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    impatient = replica(suite, "deploy", 27, {"GRACE_FACTOR": "0.02", "RECONCILE_SECONDS": "0.5"})
+    with service(api, "lost", image, instances=2) as lost:
+        api.deploy(lost)
+        stays = docker.running(lost)
+        assert (len(stays), len(second.docker.running(lost))) == (1, 1)
+        next(impatient)
+        try:
+            second.kill()
+            second.engine.halt()
+            soon(lambda: len(docker.running(lost)) == 2, within=90, message="the lost instance runs elsewhere")
+            assert stays.items() <= docker.running(lost).items()
+            replaced = docker.running(lost)
+        finally:
+            next(impatient, None)
+            second.engine.launch()
+            second.start()
+        soon(
+            lambda: second.docker.all(lost) == [],
+            within=60,
+            message=f"the returned node gives up what moved: {second.log()[-3000:]}",
+        )
+        assert docker.running(lost) == replaced

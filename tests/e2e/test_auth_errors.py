@@ -1,0 +1,219 @@
+"""Each row of the error tables about users, configuration, logins and members, through the gateway."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.auth_people import email, people
+from tests.support.suite import Api, Suite
+
+NOT_FOUND = {"error": "Not found"}
+NOT_ALLOWED = "Operation not allowed"
+LAST_ADMIN = "Not allowed to remove last user from Master admin role"
+NO_PROVIDER = {"error": "server_error", "error_description": "Authentication provider not configured"}
+NO_INVITES = {
+    "error": "access_denied",
+    "error_description": "You do not have the permission to create invites",
+}
+PROVIDER = {
+    "oauth2.client_id": "errors",
+    "oauth2.client_secret": "errors",
+    "oauth2.authorize_endpoint": "http://127.0.0.1:9/a",
+    "oauth2.token_endpoint": "http://127.0.0.1:9/t",
+    "oauth2.userinfo_endpoint": "http://127.0.0.1:9/u",
+    "server.root_url": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture(scope="module")
+def crowd(suite: Suite, api: Api) -> Iterator[dict[str, Api]]:
+    roles = {"plain": (), "members": (), "keeper": ("user_admin",), "gridder": ("grid_admin",)}
+    with people(suite, api, roles) as made:
+        for name in ("members", "gridder"):
+            api.call("POST", f"/v1/grids/{api.grid}/users", {"email": email(name)}, status=201)
+        yield {**made, "admin": api, "nobody": Api(api.url, "", api.grid)}
+
+
+@pytest.fixture
+def provider(api: Api) -> Iterator[None]:
+    before = api.call("GET", "/v1/config")
+    api.call("PATCH", "/v1/config", PROVIDER)
+    yield
+    api.call("PUT", "/v1/config", before)
+
+
+PLAIN, KEEPER = f"/v1/users/{email('plain')}", f"/v1/users/{email('keeper')}"
+UNKNOWN = f"/v1/users/{email('unknown')}"
+GRID_USERS = "/v1/grids/{grid}/users"
+ROWS: list[tuple[str, str, str, Any, int, Any]] = [
+    # Users, section 6.
+    ("plain", "GET", "/v1/users", None, 403, {"error": NOT_ALLOWED}),
+    ("keeper", "DELETE", UNKNOWN, None, 404, NOT_FOUND),
+    ("plain", "DELETE", UNKNOWN, None, 404, NOT_FOUND),
+    ("plain", "DELETE", KEEPER, None, 400, {"error": {"user": NOT_ALLOWED}}),
+    ("plain", "DELETE", PLAIN, None, 400, {"error": {"user": "Cannot remove itself"}}),
+    ("keeper", "DELETE", KEEPER, None, 400, {"error": {"user": "Cannot remove itself"}}),
+    ("keeper", "DELETE", "/v1/users/admin", None, 400, {"error": {"user": LAST_ADMIN}}),
+    ("admin", "POST", f"{UNKNOWN}/roles", {"role": "viewer"}, 404, NOT_FOUND),
+    ("admin", "POST", f"{PLAIN}/roles", {"role": "king"}, 422, {"error": {"role": "Role 'king' not found"}}),
+    ("plain", "POST", f"{PLAIN}/roles", {"role": "king"}, 422, {"error": {"role": "Role 'king' not found"}}),
+    ("admin", "POST", f"{PLAIN}/roles", {}, 422, {"error": {"role": "Role can't be nil"}}),
+    ("admin", "POST", f"{PLAIN}/roles", {"role": None}, 422, {"error": {"role": "Role can't be nil"}}),
+    ("keeper", "POST", f"{PLAIN}/roles", {"role": "viewer"}, 422, {"error": {"current_user": NOT_ALLOWED}}),
+    ("admin", "DELETE", f"{UNKNOWN}/roles/viewer", None, 404, NOT_FOUND),
+    ("admin", "DELETE", f"{PLAIN}/roles/king", None, 422, {"error": {"role": "Role 'king' not found"}}),
+    ("keeper", "DELETE", f"{PLAIN}/roles/viewer", None, 422, {"error": {"current_user": NOT_ALLOWED}}),
+    ("admin", "DELETE", "/v1/users/admin/roles/master_admin", None, 422, {"error": {"role": LAST_ADMIN}}),
+    ("admin", "DELETE", f"{PLAIN}/roles/master_admin", None, 422, {"error": {"role": LAST_ADMIN}}),
+    # Configuration, section 9.
+    ("plain", "GET", "/v1/config", None, 403, {"error": "access_denied", "error_description": "Access denied"}),
+    ("admin", "GET", "/v1/config/not.set", None, 404, NOT_FOUND),
+    ("admin", "GET", "/v1/config/server.salt", None, 404, NOT_FOUND),
+    ("admin", "DELETE", "/v1/config/server.salt", None, 404, NOT_FOUND),
+    ("admin", "DELETE", "/v1/config/not.set", None, 200, {}),
+    ("admin", "PATCH", "/v1/config", {"server.salt": "x"}, 200, {}),
+    ("admin", "PATCH", "/v1/config", {"a\u0000b": 1}, 422, {"error": {"a\u0000b": "Key isn't in the right format"}}),
+    ("admin", "PUT", "/v1/config", {"a": "\u0000"}, 422, {"error": {"a": "Value isn't in the right format"}}),
+    ("admin", "PATCH", "/v1/config", {"k" * 256: 1}, 422, {"error": {"k" * 256: "Key is too long"}}),
+    # Audit log, section 10.
+    ("plain", "GET", "/v1/audit_logs", None, 403, {"error": "Access denied"}),
+    ("plain", "GET", "/v1/grids/{grid}/audit_log", None, 403, {"error": "Access denied"}),
+    ("plain", "GET", "/v1/grids/no-such-grid/audit_log", None, 404, NOT_FOUND),
+    ("admin", "GET", "/v1/audit_logs?before=x", None, 400, {"error": "before must be the id of an entry"}),
+    # Members, section 11.7.
+    ("plain", "GET", GRID_USERS, None, 403, {"error": "Access denied"}),
+    ("plain", "GET", "/v1/grids/no-such-grid/users", None, 404, NOT_FOUND),
+    ("keeper", "POST", GRID_USERS, {"email": email("plain")}, 403, {"error": "Access denied"}),
+    ("members", "POST", GRID_USERS, {"email": email("unknown")}, 404, {"error": "User not found"}),
+    ("members", "POST", GRID_USERS, {}, 404, {"error": "User not found"}),
+    ("members", "POST", GRID_USERS, {"email": email("plain")}, 422, {"error": {"grid": NOT_ALLOWED}}),
+    ("members", "DELETE", f"{GRID_USERS}/admin", None, 422, {"error": {"grid": NOT_ALLOWED}}),
+    ("gridder", "DELETE", f"{GRID_USERS}/{email('unknown')}", None, 404, {"error": "User not found"}),
+    ("gridder", "DELETE", f"{GRID_USERS}/{email('plain')}", None, 422, {"error": {"user": "Invalid user"}}),
+    # Tokens, section 7.4, 7.5 and 8.2; RFC 6749 status and body where the original differs.
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "password"}, 400, "unsupported_grant_type"),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "authorization_code"}, 400, "invalid_request"),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "authorization_code", "code": "x"}, 400, "invalid_grant"),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "refresh_token"}, 400, "invalid_request"),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "refresh_token", "refresh_token": "x"}, 400, "invalid_grant"),
+    ("nobody", "POST", "/oauth2/token", {}, 400, "invalid_request"),
+    ("admin", "POST", "/oauth2/authorize", {}, 400, "invalid_request"),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "token"}, 400, "invalid_scope"),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "token", "scope": "king"}, 400, "invalid_request"),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "x"}, 400, "unsupported_response_type"),
+    (
+        "admin", "POST", "/oauth2/authorize",
+        {"response_type": "token", "scope": "user", "expires_in": "soon"}, 400, "invalid_request",
+    ),
+    (
+        "admin", "POST", "/oauth2/authorize",
+        {"response_type": "token", "scope": "user", "user": email("unknown")}, 404, "not_found",
+    ),
+    (
+        "plain", "POST", "/oauth2/authorize",
+        {"response_type": "token", "scope": "user", "user": "admin"}, 403, NO_INVITES,
+    ),
+    ("admin", "GET", "/oauth2/tokens/unknown", None, 404, NOT_FOUND),
+    ("admin", "DELETE", "/oauth2/tokens/unknown", None, 404, NOT_FOUND),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("who", "method", "path", "body", "status", "expected"), ROWS)
+def test_error_row(
+    crowd: dict[str, Api], who: str, method: str, path: str, body: Any, status: int, expected: Any
+) -> None:
+    caller = crowd[who]
+    answer = caller.request(method, path.format(grid=caller.grid), body)
+    found = answer.json()["error"] if isinstance(expected, str) else answer.json()
+    assert (answer.status_code, found) == (status, expected), answer.text
+    assert answer.headers["content-type"] == "application/json"
+
+
+LOGIN_ROWS: list[tuple[dict[str, str], int, Any]] = [
+    ({}, 400, "Missing redirect_uri"),
+    ({"redirect_uri": " "}, 400, "Missing redirect_uri"),
+    ({"redirect_uri": "https://evil.example.com/cb"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "http://127.0.0.1/cb"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "http://[bad"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "http://evil.example.com\\@localhost/"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "/code/more"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "//evil.example.com/code"}, 400, "Invalid redirect_uri"),
+    ({"redirect_uri": "/code", "invite_code": "wrong"}, 403, "Invalid invite code"),
+]
+
+
+@pytest.mark.usefixtures("provider")
+@pytest.mark.parametrize("path", ["/authenticate", "/oauth2/authenticate"])
+@pytest.mark.parametrize(("parameters", "status", "description"), LOGIN_ROWS)
+def test_login_row(api: Api, path: str, parameters: dict[str, str], status: int, description: str) -> None:
+    answer = httpx.get(f"{api.url}{path}", params=parameters)
+    assert (answer.status_code, answer.json()["error_description"]) == (status, description)
+
+
+@pytest.mark.parametrize("missing", [*PROVIDER])
+@pytest.mark.usefixtures("provider")
+def test_an_incomplete_provider_is_none(api: Api, missing: str) -> None:
+    api.call("DELETE", f"/v1/config/{missing}")
+    begun = httpx.get(f"{api.url}/authenticate")
+    assert (begun.status_code, begun.json()) == (501, NO_PROVIDER)
+    invited = api.request("POST", "/oauth2/authorize", {"response_type": "invite"})
+    assert (invited.status_code, invited.json()) == (501, NO_PROVIDER)
+
+
+@pytest.mark.usefixtures("provider")
+def test_invitation_rows(crowd: dict[str, Api]) -> None:
+    body = {"response_type": "invite", "email": "no-address"}
+    wrong = crowd["plain"].request("POST", "/oauth2/authorize", body)
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_request")
+    refused = crowd["plain"].request("POST", "/oauth2/authorize", {**body, "email": email("plain")})
+    assert (refused.status_code, refused.json()) == (403, NO_INVITES)
+    stranger = crowd["nobody"].request("POST", "/oauth2/authorize", body)
+    assert (stranger.status_code, stranger.json()["error"]) == (401, "invalid_token")
+
+
+@pytest.mark.usefixtures("provider")
+def test_callback_rows(api: Api) -> None:
+    for query, status, error in (
+        ("error=access_denied&error_description=no", 502, "server_error"),
+        ("", 400, "invalid_request"),
+        ("state=unknown&code=x", 400, "invalid_request"),
+    ):
+        answer = httpx.get(f"{api.url}/cb?{query}")
+        assert (answer.status_code, answer.json()["error"]) == (status, error)
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_provider_that_does_not_answer_fails_the_login_and_the_state_is_spent(api: Api) -> None:
+    begun = httpx.get(f"{api.url}/authenticate", params={"redirect_uri": "/code"})
+    state = httpx.URL(begun.headers["location"]).params["state"]
+    first = httpx.get(f"{api.url}/cb", params={"state": state, "code": "x"})
+    assert (first.status_code, first.json()) == (
+        400,
+        {"error": "access_denied", "error_description": "Authentication failed"},
+    )
+    again = httpx.get(f"{api.url}/cb", params={"state": state, "code": "x"})
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_request")
+
+
+def test_the_last_member_of_a_grid_stays(api: Api) -> None:
+    api.call("POST", "/v1/grids", {"name": "lonely-grid"}, status=201)
+    try:
+        path = "/v1/grids/lonely-grid/users/admin"
+        api.call("POST", "/v1/grids/lonely-grid/users", {"email": "admin"}, status=201)
+        answer = api.request("DELETE", path)
+        assert (answer.status_code, answer.json()) == (422, {"error": {"grid": "Cannot remove last user"}})
+    finally:
+        api.call("DELETE", "/v1/grids/lonely-grid")
+
+
+def test_members_are_shown_added_and_removed(crowd: dict[str, Api], api: Api) -> None:
+    path = f"/v1/grids/{api.grid}/users"
+    for _ in range(2):
+        users = crowd["gridder"].call("POST", path, {"email": email("plain")}, status=201)["users"]
+        assert email("plain") in [user["email"] for user in users]
+    assert crowd["plain"].call("GET", f"/v1/grids/{api.grid}")["name"] == api.grid
+    users = crowd["gridder"].call("DELETE", f"{path}/{email('plain')}")["users"]
+    assert email("plain") not in [user["email"] for user in users]
+    assert crowd["plain"].request("GET", f"/v1/grids/{api.grid}").status_code == 403

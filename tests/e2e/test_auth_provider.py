@@ -1,0 +1,124 @@
+"""A login at a real OpenID provider, as a browser does it."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.e2e.auth_people import email
+from tests.support.suite import Api, soon
+
+CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna", "preferred_username": "anna"}
+
+
+@pytest.fixture(scope="module")
+def openid() -> Iterator[str]:
+    """A real provider process; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).with_name("oidc-provider-mock")
+    command = [str(program), "--port", str(port), "--user-claims", json.dumps(CLAIMS)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        soon(lambda: httpx.get(f"{url}/.well-known/openid-configuration").status_code == 200, message="provider is up")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def configured(api: Api, openid: str) -> Iterator[Api]:
+    before = api.call("GET", "/v1/config")
+    values = {
+        "oauth2.client_id": "kontena",
+        "oauth2.client_secret": "the-client-secret",
+        "oauth2.authorize_endpoint": f"{openid}/oauth2/authorize",
+        "oauth2.token_endpoint": f"{openid}/oauth2/token",
+        "oauth2.userinfo_endpoint": f"{openid}/userinfo",
+        "oauth2.token_post_content_type": "application/x-www-form-urlencoded",
+        "oauth2.userinfo_scope": "openid profile email",
+        "oauth2.userinfo_username_jsonpath": "$.preferred_username",
+        "server.root_url": api.url,
+        "server.name": "e2e master",
+    }
+    api.call("PATCH", "/v1/config", values)
+    yield api
+    api.call("PUT", "/v1/config", before)
+
+
+@pytest.fixture
+def invitation(configured: Api) -> Iterator[str]:
+    body = {"response_type": "invite", "email": email("anna"), "external_id": None}
+    yield configured.call("POST", "/oauth2/authorize", body, status=201)["invite_code"]
+    configured.request("DELETE", f"/v1/users/{email('anna')}")
+
+
+def log_in(api: Api, parameters: dict[str, str], *, action: str = "authorize", sub: str = CLAIMS["sub"]) -> str:
+    """Follow the redirects of a login; returns the address of our callback with its query."""
+    with httpx.Client(timeout=20) as browser:
+        begun = browser.get(f"{api.url}/authenticate", params=parameters)
+        assert begun.status_code == 302, begun.text
+        form = browser.get(begun.headers["location"])
+        assert form.status_code == 200, form.text
+        assert "<form" in form.text
+        answered = browser.post(begun.headers["location"], data={"sub": sub, "action": action})
+        assert answered.status_code in (302, 303), answered.text
+        return str(answered.headers["location"])
+
+
+def test_an_invited_user_logs_in_and_uses_the_api(configured: Api, invitation: str) -> None:
+    port_of_the_cli = "http://localhost:51234/cb?from=cli"
+    callback = log_in(configured, {"redirect_uri": port_of_the_cli, "invite_code": invitation, "expires_in": "7200"})
+    assert callback.startswith(f"{configured.url}/cb?")
+    done = httpx.get(callback)
+    assert done.status_code == 302, done.text
+    end = urlsplit(done.headers["location"])
+    fields = parse_qs(end.query)
+    assert (end.netloc, end.path, set(fields)) == ("localhost:51234", "/cb", {"code", "server_name"})
+    assert fields["server_name"] == ["e2e master"]
+
+    grant = {"grant_type": "authorization_code", "code": fields["code"][0]}
+    token = httpx.post(f"{configured.url}/oauth2/token", json=grant).json()
+    assert 7100 < token["expires_in"] <= 7200
+    assert token["server"] == {"name": "e2e master"}
+    anna = Api(configured.url, token["access_token"], configured.grid)
+    assert anna.call("GET", "/v1/user")["email"] == email("anna")
+    assert anna.call("GET", "/v1/user")["name"] == "anna"
+
+    # The state and the invitation were for once.
+    assert httpx.get(callback).status_code == 400
+    spent = httpx.get(f"{configured.url}/authenticate", params={"redirect_uri": "/code", "invite_code": invitation})
+    assert spent.status_code == 403
+
+    # Known by now, without an invitation: this time with the page that shows codes.
+    done = httpx.get(log_in(configured, {"redirect_uri": "/code"}))
+    assert done.status_code == 302
+    assert done.headers["location"].startswith("/code#code=")
+    code = done.headers["location"].partition("#code=")[2].partition("&")[0]
+    token = httpx.post(f"{configured.url}/oauth2/token", json={"grant_type": "authorization_code", "code": code}).json()
+    assert "expires_in" not in token
+    events = [entry["event_name"] for entry in configured.call("GET", "/v1/audit_logs")["logs"]]
+    assert "authenticate" in events
+
+
+def test_a_stranger_gets_no_account(configured: Api) -> None:
+    answer = httpx.get(log_in(configured, {"redirect_uri": "/code"}, sub="a-stranger"))
+    assert (answer.status_code, answer.json()) == (
+        403,
+        {"error": "access_denied", "error_description": "Access denied"},
+    )
+
+
+def test_a_denied_login_ends_with_the_words_of_the_provider(configured: Api) -> None:
+    answer = httpx.get(log_in(configured, {"redirect_uri": "/code"}, action="deny"))
+    assert (answer.status_code, answer.json()["error"]) == (502, "server_error")
+    assert "access_denied" in answer.json()["error_description"]

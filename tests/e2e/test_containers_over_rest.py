@@ -1,0 +1,94 @@
+"""Containers of a running service through the gateway: mirror, inspect, top, exec, logs, events."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.containers import Docker
+from tests.support.suite import Api, soon
+
+
+@pytest.fixture(scope="module")
+def service(api: Api, image: str) -> Iterator[str]:
+    """A service with one running instance that knows a secret."""
+    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "BOX_PW", "value": "never-shown"}, status=201)
+    body = {
+        "name": "box",
+        "image": image,
+        "stateful": False,
+        "cmd": ["sh", "-c", "echo ready; exec sleep 1000"],
+        "stop_grace_period": "0s",
+        "secrets": [{"secret": "BOX_PW", "name": "PW", "type": "env"}],
+    }
+    made = api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"]
+    api.deploy(made)
+    yield made
+    api.call("DELETE", f"/v1/services/{made}")
+    api.call("DELETE", f"/v1/secrets/{api.grid}/BOX_PW")
+
+
+@pytest.fixture(scope="module")
+def box(api: Api, service: str) -> str:
+    """Path of its container."""
+
+    def mirrored() -> str | None:
+        found = api.call("GET", f"/v1/services/{service}/containers")["containers"]
+        return found[0]["id"] if found and found[0]["status"] == "running" else None
+
+    return soon(mirrored, message="the container is in the mirror")
+
+
+def test_the_container_is_shown_without_its_secret(api: Api, docker: Docker, service: str, box: str) -> None:
+    shown = api.call("GET", f"/v1/containers/{box}")
+    assert shown["container_id"] == docker.all(service)[0]["Id"]
+    assert (shown["name"], shown["service_id"], shown["instance_number"]) == ("box-1", service, 1)
+    assert shown["node"]["name"] == "local-node"
+    assert shown["network_settings"]["ip_address"]
+    assert box in [item["id"] for item in api.call("GET", f"/v1/containers/{api.grid}")["containers"]]
+    inspected = api.call("GET", f"/v1/containers/{box}/inspect")
+    assert inspected["Id"] == shown["container_id"]
+    assert "never-shown" not in json.dumps([shown, inspected])
+
+
+def test_top_and_exec(api: Api, box: str) -> None:
+    top: Any = api.call("GET", f"/v1/containers/{box}/top")
+    assert any("sleep 1000" in str(process) for process in top)
+    answer: Any = api.call("POST", f"/v1/containers/{box}/exec", {"cmd": ["sh", "-c", "echo a; echo b >&2; exit 3"]})
+    assert ["".join(answer[0]), "".join(answer[1]), answer[2]] == ["a\n", "b\n", 3]
+    assert api.call("POST", f"/v1/containers/{box}/exec", {}, status=422) == {"error": {"cmd": "Cmd is required"}}
+    missing = f"/v1/containers/{api.grid}/local-node/none"
+    assert api.call("GET", missing, status=404) == {"error": "Not found"}
+    assert api.call("POST", f"{missing}/exec", {"cmd": ["ls"]}, status=404) == {"error": "Not found"}
+    assert api.call("GET", f"{missing}/inspect", status=404) == {"error": "Not found"}
+
+
+def test_logs_by_container_stack_and_grid(api: Api, box: str) -> None:
+    for path in (
+        f"/v1/containers/{box}/logs",
+        f"/v1/stacks/{api.grid}/null/container_logs?container=box-1",
+        f"/v1/grids/{api.grid}/container_logs?services=null/box&nodes=local-node",
+    ):
+        soon(lambda path=path: [i["data"] for i in api.call("GET", path)["logs"]] == ["ready"], message=path)
+
+
+def test_instances_are_shown_with_their_node(api: Api, service: str) -> None:
+    (instance,) = api.call("GET", f"/v1/services/{service}/instances")["instances"]
+    assert (instance["state"], instance["node"]["name"]) == ("running", "local-node")
+    assert api.call("GET", f"/v1/services/{service}/instances/{instance['id']}")["id"] == instance["id"]
+    assert api.call("GET", f"/v1/services/{service}/instances/foo", status=404) == {"error": "Not found"}
+
+
+def test_events_tell_the_deploy_and_reach_a_follower(api: Api, service: str) -> None:
+    def types() -> set[str]:
+        return {item["type"] for item in api.call("GET", f"/v1/services/{service}/event_logs")["logs"]}
+
+    soon(lambda: types() >= {"service:deploy", "service:create_instance"})
+    last = api.call("GET", f"/v1/grids/{api.grid}/event_logs?limit=1")["logs"][-1]["id"]
+    url = f"{api.url}/v1/grids/{api.grid}/event_logs?follow=1&from={last}"
+    with httpx.stream("GET", url, headers={"Authorization": f"Bearer {api.token}"}, timeout=20) as answer:
+        lines = (line for line in answer.iter_lines() if line.strip())
+        api.call("POST", f"/v1/services/{service}/deploy", {})
+        assert json.loads(next(lines))["type"] == "service:deploy"

@@ -1,0 +1,110 @@
+"""The scrape configuration and the dashboard ask for what the running suite really shows."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.suite import REPOSITORY, Api, Suite, soon
+
+FOLDER = REPOSITORY / "deploy/monitoring"
+DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())
+QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+SCRAPE = (FOLDER / "prometheus.yml").read_text()
+WORDS = {
+    "sum", "max", "rate", "increase", "topk", "time", "histogram_quantile", "by", "job", "up", "le", "service",
+    "method", "code", "loop",
+}  # fmt: skip
+DEFAULT_BASE = 7400
+
+
+def here(text: str, suite: Suite) -> str:
+    """The addresses of this copy of the suite instead of the default ones."""
+    return re.sub(r"127\.0\.0\.1:74(\d\d)", lambda match: f"127.0.0.1:{suite.port_base + int(match[1])}", text)
+
+
+def targets(suite: Suite) -> list[str]:
+    return re.findall(r'targets: \["([\d.:]+)"\]', here(SCRAPE, suite))
+
+
+@pytest.fixture(scope="module")
+def shown(suite: Suite, api: Api) -> dict[str, set[str]]:
+    """Metric names with the labels of their samples, of all targets."""
+    assert api.request("GET", f"/v1/grids/{api.grid}/nodes").status_code == 200
+    assert api.request("GET", f"/v1/grids/{api.grid}/secrets").status_code == 200
+    found: dict[str, set[str]] = {}
+    for target in targets(suite):
+        text = httpx.get(f"http://{target}/metrics").raise_for_status().text
+        for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
+            for suffix in {"histogram": ("_bucket", "_sum", "_count")}.get(kind, ("",)):
+                found.setdefault(name + suffix, set())
+        for name, labels in re.findall(r"^([a-z]\w*)\{([^}]*)\}", text, re.MULTILINE):
+            found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
+
+
+def test_every_process_is_scraped(suite: Suite) -> None:
+    names = {"gateway", "auth_svc", "grid_svc", "deploy_svc", "vault_svc"}
+    assert len(targets(suite)) == len(names)
+    assert all(f"service: {name}" in SCRAPE for name in names - {"gateway"})
+
+
+@pytest.mark.parametrize(("title", "query"), QUERIES, ids=[f"{title}: {query[:40]}" for title, query in QUERIES])
+def test_metrics_and_labels_of_the_dashboard_exist(shown: dict[str, set[str]], title: str, query: str) -> None:
+    bare = re.sub(r'"[^"]*"|\[[^]]*\]', "", query)
+    names = set(re.findall(r"\b[a-z_]{4,}\b", bare)) - WORDS
+    metrics = {name for name in names if name in shown}
+    labels = set(re.findall(r'(\w+)(?:=|!=|=~)"', query)) | {
+        label for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(", ")
+    }
+    # Prometheus adds the last two itself.
+    assert names - metrics - labels == set(), title
+    samples = set().union(*(shown[name] for name in metrics)) | {"service", "job"}
+    if any(shown[name] for name in metrics):
+        assert labels <= samples, title
+
+
+@pytest.fixture(scope="module")
+def prometheus(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prometheus on the suite; its URL."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("prometheus is not installed; the test above checks names without it")
+    folder = tmp_path_factory.mktemp("prometheus")
+    (folder / "prometheus.yml").write_text(here(SCRAPE, suite).replace("15s", "1s").replace("10s", "1s"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    process = subprocess.Popen([program, *words, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+def ask(url: str, query: str) -> list[Any]:
+    answer = httpx.get(f"{url}/api/v1/query", params={"query": query}).json()
+    assert answer["status"] == "success", answer
+    result: list[Any] = answer["data"]["result"]
+    return result
+
+
+def test_prometheus_answers_every_query(api: Api, prometheus: str) -> None:
+    soon(lambda: [row["value"][1] for row in ask(prometheus, "sum(up)")] == ["5"], message="all targets are up")
+    # Some happen only when something goes wrong.
+    rare = ("loop_failures_total", 'code!="OK"', 'class="5"')
+
+    def empty() -> list[str]:
+        api.request("GET", f"/v1/grids/{api.grid}/nodes")
+        asked = {query: ask(prometheus, query.replace("$__rate_interval", "20s")) for _, query in QUERIES}
+        return [query for query, rows in asked.items() if not rows and not any(word in query for word in rare)]
+
+    soon(lambda: empty() == [], message="every query has an answer")
+    assert Path(FOLDER / "prometheus.yml").is_file()

@@ -1,0 +1,143 @@
+"""Every documented route on the running suite. The table is the OpenAPI document, which comes from the protos."""
+
+import json
+import re
+import uuid
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from gateway import catalog
+from gateway.openapi.document import document
+from gateway.settings import GatewaySettings
+from tests.support.suite import Api
+
+SETTINGS = GatewaySettings()
+DOCUMENT = document(SETTINGS, catalog.load_descriptors(SETTINGS.descriptors))
+OPERATIONS = [
+    (verb.upper(), path, operation)
+    for path, item in sorted(DOCUMENT["paths"].items())
+    for verb, operation in item.items()
+]
+IDS = [f"{verb} {path}" for verb, path, _ in OPERATIONS]
+PROTECTED = [row for row in OPERATIONS if row[2]["security"]]
+OPEN = [row for row in OPERATIONS if not row[2]["security"]]
+WITH_BODY = [row for row in PROTECTED if "application/json" in row[2].get("requestBody", {}).get("content", {})]
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def ids(rows: list[Any]) -> list[str]:
+    return [f"{verb} {path}" for verb, path, _ in rows]
+
+
+def filled(path: str, grid: str = "") -> str:
+    """The path with names that do not exist; the grid does when it is given."""
+    unknown = f"no-{uuid.uuid4().hex[:8]}"
+    return re.sub(r"\{(\w+)\}", lambda match: grid if grid and match[1] == "grid" else unknown, path)
+
+
+def check_against_document(answer: httpx.Response, operation: dict[str, Any]) -> None:
+    """Status, content type, headers and body are what the document says."""
+    responses = operation["responses"]
+    assert str(answer.status_code) in responses, f"undocumented status {answer.status_code}: {answer.text[:300]}"
+    described = responses[str(answer.status_code)]
+    if "$ref" in described:
+        described = DOCUMENT["components"]["responses"][described["$ref"].rpartition("/")[2]]
+    for name in described.get("headers", {}):
+        assert name in answer.headers, name
+    content = described.get("content", {})
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    assert kind in content or not content, f"{kind} is not one of {list(content)}"
+    if kind == "application/json" and content:
+        schema = {"components": DOCUMENT["components"], **content[kind]["schema"]}
+        jsonschema_rs.Draft202012Validator(schema).validate(answer.json())
+
+
+def test_the_served_document_is_the_one_of_the_protos(api: Api) -> None:
+    served = api.call("GET", "/openapi.json")
+    assert json.dumps(served, sort_keys=True) == json.dumps(DOCUMENT, sort_keys=True)
+
+
+@pytest.mark.parametrize(("verb", "path", "operation"), PROTECTED, ids=ids(PROTECTED))
+def test_without_a_token(api: Api, verb: str, path: str, operation: dict[str, Any]) -> None:
+    answer = Api(api.url, "", api.grid).request(verb, filled(path, api.grid))
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["error"] == "invalid_token"
+    check_against_document(answer, operation)
+
+
+@pytest.mark.parametrize(("verb", "path", "operation"), OPEN, ids=ids(OPEN))
+def test_open_routes_without_a_token(api: Api, verb: str, path: str, operation: dict[str, Any]) -> None:
+    answer = Api(api.url, "", api.grid).request(verb, path, follow_redirects=False)
+    assert answer.status_code != 401 or path == "/oauth2/token", answer.text
+    check_against_document(answer, operation)
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "operation"),
+    [row for row in PROTECTED if row[0] == "GET" and "follow" not in str(row[2]["parameters"])],
+    ids=ids([row for row in PROTECTED if row[0] == "GET" and "follow" not in str(row[2]["parameters"])]),
+)
+def test_reads_with_a_token(api: Api, verb: str, path: str, operation: dict[str, Any]) -> None:
+    answer = api.request(verb, filled(path, api.grid))
+    check_against_document(answer, operation)
+    # Nothing else exists than the grid.
+    assert answer.status_code in ({200} if not re.findall(r"\{(?!grid\})", path) else {200, 404}), answer.text
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "operation"),
+    [row for row in PROTECTED if row[0] != "GET" and "{" in row[1]],
+    ids=ids([row for row in PROTECTED if row[0] != "GET" and "{" in row[1]]),
+)
+def test_writes_to_what_does_not_exist(api: Api, verb: str, path: str, operation: dict[str, Any]) -> None:
+    answer = api.request(verb, filled(path), {})
+    assert answer.status_code in {404, 422}, answer.text
+    check_against_document(answer, operation)
+
+
+@pytest.mark.parametrize(("verb", "path", "operation"), WITH_BODY, ids=ids(WITH_BODY))
+@pytest.mark.parametrize("text", ["{", "[]", '{"a":' + "[" * 200], ids=["broken", "array", "deep"])
+def test_bad_json(api: Api, verb: str, path: str, operation: dict[str, Any], text: str) -> None:
+    answer = api.request(verb, filled(path, api.grid), content=text.encode())
+    if path.startswith("/oauth2/"):
+        assert 400 <= answer.status_code < 500, answer.text
+    else:
+        assert (answer.status_code, answer.json()) == (400, {"error": "Invalid json"})
+        check_against_document(answer, operation)
+
+
+@pytest.mark.parametrize("path", sorted(DOCUMENT["paths"]))
+def test_wrong_methods(api: Api, path: str) -> None:
+    target = filled(path, api.grid)
+    for verb in VERBS:
+        if verb.lower() not in DOCUMENT["paths"][path] and not _other_route(verb, target):
+            answer = api.request(verb, target)
+            assert (answer.status_code, answer.json()) == (404, {"error": "Not found"}), verb
+
+
+def _other_route(verb: str, target: str) -> bool:
+    """Whether another documented path matches: `/v1/grids/{grid}/secrets` and `/v1/grids/{grid}/{x}`."""
+    patterns = [re.sub(r"\{\w+\}", "[^/]+", path) for path, item in DOCUMENT["paths"].items() if verb.lower() in item]
+    return any(re.fullmatch(pattern, target) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/../openapi.json/x", "/v1//grids", "/v1/grids/%2e%2e/%2e%2e/etc/passwd", "/v1/grids%2F", "/V1/grids"],
+)  # fmt: skip
+def test_path_tricks_lead_nowhere(api: Api, path: str) -> None:
+    answer = api.request("GET", path)
+    assert (answer.status_code, answer.json()) == (404, {"error": "Not found"})
+
+
+def test_internal_headers_of_clients_mean_nothing(api: Api) -> None:
+    spoofed = {
+        "x-http-status": "500", "x-error-json": "{}", "x-body-fields": "name", "x-forwarded-for": "10.0.0.1",
+        "x-envoy-original-path": "/kontena.vault.v1.SecretDeliveryService/X", "x-kontena-principal": "admin",
+        "grpc-timeout": "1n",
+    }  # fmt: skip
+    for token, status in ((api.token, 200), ("", 401)):
+        assert Api(api.url, token, api.grid).request("GET", "/v1/grids", headers=spoofed).status_code == status

@@ -1,0 +1,82 @@
+"""The vault through the gateway: the documented requests, and a changed secret that reaches its containers."""
+
+from tests.support.containers import Docker
+from tests.support.suite import Api, soon
+
+
+def test_the_documented_secret_requests(api: Api) -> None:
+    path = f"/v1/services/{api.grid}/secrets"
+    made = api.call("POST", path, {"name": "SECRET_PWD", "value": "T0Ps3crT"}, status=201)
+    assert (made["id"], made["name"], made["value"]) == (f"{api.grid}/SECRET_PWD", "SECRET_PWD", "T0Ps3crT")
+    for listed in (path, f"/v1/grids/{api.grid}/secrets"):
+        found = [secret for secret in api.call("GET", listed)["secrets"] if secret["name"] == "SECRET_PWD"]
+        assert len(found) == 1
+        assert "value" not in found[0]
+    secret = f"/v1/secrets/{api.grid}/SECRET_PWD"
+    assert api.call("PUT", secret, {"value": "other", "upsert": False})["value"] == "other"
+    assert api.call("GET", secret)["value"] == "other"
+    assert api.call("DELETE", secret) == {}
+    api.call("GET", secret, status=404)
+
+
+def test_the_documented_registry_requests(api: Api) -> None:
+    path = f"/v1/grids/{api.grid}/external_registries"
+    body = {"url": "https://registry.domain.com/", "username": "a_bot", "email": "a_bot@domain.com", "password": "xyz"}
+    shown = {"id": f"{api.grid}/registry.domain.com", "name": "registry.domain.com"}
+    shown |= {name: value for name, value in body.items() if name != "password"}
+    assert api.call("POST", path, body, status=201) == shown
+    assert api.call("GET", path) == {"external_registries": [shown]}
+    assert api.call("DELETE", f"/v1/external_registries/{api.grid}/registry.domain.com") == {}
+    for port, spelling in ((5001, "r.io:5001"), (5002, "r.io%3A5002")):
+        api.call("POST", path, body | {"url": f"https://r.io:{port}"}, status=201)
+        assert api.call("GET", f"/v1/external_registries/{api.grid}/{spelling}")["name"] == f"r.io:{port}"
+        assert api.call("DELETE", f"/v1/external_registries/{api.grid}/{spelling}") == {}
+    for port in (5001, 5003):
+        api.call("POST", path, body | {"url": f"https://r.io:{port}"}, status=201)
+    assert api.call("DELETE", f"{path}/r.io:5001") == {}
+    assert api.call("DELETE", path, status=422) == {"error": {"name": "Name is required"}}
+    assert api.call("DELETE", path, {"name": "r.io:5003"}) == {}
+    assert api.call("GET", path) == {"external_registries": []}
+
+
+def test_certificate_requests_without_an_account(api: Api) -> None:
+    refused = api.call("POST", f"/v1/certificates/{api.grid}/authorize", {"domain": "foo.domain.com"}, status=422)
+    assert refused == {"error": {"acme_client": "Registration probably missing for LE"}}
+    body = {"secret_name": "FOO", "domains": ["foo.domain.com"], "cert_type": "fullchain"}
+    refused = api.call("POST", f"/v1/certificates/{api.grid}/certificate", body, status=422)
+    text = "Domain authorization not found for domain foo.domain.com"
+    assert refused == {"error": {"authorization": text}}
+    body = {"domain": "foo.domain.com", "authorization_type": "dns-01"}
+    refused = api.call("POST", f"/v1/grids/{api.grid}/domain_authorizations", body, status=422)
+    assert list(refused["error"]) == ["le_registration"]
+    assert api.call("GET", f"/v1/grids/{api.grid}/certificates") == {"certificates": []}
+    assert api.call("GET", f"/v1/grids/{api.grid}/domain_authorizations") == {"domain_authorizations": []}
+    for subject in ("foo.domain.com", "*.domain.com", "%2A.domain.com", "register"):
+        api.call("GET", f"/v1/certificates/{api.grid}/{subject}", status=404)
+        api.call("GET", f"/v1/certificates/{api.grid}/{subject}/export", status=404)
+
+
+def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, image: str) -> None:
+    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "TURN", "value": "one"}, status=201)
+    body = {"image": image, "stateful": False, "cmd": ["sleep", "1000"], "stop_grace_period": "0s"}
+    uses = {"secrets": [{"secret": "TURN", "name": "TURN", "type": "env"}]}
+    user = api.call("POST", f"/v1/grids/{api.grid}/services", {"name": "turner", **body, **uses}, status=201)["id"]
+    other = api.call("POST", f"/v1/grids/{api.grid}/services", {"name": "bystander", **body}, status=201)["id"]
+    for service in (user, other):
+        api.deploy(service)
+    [before], [kept] = docker.all(user), docker.all(other)
+    secret = f"/v1/secrets/{api.grid}/TURN"
+    assert [service["id"] for service in api.call("GET", secret)["services"]] == [user]
+    api.call("PUT", secret, {"value": "one"})
+    api.call("PUT", secret, {"value": "two"})
+
+    def turned() -> bool:
+        containers = docker.all(user)
+        return len(containers) == 1 and "TURN=two" in containers[0]["Config"]["Env"]
+
+    soon(turned, within=60, message="the new value is in the container")
+    assert docker.all(user)[0]["Id"] != before["Id"]
+    assert [container["Id"] for container in docker.all(other)] == [kept["Id"]]
+    for service in (user, other):
+        api.call("DELETE", f"/v1/services/{service}")
+    api.call("DELETE", secret)
