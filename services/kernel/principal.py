@@ -44,5 +44,5 @@ class Principal:
         return self.is_master_admin or ("grid_admin" in self.roles and grid_id in self.grid_ids)
 
     def may_change(self, grid_id: str) -> bool:
-        """Whether the caller may change things in the grid: members may, unless `viewer` is their only role."""
-        return self.has_access(grid_id) and (self.is_master_admin or self.roles != frozenset({"viewer"}))
+        """Whether the caller may change things in the grid: members may, but viewers only as grid_admin."""
+        return self.is_grid_admin(grid_id) or (self.has_access(grid_id) and "viewer" not in self.roles)

@@ -30,7 +30,7 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A group of nodes. `token` is the secret with which nodes join; members of the grid see it."""
+    """A group of nodes. `token` is the secret with which nodes join; who may change the grid sees it."""
 
     id: str
     name: str

@@ -1,5 +1,7 @@
 """The guard in front of everything under a grid: 404 for an unknown grid, then 403 (spec/auth_grid.md section 11.4)."""
 
+from dataclasses import replace
+
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.store import grids as store
 from services.kernel.db import Tx
@@ -8,13 +10,18 @@ from services.kernel.principal import Principal
 
 
 async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
-    """The grid, if the caller may see it. Raises NotFound, then Forbidden."""
+    """The grid as the caller may see it: viewers see no token. Raises NotFound, then Forbidden."""
     grid = await store.by_name(tx, name)
     if grid is None:
         raise NotFound
     if not principal.has_access(grid.id):
         raise Forbidden
-    return grid
+    return shown_to(principal, grid)
+
+
+def shown_to(principal: Principal, grid: Grid) -> Grid:
+    """The grid, without its token for whoever may not change it: a token lets a node join and get secrets."""
+    return grid if principal.may_change(grid.id) else replace(grid, token="")
 
 
 async def administrable(tx: Tx, principal: Principal, name: str) -> Grid:

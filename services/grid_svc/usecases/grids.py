@@ -24,7 +24,7 @@ from services.grid_svc.domain.names import random_name
 from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
-from services.grid_svc.usecases.access import accessible
+from services.grid_svc.usecases.access import accessible, shown_to
 from services.grid_svc.usecases.tokens import random_token
 from services.kernel import audit
 from services.kernel.db import Database, Tx, violated_constraint
@@ -58,7 +58,7 @@ class Grids:
         async with self._db.read() as tx:
             found = await store.list_with_node_counts(tx, None if principal.is_master_admin else principal.grid_ids)
         counts = await self._counts.of([grid.id for grid, _ in found])
-        return [GridView(grid, replace(counts[grid.id], nodes=nodes)) for grid, nodes in found]
+        return [GridView(shown_to(principal, grid), replace(counts[grid.id], nodes=nodes)) for grid, nodes in found]
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""

@@ -195,6 +195,18 @@ async def test_who_may_change_nodes(users: Users, grid: Running, token: str, gri
         assert (await member.delete_node("alpha/node-1")).status == 200
 
 
+async def test_viewers_see_no_token_that_would_let_a_node_join(
+    users: Users, grid: Running, token: str, grid_id: GridId
+) -> None:
+    ids = {await grid_id("alpha")}
+    async with joined(grid.channel, token):
+        for caller, seen in ((users("viewer", grid_ids=ids), ""), (users(grid_ids=ids), token)):
+            listed = await caller.grids()
+            assert [found["token"] for found in listed.body["grids"]] == [seen]
+            assert (await caller.grid("alpha")).body["token"] == seen
+            assert (await caller.node("alpha/node-1")).body["grid"]["token"] == seen
+
+
 @pytest.mark.parametrize("path", ["alpha/none", "alpha/" + engine_id(9), "alpha/a\x00b", "alpha/", "alpha", "\x00/x"])
 async def test_unknown_nodes(admin: Caller, token: str, path: str) -> None:
     for answer in (
