@@ -183,6 +183,8 @@ class _Step:
             return f"SERVICE: {instance.error}"
         if instance.rev is not None and instance.rev > self._deploy_rev:
             return "STATE: superseded by a later deploy"
+        if instance.state == "stopped":
+            return "STATE: the container ended by itself right after its start; the logs of the instance tell more"
         if instance.state != "running":
             return f"STATE: the instance is {instance.state}, not running"
         return None

@@ -155,7 +155,9 @@ def test_a_failed_first_instance_leaves_the_others_alone() -> None:
     cluster.report(1, state="stopped")
     cluster.run()
     result = cluster.result(deploy_id)
-    assert [item.error for item in result.instance_deploys] == ["STATE: the instance is stopped, not running"]
+    assert [item.error for item in result.instance_deploys] == [
+        "STATE: the container ended by itself right after its start; the logs of the instance tell more"
+    ]
     assert {number: cluster.instances[number].deploy_rev for number in (2, 3)} == {2: before[2], 3: before[3]}
 
 
