@@ -1,15 +1,24 @@
-"""Users of the running suite, made as an operator makes them and removed afterwards."""
+"""Users of the running suite, made by invitations and removed afterwards."""
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
-from tests.support.suite import Api, Suite
+from tests.support.suite import Api
 
 _CLIENT = httpx.Client(timeout=20)
+
+# Enough of a provider for invitations; nobody answers at its addresses.
+PROVIDER = {
+    "oauth2.client_id": "e2e-client",
+    "oauth2.client_secret": "e2e-client-secret",
+    "oauth2.authorize_endpoint": "http://127.0.0.1:9/authorize?old=1",
+    "oauth2.token_endpoint": "http://127.0.0.1:9/token",
+    "oauth2.userinfo_endpoint": "http://127.0.0.1:9/userinfo",
+    "server.root_url": "https://master.example.com:8443",
+}
 
 
 class QuickApi(Api):
@@ -24,26 +33,36 @@ class QuickApi(Api):
         return _CLIENT.request(method, f"{self.url}{path}", headers=headers, **options)
 
 
-def person(suite: Suite, admin: Api, email: str, *roles: str) -> Api:
-    """A new user with a token that an administrator made."""
-    words = [word for role in roles for word in ("--role", role)]
-    command = [".venv/bin/python", "-m", "deploy.local", "admin", "create-user", "--email", email, *words]
-    subprocess.run(command, cwd=suite.folder, env=suite.env, check=True, capture_output=True)
-    body = {"response_type": "token", "scope": "user", "expires_in": "900", "user": email}
-    token = admin.call("POST", "/oauth2/authorize", body, status=201)["access_token"]
-    return QuickApi(admin.url, token, admin.grid)
+def token_of(admin: Api, address: str, *, scope: str = "user", seconds: int = 900) -> dict[str, Any]:
+    """A new token of a user, made by an administrator."""
+    body = {"response_type": "token", "scope": scope, "expires_in": seconds, "user": address}
+    return admin.call("POST", "/oauth2/authorize", body, status=201)
 
 
 @contextmanager
-def people(suite: Suite, admin: Api, roles: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, Api]]:
-    """Users by name; the e-mail of `x` is `x@people.example.com`."""
-    made: dict[str, Api] = {}
+def configured(admin: Api, values: Mapping[str, Any] = PROVIDER) -> Iterator[Api]:
+    """The configuration with these values on top; afterwards as it was."""
+    before = admin.call("GET", "/v1/config")
+    admin.call("PATCH", "/v1/config", dict(values))
     try:
-        for name, held in roles.items():
-            made[name] = person(suite, admin, email(name), *held)
-        yield made
+        yield admin
     finally:
-        for name in made:
+        admin.call("PUT", "/v1/config", before)
+
+
+@contextmanager
+def people(admin: Api, roles: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, Api]]:
+    """Users by name, with the roles given; the e-mail of `x` is `x@people.example.com`."""
+    try:
+        with configured(admin):
+            for name in roles:
+                admin.call("POST", "/oauth2/authorize", {"response_type": "invite", "email": email(name)}, status=201)
+        for name, held in roles.items():
+            for role in held:
+                admin.call("POST", f"/v1/users/{email(name)}/roles", {"role": role}, status=201)
+        yield {name: QuickApi(admin.url, token_of(admin, email(name))["access_token"], admin.grid) for name in roles}
+    finally:
+        for name in roles:
             admin.request("DELETE", f"/v1/users/{email(name)}")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.auth_people import email, people
-from tests.support.suite import Api, Suite
+from tests.e2e.auth_people import PROVIDER, configured, email, people
+from tests.support.suite import Api
 
 NOT_FOUND = {"error": "Not found"}
 NOT_ALLOWED = "Operation not allowed"
@@ -17,20 +17,12 @@ NO_INVITES = {
     "error": "access_denied",
     "error_description": "You do not have the permission to create invites",
 }
-PROVIDER = {
-    "oauth2.client_id": "errors",
-    "oauth2.client_secret": "errors",
-    "oauth2.authorize_endpoint": "http://127.0.0.1:9/a",
-    "oauth2.token_endpoint": "http://127.0.0.1:9/t",
-    "oauth2.userinfo_endpoint": "http://127.0.0.1:9/u",
-    "server.root_url": "http://127.0.0.1:9",
-}
 
 
 @pytest.fixture(scope="module")
-def crowd(suite: Suite, api: Api) -> Iterator[dict[str, Api]]:
+def crowd(api: Api) -> Iterator[dict[str, Api]]:
     roles = {"plain": (), "members": (), "keeper": ("user_admin",), "gridder": ("grid_admin",)}
-    with people(suite, api, roles) as made:
+    with people(api, roles) as made:
         for name in ("members", "gridder"):
             api.call("POST", f"/v1/grids/{api.grid}/users", {"email": email(name)}, status=201)
         yield {**made, "admin": api, "nobody": Api(api.url, "", api.grid)}
@@ -38,10 +30,8 @@ def crowd(suite: Suite, api: Api) -> Iterator[dict[str, Api]]:
 
 @pytest.fixture
 def provider(api: Api) -> Iterator[None]:
-    before = api.call("GET", "/v1/config")
-    api.call("PATCH", "/v1/config", PROVIDER)
-    yield
-    api.call("PUT", "/v1/config", before)
+    with configured(api):
+        yield
 
 
 PLAIN, KEEPER = f"/v1/users/{email('plain')}", f"/v1/users/{email('keeper')}"

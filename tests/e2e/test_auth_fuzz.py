@@ -9,21 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.auth_people import email, people
-from tests.support.suite import Api, Suite
+from tests.e2e.auth_people import PROVIDER, email, people
+from tests.support.suite import Api
 
 # Told on purpose: no provider is configured, or the provider sent an error.
 EXPLAINED = {501, 502}
 # One for all requests: to make one takes longer than a request.
 CLIENT = httpx.Client(timeout=20)
-PROVIDER = {
-    "oauth2.client_id": "fuzz",
-    "oauth2.client_secret": "fuzz",
-    "oauth2.authorize_endpoint": "http://127.0.0.1:9/a",
-    "oauth2.token_endpoint": "http://127.0.0.1:9/t",
-    "oauth2.userinfo_endpoint": "http://127.0.0.1:9/u",
-    "server.root_url": "http://127.0.0.1:9",
-}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 WORDS = st.sampled_from(
     ["admin", "viewer", "/code", "http://localhost/", "*", "null", "server.salt", "x_secret", "token", "code", "invite",
@@ -61,12 +53,12 @@ QUERIES = st.lists(st.tuples(NAMES, TEXTS | WORDS), max_size=4)
 
 
 @pytest.fixture(scope="module")
-def fuzzers(suite: Suite, api: Api) -> Iterator[list[Api]]:
+def fuzzers(api: Api) -> Iterator[list[Api]]:
     """One of each extreme: an administrator, somebody without rights, nobody."""
     before = api.call("GET", "/v1/config")
     known = {user["email"] for user in api.call("GET", "/v1/users")["users"]}
     tokens = {token["id"] for token in api.call("GET", "/oauth2/tokens")["tokens"]}
-    with people(suite, api, {"fuzz-plain": ()}) as made:
+    with people(api, {"fuzz-plain": ()}) as made:
         # With a provider there is more to go wrong; a PUT of the fuzzer may take it away again.
         api.call("PATCH", "/v1/config", PROVIDER)
         yield [api, made["fuzz-plain"], Api(api.url, "", api.grid)]

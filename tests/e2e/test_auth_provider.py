@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.e2e.auth_people import email
+from tests.e2e.auth_people import configured, email
 from tests.support.suite import Api, soon
 
 CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna", "preferred_username": "anna"}
@@ -36,8 +36,7 @@ def openid() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def configured(api: Api, openid: str) -> Iterator[Api]:
-    before = api.call("GET", "/v1/config")
+def master(api: Api, openid: str) -> Iterator[Api]:
     values = {
         "oauth2.client_id": "kontena",
         "oauth2.client_secret": "the-client-secret",
@@ -50,16 +49,15 @@ def configured(api: Api, openid: str) -> Iterator[Api]:
         "server.root_url": api.url,
         "server.name": "e2e master",
     }
-    api.call("PATCH", "/v1/config", values)
-    yield api
-    api.call("PUT", "/v1/config", before)
+    with configured(api, values):
+        yield api
 
 
 @pytest.fixture
-def invitation(configured: Api) -> Iterator[str]:
+def invitation(master: Api) -> Iterator[str]:
     body = {"response_type": "invite", "email": email("anna"), "external_id": None}
-    yield configured.call("POST", "/oauth2/authorize", body, status=201)["invite_code"]
-    configured.request("DELETE", f"/v1/users/{email('anna')}")
+    yield master.call("POST", "/oauth2/authorize", body, status=201)["invite_code"]
+    master.request("DELETE", f"/v1/users/{email('anna')}")
 
 
 def log_in(api: Api, parameters: dict[str, str], *, action: str = "authorize", sub: str = CLAIMS["sub"]) -> str:
@@ -75,10 +73,10 @@ def log_in(api: Api, parameters: dict[str, str], *, action: str = "authorize", s
         return str(answered.headers["location"])
 
 
-def test_an_invited_user_logs_in_and_uses_the_api(configured: Api, invitation: str) -> None:
+def test_an_invited_user_logs_in_and_uses_the_api(master: Api, invitation: str) -> None:
     port_of_the_cli = "http://localhost:51234/cb?from=cli"
-    callback = log_in(configured, {"redirect_uri": port_of_the_cli, "invite_code": invitation, "expires_in": "7200"})
-    assert callback.startswith(f"{configured.url}/cb?")
+    callback = log_in(master, {"redirect_uri": port_of_the_cli, "invite_code": invitation, "expires_in": "7200"})
+    assert callback.startswith(f"{master.url}/cb?")
     done = httpx.get(callback)
     assert done.status_code == 302, done.text
     end = urlsplit(done.headers["location"])
@@ -87,38 +85,38 @@ def test_an_invited_user_logs_in_and_uses_the_api(configured: Api, invitation: s
     assert fields["server_name"] == ["e2e master"]
 
     grant = {"grant_type": "authorization_code", "code": fields["code"][0]}
-    token = httpx.post(f"{configured.url}/oauth2/token", json=grant).json()
+    token = httpx.post(f"{master.url}/oauth2/token", json=grant).json()
     assert 7100 < token["expires_in"] <= 7200
     assert token["server"] == {"name": "e2e master"}
-    anna = Api(configured.url, token["access_token"], configured.grid)
+    anna = Api(master.url, token["access_token"], master.grid)
     assert anna.call("GET", "/v1/user")["email"] == email("anna")
     assert anna.call("GET", "/v1/user")["name"] == "anna"
 
     # The state and the invitation were for once.
     assert httpx.get(callback).status_code == 400
-    spent = httpx.get(f"{configured.url}/authenticate", params={"redirect_uri": "/code", "invite_code": invitation})
+    spent = httpx.get(f"{master.url}/authenticate", params={"redirect_uri": "/code", "invite_code": invitation})
     assert spent.status_code == 403
 
     # Known by now, without an invitation: this time with the page that shows codes.
-    done = httpx.get(log_in(configured, {"redirect_uri": "/code"}))
+    done = httpx.get(log_in(master, {"redirect_uri": "/code"}))
     assert done.status_code == 302
     assert done.headers["location"].startswith("/code#code=")
     code = done.headers["location"].partition("#code=")[2].partition("&")[0]
-    token = httpx.post(f"{configured.url}/oauth2/token", json={"grant_type": "authorization_code", "code": code}).json()
+    token = httpx.post(f"{master.url}/oauth2/token", json={"grant_type": "authorization_code", "code": code}).json()
     assert "expires_in" not in token
-    events = [entry["event_name"] for entry in configured.call("GET", "/v1/audit_logs")["logs"]]
+    events = [entry["event_name"] for entry in master.call("GET", "/v1/audit_logs")["logs"]]
     assert "authenticate" in events
 
 
-def test_a_stranger_gets_no_account(configured: Api) -> None:
-    answer = httpx.get(log_in(configured, {"redirect_uri": "/code"}, sub="a-stranger"))
+def test_a_stranger_gets_no_account(master: Api) -> None:
+    answer = httpx.get(log_in(master, {"redirect_uri": "/code"}, sub="a-stranger"))
     assert (answer.status_code, answer.json()) == (
         403,
         {"error": "access_denied", "error_description": "Access denied"},
     )
 
 
-def test_a_denied_login_ends_with_the_words_of_the_provider(configured: Api) -> None:
-    answer = httpx.get(log_in(configured, {"redirect_uri": "/code"}, action="deny"))
+def test_a_denied_login_ends_with_the_words_of_the_provider(master: Api) -> None:
+    answer = httpx.get(log_in(master, {"redirect_uri": "/code"}, action="deny"))
     assert (answer.status_code, answer.json()["error"]) == (502, "server_error")
     assert "access_denied" in answer.json()["error_description"]

@@ -8,18 +8,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.auth_people import email, people
-from tests.support.suite import Api, Suite
+from tests.e2e.auth_people import configured, email, people
+from tests.support.suite import Api
 
 ENTRY = {"foo.bar": "bar", "bar.baz": "baz"}
-PROVIDER = {
-    "oauth2.client_id": "seed-client",
-    "oauth2.client_secret": "seed-client-secret",
-    "oauth2.authorize_endpoint": "http://127.0.0.1:9/authorize?old=1",
-    "oauth2.token_endpoint": "http://127.0.0.1:9/token",
-    "oauth2.userinfo_endpoint": "http://127.0.0.1:9/userinfo",
-    "server.root_url": "https://master.example.com:8443",
-}
 
 
 def send(api: Api, method: str, path: str, body: str | None = None, **headers: str) -> httpx.Response:
@@ -32,15 +24,14 @@ def send(api: Api, method: str, path: str, body: str | None = None, **headers: s
 @pytest.fixture
 def config(api: Api) -> Iterator[Api]:
     """The configuration is put back afterwards."""
-    before = api.call("GET", "/v1/config")
-    yield api
-    api.call("PUT", "/v1/config", before)
+    with configured(api, {}):
+        yield api
 
 
 @pytest.fixture
-def provider(config: Api) -> Api:
-    config.call("PATCH", "/v1/config", PROVIDER)
-    return config
+def provider(api: Api) -> Iterator[Api]:
+    with configured(api):
+        yield api
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "Bearer", "BEARER"])
@@ -87,7 +78,7 @@ def test_authenticate_to_the_provider(provider: Api, path: str) -> None:
             assert str(location.copy_with(query=None)) == "http://127.0.0.1:9/authorize"
             assert set(location.params) == {"response_type", "client_id", "scope", "state", "redirect_uri"}
             assert location.params["redirect_uri"] == "https://master.example.com:8443/cb"
-            assert (location.params["scope"], location.params["client_id"]) == ("user:email", "seed-client")
+            assert (location.params["scope"], location.params["client_id"]) == ("user:email", "e2e-client")
             assert re.fullmatch("[0-9a-f]{64}", location.params["state"])
         unknown = httpx.request("GET", f"{provider.url}{path}", content=body[:-10] + "0" * 10)
         assert (unknown.status_code, unknown.json()["error_description"]) == (403, "Invalid invite code")
@@ -176,8 +167,8 @@ def test_password_logins_are_refused(api: Api) -> None:
         assert ("upgrade" in answer.json()["error"]) is hint
 
 
-def test_the_last_administrator_stays(suite: Suite, api: Api) -> None:
-    with people(suite, api, {"rights": ("user_admin",)}) as made:
+def test_the_last_administrator_stays(api: Api) -> None:
+    with people(api, {"rights": ("user_admin",)}) as made:
         refused = made["rights"].request("DELETE", "/v1/users/admin")
         assert refused.status_code == 400
         assert api.request("DELETE", "/v1/users/admin/roles/master_admin").status_code == 422

@@ -1,0 +1,244 @@
+"""Who may call what: one row for each RPC of the public services (spec/auth_grid.md section 2.2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kontena.deploy.v1.container_exec_pb2 import AttachExecRequest, ExecStart
+from tests.e2e.auth_people import PROVIDER, email
+from tests.support.suite import Api
+
+GRID = "permission-matrix"
+NODE = "matrix-node"
+VICTIM = email("victim")
+
+# Name of a user: the roles held, and whether a member of the grid.
+USERS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "outsider": ((), False),
+    "outside-viewer": (("viewer",), False),
+    "outside-grid-admin": (("grid_admin",), False),
+    "user-admin": (("user_admin",), False),
+    "member": ((), True),
+    "viewer": (("viewer",), True),
+    "viewer-user-admin": (("viewer", "user_admin"), True),
+    "grid-admin": (("grid_admin",), True),
+    "member-user-admin": (("user_admin",), True),
+    "master-admin": (("master_admin",), False),
+}
+# Callers whose token is none. The last two had a good one, as members of the grid.
+STRANGERS = frozenset({"anonymous", "garbage", "revoked", "expired"})
+
+EVERY_USER = frozenset(USERS)
+ANYBODY = EVERY_USER | STRANGERS
+NOBODY = frozenset[str]()
+MASTERS = frozenset({"master-admin"})
+USER_ADMINS = MASTERS | {"user-admin", "viewer-user-admin", "member-user-admin"}
+MEMBERS = MASTERS | {name for name, (_, member) in USERS.items() if member}
+CHANGERS = MEMBERS - {"viewer", "viewer-user-admin"}
+GRID_ADMINS = MASTERS | {"grid-admin"}
+MEMBER_ADMINS = GRID_ADMINS | {"member-user-admin", "viewer-user-admin"}
+
+Prepare = Callable[[Api], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call an RPC. Whoever is not allowed is refused: 401 without a good token, else as the endpoint does.
+
+    `prepare` makes what the call needs and returns values for placeholders in `path`. Without a path the ids are
+    those of the matrix' grid and node, or unknown. `message` is for RPCs that have no REST form.
+    """
+
+    allowed: frozenset[str]
+    body: Any = None
+    path: str | None = None
+    prepare: Prepare = lambda _admin: {}
+    message: Any = None
+
+
+def provider(admin: Api) -> dict[str, str]:
+    """A provider: the rows about the configuration take it away."""
+    admin.call("PATCH", "/v1/config", PROVIDER)
+    return {}
+
+
+def victim(admin: Api) -> dict[str, str]:
+    """A user whom nobody minds losing."""
+    provider(admin)
+    admin.call("POST", "/oauth2/authorize", {"response_type": "invite", "email": VICTIM}, status=201)
+    return {}
+
+
+def strangers_token(admin: Api) -> dict[str, str]:
+    """A token of the local administrator."""
+    body = {"response_type": "token", "scope": "user", "expires_in": "60"}
+    return {"token": admin.call("POST", "/oauth2/authorize", body, status=201)["id"]}
+
+
+def node(admin: Api) -> dict[str, str]:
+    answer = admin.request("POST", f"/v1/grids/{GRID}/nodes", {"name": NODE})
+    assert answer.status_code in (201, 422), answer.text
+    return {}
+
+
+def service(admin: Api) -> dict[str, str]:
+    """A service that is never deployed and keeps its grid from being deleted."""
+    body = {"name": "guard", "image": "none", "stateful": False}
+    assert admin.request("POST", f"/v1/grids/{GRID}/services", body).status_code in (201, 422)
+    return {}
+
+
+def scratch_grid(admin: Api) -> dict[str, str]:
+    admin.request("DELETE", "/v1/grids/matrix-scratch")
+    return {}
+
+
+READ = (Call(MEMBERS),)
+CHANGE = (Call(CHANGERS, {}),)
+ADMINISTER = (Call(GRID_ADMINS, {}, prepare=node),)
+MASTER = (Call(MASTERS),)
+
+MINT = {"response_type": "token", "scope": "user", "expires_in": "60"}
+INVITE = {"response_type": "invite", "email": VICTIM}
+GUESS = {"grant_type": "authorization_code", "code": "no-such-code"}
+EXEC = AttachExecRequest(start=ExecStart(id=f"{GRID}/{NODE}/no-such-container"))
+
+Rows = dict[str, tuple[Call, ...]]
+
+AUTH: Rows = {
+    "AccessTokenService/ListAccessTokens": (Call(EVERY_USER),),
+    "AccessTokenService/GetAccessToken": (Call(MASTERS, path="/oauth2/tokens/{token}", prepare=strangers_token),),
+    "AccessTokenService/DeleteAccessToken": (Call(MASTERS, path="/oauth2/tokens/{token}", prepare=strangers_token),),
+    "AuditLogService/ListAuditLogs": MASTER,
+    "AuditLogService/ListGridAuditLogs": READ,
+    "ConfigService/GetConfig": MASTER,
+    "ConfigService/GetConfigKey": MASTER,
+    "ConfigService/UpdateConfig": (Call(MASTERS, {"matrix.key": 1}),),
+    "ConfigService/ReplaceConfig": (Call(MASTERS, {"matrix.key": 2}),),
+    "ConfigService/ClearConfig": MASTER,
+    "ConfigService/DeleteConfigKey": MASTER,
+    "GridUserService/ListGridUsers": READ,
+    "GridUserService/AddGridUser": (Call(MEMBER_ADMINS, {"email": VICTIM}, prepare=victim),),
+    "GridUserService/RemoveGridUser": (
+        Call(MEMBER_ADMINS, path=f"/v1/grids/{GRID}/users/{VICTIM}", prepare=victim),
+    ),
+    "OAuthService/ExchangeToken": (Call(ANYBODY, GUESS),),
+    "OAuthService/Authorize": (
+        Call(EVERY_USER, MINT),
+        Call(MASTERS, {**MINT, "user": "admin"}),
+        Call(USER_ADMINS, INVITE, prepare=provider),
+    ),
+    "OAuthService/Authenticate": (Call(ANYBODY),),
+    "OAuthService/Callback": (Call(ANYBODY),),
+    "OAuthService/GetCodePage": (Call(ANYBODY),),
+    "OAuthService/LogInWithPassword": (Call(NOBODY, {}),),
+    "UserService/GetCurrentUser": (Call(EVERY_USER),),
+    "UserService/ListUsers": (Call(USER_ADMINS),),
+    "UserService/DeleteUser": (Call(USER_ADMINS, path=f"/v1/users/{VICTIM}", prepare=victim),),
+    "UserService/AssignRole": (
+        Call(MASTERS, {"role": "viewer"}, path=f"/v1/users/{VICTIM}/roles", prepare=victim),
+    ),
+    "UserService/UnassignRole": (Call(MASTERS, path=f"/v1/users/{VICTIM}/roles/viewer", prepare=victim),),
+}  # fmt: skip
+GRIDS: Rows = {
+    "GridService/ListGrids": (Call(EVERY_USER),),
+    "GridService/CreateGrid": (Call(MASTERS, {"name": "matrix-scratch"}, prepare=scratch_grid),),
+    "GridService/GetGrid": READ,
+    "GridService/UpdateGrid": (Call(GRID_ADMINS, {}),),
+    "GridService/RotateGridToken": (Call(GRID_ADMINS, {}),),
+    "GridService/DeleteGrid": (Call(MASTERS, prepare=service),),
+    # These ask for the join token of a grid instead of a user's: without one every node is unknown.
+    "LegacyNodeService/GetLegacyNode": (Call(ANYBODY, path="/v1/nodes/NOSUCH:ENGINE"),),
+    "LegacyNodeService/UpdateLegacyNode": (Call(ANYBODY, {}, path="/v1/nodes/NOSUCH:ENGINE"),),
+    "MetricsService/GetNodeMetrics": READ,
+    "MetricsService/GetGridMetrics": READ,
+    "NodeService/ListNodes": READ,
+    "NodeService/CreateNode": (Call(GRID_ADMINS, {"name": NODE}),),
+    "NodeService/GetNodeHealth": READ,
+    "NodeService/GetNode": READ,
+    "NodeService/UpdateNode": CHANGE,
+    "NodeService/DeleteNode": CHANGE,
+    "NodeTokenService/GetNodeToken": ADMINISTER,
+    "NodeTokenService/SetNodeToken": ADMINISTER,
+    "NodeTokenService/ClearNodeToken": ADMINISTER,
+}
+DEPLOY: Rows = {
+    "ContainerExecService/AttachExec": (Call(CHANGERS, message=EXEC),),
+    "ContainerLogService/ListServiceLogs": READ,
+    "ContainerLogService/ListGridLogs": READ,
+    "ContainerLogService/ListStackLogs": READ,
+    "ContainerLogService/ListContainerLogs": READ,
+    "ContainerService/ListContainers": READ,
+    "ContainerService/ListServiceContainers": READ,
+    "ContainerService/GetContainer": READ,
+    "ContainerService/InspectContainer": READ,
+    "ContainerService/TopContainer": READ,
+    "ContainerService/ExecContainer": CHANGE,
+    "ContainerStatsService/ListServiceStats": READ,
+    "ContainerStatsService/ListGridStats": READ,
+    "ContainerStatsService/ListNodeStats": READ,
+    "ContainerStatsService/GetServiceMetrics": READ,
+    "EventLogService/ListGridEventLogs": READ,
+    "EventLogService/ListStackEventLogs": READ,
+    "EventLogService/ListServiceEventLogs": READ,
+    "InstanceService/ListInstances": READ,
+    "InstanceService/GetInstance": READ,
+    "InstanceService/DeleteInstance": CHANGE,
+    "ServiceService/ListServices": READ,
+    "ServiceService/CreateService": CHANGE,
+    "ServiceService/GetService": READ,
+    "ServiceService/UpdateService": CHANGE,
+    "ServiceService/DeleteService": CHANGE,
+    "ServiceService/DeployService": CHANGE,
+    "ServiceService/ScaleService": CHANGE,
+    "ServiceService/StartService": CHANGE,
+    "ServiceService/StopService": CHANGE,
+    "ServiceService/RestartService": CHANGE,
+    "ServiceService/GetServiceDeploy": READ,
+    "StackService/ListStacks": READ,
+    "StackService/CreateStack": CHANGE,
+    "StackService/GetStack": READ,
+    "StackService/UpdateStack": CHANGE,
+    "StackService/DeleteStack": CHANGE,
+    "StackService/DeployStack": CHANGE,
+    "StackService/StopStack": CHANGE,
+    "StackService/RestartStack": CHANGE,
+    "StackService/GetStackDeploy": READ,
+    "StackService/PlanStack": CHANGE,
+    "StackService/PlanNewStack": CHANGE,
+    "VolumeService/ListVolumes": READ,
+    "VolumeService/CreateVolume": CHANGE,
+    "VolumeService/GetVolume": READ,
+    "VolumeService/DeleteVolume": CHANGE,
+}
+VAULT: Rows = {
+    "CertificateService/RegisterAcmeAccount": CHANGE,
+    "CertificateService/AuthorizeDomain": CHANGE,
+    "CertificateService/CreateSecretCertificate": CHANGE,
+    "CertificateService/ListCertificates": READ,
+    "CertificateService/CreateCertificate": CHANGE,
+    "CertificateService/GetCertificate": READ,
+    "CertificateService/ExportCertificate": READ,
+    "CertificateService/ImportCertificate": CHANGE,
+    "CertificateService/DeleteCertificate": CHANGE,
+    "DomainAuthorizationService/ListDomainAuthorizations": READ,
+    "DomainAuthorizationService/CreateDomainAuthorization": CHANGE,
+    "DomainAuthorizationService/GetDomainAuthorization": READ,
+    "DomainAuthorizationService/DeleteDomainAuthorization": CHANGE,
+    "ExternalRegistryService/ListExternalRegistries": READ,
+    "ExternalRegistryService/CreateExternalRegistry": CHANGE,
+    "ExternalRegistryService/GetExternalRegistry": READ,
+    "ExternalRegistryService/DeleteExternalRegistry": CHANGE,
+    "ExternalRegistryService/DeleteGridExternalRegistry": CHANGE,
+    "SecretService/ListSecrets": READ,
+    "SecretService/CreateSecret": CHANGE,
+    "SecretService/GetSecret": READ,
+    "SecretService/UpdateSecret": CHANGE,
+    "SecretService/PutGridSecret": CHANGE,
+    "SecretService/DeleteSecret": CHANGE,
+}
+ROWS: Rows = {
+    f"/kontena.{area}.v1.{name}": calls
+    for area, rows in (("auth", AUTH), ("grid", GRIDS), ("deploy", DEPLOY), ("vault", VAULT))
+    for name, calls in rows.items()
+}
