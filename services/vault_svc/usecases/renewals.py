@@ -55,7 +55,7 @@ class Renewals:
 
     async def turn(self) -> None:
         """Renew what is due, one after the other; a failure of one never stops the others."""
-        while self._vault.is_open():
+        while await self._vault.is_open():
             async with self._db.transaction() as tx:
                 due = await store.claim_due(tx, self._margin, _HOLD, _BATCH)
             for one in due:

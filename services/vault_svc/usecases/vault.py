@@ -1,5 +1,7 @@
 """The lock of the vault: hands out the keyring once it is known to be the right one."""
 
+import asyncio
+
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
 from services.kernel.logs import get_logger
@@ -23,6 +25,7 @@ class Vault:
         self._db = db
         self._keyring = keyring
         self._refusal = _STARTING
+        self._decided = asyncio.Event()
 
     def keyring(self) -> Keyring:
         """The keys to work with. Raises Unavailable."""
@@ -30,10 +33,9 @@ class Vault:
             raise Unavailable(self._refusal or _OFF, reason="VAULT_NOT_CONFIGURED")
         return self._keyring
 
-    def is_open(self) -> bool:
-        """False when this process has no right key. Raises Unavailable while that is not known."""
-        if self._refusal == _STARTING:
-            raise Unavailable(_STARTING, reason="VAULT_NOT_CONFIGURED")
+    async def is_open(self) -> bool:
+        """Whether this process has the right key; waits until `unlock` has found out."""
+        await self._decided.wait()
         return not self._refusal
 
     async def unlock(self) -> None:
@@ -42,14 +44,18 @@ class Vault:
         if self._keyring is None:
             self._refusal = _OFF
             log.warning("vault is off: VAULT_KEY is not set")
-            return
+        else:
+            await self._try(self._keyring)
+        self._decided.set()
+
+    async def _try(self, keyring: Keyring) -> None:
         async with self._db.transaction() as tx:
-            known = await canary.load_or_store(tx, seal(self._keyring, _CANARY, _KNOWN_TEXT))
+            known = await canary.load_or_store(tx, seal(keyring, _CANARY, _KNOWN_TEXT))
         try:
-            unseal(self._keyring, _CANARY, known)
+            unseal(keyring, _CANARY, known)
         except Undecryptable:
             self._refusal = _OFF
-            log.error("vault is closed: wrong VAULT_KEY", current_key=self._keyring.current.id, needed_key=known.key_id)
+            log.error("vault is closed: wrong VAULT_KEY", current_key=keyring.current.id, needed_key=known.key_id)
         else:
             self._refusal = ""
 

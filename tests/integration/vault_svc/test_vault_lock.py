@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
 from services.vault_svc.app import build
 from tests.integration.vault_svc.caller import Answer, Caller, resolve
 from tests.integration.vault_svc.conftest import KEY, MakeSettings
+from tests.integration.vault_svc.json_caller import JsonCaller
 from tests.integration.vault_svc.stand_ins import ALPHA
 from tests.support.running import Running, running
 
@@ -45,6 +47,29 @@ async def test_every_request_answers_503_after_authentication(closed_vault: Runn
     assert (await resolve(closed_vault.channel, ALPHA, "N")).body == CLOSED
 
 
+# Everything else that reads or writes what is encrypted.
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("ExternalRegistryService.CreateExternalRegistry", {"grid": "alpha"}),
+    ("CertificateService.RegisterAcmeAccount", {"grid": "alpha"}),
+    ("CertificateService.AuthorizeDomain", {"grid": "alpha"}),
+    ("CertificateService.CreateSecretCertificate", {"grid": "alpha"}),
+    ("CertificateService.CreateCertificate", {"grid": "alpha"}),
+    ("CertificateService.ExportCertificate", {"id": "alpha/x.test"}),
+    ("CertificateService.ImportCertificate", {"id": "alpha/x.test"}),
+    ("DomainAuthorizationService.CreateDomainAuthorization", {"grid": "alpha"}),
+    ("DomainAuthorizationService.DeleteDomainAuthorization", {"id": "alpha/x.test"}),
+]
+
+
+async def test_registries_and_certificates_answer_503_before_they_look_at_the_request(closed_vault: Running) -> None:
+    api = JsonCaller(closed_vault.channel, "member")
+    for rpc, body in OTHERS:
+        found = await api.call(rpc, **body)
+        assert (found.status, found.body) == (503, CLOSED), rpc
+    # Lists never decrypt.
+    assert (await api.call("CertificateService.ListCertificates", grid="alpha")).status == 200
+
+
 async def test_grid_routes_check_the_grid_first(closed_vault: Running) -> None:
     for call in ON_GRIDS:
         assert (await call(Caller(closed_vault.channel, "stranger"), "alpha")).status == 403
@@ -62,6 +87,14 @@ async def test_the_right_key_opens_what_the_wrong_one_could_not(vault_settings: 
     for settings in (vault_settings(), other):
         async with running(partial(build, settings)) as served:
             assert (await Caller(served.channel, "member").read("alpha/NAME")).body.value == "v"
+
+
+async def test_loops_wait_until_the_key_is_known(
+    vault_settings: MakeSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(partial(build, vault_settings(certificate_renewal_seconds=0.01))):
+        pass
+    assert "loop failed" not in "".join(capsys.readouterr())
 
 
 async def test_a_key_that_is_too_short_ends_the_start(vault_settings: MakeSettings) -> None:
