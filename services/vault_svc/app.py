@@ -48,6 +48,7 @@ from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.certificate_delivery import CertificateDelivery
+from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.certificates import Certificates
 from services.vault_svc.usecases.challenges import Challenges
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
@@ -144,7 +145,8 @@ class Work:
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)
-        self.certificates = Certificates(parts, writer, issuance, usage)
+        certificate_writer = CertificateWriter(parts.outbox, parts.vault)
+        self.certificates = Certificates(parts, writer, certificate_writer, issuance, usage)
         self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
 
 

@@ -1,8 +1,10 @@
 """`export` and `import`: the vault of one grid to a file and back, on the machine of an operator."""
 
 import asyncio
+import getpass
 import os
 import sys
+from collections.abc import Awaitable
 from pathlib import Path
 
 import grpc
@@ -10,7 +12,8 @@ import grpc
 from kontena.grid.v1 import watch_pb2
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
-from services.kernel import logs
+from services.kernel import call, logs
+from services.kernel.call import Call
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
@@ -22,6 +25,7 @@ from services.vault_svc.domain.keys import keyring
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.backup import Backup
+from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import SecretWriter
 from services.vault_svc.usecases.vault import Vault
@@ -36,23 +40,31 @@ def run(command: str, grid: str, file: str) -> int:
     """One command from the shell; returns the exit status."""
     settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("vault_svc", settings.log_level)
-    passphrase = os.environ.get(PASSPHRASE, "")
+    work = {"export": export, "import": import_}[command]
+    # Audit events say who did it: nobody who is known to auth_svc.
+    call.start(Call(method="", user_agent=f"vault_svc {command}, run by {getpass.getuser()}"))
+    why_not = asyncio.run(refusal(work(settings, grid, Path(file), os.environ.get(PASSPHRASE, ""))))
+    if why_not:
+        sys.stderr.write(f"{command}: {why_not}\n")
+    return 1 if why_not else 0
+
+
+async def refusal(work: Awaitable[None]) -> str:
+    """Do the work; why it was not done, as its operator is told, or nothing."""
     try:
-        format_.check_passphrase(passphrase)
-        work = {"export": export, "import": import_}[command]
-        asyncio.run(work(settings, grid, Path(file), passphrase))
+        await work
     except grpc.aio.AioRpcError as error:
         missing = error.code() is grpc.StatusCode.NOT_FOUND
-        sys.stderr.write(f"{command}: {'there is no such grid' if missing else 'grid_svc does not answer'}\n")
-        return 1
+        return "there is no such grid" if missing else "grid_svc does not answer"
     except (ValueError, OSError, format_.Unreadable, Undecryptable, DomainError) as error:
-        sys.stderr.write(f"{command}: {error}\n")
-        return 1
-    return 0
+        return str(error)
+    return ""
 
 
 async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
-    """Write everything of the grid to a new file that only its owner may read. Raises OSError when it exists."""
+    """Write everything of the grid to a new file that only its owner may read. Raises OSError when it exists,
+    ValueError for a passphrase that is too short, and what the vault and grid_svc refuse."""
+    format_.check_passphrase(passphrase)
     backup, db, known = await _open(settings, grid)
     try:
         contents = await backup.read(known)
@@ -64,7 +76,9 @@ async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str
 
 
 async def import_(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
-    """Bring the contents of a file into the grid, which need not be the one it was exported from."""
+    """Bring the contents of a file into the grid, which need not be the one it was exported from. Raises Unreadable
+    or ValueError, also for a wrong passphrase, and what the vault and grid_svc refuse."""
+    format_.check_passphrase(passphrase)
     data = await asyncio.to_thread(file.read_bytes)
     contents = await asyncio.to_thread(format_.decrypt, data, passphrase)
     backup, db, known = await _open(settings, grid)
@@ -91,7 +105,7 @@ async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, G
         await channel.close()
     parts = Parts(db, Outbox(tables.outbox), directory, vault)
     writer = SecretWriter(parts.outbox, vault, longest_value=settings.secret_value_limit)
-    return Backup(parts, writer), db, Grid(id=record.id, name=record.name)
+    return Backup(parts, writer, CertificateWriter(parts.outbox, vault)), db, Grid(id=record.id, name=record.name)
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from services.clients.grids import Grid
-from services.clients.secret_usage import CERTIFICATE_CHANGED
 from services.kernel import audit
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
@@ -15,7 +14,7 @@ from services.vault_svc.domain import bindings
 from services.vault_svc.domain.acme import Challenge
 from services.vault_svc.domain.authorization import Authorization
 from services.vault_svc.domain.backup import Contents
-from services.vault_svc.domain.certificate import Certificate, StoredCertificate
+from services.vault_svc.domain.certificate import Material, StoredCertificate
 from services.vault_svc.domain.envelope import Binding, Sealed, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import RegistryInput
@@ -24,6 +23,7 @@ from services.vault_svc.store import certificates as certificate_store
 from services.vault_svc.store import moment
 from services.vault_svc.store import registries as registry_store
 from services.vault_svc.store import secrets as secret_store
+from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 
@@ -31,11 +31,12 @@ from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 class Backup:
     """Both directions are one transaction each: an export is one moment, an import is all or nothing."""
 
-    def __init__(self, parts: Parts, writer: SecretWriter) -> None:
+    def __init__(self, parts: Parts, secrets: SecretWriter, certificates: CertificateWriter) -> None:
         self._db = parts.db
         self._outbox = parts.outbox
         self._vault = parts.vault
-        self._writer = writer
+        self._secrets = secrets
+        self._certificates = certificates
 
     async def read(self, grid: Grid) -> Contents:
         """Everything of the grid in clear. Raises Unavailable, Undecryptable."""
@@ -46,7 +47,7 @@ class Backup:
             contents = Contents(
                 grid=grid.name,
                 secrets=[
-                    {"name": one.secret.name, "value": self._writer.open(one).reveal()}
+                    {"name": one.secret.name, "value": self._secrets.open(one).reveal()}
                     for one in await secret_store.find_many(tx, grid.id, names)
                 ],
                 registries=[
@@ -72,7 +73,7 @@ class Backup:
         self._vault.keyring()
         async with self._db.transaction() as tx:
             for secret in contents.secrets:
-                await self._writer.put(tx, grid, Change(secret["name"], Plaintext(secret["value"]), upsert=True))
+                await self._secrets.put(tx, grid, Change(secret["name"], Plaintext(secret["value"]), upsert=True))
             for registry in contents.registries:
                 await self._put_registry(tx, grid, registry)
             for certificate in contents.certificates:
@@ -93,7 +94,7 @@ class Backup:
             "certificate": one.leaf,
             "chain": one.chain,
             "directory": one.directory,
-            "private_key": self._open(shown.binding(), one.sealed),
+            "private_key": self._certificates.open(one).key.reveal(),
         }
 
     def _authorization(self, one: Authorization) -> dict[str, Any]:
@@ -113,20 +114,9 @@ class Backup:
         await registry_store.insert(tx, registry_id, grid.id, given, sealed)
 
     async def _put_certificate(self, tx: Tx, grid: Grid, one: Mapping[str, Any]) -> None:
-        await certificate_store.lock_subject(tx, grid.id, one["subject"])
-        older = await certificate_store.find(tx, grid.id, one["subject"], lock=True)
-        shown = Certificate(
-            id=older.id if older else new_id(),
-            grid_id=grid.id,
-            subject=one["subject"],
-            alt_names=tuple(one["alt_names"]),
-            valid_from=datetime.fromisoformat(one["valid_from"]),
-            valid_until=datetime.fromisoformat(one["valid_until"]),
-        )
-        sealed = seal(self._vault.keyring(), shown.binding(), Plaintext(one["private_key"]))
-        stored = StoredCertificate(shown, one["certificate"], one["chain"], sealed, one["directory"])
-        await certificate_store.save(tx, stored)
-        await self._outbox.emit(tx, CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": shown.subject})
+        material = Material(one["certificate"], one["chain"], Plaintext(one["private_key"]))
+        names = (one["subject"], *one["alt_names"])
+        await self._certificates.put(tx, grid, names, material, directory=one["directory"])
 
     async def _put_authorization(self, tx: Tx, grid: Grid, one: Mapping[str, Any]) -> None:
         older = await authorization_store.find(tx, grid.id, one["domain"])

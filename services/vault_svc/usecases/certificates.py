@@ -4,20 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.clients.grids import Grid
-from services.clients.secret_usage import CERTIFICATE_CHANGED, SecretUsage
+from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
 from services.kernel.db import Tx
 from services.kernel.errors import NotFound, ValidationFailed
-from services.kernel.ids import new_id
 from services.kernel.principal import Principal
 from services.vault_svc.domain import certificate as rules
-from services.vault_svc.domain.certificate import Certificate, Material, StoredCertificate
+from services.vault_svc.domain.certificate import Certificate, Material
 from services.vault_svc.domain.certificate_request import check_domains, check_secret_certificate, secret_values
-from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
 from services.vault_svc.store import orders as order_store
+from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.issuance import Issuance, Issued
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
@@ -35,12 +35,20 @@ class CertificateView:
 class Certificates:
     """The verbs."""
 
-    def __init__(self, parts: Parts, writer: SecretWriter, issuance: Issuance, usage: SecretUsage) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        secrets: SecretWriter,
+        certificates: CertificateWriter,
+        issuance: Issuance,
+        usage: SecretUsage,
+    ) -> None:
         self._db = parts.db
         self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
-        self._writer = writer
+        self._secrets = secrets
+        self._certificates = certificates
         self._issuance = issuance
         self._usage = usage
 
@@ -53,7 +61,7 @@ class Certificates:
 
     async def show(self, principal: Principal, certificate_id: str) -> CertificateView:
         """One certificate. Raises NotFound."""
-        grid_name, _, subject = certificate_id.partition("/")
+        grid_name, subject = split(certificate_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
             found = await store.find(tx, grid.id, _subject(subject))
@@ -72,7 +80,7 @@ class Certificates:
     async def keep(self, grid: Grid, names: tuple[str, ...], issued: Issued, *, event: str) -> CertificateView:
         """Store an issued certificate and tell the services that use it."""
         async with self._db.transaction() as tx:
-            saved = await self._save(tx, grid, names, issued.material, directory=issued.directory)
+            saved = await self._certificates.put(tx, grid, names, issued.material, directory=issued.directory)
             await order_store.delete(tx, issued.order_id)
             await self._audit(tx, event, grid, saved)
             return (await self._views(tx, grid, [saved]))[0]
@@ -102,17 +110,17 @@ class Certificates:
 
     async def export(self, principal: Principal, certificate_id: str) -> tuple[Grid, Certificate, Material]:
         """A certificate with its key. Every export leaves an audit event. Raises NotFound."""
-        grid_name, _, subject = certificate_id.partition("/")
+        grid_name, subject = split(certificate_id)
         grid = await self._grids.accessible(principal, grid_name)
-        keyring = self._vault.keyring()
+        self._vault.keyring()
         async with self._db.transaction() as tx:
             found = await store.find_many(tx, grid.id, [_subject(subject)])
             if not found:
                 raise NotFound
             stored = found[0]
-            key = unseal(keyring, stored.shown.binding(), stored.sealed)
+            material = self._certificates.open(stored)
             await self._audit(tx, "export", grid, stored.shown)
-        return grid, stored.shown, Material(stored.leaf, stored.chain, key)
+        return grid, stored.shown, material
 
     async def import_(
         self,
@@ -124,20 +132,20 @@ class Certificates:
         chain: list[str],
     ) -> CertificateView:
         """Store a certificate made elsewhere, in place of an older one. Raises ValidationFailed."""
-        grid_name, _, subject = certificate_id.partition("/")
+        grid_name, subject = split(certificate_id)
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
         subject = _subject(subject)
         material, found = rules.check_import(subject, certificate, private_key, chain)
         names = (subject, *(name for name in found.names if name != subject))
         async with self._db.transaction() as tx:
-            saved = await self._save(tx, grid, names, material, directory=None)
+            saved = await self._certificates.put(tx, grid, names, material, directory=None)
             await self._audit(tx, "create", grid, saved)
             return (await self._views(tx, grid, [saved]))[0]
 
     async def delete(self, principal: Principal, certificate_id: str) -> None:
         """Remove a certificate that no service uses. Raises NotFound, ValidationFailed, Unavailable."""
-        grid_name, _, subject = certificate_id.partition("/")
+        grid_name, subject = split(certificate_id)
         grid = await self._grids.changeable(principal, grid_name)
         subject = _subject(subject)
         async with self._db.read() as tx:
@@ -156,36 +164,10 @@ class Certificates:
 
     async def _put(self, tx: Tx, grid: Grid, name: str, value: Plaintext) -> None:
         try:
-            await self._writer.put(tx, grid, Change(name, value, upsert=True))
+            await self._secrets.put(tx, grid, Change(name, value, upsert=True))
         except ValidationFailed as error:
             text = f"Certificate storing to vault failed: {error.message}"
             raise ValidationFailed({"cert_store": text}) from None
-
-    async def _save(
-        self,
-        tx: Tx,
-        grid: Grid,
-        names: tuple[str, ...],
-        material: Material,
-        *,
-        directory: str | None,
-    ) -> Certificate:
-        subject, *others = names
-        found = rules.validity(material.leaf)
-        await store.lock_subject(tx, grid.id, subject)
-        older = await store.find(tx, grid.id, subject, lock=True)
-        shown = Certificate(
-            id=older.id if older else new_id(),
-            grid_id=grid.id,
-            subject=subject,
-            alt_names=tuple(others),
-            valid_from=found.valid_from,
-            valid_until=found.valid_until,
-        )
-        sealed = seal(self._vault.keyring(), shown.binding(), material.key)
-        saved = await store.save(tx, StoredCertificate(shown, material.leaf, material.chain, sealed, directory))
-        await self._outbox.emit(tx, CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": subject})
-        return saved
 
     async def _views(self, tx: Tx, grid: Grid, found: Iterable[Certificate]) -> list[CertificateView]:
         known = await authorization_store.of_grid(tx, grid.id)

@@ -17,6 +17,7 @@ from services.vault_svc.domain import authorization as rules
 from services.vault_svc.domain.acme import NOT_REGISTERED, AcmeProblem, refusal
 from services.vault_svc.domain.authorization import Authorization, AuthorizationInput
 from services.vault_svc.domain.domain_name import normalize
+from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import authorizations as store
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.challenges import Challenges
@@ -58,7 +59,7 @@ class DomainAuthorizations:
 
     async def show(self, principal: Principal, authorization_id: str) -> AuthorizationView:
         """One authorization. Raises NotFound."""
-        grid_name, _, domain = authorization_id.partition("/")
+        grid_name, domain = split(authorization_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
             found = await store.find(tx, grid.id, normalize(domain) or "")
@@ -87,7 +88,7 @@ class DomainAuthorizations:
 
     async def delete(self, principal: Principal, authorization_id: str) -> None:
         """Remove an authorization, at the authority too when that can be done. Raises NotFound."""
-        grid_name, _, domain = authorization_id.partition("/")
+        grid_name, domain = split(authorization_id)
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
         async with self._db.transaction() as tx:

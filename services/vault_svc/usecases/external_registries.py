@@ -1,7 +1,6 @@
 """What members of a grid do with its image registries (spec/vault.md section 3)."""
 
 from collections.abc import Iterable
-from urllib.parse import unquote
 
 from services.clients.grids import Grid
 from services.kernel import audit
@@ -14,6 +13,7 @@ from services.vault_svc.domain import registry as rules
 from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import Credentials, Registry
+from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import registries as store
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.vault import Vault
@@ -59,7 +59,7 @@ class ExternalRegistries:
 
     async def show(self, principal: Principal, registry_id: str) -> tuple[Grid, Registry]:
         """One registry. Raises NotFound."""
-        grid_name, _, name = registry_id.partition("/")
+        grid_name, name = split(registry_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
             registry = await store.find(tx, grid.id, _name(name))
@@ -69,7 +69,7 @@ class ExternalRegistries:
 
     async def delete(self, principal: Principal, registry_id: str) -> None:
         """Remove a registry. Raises NotFound."""
-        grid_name, _, name = registry_id.partition("/")
+        grid_name, name = split(registry_id)
         await self._delete(await self._grids.changeable(principal, grid_name), name)
 
     async def delete_in_grid(self, principal: Principal, grid_name: str, name: str | None) -> None:
@@ -121,8 +121,8 @@ class RegistryDelivery:
 
 
 def _name(text: str) -> str:
-    """A name from a path, where a colon may be encoded; no name has a NUL, which Postgres would refuse."""
-    name = unquote(text).lower()
+    """A name from a path; none has a NUL, which Postgres would refuse."""
+    name = text.lower()
     if "\0" in name:
         raise NotFound
     return name

@@ -7,6 +7,7 @@ from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.store import secrets as store
 from services.vault_svc.usecases.parts import Parts
@@ -59,7 +60,7 @@ class Secrets:
     async def show(self, principal: Principal, secret_id: str) -> SecretView:
         """A secret with its value. Every read leaves an audit event."""
         self._vault.keyring()
-        grid_name, _, name = secret_id.partition("/")
+        grid_name, name = split(secret_id)
         grid = await self._grids.accessible(principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
@@ -82,7 +83,7 @@ class Secrets:
     ) -> tuple[SecretView, bool]:
         """Change a value, or create the secret on request; True when it was created."""
         self._vault.keyring()
-        grid_name, _, name = secret_id.partition("/")
+        grid_name, name = split(secret_id)
         grid = await self._grids.changeable(principal, grid_name)
         return await self._put(grid, Change(name, value, body_name, upsert))
 
@@ -97,7 +98,7 @@ class Secrets:
     async def delete(self, principal: Principal, secret_id: str) -> None:
         """Remove a secret, also while services use it."""
         self._vault.keyring()
-        grid_name, _, name = secret_id.partition("/")
+        grid_name, name = split(secret_id)
         grid = await self._grids.changeable(principal, grid_name)
         if not rules.is_name(name):
             raise NotFound

@@ -1,6 +1,7 @@
 """Export and import of a grid's vault with the commands."""
 
 import asyncio
+import getpass
 import os
 import stat
 import subprocess
@@ -8,16 +9,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from services.vault_svc.app import build
-from services.vault_svc.commands import PASSPHRASE
-from tests.integration.vault_svc.certificates import make
+from services.vault_svc import commands
+from tests.integration.vault_svc.certificates import Made, make
 from tests.integration.vault_svc.conftest import KEY, MakeSettings
 from tests.integration.vault_svc.json_caller import JsonCaller
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
-from tests.support.running import CLUSTER_SECRET, running
+from tests.support.running import CLUSTER_SECRET
 
-NEW_KEY = "the key of another installation"
+PASSPHRASE = "a long enough passphrase"
 
 
 def _run(url: str, address: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -26,7 +26,7 @@ def _run(url: str, address: str, *arguments: str, **env: str) -> subprocess.Comp
         "CLUSTER_SECRET": CLUSTER_SECRET,
         "GRID_ADDRESS": address,
         "VAULT_KEY": KEY,
-        PASSPHRASE: "a long enough passphrase",
+        commands.PASSPHRASE: PASSPHRASE,
     }
     return subprocess.run(
         [sys.executable, "-m", "services.vault_svc", *arguments],
@@ -38,54 +38,93 @@ def _run(url: str, address: str, *arguments: str, **env: str) -> subprocess.Comp
     )
 
 
+async def _fill(api: JsonCaller, made: Made) -> None:
+    await api.call("SecretService.CreateSecret", grid="alpha", name="PEM", value="a value\r\n\n")
+    await api.call("SecretService.CreateSecret", grid="beta", name="PEM", value="older")
+    registry = {"url": "https://r.io", "username": "u", "password": "the password"}
+    await api.call("ExternalRegistryService.CreateExternalRegistry", grid="alpha", **registry)
+    body = {"certificate": made.certificate, "private_key": made.key, "chain": made.chain}
+    await api.call("CertificateService.ImportCertificate", id="alpha/x.test", **body)
+
+
 async def test_a_grid_comes_back_byte_for_byte(
-    vault_settings: MakeSettings, vault_url: str, vault_neighbours: Neighbours, tmp_path: Path
+    vault_api: JsonCaller, vault_url: str, vault_neighbours: Neighbours, tmp_path: Path
 ) -> None:
     command = partial(_run, vault_url, vault_neighbours.address)
     made, file = make("x.test", "www.x.test"), tmp_path / "alpha.vault"
-    async with running(partial(build, vault_settings())) as served:
-        api = JsonCaller(served.channel, "member")
-        await api.call("SecretService.CreateSecret", grid="alpha", name="PEM", value="a value\r\n\n")
-        await api.call("SecretService.CreateSecret", grid="beta", name="PEM", value="older")
-        registry = {"url": "https://r.io", "username": "u", "password": "the password"}
-        await api.call("ExternalRegistryService.CreateExternalRegistry", grid="alpha", **registry)
-        body = {"certificate": made.certificate, "private_key": made.key, "chain": made.chain}
-        await api.call("CertificateService.ImportCertificate", id="alpha/x.test", **body)
+    await _fill(vault_api, made)
+    exported = await asyncio.to_thread(command, "export", "alpha", str(file))
+    assert exported.returncode == 0, exported.stderr
+    data = await asyncio.to_thread(file.read_bytes)
+    for secret in (b"a value", b"the password", b"PRIVATE KEY"):
+        assert secret not in data
+        assert secret.decode() not in exported.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    imported = await asyncio.to_thread(command, "import", "beta", str(file))
+    assert imported.returncode == 0, imported.stderr
 
-        exported = await asyncio.to_thread(command, "export", "alpha", str(file))
-        assert exported.returncode == 0, exported.stderr
-        data = await asyncio.to_thread(file.read_bytes)
-        for secret in (b"a value", b"the password", b"PRIVATE KEY"):
-            assert secret not in data
-            assert secret.decode() not in exported.stderr
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        refusals = [
-            (("export", "alpha", str(file)), {}, "File exists"),
-            (("import", "beta", str(file)), {PASSPHRASE: "another long passphrase"}, "the passphrase is wrong"),
-            (("import", "beta", str(file)), {PASSPHRASE: "short"}, "at least 12 characters"),
-            (("import", "none", str(file)), {}, "there is no such grid"),
-            (("import", "beta", str(file)), {"VAULT_KEY": NEW_KEY}, "Vault not configured"),
-        ]
-        for arguments, env, text in refusals:
-            refused = await asyncio.to_thread(partial(command, *arguments, **env))
-            assert refused.returncode == 1
-            assert text in refused.stderr
-        imported = await asyncio.to_thread(command, "import", "beta", str(file))
-        assert imported.returncode == 0, imported.stderr
+    assert (await vault_api.call("SecretService.GetSecret", id="beta/PEM")).body["value"] == "a value\r\n\n"
+    found = (await vault_api.call("ExternalRegistryService.GetExternalRegistry", id="beta/r.io")).body
+    assert found["username"] == "u"
+    again = (await vault_api.call("CertificateService.ExportCertificate", id="beta/x.test")).body
+    assert (again["certificate"], again["chain"], again["private_key"]) == (
+        made.certificate,
+        "".join(made.chain),
+        made.key,
+    )
 
-        assert (await api.call("SecretService.GetSecret", id="beta/PEM")).body["value"] == "a value\r\n\n"
-        found = (await api.call("ExternalRegistryService.GetExternalRegistry", id="beta/r.io")).body
-        assert found["username"] == "u"
-        again = (await api.call("CertificateService.ExportCertificate", id="beta/x.test")).body
-        assert (again["certificate"], again["chain"], again["private_key"]) == (
-            made.certificate,
-            "".join(made.chain),
-            made.key,
+    async def told() -> bool:
+        events = {(event, name) for event, name in vault_neighbours.audit.seen()}
+        return {("export", "alpha"), ("import", "beta")} <= events
+
+    await eventually(told)
+    by = {event.user_agent for event in vault_neighbours.audit.events.values() if event.resource_type == "Vault"}
+    assert by == {f"vault_svc {name}, run by {getpass.getuser()}" for name in ("export", "import")}
+
+
+async def test_an_import_of_what_is_there_already_tells_nobody(
+    vault_api: JsonCaller, vault_settings: MakeSettings, vault_neighbours: Neighbours, tmp_path: Path
+) -> None:
+    await _fill(vault_api, make("x.test"))
+    file = tmp_path / "alpha.vault"
+    await commands.export(vault_settings(), "alpha", file, PASSPHRASE)
+
+    async def told() -> bool:
+        return list(vault_neighbours.deploy.changed_certificates.values()) == ["x.test"] and (
+            sorted(vault_neighbours.deploy.changed.values()) == ["PEM", "PEM"]
         )
 
-        async def told() -> bool:
-            events = {(event, name) for event, name in vault_neighbours.audit.seen()}
-            return {("export", "alpha"), ("import", "beta")} <= events
+    await eventually(told)
+    await commands.import_(vault_settings(), "alpha", file, PASSPHRASE)
+    await vault_api.call("SecretService.CreateSecret", grid="alpha", name="LAST", value="v")
 
-        await eventually(told)
-        assert list(vault_neighbours.deploy.changed_certificates.values()).count("x.test") == 2
+    async def later() -> bool:
+        return "LAST" in vault_neighbours.deploy.changed.values()
+
+    await eventually(later)
+    assert sorted(vault_neighbours.deploy.changed.values()) == ["LAST", "PEM", "PEM"]
+    assert list(vault_neighbours.deploy.changed_certificates.values()) == ["x.test"]
+
+
+async def test_refused_exports_and_imports_say_why_and_change_nothing(
+    vault_api: JsonCaller, vault_settings: MakeSettings, tmp_path: Path
+) -> None:
+    await _fill(vault_api, make("x.test"))
+    file, settings = tmp_path / "alpha.vault", vault_settings()
+    await commands.export(settings, "alpha", file, PASSPHRASE)
+    other_key = vault_settings(vault_key="the key of another installation")
+    refusals = [
+        (commands.export(settings, "alpha", file, PASSPHRASE), "File exists"),
+        (commands.export(settings, "alpha", tmp_path / "new", "short"), "at least 12 characters"),
+        (commands.import_(settings, "beta", file, "another long passphrase"), "the passphrase is wrong"),
+        (commands.import_(settings, "beta", file, "short"), "at least 12 characters"),
+        (commands.import_(settings, "beta", tmp_path / "none", PASSPHRASE), "No such file"),
+        (commands.import_(settings, "none", file, PASSPHRASE), "there is no such grid"),
+        (commands.import_(other_key, "beta", file, PASSPHRASE), "Vault not configured"),
+        (commands.import_(vault_settings(grid_address="127.0.0.1:1"), "beta", file, PASSPHRASE), "does not answer"),
+    ]
+    for work, text in refusals:
+        assert text in await commands.refusal(work)
+    assert not (tmp_path / "new").exists()
+    assert (await vault_api.call("SecretService.GetSecret", id="beta/PEM")).body["value"] == "older"
+    assert (await vault_api.call("CertificateService.GetCertificate", id="beta/x.test")).status == 404

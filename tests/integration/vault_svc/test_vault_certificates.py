@@ -210,6 +210,26 @@ async def test_import_export_and_delete(vault_api: JsonCaller, vault_neighbours:
     assert "PRIVATE KEY" not in str(vault_neighbours.audit.events)
 
 
+async def test_a_wildcard_is_found_by_its_encoded_name(vault_api: JsonCaller) -> None:
+    assert (await _import(vault_api, "%2A.w.test", make("*.w.test"))).body["id"] == "alpha/*.w.test"
+    for subject in ("*.w.test", "%2a.w.test"):
+        assert (await vault_api.call("CertificateService.GetCertificate", id=f"alpha/{subject}")).status == 200
+    assert (await vault_api.call("CertificateService.DeleteCertificate", id="alpha/%2A.w.test")).status == 200
+
+
+async def test_the_same_import_again_writes_nothing(vault_api: JsonCaller, vault_neighbours: Neighbours) -> None:
+    made = make("x.test")
+    for _ in range(3):
+        assert (await _import(vault_api, "x.test", made)).status == 201
+    assert (await _import(vault_api, "last.test", make("last.test"))).status == 201
+
+    async def told() -> bool:
+        return "last.test" in vault_neighbours.deploy.changed_certificates.values()
+
+    await eventually(told)
+    assert sorted(vault_neighbours.deploy.changed_certificates.values()) == ["last.test", "x.test"]
+
+
 async def test_kinds_of_keys_that_can_be_imported(vault_api: JsonCaller) -> None:
     for subject, made in (
         ("ec.test", make("ec.test", kind="ec")),
