@@ -9,6 +9,7 @@ from kontena.deploy.v1 import (
     container_pb2_grpc,
     container_report_pb2_grpc,
     event_log_pb2_grpc,
+    grid_event_pb2_grpc,
     instance_pb2_grpc,
     node_command_pb2_grpc,
     stats_pb2_grpc,
@@ -24,6 +25,7 @@ from services.deploy_svc.servicers.container_reports import ContainerReportServi
 from services.deploy_svc.servicers.container_stats import ContainerStatsServicer, StatsIngestServicer
 from services.deploy_svc.servicers.containers import ContainerServicer
 from services.deploy_svc.servicers.event_logs import EventIngestServicer, EventLogServicer
+from services.deploy_svc.servicers.grid_events import GridEventServicer
 from services.deploy_svc.servicers.instances import InstanceServicer
 from services.deploy_svc.servicers.node_commands import CommandRelayServicer, NodeCommandServicer
 from services.deploy_svc.settings import Settings
@@ -35,6 +37,7 @@ from services.deploy_svc.usecases.container_reports import ContainerReports
 from services.deploy_svc.usecases.container_stats import ContainerStats, StatsIngest
 from services.deploy_svc.usecases.containers import Containers
 from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
+from services.deploy_svc.usecases.grid_events import GridEvents
 from services.deploy_svc.usecases.instances import Instances
 from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.deploy_svc.usecases.node_commands import NodeCommands
@@ -52,6 +55,7 @@ PROTO_SERVICES = (
     "kontena.deploy.v1.InstanceService",
     "kontena.deploy.v1.EventLogService",
     "kontena.deploy.v1.EventIngestService",
+    "kontena.deploy.v1.GridEventService",
     "kontena.deploy.v1.ContainerStatsService",
     "kontena.deploy.v1.StatsIngestService",
     "kontena.deploy.v1.ContainerExecService",
@@ -99,6 +103,7 @@ class ContainerParts:
                 event_log_pb2_grpc.add_EventIngestServiceServicer_to_server,
                 EventIngestServicer(EventIngest(db, nodes)),
             ),
+            (grid_event_pb2_grpc.add_GridEventServiceServicer_to_server, GridEventServicer(GridEvents(db))),
             (
                 stats_pb2_grpc.add_ContainerStatsServiceServicer_to_server,
                 ContainerStatsServicer(ContainerStats(db, grids, access, paths)),

@@ -16,7 +16,7 @@ from kontena.vault.v1 import (
     secret_delivery_pb2_grpc,
     secret_pb2_grpc,
 )
-from services.clients import audit, grids, introspection, secret_usage
+from services.clients import audit, grid_events, grids, introspection, secret_usage
 from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.secret_usage import SecretUsage
@@ -89,7 +89,7 @@ class Channels:
         channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
         self.auth = channel(settings.auth_address, idempotent=(*introspection.IDEMPOTENT, *audit.IDEMPOTENT))
         self.grid = channel(settings.grid_address, idempotent=grids.IDEMPOTENT)
-        self.deploy = channel(settings.deploy_address, idempotent=secret_usage.IDEMPOTENT)
+        self.deploy = channel(settings.deploy_address, idempotent=(*secret_usage.IDEMPOTENT, *grid_events.IDEMPOTENT))
 
     async def close(self) -> None:
         """Close all of them."""
@@ -222,6 +222,7 @@ def _directory(settings: VaultSettings) -> Directory:
 def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]:
     return {
         TOPIC: audit.AuditDelivery(channels.auth).deliver,
+        grid_events.TOPIC: grid_events.GridEventDelivery(channels.deploy).deliver,
         secret_usage.SECRET_CHANGED: usage.deliver_secrets,
         secret_usage.CERTIFICATE_CHANGED: usage.deliver_certificates,
     }

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kontena.deploy.v1 import event_log_pb2 as pb
+from kontena.deploy.v1 import grid_event_pb2
 from services.clients.nodes import Node
 from services.deploy_svc.convert.times import from_timestamp, rfc3339
-from services.deploy_svc.domain.event import NodeEvent, StoredEvent
+from services.deploy_svc.domain.event import Event, NodeEvent, StoredEvent
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
 from services.deploy_svc.domain.log_scope import EventScope
 
@@ -30,6 +31,17 @@ def event_from_proto(event: pb.NodeEvent) -> NodeEvent:
         severity=event.severity,
         type=event.type,
         message=_text(event.message)[:_LONGEST],
+        time=from_timestamp(event.time, datetime.now(UTC)),
+    )
+
+
+def grid_event_from_proto(event: grid_event_pb2.GridEvent) -> Event:
+    """An event of another service of the suite."""
+    return Event(
+        grid_id=event.grid_id,
+        type=event.type,
+        message=event.message,
+        severity=event.severity,
         time=from_timestamp(event.time, datetime.now(UTC)),
     )
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 
+from services.clients import grid_events
+from services.clients.grid_events import GridEvent
 from services.clients.grids import Grid
 from services.kernel import audit
 from services.kernel.errors import DomainError, ValidationFailed
@@ -22,6 +24,7 @@ from services.vault_svc.usecases.parts import Parts
 
 log = get_logger(__name__)
 
+_EVENT = "certificate:renew"
 _BATCH = 20
 # Longer than one renewal takes: a claim that ends by itself belonged to a process that is gone.
 _HOLD = timedelta(hours=1)
@@ -95,7 +98,10 @@ class Renewals:
             if not (valid and authorization.expires_at and authorization.expires_at - now > _ENOUGH):
                 await self._deployed(grid, await self._authorizations.renew(grid, authorization))
         issued = await self._issuance.issue(grid, one.domains)
-        await self._certificates.keep(grid, one.domains, issued, event="renew")
+        async with self._db.one_transaction() as tx:
+            kept = await self._certificates.keep(grid, one.domains, issued, event="renew")
+            text = f"certificate {one.subject} was renewed, valid until {kept.certificate.valid_until:%Y-%m-%d}"
+            await grid_events.record(tx, self._outbox, GridEvent(grid.id, _EVENT, text))
 
     async def _deployed(self, grid: Grid, authorization: Authorization) -> None:
         try:
@@ -119,3 +125,5 @@ class Renewals:
             await store.renewal_failed(tx, one.id, reason[:2000], wait)
             resource = audit.Resource("Certificate", one.id, one.subject, grid.id, grid.name)
             await audit.record(tx, self._outbox, "renew_failed", resource)
+            text = f"certificate {one.subject} is not renewed: {reason[:2000]}"
+            await grid_events.record(tx, self._outbox, GridEvent(grid.id, _EVENT, text, grid_events.ERROR))

@@ -1,7 +1,9 @@
 """Writes of secrets inside a transaction of the caller: encrypted, audited, and told to the services that use them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.clients import grid_events
 from services.clients.grids import Grid
 from services.clients.secret_usage import SECRET_CHANGED
 from services.kernel import audit
@@ -13,7 +15,7 @@ from services.vault_svc.domain import bindings
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
-from services.vault_svc.domain.secret import Secret, StoredSecret
+from services.vault_svc.domain.secret import Secret, ServiceRef, StoredSecret
 from services.vault_svc.store import secrets as store
 from services.vault_svc.usecases.vault import Vault
 
@@ -68,6 +70,15 @@ class SecretWriter:
             # A service may have been saved before its secret.
             await self._tell_users(tx, secret)
         return secret
+
+    async def removed(self, tx: Tx, grid: Grid, secret: Secret, left: Sequence[ServiceRef]) -> None:
+        """Note that a secret is gone, and which services still name it."""
+        await self.audit(tx, "delete", grid, secret)
+        if left:
+            names = ", ".join(service.id for service in left)
+            text = f"secret {secret.name} was removed; services left without it: {names}"
+            event = grid_events.GridEvent(grid.id, "secret:delete", text, grid_events.WARN)
+            await grid_events.record(tx, self._outbox, event)
 
     def open(self, stored: StoredSecret) -> Plaintext:
         """The value of a stored secret. Raises Undecryptable."""

@@ -96,17 +96,18 @@ class Secrets:
         return await self._put(grid, Change(name, value, upsert=upsert))
 
     async def delete(self, principal: Principal, secret_id: str) -> None:
-        """Remove a secret, also while services use it."""
+        """Remove a secret, also while services use it; the event log of the grid names those that are left without."""
         self._vault.keyring()
         grid_name, name = split(secret_id)
         grid = await self._grids.changeable(principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
+        left = (await self._users.of(grid, [name])).get(name, ())
         async with self._db.transaction() as tx:
             secret = await store.delete(tx, grid.id, name)
             if secret is None:
                 raise NotFound
-            await self._writer.audit(tx, "delete", grid, secret)
+            await self._writer.removed(tx, grid, secret, left)
 
     async def _put(self, grid: Grid, change: Change) -> tuple[SecretView, bool]:
         async with self._db.transaction() as tx:

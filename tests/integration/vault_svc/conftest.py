@@ -63,6 +63,7 @@ async def _clean(vault_url: str, vault_neighbours: Neighbours) -> AsyncIterator[
     await truncate(vault_url, "vault")
     vault_neighbours.audit.events.clear()
     vault_neighbours.deploy.reset()
+    vault_neighbours.grid_events.events.clear()
     yield
     vault_neighbours.grids.put(ALPHA, "alpha")
     vault_neighbours.grids.put(BETA, "beta")

@@ -5,8 +5,8 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from kontena.deploy.v1 import grid_event_pb2_grpc, secret_usage_pb2_grpc
 from kontena.deploy.v1 import secret_usage_pb2 as pb
-from kontena.deploy.v1 import secret_usage_pb2_grpc
 
 
 @dataclass
@@ -53,6 +53,21 @@ class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
 
     async def ListLinkedDeploys(self, request: Any, context: Any) -> Any:
         return pb.ListLinkedDeploysResponse(states=dict.fromkeys(request.deploy_ids, self.deploy_state))
+
+
+@dataclass
+class GridEvents(grid_event_pb2_grpc.GridEventServiceServicer):
+    """Keeps what arrives, once by id, in the order of arrival."""
+
+    events: dict[str, Any] = field(default_factory=dict)
+
+    async def RecordGridEvents(self, request: Any, context: Any) -> Empty:
+        for event in request.events:
+            self.events.setdefault(event.id, event)
+        return Empty()
+
+    def seen(self) -> list[tuple[str, int, str]]:
+        return [(event.type, event.severity, event.message) for event in self.events.values()]
 
 
 def _users(known: dict[str, list[str]], names: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.auth.v1 import audit_pb2_grpc, introspection_pb2, introspection_pb2_grpc
-from kontena.deploy.v1 import secret_usage_pb2_grpc
+from kontena.deploy.v1 import grid_event_pb2_grpc, secret_usage_pb2_grpc
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
-from tests.integration.vault_svc.deploy_stand_in import SecretUsage
+from tests.integration.vault_svc.deploy_stand_in import GridEvents, SecretUsage
 
 ALPHA, BETA = "a" * 24, "b" * 24
 
@@ -114,17 +114,19 @@ class Neighbours:
     audit: Audit
     grids: Grids
     deploy: SecretUsage
+    grid_events: GridEvents
 
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
     server = grpc.aio.server()
-    audit, grids, deploy = Audit(), Grids(), SecretUsage()
+    audit, grids, deploy, events = Audit(), Grids(), SecretUsage(), GridEvents()
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(Introspection(), server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(audit, server)
     watch_pb2_grpc.add_GridWatchServiceServicer_to_server(grids, server)
     secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server(deploy, server)
+    grid_event_pb2_grpc.add_GridEventServiceServicer_to_server(events, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield Neighbours(f"127.0.0.1:{port}", audit, grids, deploy)
+    yield Neighbours(f"127.0.0.1:{port}", audit, grids, deploy, events)
     await server.stop(0)

@@ -315,6 +315,9 @@ async def test_a_due_certificate_is_renewed_once_by_two_replicas(
         await _quiet(sql)
         assert "renewal_error" not in (await acme.get("r.test")).body
     assert vault_neighbours.audit.seen().count(("renew", "r.test")) == 1
+    ((kind, severity, message),) = vault_neighbours.grid_events.seen()
+    assert (kind, severity) == ("certificate:renew", 1)
+    assert message.startswith("certificate r.test was renewed, valid until 20")
     assert await sql.fetchval("select certificate from vault.certificates where subject = 'manual.test'") == manual
 
 
@@ -356,6 +359,14 @@ async def test_a_failing_renewal_is_shown_and_backs_off(serve: Serve, sql: Any, 
             return ("renew_failed", "bad.test") in vault_neighbours.audit.seen()
 
         await eventually(audited)
+        text = "certificate bad.test is not renewed: linked_service: Linked service not found: null/gone"
+
+        async def told_people() -> bool:
+            return [one for one in vault_neighbours.grid_events.seen() if one[1] == 3] == [
+                ("certificate:renew", 3, text)
+            ]
+
+        await eventually(told_people)
     assert await sql.fetchval("select renewal_failures from vault.certificates where subject = 'bad.test'") == 1
 
 

@@ -54,3 +54,17 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
             return len(vault_neighbours.deploy.changed) == 2
 
         await eventually(told, within=45)
+
+
+async def test_a_removal_tells_which_services_are_left_without(member: Caller, vault_neighbours: Neighbours) -> None:
+    vault_neighbours.deploy.users = {"A": ["alpha/null/web", "alpha/shop/db"]}
+    for name in ("A", "unused"):
+        await member.create(name, "1")
+        assert (await member.delete(f"alpha/{name}")).status == 200
+
+    async def told() -> bool:
+        return ("delete", "unused") in vault_neighbours.audit.seen() and len(vault_neighbours.grid_events.events) > 0
+
+    await eventually(told)
+    text = "secret A was removed; services left without it: alpha/null/web, alpha/shop/db"
+    assert vault_neighbours.grid_events.seen() == [("secret:delete", 2, text)]
