@@ -8,10 +8,12 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -116,6 +118,16 @@ class Engine:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    @contextlib.contextmanager
+    def hung(self) -> Iterator[None]:
+        """For the block, the engine takes connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def import_busybox(self, tag: str, marker: str = "") -> str:
         """An image `tag` (name:version) with busybox and all its commands; returns its id. Another `marker` makes

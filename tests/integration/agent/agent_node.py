@@ -5,6 +5,8 @@ from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.integration.agent.conftest import IMAGE
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
 from tests.unit.agent import agent_factories
 
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
@@ -34,3 +36,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def gone(engine: Engine, name: str) -> None:
+    """Returns once the engine has no container of this name."""
+
+    async def missing() -> bool:
+        names = [name for container in engine.containers() for name in container["Names"]]
+        return f"/{name}" not in names
+
+    await eventually(missing, message=f"{name} is gone")

@@ -3,50 +3,19 @@
 import asyncio
 import socket
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
+from tests.integration.agent.agent_node import SLEEP, assignment, free_port, gone, redeployed
 from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.stand_in_master import NODE_ID, Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
-from tests.unit.agent import agent_factories
 
 pytestmark = pytest.mark.docker
-
-SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
-
-
-def assignment(number: int = 1, *, pod: dict[str, Any] | None = None, **changed: Any) -> pb.Assignment:
-    return agent_factories.assignment(number, pod={"image": IMAGE, "cmd": SLEEP, **(pod or {})}, **changed)
-
-
-def redeployed(old: pb.Assignment, **changed: Any) -> pb.Assignment:
-    """The assignment as a next rollout sends it."""
-    new = pb.Assignment()
-    new.CopyFrom(old)
-    new.deploy_rev = old.deploy_rev + "+"
-    for name, value in changed.items():
-        setattr(new, name, value)
-    return new
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def gone(engine: Engine, name: str) -> None:
-    async def missing() -> bool:
-        names = [name for container in engine.containers() for name in container["Names"]]
-        return f"/{name}" not in names
-
-    await eventually(missing, message=f"{name} is gone")
 
 
 @pytest.mark.usefixtures("node")
