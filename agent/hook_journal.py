@@ -1,6 +1,7 @@
 """Asks the master which one-shot hooks may run; it remembers them for the life of an instance number."""
 
 import asyncio
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ class _Question:
 
 
 class HookJournal:
-    """A question stays open until it is answered, over any number of streams: asking the same again waits for the
-    same answer. Should an answer be lost, the hooks count as run: twice would be worse than never."""
+    """A question stays open until it is answered, over any number of streams, and names the same attempt each time: the
+    master answers it as it did before, should that answer have been lost. Asking the same again waits for the same
+    answer. Of a process that dies meanwhile the hooks count as run: twice would be worse than never."""
 
     def __init__(self, patience: float = _ANSWER_SECONDS) -> None:
         self._patience = patience
@@ -44,7 +46,9 @@ class HookJournal:
 
     def _ask(self, instance_id: str, hook_ids: Sequence[str]) -> _Question:
         self._sequence += 1
-        message = pb.HookStarted(sequence=self._sequence, instance_id=instance_id, hook_ids=hook_ids)
+        message = pb.HookStarted(
+            sequence=self._sequence, instance_id=instance_id, hook_ids=hook_ids, attempt=secrets.token_hex(8)
+        )
         self._unsent.append(message)
         self._pending.set()
         return _Question(message, asyncio.get_running_loop().create_future())

@@ -53,6 +53,19 @@ async def test_a_question_outlives_its_stream_and_the_patience_of_who_asked() ->
             await journal.next()
 
 
+async def test_a_question_is_the_same_attempt_however_often_it_is_sent_and_the_next_one_is_another() -> None:
+    journal = HookJournal(patience=0.01)
+    with pytest.raises(MasterNeeded):
+        await journal.started("i1", ["a"])
+    first = await journal.next()
+    assert first.attempt
+    journal.start_over()
+    assert (await journal.next()).attempt == first.attempt
+    with pytest.raises(MasterNeeded):
+        await journal.started("i1", ["b"])
+    assert (await journal.next()).attempt not in ("", first.attempt)
+
+
 async def test_an_answer_to_nothing_changes_nothing() -> None:
     journal = HookJournal(patience=0.01)
     journal.answer(pb.HookStartedAck(sequence=7, run=["a"]))
