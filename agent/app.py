@@ -22,7 +22,8 @@ from agent.runtime.hollow import HollowRuntime
 from agent.runtime.ports import EngineInfo, Runtime
 from agent.session import Introduction, Session
 from agent.settings import AgentSettings
-from agent.state import State, StateDir
+from agent.state import State
+from agent.state_dir import StateDir
 from agent.streams import open_channel, parse_uri
 from agent.telemetry import Telemetry
 from agent.version import VERSION

@@ -1,9 +1,7 @@
 """How far the log of each container was delivered; survives the process."""
 
-import asyncio
-
 from agent.domain.log_frames import Position
-from agent.state import StateDir
+from agent.state_dir import StateDir, StateFile
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -14,13 +12,10 @@ _DELAY = 0.1
 class LogPositions:
     """Written at most every 0.1 s; what is delivered twice after a crash the master drops."""
 
-    _FILE = "logs.json"
-
     def __init__(self, folder: StateDir) -> None:
-        self._folder = folder
-        self._dirty = asyncio.Event()
+        self._file = StateFile(folder, "logs.json", self._content, _DELAY)
         try:
-            self._positions = {key: Position(*value) for key, value in folder.read(self._FILE).items()}
+            self._positions = {key: Position(*value) for key, value in self._file.read().items()}
         except TypeError as error:
             log.error("log positions are unreadable: logs are read from their beginning", error=repr(error))
             self._positions = {}
@@ -32,7 +27,7 @@ class LogPositions:
     def advance(self, container_id: str, position: Position) -> None:
         """Everything before `position` is stored by the master."""
         self._positions[container_id] = position
-        self._dirty.set()
+        self._file.touch()
 
     def keep_only(self, container_ids: set[str]) -> None:
         """Forget containers that are gone."""
@@ -40,20 +35,15 @@ class LogPositions:
         for container_id in gone:
             del self._positions[container_id]
         if gone:
-            self._dirty.set()
+            self._file.touch()
 
     def flush(self) -> None:
         """Write now."""
-        self._dirty.clear()
-        self._folder.write(self._FILE, self._content())
+        self._file.flush()
 
     async def run(self) -> None:
         """Write changes as they come."""
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            await self._folder.write_soon(self._FILE, self._content())
-            await asyncio.sleep(_DELAY)
+        await self._file.run()
 
     def _content(self) -> dict[str, list[int]]:
         return {key: [item.since_ns, item.skip, item.newest_ns] for key, item in self._positions.items()}

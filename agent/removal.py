@@ -16,7 +16,8 @@ from agent.runtime.docker import DockerRuntime
 from agent.runtime.ports import Container
 from agent.settings import AgentSettings
 from agent.site import LoggedEvents, Site
-from agent.state import State, StateDir
+from agent.state import State
+from agent.state_dir import StateDir
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)

@@ -1,19 +1,13 @@
 """What must survive the agent's process: who this node is, what it should run, what it has handled. No secrets."""
 
-import asyncio
-import fcntl
-import itertools
-import json
-import os
-import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from google.protobuf import json_format
 
 from agent.domain.labels import InstanceKey
+from agent.state_dir import StateDir, StateFile
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from services.kernel.logs import get_logger
@@ -35,69 +29,12 @@ class Record:
     hooks: list[str] = field(default_factory=list)
 
 
-class StateDir:
-    """The agent's folder. Only one process may use it."""
-
-    def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = path
-        self._writing = threading.Lock()
-        self._generations = itertools.count(1)
-        self._written: dict[str, int] = {}
-        self._lock = (path / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise RuntimeError(f"another agent uses {path}; set KONTENA_STATE_DIR to a folder of its own") from error
-
-    def read(self, name: str) -> dict[str, Any]:
-        """The document `name`, empty when there is none or it cannot be read."""
-        try:
-            content = json.loads((self._path / name).read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            log.error("state file is unreadable and will be replaced", file=name, error=repr(error))
-            return {}
-        return content if isinstance(content, dict) else {}
-
-    def write(self, name: str, content: dict[str, Any]) -> None:
-        """Replace the document `name`; a crash leaves the old one or the new one."""
-        self._write(name, content, next(self._generations))
-
-    async def write_soon(self, name: str, content: dict[str, Any]) -> None:
-        """As `write`, beside the event loop."""
-        await asyncio.to_thread(self._write, name, content, next(self._generations))
-
-    def _write(self, name: str, content: dict[str, Any], generation: int) -> None:
-        with self._writing:
-            # A thread that comes late must not put back what was true before.
-            if generation < self._written.get(name, 0):
-                return
-            temporary = self._path / f"{name}.new"
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path / name)
-            self._written[name] = generation
-
-    def close(self) -> None:
-        """Let another process use the folder."""
-        self._lock.close()
-
-
 class State:
     """The agent's memory. Changes are written a moment later, or at once with `flush`."""
 
-    _FILE = "state.json"
-
     def __init__(self, folder: StateDir) -> None:
-        self._folder = folder
-        self._dirty = asyncio.Event()
-        content = folder.read(self._FILE)
+        self._file = StateFile(folder, "state.json", self._content, _DELAY)
+        content = self._file.read()
         self.node_id: str = content.get("node_id", "")
         self.runtime: str = content.get("runtime", "")
         self.docker_host: str = content.get("docker_host", "")
@@ -140,20 +77,15 @@ class State:
 
     def touch(self) -> None:
         """Something changed; write it soon."""
-        self._dirty.set()
+        self._file.touch()
 
     def flush(self) -> None:
         """Write now."""
-        self._dirty.clear()
-        self._folder.write(self._FILE, self._content())
+        self._file.flush()
 
     async def run(self) -> None:
         """Write changes as they come, several at once."""
-        while True:
-            await self._dirty.wait()
-            await asyncio.sleep(_DELAY)
-            self._dirty.clear()
-            await self._folder.write_soon(self._FILE, self._content())
+        await self._file.run()
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -189,8 +121,13 @@ def _parsed(content: Any, kind: Any) -> Any:
 
 
 def _records(content: Any) -> dict[InstanceKey, Record]:
+    known = {item.name for item in fields(Record)}
     try:
-        return {_key(name): Record(**record) for name, record in content.items()}
+        # Another release of the agent may have written members that this one does not know.
+        return {
+            _key(name): Record(**{member: value for member, value in record.items() if member in known})
+            for name, record in content.items()
+        }
     except (AttributeError, TypeError, ValueError) as error:
         log.error("part of the state file is unreadable", kind="records", error=repr(error)[:300])
         return {}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.app import choose_runtime
-from agent.state import State, StateDir
+from agent.state import State
+from agent.state_dir import StateDir
 from tests.integration.agent.agent_node import assignment, hook
 from tests.integration.agent.agent_process import ROOT, AgentProcess, settings
 from tests.integration.agent.stand_in_master import Master

@@ -8,7 +8,8 @@ import pytest
 
 from agent.domain.labels import InstanceKey
 from agent.log_positions import LogPositions
-from agent.state import State, StateDir
+from agent.state import State
+from agent.state_dir import StateDir
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.unit.agent.agent_factories import assignment

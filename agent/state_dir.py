@@ -1,0 +1,110 @@
+"""The agent's folder and the files in it that follow what the process knows."""
+
+import asyncio
+import fcntl
+import itertools
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class StateDir:
+    """The agent's folder. Only one process may use it."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = path
+        self._writing = threading.Lock()
+        self._generations = itertools.count(1)
+        self._written: dict[str, int] = {}
+        self._lock = (path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise RuntimeError(f"another agent uses {path}; set KONTENA_STATE_DIR to a folder of its own") from error
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The document `name`, empty when there is none or it cannot be read."""
+        try:
+            content = json.loads((self._path / name).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.error("state file is unreadable and will be replaced", file=name, error=repr(error))
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        """Replace the document `name`; a crash leaves the old one or the new one."""
+        self._write(name, content, next(self._generations))
+
+    async def write_soon(self, name: str, content: dict[str, Any]) -> None:
+        """As `write`, beside the event loop."""
+        await asyncio.to_thread(self._write, name, content, next(self._generations))
+
+    def _write(self, name: str, content: dict[str, Any], generation: int) -> None:
+        with self._writing:
+            # A thread that comes late must not put back what was true before.
+            if generation < self._written.get(name, 0):
+                return
+            temporary = self._path / f"{name}.new"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path / name)
+            self._written[name] = generation
+
+    def close(self) -> None:
+        """Let another process use the folder."""
+        self._lock.close()
+
+
+class StateFile:
+    """A document that follows `content`. A disk that is full loses nothing while the process lives: what could not be
+    written is written as soon as there is room."""
+
+    def __init__(self, folder: StateDir, name: str, content: Callable[[], dict[str, Any]], delay: float) -> None:
+        self._folder = folder
+        self._name = name
+        self._content = content
+        self._delay = delay
+        self._dirty = asyncio.Event()
+
+    def read(self) -> dict[str, Any]:
+        """What was written last, empty when there is nothing that can be read."""
+        return self._folder.read(self._name)
+
+    def touch(self) -> None:
+        """The content changed; write it within `delay` seconds."""
+        self._dirty.set()
+
+    def flush(self) -> None:
+        """Write now, or log why that is not possible."""
+        self._dirty.clear()
+        try:
+            self._folder.write(self._name, self._content())
+        except OSError as error:
+            self._dirty.set()
+            log.error("state not written; it will be tried again", file=self._name, error=repr(error))
+
+    async def run(self) -> None:
+        """Write changes as they come, several at once. Raises OSError when that fails; call it again."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(self._delay)
+            self._dirty.clear()
+            try:
+                await self._folder.write_soon(self._name, self._content())
+            except OSError:
+                self._dirty.set()
+                raise
