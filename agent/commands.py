@@ -31,6 +31,8 @@ _PIECE = 32 * 1024
 _MOST_INPUT = 1024
 _NOT_FOUND = 404
 
+_UNKNOWN = pb.CommandError(kind="refused", message="the agent of this node does not know this command; update it")
+
 _Send = Callable[[pb.NodeCommandEvent], Coroutine[Any, Any, None]]
 
 
@@ -87,6 +89,9 @@ class NodeCommands:
                 command.task.add_done_callback(partial(_forget, running, message.id))
             elif message.id in running:
                 self._pass_on(running[message.id], kind, message)
+            elif kind is None:
+                # A newer master asks for something that came after this release.
+                await send(pb.NodeCommandEvent(id=message.id, error=_UNKNOWN))
 
     def _pass_on(self, command: _Running, kind: str | None, message: pb.NodeCommand) -> None:
         if kind == "cancel" and command.task is not None:

@@ -16,7 +16,7 @@ from kontena.deploy.v1 import (
     stats_pb2_grpc,
 )
 from kontena.deploy.v1 import node_command_pb2 as pb
-from tests.integration.agent.stand_in_master import Master
+from tests.integration.agent.stand_in_master import UNKNOWN_FIELD, Master
 from tests.support.eventually import eventually
 
 
@@ -85,6 +85,14 @@ class ContainerMaster(
         asked = Asked(str(len(self._answers)), self._orders)
         self._answers[asked.id] = asked.answers
         asked.send(**order)
+        return asked
+
+    def ask_of_the_future(self) -> "Asked":
+        """Begin a command that this release does not know: it stands in a field with another number."""
+        asked = Asked(str(len(self._answers)), self._orders)
+        self._answers[asked.id] = asked.answers
+        known = pb.NodeCommand(id=asked.id).SerializeToString()
+        self._orders.put_nowait(pb.NodeCommand.FromString(known + UNKNOWN_FIELD))
         return asked
 
     async def mirrored(self, name: str, *, running: bool = True) -> report_pb.ContainerReport:

@@ -15,6 +15,8 @@ from kontena.grid.v1 import node_session_pb2_grpc
 from tests.support.eventually import eventually
 
 NODE_ID = "5f" * 12
+# A text in field 100: what a newer release may say in any message.
+UNKNOWN_FIELD = b"\xa2\x06\x03new"
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]
 
 
@@ -94,15 +96,16 @@ class Master(
     def assign(self, *assignments: pb.Assignment) -> None:
         """Publish assignments as a delta; they are part of later snapshots."""
         self.assigned.update({item.instance_id: item for item in assignments})
-        self._tell(pb.AttachResponse(delta=pb.Delta(upserted=assignments)))
+        self.tell(pb.AttachResponse(delta=pb.Delta(upserted=assignments)))
 
     def withdraw(self, *instance_ids: str) -> None:
         """Publish that instances left the node."""
         for instance_id in instance_ids:
             self.assigned.pop(instance_id, None)
-        self._tell(pb.AttachResponse(delta=pb.Delta(removed=instance_ids)))
+        self.tell(pb.AttachResponse(delta=pb.Delta(removed=instance_ids)))
 
-    def _tell(self, message: pb.AttachResponse) -> None:
+    def tell(self, message: pb.AttachResponse) -> None:
+        """Say this to the agents that are attached."""
         for queue in self._outgoing:
             queue.put_nowait(message)
 

@@ -146,6 +146,15 @@ async def test_what_the_engine_refuses_is_told(chief: ContainerMaster, web: str,
     assert event.error.kind == "not_found", "containers of others are not shown"
 
 
+async def test_a_command_of_a_newer_master_is_refused_and_the_next_one_answered(
+    chief: ContainerMaster, web: str
+) -> None:
+    _, _, event = await chief.ask_of_the_future().outcome()
+    assert (event.error.kind, "does not know this command" in event.error.message) == ("refused", True)
+    out, _, _ = await execute(chief, web, "echo", "still here").outcome()
+    assert out == b"still here\n"
+
+
 async def test_events_tell_what_happened_to_an_instance(chief: ContainerMaster, web: str) -> None:
     async def told() -> bool:
         return "service:create_instance" in {event.type for event in chief.events}

@@ -1,11 +1,16 @@
 """The agent on the hollow runtime, against a real gRPC master."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from agent.domain.labels import InstanceKey
+from agent.state import State
+from agent.state_dir import StateDir
+from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.integration.agent.agent_process import running_agent, settings
-from tests.integration.agent.stand_in_master import Master
+from tests.integration.agent.stand_in_master import UNKNOWN_FIELD, Master
 from tests.support.eventually import eventually
 from tests.unit.agent.agent_factories import assignment
 
@@ -149,6 +154,42 @@ async def test_an_assignment_nobody_can_mean_changes_nothing(master: Master, tmp
         master.statuses.clear()
         after = await master.running(good)
     assert after.container_id == before.container_id
+
+
+async def test_what_a_newer_master_says_besides_is_harmless(master: Master, tmp_path: Path) -> None:
+    wanted = pb.Assignment.FromString(assignment(1).SerializeToString() + UNKNOWN_FIELD)
+    master.assigned[wanted.instance_id] = wanted
+    async with running_agent(settings(master.uri, tmp_path)):
+        before = await master.running(wanted)
+        master.tell(pb.AttachResponse.FromString(UNKNOWN_FIELD))
+        again = pb.Assignment.FromString(wanted.SerializeToString())
+        again.deploy_rev += "1"
+        master.assign(again)
+        after = await master.running(again)
+        assert master.attached == 1
+    assert after.container_id == before.container_id
+    file = tmp_path / "state.json"
+    content = json.loads(file.read_text())
+    content["new"] = content["node"]["new"] = content["assignments"][0]["new"] = 1
+    for record in content["records"].values():
+        record["new"] = 1
+    file.write_text(json.dumps(content))
+    folder = StateDir(tmp_path)
+    state = State(folder)
+    assert state.node is not None
+    assert state.assignments.keys() == {wanted.instance_id}
+    assert state.record(InstanceKey(wanted.service_id, 1), 0).applied_rev == again.deploy_rev
+    folder.close()
+
+
+async def test_an_error_of_the_master_does_not_hold_up_a_stop(master: Master, tmp_path: Path) -> None:
+    wanted = assignment(1)
+    master.assigned[wanted.instance_id] = wanted
+    async with running_agent(settings(master.uri, tmp_path)):
+        await master.running(wanted)
+        stopped = assignment(1, desired_state="stopped", deploy_rev=wanted.deploy_rev + "1", error="Secret X is gone")
+        master.assign(stopped)
+        await master.status(stopped, lambda status: status.state == "stopped")
 
 
 async def test_removal_then_return_of_an_instance(master: Master, tmp_path: Path) -> None:
