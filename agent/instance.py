@@ -9,7 +9,7 @@ from agent.domain import decide as rules
 from agent.domain import labels
 from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
 from agent.domain.decide import Action, Desired, Observed, decide
-from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, MasterNeeded, SecretsNeeded
+from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, MasterNeeded, Overtaken, SecretsNeeded
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import reported_state
@@ -39,7 +39,9 @@ class Instance:
     def __init__(self, key: InstanceKey, site: Site) -> None:
         self.key = key
         self._site = site
-        self._operations = Operations(key, site)
+        # Something else is wanted than what the turn under way brings about.
+        self._overtaken = asyncio.Event()
+        self._operations = Operations(key, site, self._overtaken)
         self._readiness = Readiness(site.runtime, site.port_wait, self.look)
         self._health = HealthMonitor(site.runtime, self.look)
         self._order: _Order | None = None
@@ -73,6 +75,7 @@ class Instance:
         if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):
             self._not_before = 0.0
             self._failures = 0
+            self._overtaken.set()
         self._removing = False
         self.look()
 
@@ -80,6 +83,7 @@ class Instance:
         """Remove everything the instance has on this node; `run` returns when that is done."""
         self._removing = True
         self._not_before = 0.0
+        self._overtaken.set()
         self.look()
 
     def look(self) -> None:
@@ -100,8 +104,11 @@ class Instance:
     async def _supervised_turn(self) -> None:
         """One turn; a failure is reported and leads to another turn later."""
         order = self._order
+        self._overtaken.clear()
         try:
             await self._turn(order)
+        except Overtaken as error:
+            log.info("instance wanted otherwise", instance=self.instance_id, cause=str(error))
         except SecretsNeeded as error:
             log.info("instance waits for the master", instance=self.instance_id, cause=str(error))
         except (EngineUnreachable, MasterNeeded) as error:
@@ -139,7 +146,7 @@ class Instance:
             container = await self._operations.find()
             self._health.follow(container)
             self._count_crash(order.assignment, container)
-            if order.assignment.error:
+            if order.assignment.error and self.wants_running:
                 await self._keep_alive(order.assignment, container)
             elif not self._paused:
                 await self._apply(order, container)

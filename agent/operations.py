@@ -1,9 +1,11 @@
 """The steps of each operation on an instance (spec/orchestration.md section 8.4)."""
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from agent.domain import labels
-from agent.domain.errors import ConfigInvalid, ImageUnavailable, NameTaken, SecretsNeeded
+from agent.domain.errors import ConfigInvalid, ImageUnavailable, NameTaken, Overtaken, SecretsNeeded
 from agent.domain.hooks import PRE_START
 from agent.domain.labels import InstanceKey, key_of
 from agent.hooks import Hooks
@@ -26,11 +28,13 @@ _REMOVE = "service:remove_instance"
 class Operations:
     """Acts on the containers of one instance. Each method may be repeated after a failure.
 
-    `sealed`: the assignment was read from the state file, so its secrets have no values.
+    `sealed`: the assignment was read from the state file, so its secrets have no values. `overtaken` is set while
+    something else is wanted than what is being done: a pull, which may take long, ends with Overtaken then.
     """
 
-    def __init__(self, key: InstanceKey, site: Site) -> None:
+    def __init__(self, key: InstanceKey, site: Site, overtaken: asyncio.Event | None = None) -> None:
         self._key = key
+        self._overtaken = overtaken or asyncio.Event()
         self._site = site
         self._runtime = site.runtime
         self._hooks = Hooks(key, site)
@@ -51,11 +55,23 @@ class Operations:
             given = pod.image_credentials
             login = Login(given.username, given.password, given.email)
         try:
-            return await self._runtime.ensure_image(pod.image, assignment.deploy_rev, login)
+            return await self._unless_overtaken(self._runtime.ensure_image(pod.image, assignment.deploy_rev, login))
         except ImageUnavailable as error:
             if sealed and pod.HasField("image_credentials"):
                 raise SecretsNeeded("the login of the registry is known to the master only") from error
             raise
+
+    async def _unless_overtaken(self, pull: Coroutine[Any, Any, str]) -> str:
+        tasks = [asyncio.create_task(pull), asyncio.create_task(self._overtaken.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                raise Overtaken("the pull was given up")
+            return str(tasks[0].result())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def create(self, assignment: pb.Assignment, old: Container | None, *, sealed: bool) -> None:
         """Replace `old` by a new container and start it. Whatever can be known to be wrong before, is found before the

@@ -9,6 +9,7 @@ AgentError
 ├── HookFailed         a pre_start hook did not end well
 ├── SecretsNeeded      only the master knows the values this container needs
 ├── MasterNeeded       only the master knows whether this may be done
+├── Overtaken          something else is wanted meanwhile
 └── EngineUnreachable  the engine does not answer; nothing is known, so nothing is reported
 """
 
@@ -51,6 +52,10 @@ class HookFailed(AgentError):
 
 class MasterNeeded(AgentError):
     """Only the master knows whether this may be done, and it cannot be asked at the moment."""
+
+
+class Overtaken(AgentError):
+    """Something else is wanted of the instance meanwhile, so what was begun is left; nobody is told."""
 
 
 class EngineUnreachable(AgentError):
