@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.agent.agent_process import AgentProcess, running_agent, settings
+from tests.integration.agent.container_master import ContainerMaster
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -63,4 +64,19 @@ async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[
             return master.attached > 0
 
         await eventually(attached)
+        yield
+
+
+@pytest.fixture
+async def chief() -> AsyncIterator[ContainerMaster]:
+    """A master that takes everything an agent tells."""
+    async with ContainerMaster() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+async def chiefs_node(chief: ContainerMaster, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
+    """An agent in this process that measures three times a second."""
+    chosen = settings(chief.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, stats_seconds=0.3)
+    async with running_agent(chosen):
         yield

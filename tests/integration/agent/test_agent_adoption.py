@@ -1,4 +1,4 @@
-"""An agent that dies and comes back touches nothing that runs."""
+"""An agent that dies and comes back touches nothing that runs: MH-52, MH-53."""
 
 import stat
 from pathlib import Path
@@ -17,6 +17,12 @@ pytestmark = pytest.mark.docker
 
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
 SECRET = "open-sesame-4711"
+
+
+def started(engine: Engine) -> dict[str, tuple[str, str]]:
+    """Id and start of each container, by name."""
+    shown = [engine.inspect(item["Id"]) for item in engine.containers()]
+    return {item["Name"]: (item["Id"], item["State"]["StartedAt"]) for item in shown}
 
 
 async def test_a_killed_agent_adopts_its_containers(
@@ -71,6 +77,58 @@ async def test_without_a_master_containers_are_kept_running(
     master.statuses.clear()
     await master.start()
     await master.running(wanted, within=25)
+
+
+@pytest.mark.parametrize("forgetful", [False, True])
+async def test_an_agent_that_starts_without_a_master_touches_nothing(
+    master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path, forgetful: bool
+) -> None:
+    wanted = assignment(pod={"image": IMAGE, "cmd": SLEEP})
+    keeper = assignment(service="db", pod={"image": IMAGE, "cmd": SLEEP, "stateful": True})
+    master.assigned = {item.instance_id: item for item in (wanted, keeper)}
+    agent_process.start()
+    await master.running(wanted)
+    await master.running(keeper)
+    agent_process.kill()
+    await master.stop()
+    # The master may have assigned it a moment before it went away.
+    unknown = {**engine.inspect("web-1")["Config"]["Labels"], "io.kontena.service.instance_number": "7"}
+    engine.request("POST", "/containers/create?name=web-7", {"Image": IMAGE, "Cmd": SLEEP, "Labels": unknown})
+    engine.request("POST", "/containers/web-7/start")
+    if forgetful:
+        for file in (tmp_path / "state").iterdir():
+            file.unlink()
+    before = started(engine)
+    assert len(before) == 4
+    agent_process.start()
+
+    async def tried() -> bool:
+        return agent_process.output().count("not connected to the master") >= 3
+
+    await eventually(tried, within=20)
+    assert started(engine) == before
+
+
+async def test_an_empty_list_removes_all_containers_and_data_of_this_node_and_no_others(
+    master: Master, engine: Engine, agent_process: AgentProcess
+) -> None:
+    wanted = assignment(pod={"image": IMAGE, "cmd": SLEEP})
+    data = {"stateful": True, "volumes": [{"path": "/data"}]}
+    keeper = assignment(service="db", pod={"image": IMAGE, "cmd": SLEEP, **data})
+    master.assigned = {item.instance_id: item for item in (wanted, keeper)}
+    agent_process.start()
+    await master.running(wanted)
+    await master.running(keeper)
+    engine.request("POST", "/containers/create?name=foreign", {"Image": IMAGE, "Cmd": SLEEP})
+    assert len(engine.request("GET", "/volumes")["Volumes"]) == 1
+    master.assigned = {}
+    master.cut("Attach")
+
+    async def removed() -> bool:
+        return [item["Names"] for item in engine.containers()] == [["/foreign"]]
+
+    await eventually(removed, within=20)
+    assert not engine.request("GET", "/volumes")["Volumes"]
 
 
 async def test_a_container_with_secrets_waits_for_the_master(

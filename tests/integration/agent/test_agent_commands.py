@@ -1,15 +1,12 @@
-"""Mirror, commands, events and stats of containers on a real engine."""
+"""Mirror, commands and stats of containers on a real engine."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as assignment_pb
 from kontena.deploy.v1 import node_command_pb2 as pb
-from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.container_master import ContainerMaster
 from tests.support.engine import Engine
@@ -22,20 +19,7 @@ SLEEP = ["sh", "-c", "exec sleep 1000"]
 
 
 @pytest.fixture
-async def chief() -> AsyncIterator[ContainerMaster]:
-    async with ContainerMaster() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-async def node(chief: ContainerMaster, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
-    chosen = settings(chief.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, stats_seconds=0.3)
-    async with running_agent(chosen):
-        yield
-
-
-@pytest.fixture
-async def web(chief: ContainerMaster, node: None) -> str:
+async def web(chief: ContainerMaster, chiefs_node: None) -> str:
     """Engine id of a running container with a secret."""
     wanted = assignment(
         pod={"image": IMAGE, "cmd": SLEEP, "stop_grace_period": 0, "env": ["A=1"], "labels": {"x": "y"}},
@@ -153,15 +137,6 @@ async def test_a_command_of_a_newer_master_is_refused_and_the_next_one_answered(
     assert (event.error.kind, "does not know this command" in event.error.message) == ("refused", True)
     out, _, _ = await execute(chief, web, "echo", "still here").outcome()
     assert out == b"still here\n"
-
-
-async def test_events_tell_what_happened_to_an_instance(chief: ContainerMaster, web: str) -> None:
-    async def told() -> bool:
-        return "service:create_instance" in {event.type for event in chief.events}
-
-    await eventually(told)
-    assert [event.id for event in chief.events] == sorted({event.id for event in chief.events})
-    assert "top-secret-value" not in str(chief.events)
 
 
 async def test_samples_of_running_containers(chief: ContainerMaster, web: str) -> None:

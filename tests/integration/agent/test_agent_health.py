@@ -1,10 +1,11 @@
-"""Health checks on a real engine: MH-62."""
+"""Health checks on a real engine: MH-62, MH-64."""
 
 import pytest
 
 from tests.integration.agent.agent_node import SLEEP, assignment
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.docker
 
@@ -22,6 +23,13 @@ async def test_a_healthy_instance_is_reported_so_and_left_alone(master: Master, 
     first = await master.running(wanted)
     healthy = await master.status(wanted, lambda status: status.health == "healthy")
     assert (healthy.container_id, healthy.started_at) == (first.container_id, first.started_at)
+    reports, beats = len(master.sequences), master.heartbeats
+
+    async def checked_twice_more() -> bool:
+        return master.heartbeats > beats + 12
+
+    await eventually(checked_twice_more)
+    assert len(master.sequences) == reports, "a check that changes nothing is not reported"
     labels = engine.inspect("web-1")["Config"]["Labels"]
     assert labels["io.kontena.health_check.protocol"] == protocol
 

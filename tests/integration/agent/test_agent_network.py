@@ -1,4 +1,4 @@
-"""The network of a grid on a real engine: names, addresses, published ports, ports that open late or never."""
+"""The network of a grid on a real engine (MH-50): names, addresses, published ports, ports that open late or never."""
 
 import httpx
 import pytest
@@ -61,12 +61,13 @@ async def test_containers_find_each_other_by_all_their_names(master: Master, eng
 
 
 @pytest.mark.usefixtures("node")
-async def test_a_service_of_the_default_stack_is_found_by_its_short_name(master: Master, engine: Engine) -> None:
+async def test_a_service_of_the_default_stack_is_found_by_its_short_names(master: Master, engine: Engine) -> None:
     labels = {"io.kontena.service.name": "web", "io.kontena.stack.name": "null"}
     wanted = assignment(pod={"cmd": SERVE, "labels": labels, "wait_for_port": 8080})
     master.assign(wanted)
     await master.running(wanted)
-    for number, name in enumerate(("web", "web-1.kontena.local", "web.main.kontena.local"), 1):
+    names = ("web", "web.kontena.local", "web-1.kontena.local", "web.main.kontena.local", "web-1.main.kontena.local")
+    for number, name in enumerate(names, 1):
         assert await answers(master, number, name) == ["web-1"], name
     assert list(engine.inspect("web-1")["NetworkSettings"]["Networks"]) == ["kontena-main"]
 

@@ -171,6 +171,21 @@ async def test_labels_of_the_engine_count_only_while_there_are_none(admin: Calle
         assert (await admin.node("alpha/node-1")).body["labels"] == ["from=engine"]
 
 
+async def test_labels_set_by_a_user_survive_a_reconnect_of_the_agent(admin: Caller, grid: Running, token: str) -> None:
+    async with joined(grid.channel, token, labels=["from=agent"]) as agent:
+        await agent.info(labels=["from=engine"])
+        await online(admin, "alpha/node-1")
+        await admin.update_node("alpha/node-1", {"labels": ["from=user"]})
+    async with joined(grid.channel, token, labels=["from=agent"]) as agent:
+        await agent.info(labels=["from=engine"], os="again")
+
+        async def stored() -> bool:
+            return bool((await admin.node("alpha/node-1")).body.get("os") == "again")
+
+        await eventually(stored)
+    assert (await admin.node("alpha/node-1")).body["labels"] == ["from=user"]
+
+
 async def test_a_removed_node_frees_its_number_and_name(admin: Caller, grid: Running, token: str) -> None:
     async with joined(grid.channel, token, 1), joined(grid.channel, token, 2) as two:
         assert (await admin.delete_node("alpha/node-1")).body == {}
