@@ -48,7 +48,10 @@ class SessionSync:
 
     async def refresh(self, grid_ids: Collection[str]) -> None:
         """Judge and inform the sessions of these grids: two queries for any number."""
-        if not grid_ids:
+        # Chosen before the look, which cannot know of a session that begins meanwhile: it would take the new session
+        # for an old one.
+        begun = {grid_id: self._live.of_grid(grid_id) for grid_id in grid_ids}
+        if not begun:
             return
         async with self._db.read() as tx:
             grids = {grid.id: grid for grid in await grid_store.read(tx, grid_ids)}
@@ -58,8 +61,8 @@ class SessionSync:
         for each in sorted(nodes, key=lambda node: node.node_number):
             peers[each.grid_id].append(peer(each))
         books = {grid_id: AddressBook(found) for grid_id, found in peers.items()}
-        for grid_id in grid_ids:
-            for live in self._live.of_grid(grid_id):
+        for grid_id, sessions in begun.items():
+            for live in sessions:
                 node = by_id.get(live.session.node_id)
                 refusal = standing(live.name, live.session.number, node)
                 if refusal is not None:

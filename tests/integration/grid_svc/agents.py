@@ -11,6 +11,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from kontena.grid.v1 import node_pb2, node_session_pb2_grpc
 from kontena.grid.v1 import node_session_pb2 as pb
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.principal import NodeSession
+from tests.support.running import CLUSTER_SECRET
 
 
 def engine_id(number: int) -> str:
@@ -78,6 +81,13 @@ class Agent:
                 await self.read()
         except grpc.aio.AioRpcError as error:
             return error.code(), reason(error), error.details() or ""
+
+
+def session_of(agent: Agent) -> NodeSession:
+    """The session that a welcome opened."""
+    session = ClusterTokens(CLUSTER_SECRET).verify_node(agent.welcome.session_token).node
+    assert session is not None
+    return session
 
 
 def reason(error: grpc.aio.AioRpcError) -> str:

@@ -10,6 +10,7 @@ from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
 from services.grid_svc.app import build
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
+from services.kernel.db import Database
 from services.kernel.migrations import migrate
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours, neighbours
@@ -91,6 +92,14 @@ def grid_id(grid: Running) -> Callable[[str], Awaitable[str]]:
         return found
 
     return find
+
+
+@pytest.fixture
+async def db(grid_url: str) -> AsyncIterator[Database]:
+    """The database of the replicas, for what a test does behind their backs."""
+    database = Database(grid_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ import pytest
 
 from services.grid_svc.app import build
 from services.grid_svc.store import node_sessions as store
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
-from tests.integration.grid_svc.agents import Agent, joined
+from tests.integration.grid_svc.agents import Agent, joined, session_of
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.support.running import CLUSTER_SECRET, Running, running
+from tests.support.running import Running, running
 
 GRID = "kontena-grid-token"
 
@@ -85,23 +84,10 @@ async def relay(target: str) -> AsyncIterator[tuple[Relay, grpc.aio.Channel]]:
 
 
 @pytest.fixture
-async def db(grid_url: str) -> AsyncIterator[Database]:
-    database = Database(grid_url)
-    yield database
-    await database.close()
-
-
-@pytest.fixture
 async def patient(grid_settings: MakeSettings) -> AsyncIterator[Running]:
     """A replica that gives up a session after 1.2 s of silence."""
     async with running(partial(build, grid_settings(heartbeat_seconds=0.4))) as served:
         yield served
-
-
-def session_of(agent: Agent) -> NodeSession:
-    session = ClusterTokens(CLUSTER_SECRET).verify_node(agent.welcome.session_token).node
-    assert session is not None
-    return session
 
 
 async def test_the_end_of_a_delayed_stream_arrives_after_the_new_session(

@@ -12,26 +12,13 @@ from services.grid_svc.store import node_sessions as store
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
-from tests.integration.grid_svc.agents import Agent, engine_id, joined
+from tests.integration.grid_svc.agents import Agent, engine_id, joined, session_of
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET, Running, running
 
 GRID = "kontena-grid-token"
-
-
-@pytest.fixture
-async def db(grid_url: str) -> AsyncIterator[Database]:
-    database = Database(grid_url)
-    yield database
-    await database.close()
-
-
-def session_of(agent: Agent) -> NodeSession:
-    session = ClusterTokens(CLUSTER_SECRET).verify_node(agent.welcome.session_token).node
-    assert session is not None
-    return session
 
 
 async def node(admin: Caller, path: str = "alpha/node-1") -> dict[str, Any]:

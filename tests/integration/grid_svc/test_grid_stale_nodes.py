@@ -1,7 +1,3 @@
-from collections.abc import AsyncIterator
-
-import pytest
-
 from services.grid_svc.loops.stale_nodes import StaleNodes
 from services.grid_svc.store import tables
 from services.kernel.db import Database
@@ -9,13 +5,6 @@ from services.kernel.outbox import Outbox
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
-
-
-@pytest.fixture
-async def db(grid_url: str) -> AsyncIterator[Database]:
-    database = Database(grid_url)
-    yield database
-    await database.close()
 
 
 async def test_only_ephemeral_nodes_unseen_for_hours_are_removed(
