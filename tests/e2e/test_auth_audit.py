@@ -1,9 +1,14 @@
 """The audit log: what any service does arrives once, also when processes die in between."""
 
+import asyncio
 import os
 import signal
 from collections import Counter
+from typing import Any
 
+import asyncpg
+
+from deploy.local import postgres
 from tests.support.suite import Api, Suite, soon
 
 
@@ -44,6 +49,48 @@ def test_a_mutation_whose_service_is_killed_right_after_it_is_recorded_once(suit
         return found[-1]["event_name"] == "delete" and not any("grid_id" in entry for entry in found)
 
     soon(deletion, message="entries stay, without the id of the grid that is gone")
+
+
+def rows(suite: Suite, query: str) -> list[Any]:
+    """What the database of the suite answers."""
+
+    async def ask() -> list[Any]:
+        connection = await asyncpg.connect(postgres.url(suite.var))
+        try:
+            return list(await connection.fetch(query))
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def test_an_event_that_was_not_delivered_when_its_service_was_killed_is_delivered_by_the_next(
+    suite: Suite, api: Api
+) -> None:
+    path = f"/v1/nodes/{api.grid}/local-node"
+    agent = {"User-Agent": "kill-test/1"}
+    [auth], [grid] = suite.pids("auth_svc"), suite.pids("grid_svc")
+    assert api.request("GET", path).status_code == 200
+    # Nobody takes events in while auth_svc stands still; grid_svc knows the caller from the request before.
+    os.kill(auth, signal.SIGSTOP)
+    try:
+        answer = api.request("PUT", path, {"labels": ["kill=test"]}, headers=agent)
+        waiting = rows(suite, "select payload from grid.outbox where payload::text like '%kill-test/1%'")
+        os.kill(grid, signal.SIGKILL)
+    finally:
+        os.kill(auth, signal.SIGCONT)
+    assert answer.status_code == 200, answer.text
+    assert len(waiting) == 1
+    soon(lambda: suite.pids("grid_svc") not in ([], [grid]), message="grid_svc was started again")
+
+    def recorded() -> bool:
+        found = [entry for entry in newest(api, "/v1/audit_logs") if entry.get("user_agent") == "kill-test/1"]
+        return [(entry["resource_type"], entry["event_name"]) for entry in found] == [("HostNode", "update")]
+
+    # A message is claimed for 30 s; the process that claimed it is dead.
+    soon(recorded, within=60, message="the event is in the audit log once")
+    assert rows(suite, "select 1 from grid.outbox where payload::text like '%kill-test/1%'") == []
+    api.call("PUT", path, {"labels": []})
 
 
 def test_pages(api: Api) -> None:

@@ -4,7 +4,9 @@ from services.clients.grids import Grid
 from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.store import instances as store
-from services.deploy_svc.usecases.service_paths import Access
+from services.deploy_svc.store import tables
+from services.deploy_svc.usecases.service_paths import Access, resource
+from services.kernel import audit
 from services.kernel.db import Database
 from services.kernel.errors import NotFound
 from services.kernel.ids import is_id
@@ -45,6 +47,7 @@ class Instances:
         async with self._db.transaction() as tx:
             if not is_id(instance_id) or not await store.detach(tx, service.id, instance_id):
                 raise NotFound
+            await audit.record(tx, tables.outbox, "delete_instance", resource(service))
 
     async def _placed(self, grid: Grid, instance: Instance) -> Placed:
         node = None if instance.node_id is None else await self._nodes.by_id(instance.node_id)

@@ -11,7 +11,7 @@ import pytest
 
 from services.auth_svc.usecases.administration import Administration
 from tests.integration.auth_svc.auth_client import AuthClient, Reply
-from tests.integration.auth_svc.provider_stand_in import FORM, JSON, StandIn, provider_stand_in
+from tests.support.provider import FORM, JSON, StandIn, provider_stand_in
 
 CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"]}
 
