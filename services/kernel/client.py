@@ -1,4 +1,4 @@
-"""Channels to other services of the suite: authenticated, with deadlines, retrying idempotent calls only."""
+"""Channels to other services of the suite: authenticated, with deadlines, retrying what is safe to repeat."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -50,16 +50,18 @@ def grpc_target(addresses: str) -> str:
 
 
 def _service_config(idempotent: Iterable[str]) -> str:
+    """Every call is repeated that a stopping server took off the wire and gave to nobody: that is what CANCELLED means
+    here, as no code of ours answers with it. Idempotent ones are repeated also when their fate is unknown."""
     names = [{"service": path.split("/")[1], "method": path.split("/")[2]} for path in idempotent]
-    retry = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.1s",
-        "maxBackoff": "1s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    methods = [{"name": names, "retryPolicy": retry}] if names else []
+    unseen = {"name": [{}], "retryPolicy": _retry("CANCELLED")}
+    repeatable = {"name": names, "retryPolicy": _retry("CANCELLED", "UNAVAILABLE")}
+    methods = [unseen, repeatable] if names else [unseen]
     return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+
+
+def _retry(*codes: str) -> dict[str, Any]:
+    backoff = {"initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2}
+    return {"maxAttempts": 4, **backoff, "retryableStatusCodes": codes}
 
 
 class _Credentials:

@@ -72,10 +72,12 @@ def test_process_leaves_and_comes_back(two: tuple[Echo, Echo], tmp_path: Path) -
     both = config.model_copy(update={"grid_addresses": tuple(Endpoint("127.0.0.1", e.port) for e in two)})
     with running(both, tmp_path) as gateway, load(gateway) as outcomes:
         eventually(lambda: all(len(echo.calls) > 20 for echo in two), "both are used")
-        two[1].drain()
-        seen = outcomes[200]
-        eventually(lambda: outcomes[200] > seen + 100, "the load goes on")
-        two[1].calls.clear()
-        two[1].start()
-        eventually(lambda: len(two[1].calls) > 20, "it gets its share again")
+        # What arrives in the moment between the end of the server and the news of it is lost once in one or two turns.
+        for _ in range(4):
+            two[1].drain()
+            seen = outcomes[200]
+            eventually(lambda seen=seen: outcomes[200] > seen + 100, "the load goes on")
+            two[1].calls.clear()
+            two[1].start()
+            eventually(lambda: len(two[1].calls) > 20, "it gets its share again")
     assert set(outcomes) == {200}

@@ -64,7 +64,7 @@ def test_timeouts_and_retries(service: catalog.Service, method: catalog.Method) 
     first, *others = routes_to(method.path, rendered())
     assert (first["route"]["timeout"] == "0s") == method.streaming
     # Only what nobody has seen is repeated, so writes may be too.
-    safe = {"connect-failure", "refused-stream", "reset-before-request"}
+    safe = {"connect-failure", "refused-stream", "reset-before-request", "cancelled"}
     assert set(first["route"]["retry_policy"]["retry_on"].split(",")) == safe
     # gRPC callers have deadlines and retries of their own.
     assert "retry_policy" not in others[-1]["route"]
