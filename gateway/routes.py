@@ -57,7 +57,7 @@ def rate_limited(method: Method) -> bool:
 
 def retry_policy() -> Config:
     """Only while no service has seen the request, so that writes may be repeated too: some two seconds, enough for a
-    process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; no code of ours does."""
+    process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; our code never does."""
     return {
         "retry_on": "connect-failure,refused-stream,reset-before-request,cancelled",
         "num_retries": 6,

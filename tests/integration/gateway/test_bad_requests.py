@@ -79,6 +79,8 @@ def test_oversize_is_413(call: Caller, path: str) -> None:
 
 
 def test_big_headers_are_431(call: Caller) -> None:
+    # A service limits them from the second request of a connection on: its limit travels with the first answer.
+    assert call("GET", "/v1/grids").status_code == 200
     for size in (20_000, 14_000):
         response = call("GET", "/v1/grids", x_big="a" * size)
         assert (response.status_code, response.json()) == (431, {"error": "Request headers too large"})

@@ -24,8 +24,10 @@ class Replica:
 
     async def start(self) -> None:
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        handler = grpc.unary_unary_rpc_method_handler(self._change)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Thing", {"Change": handler}),))
+        handler: Any = grpc.unary_unary_rpc_method_handler(self._change)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("test.Thing", {"Change": handler}),)
+        )
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
