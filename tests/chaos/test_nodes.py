@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.chaos.nodes_support import NAME, SecondNode
-from tests.chaos.test_replicas import replica
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.registry import Registry
+from tests.support.replica import replica
 from tests.support.suite import Api, Suite, soon
 
 SLEEP = ["sleep", "100000"]
@@ -177,12 +177,13 @@ def test_an_agent_that_dies_touches_nothing_and_finds_what_changed_meanwhile(
 def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_its_return_changes_nothing_else(
     suite: Suite, api: Api, docker: Docker, second: SecondNode, image: str
 ) -> None:
-    impatient = replica(suite, "deploy", 27, {"GRACE_FACTOR": "0.02", "RECONCILE_SECONDS": "0.5"})
+    impatient = replica(suite, "deploy", 27, GRACE_FACTOR="0.02", RECONCILE_SECONDS="0.5")
     with service(api, "lost", image, instances=2) as lost:
         api.deploy(lost)
         stays = docker.running(lost)
         assert (len(stays), len(second.docker.running(lost))) == (1, 1)
-        next(impatient)
+        beside = ExitStack()
+        beside.enter_context(impatient)
         try:
             second.kill()
             second.engine.halt()
@@ -190,7 +191,7 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_its_return_ch
             assert stays.items() <= docker.running(lost).items()
             replaced = docker.running(lost)
         finally:
-            next(impatient, None)
+            beside.close()
             second.engine.launch()
             second.start()
         soon(
