@@ -80,15 +80,16 @@ def _settings(url: str, address: str = "127.0.0.1:1") -> Settings:
 
 
 @pytest.fixture
-def deploy_queries() -> Callable[[], AbstractContextManager[list[str]]]:
-    """Statements that requests run, as a list; those of background loops are left out."""
+def deploy_queries() -> Callable[[str], AbstractContextManager[list[str]]]:
+    """Statements that requests of one method run, as a list: others may be under way, of followers that a test before
+    left behind, and of loops that a request of theirs started."""
 
     @contextmanager
-    def recording() -> Iterator[list[str]]:
+    def recording(method: str) -> Iterator[list[str]]:
         statements: list[str] = []
 
         def record(_c: object, _cursor: object, statement: str, *_: object) -> None:
-            if call.current().method:
+            if call.current().method.endswith(f"/{method}"):
                 statements.append(statement)
 
         sa.event.listen(sa.Engine, "before_cursor_execute", record)

@@ -231,13 +231,13 @@ async def test_refusals(ask: ContainerRest, deploy: Running, service_id: str) ->
 
 
 async def test_lists_take_one_statement_however_long(
-    ask: ContainerRest, deploy: Running, service_id: str, deploy_queries: Callable[[], Any]
+    ask: ContainerRest, deploy: Running, service_id: str, deploy_queries: Callable[[str], Any]
 ) -> None:
     counts = []
     async with container_pusher(deploy.channel) as pusher:
         for count in (1, 1000):
             await pusher.snapshot(*(container(f"web-{number}", service_id) for number in range(count)))
-            with deploy_queries() as statements:
+            with deploy_queries("ListContainers") as statements:
                 assert len(await names(ask)) == count
             counts.append(len(statements))
     assert counts == [1, 1]

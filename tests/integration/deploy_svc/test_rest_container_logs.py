@@ -206,22 +206,24 @@ async def test_filters_hold_while_following(rest: Rest, push: Push) -> None:
 
 
 async def test_an_idle_follower_asks_the_database_rarely(
-    rest: Rest, push: Push, deploy_queries: Callable[[], Any]
+    rest: Rest, push: Push, deploy_queries: Callable[[str], Any]
 ) -> None:
     stream = rest.follow()
     await anext(stream)
-    with deploy_queries() as statements:
+    with deploy_queries("ListServiceLogs") as statements:
         assert [await anext(stream) for _ in range(4)] == [None] * 4
     assert statements == []
 
 
-async def test_a_follower_that_leaves_is_forgotten(rest: Rest, push: Push, deploy_queries: Callable[[], Any]) -> None:
+async def test_a_follower_that_leaves_is_forgotten(
+    rest: Rest, push: Push, deploy_queries: Callable[[str], Any]
+) -> None:
     stream = rest.log_stream(follow="1")
     await stream.read()
     stream.cancel()
 
     async def quiet() -> bool:
-        with deploy_queries() as statements:
+        with deploy_queries("ListServiceLogs") as statements:
             await push("x", container_id=str(time.monotonic()))
         return not [text for text in statements if "container_logs.data" in text]
 

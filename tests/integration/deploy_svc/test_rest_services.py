@@ -237,10 +237,10 @@ async def test_the_list_is_newest_first_and_knows_stacks(rest: Rest, deploy_db: 
 
 
 async def test_a_thousand_services_take_as_many_queries_as_one(
-    rest: Rest, deploy_db: Database, deploy_queries: Callable[[], Any]
+    rest: Rest, deploy_db: Database, deploy_queries: Callable[[str], Any]
 ) -> None:
     await rest.created("a")
-    with deploy_queries() as one:
+    with deploy_queries("ListServices") as one:
         await rest.list()
     rows = [
         {"id": f"{number:024x}", "grid_id": GRID, "grid": "g1", "stack": "null", "name": f"s{number}",
@@ -249,7 +249,7 @@ async def test_a_thousand_services_take_as_many_queries_as_one(
     ]  # fmt: skip
     async with deploy_db.transaction() as tx:
         await tx.execute(tables.services.insert(), rows)
-    with deploy_queries() as many:
+    with deploy_queries("ListServices") as many:
         assert len((await rest.list()).body["services"]) == 1001
     assert len(many) <= len(one) + 1 <= 4
 

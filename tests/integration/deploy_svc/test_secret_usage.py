@@ -70,7 +70,7 @@ async def test_users_of_many_secrets_in_one_query(usage: SecretUsage, deploy_db:
     await _service(deploy_db, "db", "B", stack="shop", state="stopped")
     await _service(deploy_db, "plain")
     await _service(deploy_db, "far", "A", grid=OTHER_GRID)
-    with deploy_queries() as statements:
+    with deploy_queries("ListSecretUsers") as statements:
         found = await usage.of_secrets(GRID, ["A", "B", "C", "A%", "\0"])
     assert found == {
         "A": (UsingService("g1/null/web", "web"),),

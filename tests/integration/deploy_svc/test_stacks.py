@@ -300,13 +300,13 @@ async def test_every_mutation_is_audited(stacks: StackRest, deploy_neighbours: N
 
 
 async def test_listing_stacks_costs_the_same_however_many_there_are(
-    stacks: StackRest, deploy_queries: Callable[[], AbstractContextManager[list[str]]]
+    stacks: StackRest, deploy_queries: Callable[[str], AbstractContextManager[list[str]]]
 ) -> None:
     await stacks.created(name="s0")
-    with deploy_queries() as one:
+    with deploy_queries("ListStacks") as one:
         await stacks.list()
     for number in range(1, 8):
         await stacks.created(name=f"s{number}")
-    with deploy_queries() as many:
+    with deploy_queries("ListStacks") as many:
         assert len((await stacks.list()).body["stacks"]) == 8
     assert len(many) == len(one) <= 6

@@ -134,8 +134,8 @@ async def test_refusals(ask: ContainerRest, service_id: str) -> None:
 
 
 async def test_stats_take_a_constant_number_of_statements(
-    ask: ContainerRest, service_id: str, deploy_queries: Callable[[], Any]
+    ask: ContainerRest, service_id: str, deploy_queries: Callable[[str], Any]
 ) -> None:
-    with deploy_queries() as statements:
+    with deploy_queries("ListGridStats") as statements:
         await ask("ListGridStats", pb.ListGridStatsRequest(grid="g1"))
     assert len(statements) == 1
