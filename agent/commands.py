@@ -28,7 +28,9 @@ log = get_logger(__name__)
 # Output that the master has not confirmed; the program waits when there is more.
 _WINDOW = 256 * 1024
 _PIECE = 32 * 1024
-_MOST_INPUT = 1024
+# The master keeps to a window in bytes, which is fewer messages than this.
+_MOST_INPUT = 2048
+_MESSAGE_WEIGHT = 256
 _NOT_FOUND = 404
 
 _UNKNOWN = pb.CommandError(kind="refused", message="the agent of this node does not know this command; update it")
@@ -44,6 +46,7 @@ class _Running:
     inputs: "asyncio.Queue[pb.NodeCommand]" = field(default_factory=lambda: asyncio.Queue(_MOST_INPUT))
     unread: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
+    flooded: bool = False
 
 
 class NodeCommands:
@@ -100,11 +103,12 @@ class NodeCommands:
             command.unread -= message.read.size
             command.room.set()
         elif kind in ("input", "size"):
-            if command.inputs.full() and command.task is not None:
-                # The program does not read; nobody may fill our memory.
-                command.task.cancel()
-            else:
+            if not command.inputs.full():
                 command.inputs.put_nowait(message)
+            elif kind == "input" and command.task is not None:
+                # More than the master may send; nobody may fill our memory.
+                command.flooded = True
+                command.task.cancel()
 
     async def _run(self, message: pb.NodeCommand, kind: str, command: _Running, send: _Send) -> None:
         try:
@@ -116,6 +120,12 @@ class NodeCommands:
             last = pb.NodeCommandEvent(error=pb.CommandError(kind="unavailable", message=str(error)[:1000]))
         except (grpc.aio.AioRpcError, StreamEnded):
             return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not command.flooded or task is None:
+                raise
+            task.uncancel()
+            last = pb.NodeCommandEvent(error=pb.CommandError(kind="refused", message="more input than was asked for"))
         except Exception as error:
             log.error("command failed", kind=kind, exc_info=error)
             last = pb.NodeCommandEvent(error=pb.CommandError(kind="unavailable", message="internal error of the agent"))
@@ -144,7 +154,7 @@ class NodeCommands:
         wanted = message.exec
         execute = self._runtime.inspection.execute
         async with execute(wanted.container_id, wanted.cmd, stdin=wanted.stdin, tty=wanted.tty) as execution:
-            feeding = asyncio.create_task(_feed(execution, command.inputs))
+            feeding = asyncio.create_task(_feed(execution, command.inputs, partial(_confirm, message.id, send)))
             try:
                 while (read := await execution.read()) is not None:
                     stream, data = read
@@ -169,7 +179,13 @@ async def _room(command: _Running) -> None:
         await command.room.wait()
 
 
-async def _feed(execution: Execution, inputs: "asyncio.Queue[pb.NodeCommand]") -> None:
+async def _confirm(command_id: str, send: _Send, read: int) -> None:
+    await send(pb.NodeCommandEvent(id=command_id, read=pb.ReadInput(size=read)))
+
+
+async def _feed(
+    execution: Execution, inputs: "asyncio.Queue[pb.NodeCommand]", confirm: Callable[[int], Coroutine[Any, Any, None]]
+) -> None:
     while True:
         message = await inputs.get()
         try:
@@ -182,3 +198,5 @@ async def _feed(execution: Execution, inputs: "asyncio.Queue[pb.NodeCommand]") -
                 await execution.end_input()
         except (AgentError, OSError, RuntimeError) as error:
             log.info("input not passed on", cause=repr(error)[:300])
+        # Also of what the program did not take: who sends must get on, to hear how it ended.
+        await confirm(len(message.input.data) + _MESSAGE_WEIGHT)

@@ -61,16 +61,14 @@ class _RelayedCommand:
         await self._write(pb.RelayCommandRequest(command=order_to_proto("", item)))
 
     async def answers(self) -> AsyncIterator[Answer]:
-        while True:
-            try:
-                message = await self._stream.read()
-            except grpc.aio.AioRpcError as error:
-                raise _translated(error) from error
-            if message is grpc.aio.EOF:
-                return
-            answer = answer_from_proto(message)
-            if answer is not None:
-                yield answer
+        # Not `read`, which forgets answers that arrived once writing failed, as it does when a program ends early.
+        try:
+            async for message in self._stream:
+                answer = answer_from_proto(message)
+                if answer is not None:
+                    yield answer
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
 
     async def _write(self, message: pb.RelayCommandRequest) -> None:
         try:

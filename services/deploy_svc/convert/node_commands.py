@@ -2,7 +2,7 @@
 
 from kontena.deploy.v1 import node_command_pb2 as pb
 from services.deploy_svc.domain import node_command as domain
-from services.deploy_svc.domain.node_command import Answer, FollowUp, Order, Request
+from services.deploy_svc.domain.node_command import Answer, Event, FollowUp, Order, Request
 from services.kernel.errors import InvalidRequest
 
 
@@ -49,8 +49,15 @@ def follow_up_from_proto(command: pb.NodeCommand) -> FollowUp | None:
     return None
 
 
+def event_from_proto(event: pb.NodeCommandEvent) -> Event | None:
+    """What a node said; None for what this version does not know."""
+    if event.WhichOneof("message") == "read":
+        return domain.InputRead(event.read.size)
+    return answer_from_proto(event)
+
+
 def answer_from_proto(event: pb.NodeCommandEvent) -> Answer | None:
-    """What a node answered; None for what this version does not know."""
+    """What a node answered; None for what is none."""
     match event.WhichOneof("message"):
         case "output":
             return domain.Output("stderr" if event.output.stream == "stderr" else "stdout", event.output.data)

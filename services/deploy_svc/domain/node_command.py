@@ -35,6 +35,11 @@ class Input:
     data: bytes = b""
     end: bool = False
 
+    @property
+    def weight(self) -> int:
+        """What the message counts towards the input under way: small messages need memory as well."""
+        return len(self.data) + 256
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -79,6 +84,13 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRead:
+    """So much input was handed to the program."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The command failed. `kind`: not_found, refused or unavailable."""
 
@@ -90,6 +102,7 @@ Request = Exec | Inspect | Top
 FollowUp = Input | Size
 Order = Request | FollowUp | Read | Cancel
 Answer = Output | Exit | Result | Failed
+Event = Answer | InputRead
 
 
 def with_shell(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from kontena.deploy.v1 import node_command_pb2 as pb
 from kontena.deploy.v1.node_command_pb2_grpc import CommandRelayServiceServicer, NodeCommandServiceServicer
 from services.deploy_svc.convert import node_commands as convert
-from services.deploy_svc.domain.node_command import Answer
+from services.deploy_svc.domain.node_command import Event
 from services.deploy_svc.usecases.node_commands import Command, NodeCommands
 from services.kernel.call import principal
 from services.kernel.errors import InvalidRequest, Unauthenticated
@@ -25,7 +25,7 @@ class NodeCommandServicer(NodeCommandServiceServicer):
         session = principal().node
         if session is None:
             raise Unauthenticated
-        async for command_id, order in self._commands.attach(session, _answers(request_iterator)):
+        async for command_id, order in self._commands.attach(session, _events(request_iterator)):
             yield convert.order_to_proto(command_id, order)
 
 
@@ -51,11 +51,11 @@ class CommandRelayServicer(CommandRelayServiceServicer):
                 feeding.cancel()
 
 
-async def _answers(events: AsyncIterator[pb.NodeCommandEvent]) -> AsyncIterator[tuple[str, Answer]]:
-    async for event in events:
-        answer = convert.answer_from_proto(event)
-        if answer is not None:
-            yield event.id, answer
+async def _events(messages: AsyncIterator[pb.NodeCommandEvent]) -> AsyncIterator[tuple[str, Event]]:
+    async for message in messages:
+        event = convert.event_from_proto(message)
+        if event is not None:
+            yield message.id, event
 
 
 async def _feed(requests: AsyncIterator[pb.RelayCommandRequest], command: Command) -> None:

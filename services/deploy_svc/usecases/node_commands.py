@@ -6,7 +6,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from services.clients.nodes import NodeDirectory
-from services.deploy_svc.domain.node_command import Answer, Cancel, Failed, FollowUp, Order, Output, Read, Request
+from services.deploy_svc.domain.node_command import (
+    Answer,
+    Cancel,
+    Event,
+    Failed,
+    FollowUp,
+    Input,
+    InputRead,
+    Order,
+    Output,
+    Read,
+    Request,
+)
 from services.deploy_svc.store import command_routes as store
 from services.deploy_svc.store.command_routes import RENEW_SECONDS, Route
 from services.deploy_svc.usecases.assignments import SessionEnded
@@ -23,6 +35,8 @@ log = get_logger(__name__)
 _WAITING_ORDERS = 64
 # The flow control of the node keeps its output far below this.
 _WAITING_ANSWERS = 10_000
+# Input that the node has not confirmed; whoever gives more waits.
+_INPUT_WINDOW = 256 * 1024
 _GONE = "The node of this container is not connected"
 _LOST = "The connection to the node of this container broke"
 
@@ -31,7 +45,7 @@ class Command(Protocol):
     """A command under way."""
 
     async def send(self, item: FollowUp) -> None:
-        """Pass input on to the program."""
+        """Pass input on to the program; waits while it has enough to read."""
 
     def answers(self) -> AsyncIterator[Answer]:
         """Output as it comes, then one Exit, Result or Failed. Raises Unavailable when the node is lost."""
@@ -55,7 +69,7 @@ class NodeCommands:
         self._streams: dict[str, _Stream] = {}
 
     async def attach(
-        self, session: NodeSession, answers: AsyncIterator[tuple[str, Answer]]
+        self, session: NodeSession, events: AsyncIterator[tuple[str, Event]]
     ) -> AsyncIterator[tuple[str, Order]]:
         """Orders for the node, until it ends its side or a newer stream takes over. Raises SessionEnded."""
         await require_newest(self._nodes, session)
@@ -64,7 +78,7 @@ class NodeCommands:
             await store.save(tx, session.node_id, session.number, Route(stream.id, self._address))
         self._streams[stream.id] = stream
         tasks = [
-            asyncio.create_task(stream.receive(answers)),
+            asyncio.create_task(stream.receive(events)),
             asyncio.create_task(self._renew(session.node_id, stream.id)),
         ]
         try:
@@ -131,14 +145,14 @@ class _Stream:
     def __init__(self, stream_id: str) -> None:
         self.id = stream_id
         self._orders: asyncio.Queue[tuple[str, Order]] = asyncio.Queue(_WAITING_ORDERS)
-        self._open: dict[str, asyncio.Queue[Answer | None]] = {}
+        self._open: dict[str, _LocalCommand] = {}
 
-    async def receive(self, answers: AsyncIterator[tuple[str, Answer]]) -> None:
-        """Hand answers to their commands. Returns when the node ends its side."""
-        async for command_id, answer in answers:
-            queue = self._open.get(command_id)
-            if queue is not None:
-                queue.put_nowait(answer)
+    async def receive(self, events: AsyncIterator[tuple[str, Event]]) -> None:
+        """Hand events to their commands. Returns when the node ends its side."""
+        async for command_id, event in events:
+            command = self._open.get(command_id)
+            if command is not None:
+                command.receive(event)
 
     async def orders_until(self, tasks: list[asyncio.Task[None]]) -> AsyncIterator[tuple[str, Order]]:
         """Orders until one of the tasks ends, whose error is raised."""
@@ -157,14 +171,13 @@ class _Stream:
 
     def lose(self) -> None:
         """The node is gone: every command under way ends."""
-        for queue in self._open.values():
-            queue.put_nowait(None)
+        for command in self._open.values():
+            command.receive(None)
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Command]:
         command_id = new_id()
-        answers = self._open[command_id] = asyncio.Queue(_WAITING_ANSWERS)
-        command = _LocalCommand(command_id, self._orders, answers)
+        command = self._open[command_id] = _LocalCommand(command_id, self._orders)
         try:
             await self._orders.put((command_id, request))
             yield command
@@ -177,15 +190,28 @@ class _Stream:
 class _LocalCommand:
     """A command on a node that is attached here."""
 
-    def __init__(
-        self, command_id: str, orders: asyncio.Queue[tuple[str, Order]], answers: asyncio.Queue[Answer | None]
-    ) -> None:
+    def __init__(self, command_id: str, orders: asyncio.Queue[tuple[str, Order]]) -> None:
         self._id = command_id
         self._orders = orders
-        self._answers = answers
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(_WAITING_ANSWERS)
+        self._unread = 0
+        self._room = asyncio.Event()
         self.ended = False
 
+    def receive(self, event: Event | None) -> None:
+        """What the node says; None when it is lost."""
+        if isinstance(event, InputRead):
+            self._unread -= event.size
+            self._room.set()
+        else:
+            self._answers.put_nowait(event)
+
     async def send(self, item: FollowUp) -> None:
+        if isinstance(item, Input):
+            while self._unread >= _INPUT_WINDOW:
+                self._room.clear()
+                await self._room.wait()
+            self._unread += item.weight
         await self._orders.put((self._id, item))
 
     async def answers(self) -> AsyncIterator[Answer]:

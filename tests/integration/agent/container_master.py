@@ -112,13 +112,16 @@ class Asked:
         self.id = command_id
         self.answers: asyncio.Queue[pb.NodeCommandEvent] = asyncio.Queue()
         self._orders = orders
+        self.confirmed = 0
 
     def send(self, **order: Any) -> None:
         self._orders.put_nowait(pb.NodeCommand(id=self.id, **order))
 
     async def next(self) -> pb.NodeCommandEvent:
         async with asyncio.timeout(15):
-            return await self.answers.get()
+            while (event := await self.answers.get()).WhichOneof("message") == "read":
+                self.confirmed += event.read.size
+        return event
 
     async def outcome(self) -> tuple[bytes, bytes, pb.NodeCommandEvent]:
         """What it printed to each stream, and its last answer."""

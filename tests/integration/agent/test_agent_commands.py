@@ -85,6 +85,23 @@ async def test_exec_with_input_until_its_end(chief: ContainerMaster, web: str) -
     assert (out, event.exit.code) == (b"two\n", 0)
 
 
+async def test_input_is_confirmed_once_the_program_has_it(chief: ContainerMaster, web: str) -> None:
+    asked = execute(chief, web, "sh", "-c", "read line; wc -c", stdin=True)
+    for _ in range(5):
+        asked.send(input=pb.ExecInput(data=b"x" * 99 + b"\n"))
+    asked.send(input=pb.ExecInput(end=True))
+    out, _, _ = await asked.outcome()
+    assert (out.strip(), asked.confirmed) == (b"400", 5 * (100 + 256) + 256)
+
+
+async def test_input_without_measure_ends_the_command(chief: ContainerMaster, web: str) -> None:
+    asked = execute(chief, web, "sleep", "1000", stdin=True)
+    for _ in range(5000):
+        asked.send(input=pb.ExecInput(data=b"x" * 10_000))
+    _, _, event = await asked.outcome()
+    assert (event.error.kind, "more input" in event.error.message) == ("refused", True)
+
+
 async def test_exec_with_a_terminal_of_a_size(chief: ContainerMaster, web: str) -> None:
     asked = execute(chief, web, "sh", stdin=True, tty=True)
     asked.send(size=pb.TerminalSize(width=77, height=33))

@@ -153,6 +153,10 @@ class CommandAgent:
                 event.id = order.id
                 await self._stream.write(event)
 
+    def leave(self) -> None:
+        """Break the stream off."""
+        self._stream.cancel()
+
     def kinds(self) -> list[str | None]:
         return [order.WhichOneof("message") for order in self.orders]
 
