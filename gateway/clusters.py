@@ -1,8 +1,9 @@
-"""Upstream clusters: one per service of the suite."""
+"""Upstream clusters: one per service of the suite, and the exec bridge."""
 
 from collections.abc import Sequence
 
 from gateway.discovery import document
+from gateway.exec_bridge.target import HEALTH
 from gateway.settings import Endpoint, GatewaySettings
 from gateway.typed import Config, seconds, typed
 
@@ -11,17 +12,35 @@ _UNLIMITED = 1_000_000
 
 
 FILE = "clusters.json"
+EXEC = "exec"
 
 
 def clusters(settings: GatewaySettings) -> Config:
     """The file of the upstreams. A running Envoy takes a new one over as soon as its addresses are checked, and lets
     requests to the old ones end."""
     upstreams = [cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()]
+    upstreams.append(websocket_cluster(EXEC, settings.exec_addresses, settings))
     return document([typed("config.cluster.v3.Cluster", **upstream) for upstream in upstreams])
 
 
 def cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:
     """HTTP/2 to every address the names of `endpoints` resolve to; only broken connections take an address out."""
+    return {
+        **_common(name, endpoints, settings),
+        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
+        "health_checks": [_health_check(settings, grpc_health_check={"service_name": ""})],
+    }
+
+
+def websocket_cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:
+    """As `cluster`, over HTTP/1.1, which upgrades need."""
+    return {
+        **_common(name, endpoints, settings),
+        "health_checks": [_health_check(settings, http_health_check={"path": HEALTH})],
+    }
+
+
+def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:
     return {
         "name": name,
         "type": "STRICT_DNS",
@@ -32,8 +51,6 @@ def cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings)
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
         },
-        "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2()},
-        "health_checks": [_health_check(settings)],
         "outlier_detection": _outlier_detection(),
         "circuit_breakers": {"thresholds": [_thresholds()]},
         "upstream_connection_options": {
@@ -58,15 +75,15 @@ def _http2() -> Config:
     return typed(_HTTP_OPTIONS.removeprefix("envoy."), explicit_http_config={"http2_protocol_options": options})
 
 
-def _health_check(settings: GatewaySettings) -> Config:
-    """Every address is asked with the standard gRPC health protocol; a single dead one is still tried (panic mode)."""
+def _health_check(settings: GatewaySettings, **how: Config) -> Config:
+    """Every address is asked for its health; a single dead one is still tried (panic mode)."""
     return {
         "timeout": "1s",
         "interval": seconds(settings.health_check_seconds),
         "no_traffic_interval": seconds(settings.health_check_seconds),
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
-        "grpc_health_check": {"service_name": ""},
+        **how,
     }
 
 

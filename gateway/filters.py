@@ -30,8 +30,15 @@ def http_filters(
         readiness_filter(settings.upstreams),
         transcoder_filter(settings, [service for service in services if service.public], descriptors),
         rate_limit_filter(),
-        extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+        router_filter(),
     ]
+
+
+def router_filter() -> Config:
+    """Sends the request on; the last of all."""
+    return extension(
+        "envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
+    )
 
 
 def lua_filter() -> Config:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access_log import access_log
+from gateway.filters import router_filter
 from gateway.local_replies import local_reply_config
 from gateway.settings import GatewaySettings
 from gateway.tls import transport_socket
@@ -42,12 +43,18 @@ def connection_manager(settings: GatewaySettings, virtual_host: Config, http_fil
         codec_type="AUTO",
         route_config=_route_config(settings, virtual_host),
         http_filters=http_filters,
+        upgrade_configs=[_websockets()],
         local_reply_config=local_reply_config({**response_headers(settings), **default_headers()}),
         access_log=access_log(settings),
         **_limits(settings),
         **_identity(settings),
         **_paths(),
     )
+
+
+def _websockets() -> Config:
+    """Upgrades are allowed by route, and pass no filter that would look for JSON or gRPC in their frames."""
+    return {"upgrade_type": "websocket", "enabled": False, "filters": [router_filter()]}
 
 
 def response_headers(settings: GatewaySettings) -> dict[str, str]:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway.catalog import Method, Service
+from gateway.clusters import EXEC
 from gateway.compression import uncompressed
 from gateway.cors import cors_policy
+from gateway.exec_bridge.target import PATH as EXEC_PATH
 from gateway.own_answers import OwnAnswer
 from gateway.rate_limit import per_client_limit
 from gateway.settings import GatewaySettings
@@ -19,7 +21,7 @@ _TRANSCODED = [{"name": "x-envoy-original-path", "present_match": True}]
 def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: Iterable[OwnAnswer]) -> Config:
     """Everything the gateway answers, whatever the host name; what no route names is 404."""
     routed = [service for service in services if service.routed]
-    routes = [_answer(answer) for answer in own]
+    routes = [*(_answer(answer) for answer in own), exec_route(settings)]
     for upstream in sorted({service.upstream for service in routed}):
         methods = [method for service in routed if service.upstream == upstream for method in service.methods]
         routes += upstream_routes(upstream, methods, settings)
@@ -48,6 +50,24 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
         for condition, headers, action, extra in groups
         if (paths := [method.path for method in methods if condition(method)])
     ]
+
+
+def exec_route(settings: GatewaySettings) -> Config:
+    """The only WebSocket. The exec bridge also answers plain requests of its path; every other upgrade is 403."""
+    return {
+        "match": {
+            "safe_regex": {"regex": EXEC_PATH},
+            "headers": [{"name": ":method", "string_match": {"exact": "GET"}}],
+        },
+        "route": {
+            "cluster": EXEC,
+            "timeout": "0s",
+            # Pings pass more often.
+            "idle_timeout": seconds(settings.stream_idle_seconds),
+            "upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}],
+            "retry_policy": retry_policy(),
+        },
+    }
 
 
 def rate_limited(method: Method) -> bool:

@@ -76,6 +76,7 @@ class GatewaySettings(BaseSettings):
     grid_addresses: Endpoints = (Endpoint("127.0.0.1", 7402),)
     deploy_addresses: Endpoints = (Endpoint("127.0.0.1", 7403),)
     vault_addresses: Endpoints = (Endpoint("127.0.0.1", 7404),)
+    exec_addresses: Endpoints = (Endpoint("127.0.0.1", 7405),)
 
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None

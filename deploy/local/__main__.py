@@ -127,6 +127,12 @@ def _wait_for_services(settings: LocalSettings) -> None:
         serves = partial(probes.service_serves, settings.address(name))
         probes.wait_until(f"{name}_svc was not healthy", serves, seconds=_SECONDS, hint=hint)
     probes.wait_until(
+        "the exec bridge did not answer",
+        lambda: probes.http_status(f"http://{settings.exec_bridge_address}/healthz") == 200,
+        seconds=_SECONDS,
+        hint=f"See {_short(settings)}/logs/exec_bridge.log.",
+    )
+    probes.wait_until(
         "the gateway did not answer",
         # A route through every hop: without a token the answer of auth_svc is 401.
         lambda: probes.http_status(f"{settings.url}/v1/user") == 401,

@@ -32,6 +32,7 @@ def suite(settings: LocalSettings) -> list[Process]:
     return [
         Process("postgres", (python, "-m", "deploy.local.postgres", str(settings.var)), _base_env()),
         *services,
+        Process("exec_bridge", (python, "-m", "gateway.exec_bridge"), exec_bridge_env(settings)),
         Process("gateway", (*_envoy(), "-c", str(envoy_config(settings))), _base_env()),
         Process("agent", (python, "-m", "agent"), agent_env(settings, secrets)),
     ]
@@ -61,7 +62,20 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
         "GATEWAY_ADMIN_PORT": str(settings.admin_port),
         "GATEWAY_METRICS_ADDRESS": settings.metrics_address("gateway"),
         "GATEWAY_ACCESS_LOG_PATH": "/dev/stdout",
+        "GATEWAY_EXEC_ADDRESSES": settings.exec_bridge_address,
         **upstreams,
+    }
+
+
+def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:
+    """Environment of the exec bridge, which holds no secret."""
+    given = {key: value for key, value in os.environ.items() if key.startswith(("EXEC_", "LOG_LEVEL"))}
+    return {
+        **given,
+        **_base_env(),
+        "LISTEN_ADDRESS": settings.exec_bridge_address,
+        "METRICS_ADDRESS": settings.metrics_address("exec_bridge"),
+        "DEPLOY_ADDRESS": settings.address("deploy"),
     }
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("auth", "grid", "deploy", "vault")
+_WITH_METRICS = (*SERVICES, "gateway", "exec_bridge")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -18,7 +19,9 @@ class LocalSettings(BaseSettings):
     var: Path = Field(default=ROOT / "var", description="Folder of data, logs, sockets and generated secrets.")
     port: int = Field(default=9292, description="Port of the gateway: REST, gRPC and agents.")
     port_base: int = Field(
-        default=7400, description="Services listen on base+1..4, metrics on base+11..15, Envoy's admin on base+20."
+        default=7400,
+        description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..16, Envoy's admin on "
+        "base+20.",
     )
     grid: str = Field(default="local", description="Grid that the local node joins.")
     node_name: str = Field(default="", description="Name of the local node; empty means the host name.")
@@ -33,14 +36,19 @@ class LocalSettings(BaseSettings):
         """Where a service listens."""
         return f"127.0.0.1:{self.port_base + 1 + SERVICES.index(service)}"
 
-    def metrics_address(self, service: str) -> str:
-        """Where a service, or the gateway, shows its metrics."""
-        return f"127.0.0.1:{self.port_base + 11 + (*SERVICES, 'gateway').index(service)}"
+    @property
+    def exec_bridge_address(self) -> str:
+        """Where the exec bridge listens."""
+        return f"127.0.0.1:{self.port_base + 1 + len(SERVICES)}"
+
+    def metrics_address(self, process: str) -> str:
+        """Where a service, the gateway or the exec bridge shows its metrics."""
+        return f"127.0.0.1:{self.port_base + 11 + _WITH_METRICS.index(process)}"
 
     def ports(self) -> list[int]:
         """All ports that the suite listens on."""
-        own = [int(at(name).rpartition(":")[2]) for name in SERVICES for at in (self.address, self.metrics_address)]
-        return [self.port, self.admin_port, *own]
+        addresses = [*map(self.address, SERVICES), self.exec_bridge_address, *map(self.metrics_address, _WITH_METRICS)]
+        return [self.port, self.admin_port, *(int(address.rpartition(":")[2]) for address in addresses)]
 
     @property
     def admin_port(self) -> int:

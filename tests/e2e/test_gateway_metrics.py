@@ -52,9 +52,9 @@ def shown(suite: Suite, api: Api) -> dict[str, set[str]]:
 
 
 def test_every_process_is_scraped(suite: Suite) -> None:
-    names = {"gateway", "auth_svc", "grid_svc", "deploy_svc", "vault_svc"}
-    assert len(targets(suite)) == len(names)
-    assert all(f"service: {name}" in SCRAPE for name in names - {"gateway"})
+    services = {"auth_svc", "grid_svc", "deploy_svc", "vault_svc"}
+    assert all(f"service: {name}" in SCRAPE for name in services)
+    assert len(targets(suite)) == len(services | {"gateway", "exec_bridge"})
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES, ids=[f"{title}: {query[:40]}" for title, query in QUERIES])

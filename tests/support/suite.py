@@ -15,7 +15,7 @@ import psutil
 
 from deploy.local import probes
 
-PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "gateway", "agent")
+PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
@@ -132,7 +132,9 @@ class Suite:
 
     def pids(self, name: str) -> list[int]:
         """Process ids of one process of the suite, e.g. `deploy_svc`, `agent`, `gateway`."""
-        words = {"gateway": "envoy.json", "agent": "-m agent"}.get(name, f"services.{name}")
+        words = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}.get(
+            name, f"services.{name}"
+        )
         found = []
         for process in psutil.process_iter(["pid", "cmdline"]):
             command = " ".join(process.info["cmdline"] or [])

@@ -24,6 +24,7 @@ class ContainerExecServicer(ContainerExecServiceServicer):
         self._commands = commands
 
     async def AttachExec(self, request_iterator: Requests, context: Any) -> AsyncIterator[pb.AttachExecResponse]:
+        await context.send_initial_metadata((("x-accepted", "1"),))
         start = (await _next(request_iterator, "start")).start
         run = await self._commands.prepare(principal(), start.id, "exec_interactive")
         yield pb.AttachExecResponse(ready=pb.ExecReady())

@@ -109,6 +109,7 @@ class Echo:
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
             plan = await self._begin(path, request, context)
             if method.client_streaming:
+                await context.send_initial_metadata((("x-accepted", "1"),))
                 async for message in request:
                     # A heartbeat for a heartbeat: the shape does not matter, that it comes back at once does.
                     yield response_class.FromString(b"")

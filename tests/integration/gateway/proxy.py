@@ -42,10 +42,11 @@ class Gateway:
         return sum(int(line.rpartition(":")[2]) for line in lines)
 
     def healthy(self) -> bool:
-        """True when every upstream address has passed its health check."""
+        """True when every address of a service has passed its health check."""
         hosts = [
             host["health_status"]
             for cluster in json.loads(self.admin("/clusters?format=json")).get("cluster_statuses", [])
+            if cluster["name"] in self.settings.upstreams
             for host in cluster["host_statuses"]
         ]
         return len(hosts) >= len(self.settings.upstreams) and all(set(host) == {"eds_health_status"} for host in hosts)

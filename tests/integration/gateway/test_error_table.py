@@ -104,7 +104,7 @@ def test_upgrade(gateway: Any) -> None:
     with connect(gateway.target) as connection:
         connection.send("GET", "/v1/grids", upgrade="websocket", connection="upgrade")
         status, headers = connection.head()
-        assert (status, json.loads(connection.body(headers))) == OWN["protocol upgrade"]
+        assert (status, json.loads(connection.body(headers))) == OWN["protocol upgrade, other than that of exec"]
 
 
 def test_rows_that_failures_show() -> None:
