@@ -48,6 +48,7 @@ from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, logs, migrations, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
@@ -94,11 +95,12 @@ async def build(settings: Settings) -> Application:
     listener = Listener(settings.database_url, listened)
     introspection = Introspection(channels.auth)
     grids, nodes = GridDirectory(channels.grid), NodeDirectory(channels.grid)
-    secrets = SecretResolver(channels.vault)
+    secrets, certificates = SecretResolver(channels.vault), CertificateResolver(channels.vault)
+    vault = VaultDirectory(secrets, certificates)
     access = Access(db, grids)
     containers = ContainerParts(settings, channels.tokens, db, listener, (grids, nodes))
-    stacks = stacks_app.StackParts(db, listener, grids, nodes, secrets)
-    values = PodValues(db, secrets, CertificateResolver(channels.vault), RegistryResolver(channels.vault))
+    stacks = stacks_app.StackParts(db, listener, grids, nodes, vault)
+    values = PodValues(db, secrets, certificates, RegistryResolver(channels.vault))
     assignments = Assignments(db, listener, values, nodes)
     rollout = RolloutLoop(db, listener, nodes, grids)
     pace = Pace(grace=settings.grace_factor)
@@ -137,7 +139,7 @@ async def build(settings: Settings) -> Application:
             *containers.servicers,
             *stacks.servicers,
             *_servicers(
-                ServiceServicer(Services(db, grids, access, secrets), ServiceDeploys(db, access), stacks.once),
+                ServiceServicer(Services(db, grids, access, vault), ServiceDeploys(db, access), stacks.once),
                 GridUsageServicer(GridUsage(db)),
                 AssignmentServicer(assignments),
                 LogIngestServicer(LogIngest(db, nodes)),

@@ -5,7 +5,6 @@ from typing import Any
 from kontena.deploy.v1 import stack_pb2_grpc, volume_pb2_grpc
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.loops.stacks import StackLoop
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
@@ -14,6 +13,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stacks import Stacks
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.db import Database
 from services.kernel.listen import Listener
@@ -29,14 +29,14 @@ class StackParts:
     """Made once per process; `servicers` are those of PROTO_SERVICES, `once` is for other servicers too."""
 
     def __init__(
-        self, db: Database, listener: Listener, grids: GridDirectory, nodes: NodeDirectory, secrets: SecretResolver
+        self, db: Database, listener: Listener, grids: GridDirectory, nodes: NodeDirectory, vault: VaultDirectory
     ) -> None:
         self.once = Idempotency(db)
         self._loop = StackLoop(db, listener, nodes)
         stacks = StackServicer(
-            Stacks(db, grids, secrets),
-            StackDeploys(db, grids, secrets),
-            StackPlans(db, grids, nodes, secrets),
+            Stacks(db, grids, vault),
+            StackDeploys(db, grids, vault),
+            StackPlans(db, grids, nodes, vault),
             self.once,
         )
         self.servicers: list[Any] = [

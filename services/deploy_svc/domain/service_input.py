@@ -10,6 +10,7 @@ from services.deploy_svc.domain import service_elements as elements
 from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.service_elements import HookInput
 from services.deploy_svc.domain.service_spec import Link
+from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.domain.volume_spec import render_volume
 from services.kernel.validation import NAME, Checker, title
 
@@ -43,9 +44,22 @@ class ServiceInput:
     force: bool
 
     @property
-    def secret_names(self) -> list[str]:
-        """Vault secrets that must exist, each once, in the order of the request."""
-        return list(dict.fromkeys(secret.secret for secret in self.plain.get("secrets", ())))
+    def vault_names(self) -> VaultNames:
+        """What must exist in the vault."""
+        return VaultNames(frozenset(self._secrets()), frozenset(self._subjects()))
+
+    def missing(self, known: VaultNames) -> dict[str, Any]:
+        """The errors about what is not in the vault, each name once, in the order of the request."""
+        secrets = [f"Secret {name} does not exist" for name in self._secrets() if name not in known.secrets]
+        subjects = [name for name in self._subjects() if name not in known.certificates]
+        certificates = [f"Certificate {subject} does not exist" for subject in subjects]
+        return {**({"secrets": secrets} if secrets else {}), **({"certificates": certificates} if certificates else {})}
+
+    def _secrets(self) -> list[str]:
+        return list(dict.fromkeys(item.secret for item in self.plain.get("secrets", ())))
+
+    def _subjects(self) -> list[str]:
+        return list(dict.fromkeys(item.subject for item in self.plain.get("certificates", ())))
 
 
 def parse(attributes: Attributes, *, creating: bool, stack: str = NULL_STACK) -> ServiceInput:

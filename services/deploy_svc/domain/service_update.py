@@ -63,8 +63,6 @@ def problems(
     check = spec.health_check
     if given.health_check and check is not None and check.interval < check.timeout:
         found["health_check"] = "Interval must not be shorter than timeout"
-    if given.plain.get("certificates"):
-        found["certificates"] = [f"Certificate {item.subject} does not exist" for item in spec.certificates]
     if refused := _volume_problems(given.plain.get("volumes", ()), current, volumes):
         found["volumes"] = refused
     return found

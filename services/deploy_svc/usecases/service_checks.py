@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from services.clients.grids import Grid
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import Link
 from services.deploy_svc.domain.service_view import ServiceView
@@ -14,17 +13,6 @@ from services.deploy_svc.store import services as store
 from services.deploy_svc.store import volumes as volume_store
 from services.kernel.db import Tx
 from services.kernel.errors import ValidationFailed
-
-
-async def known_secrets(secrets: SecretResolver, grid: Grid, names: Collection[str]) -> frozenset[str]:
-    """Those of the vault secrets that exist. Only the names count here; the values are dropped at once."""
-    return frozenset(await secrets.resolve(grid.id, names)) if names else frozenset()
-
-
-def missing_secrets(names: Iterable[str], known: Collection[str]) -> dict[str, Any]:
-    """The error for secrets that do not exist."""
-    missing = [f"Secret {name} does not exist" for name in names if name not in known]
-    return {"secrets": missing} if missing else {}
 
 
 async def link_problems(tx: Tx, grid: Grid, links: Iterable[Link]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 
 from services.clients.grids import Grid, GridDirectory
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_input import Attributes, parse
@@ -15,6 +14,7 @@ from services.deploy_svc.store import instances, stack_names, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
@@ -27,11 +27,11 @@ _NAME_TAKEN = {"name": "Service with this name already exists"}
 class Services:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(self, db: Database, grids: GridDirectory, access: Access, secrets: SecretResolver) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, access: Access, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids
         self._access = access
-        self._secrets = secrets
+        self._vault = vault
 
     async def list(self, principal: Principal, grid_name: str, stack: str) -> list[ServiceView]:
         """The services of a grid or of one of its stacks, newest first. Raises NotFound for an unknown stack."""
@@ -57,8 +57,7 @@ class Services:
         spec = rules.new_spec(given)
         name = given.name or ""
         errors = rules.host_name_problems(given, name, f"{grid.name}.kontena.local")
-        known = await checks.known_secrets(self._secrets, grid, given.secret_names)
-        errors |= checks.missing_secrets(given.secret_names, known)
+        errors |= given.missing(await self._vault.existing(grid, given.vault_names))
         try:
             async with self._db.transaction() as tx:
                 mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
@@ -88,8 +87,7 @@ class Services:
         grid, found = await self._access.changeable(principal, path)
         given = parse(attributes, creating=False, stack=found.stack)
         errors = rules.host_name_problems(given, found.name, found.domainname)
-        known = await checks.known_secrets(self._secrets, grid, given.secret_names)
-        errors |= checks.missing_secrets(given.secret_names, known)
+        errors |= given.missing(await self._vault.existing(grid, given.vault_names))
         async with self._db.transaction() as tx:
             service = _still_there(await store.by_id(tx, found.id, lock=True))
             spec = rules.merge(service.spec, given, grid.default_affinity)

@@ -10,6 +10,7 @@ from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_input import arranged
+from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import volumes as volume_store
 from services.deploy_svc.usecases import service_checks as checks
@@ -29,7 +30,7 @@ class Prepared:
 
 
 async def prepare(
-    tx: Tx, grid: Grid, stack: str, document: Document, current: Collection[Service], *, known_secrets: Collection[str]
+    tx: Tx, grid: Grid, stack: str, document: Document, current: Collection[Service], *, known: VaultNames
 ) -> Prepared:
     """Check the document as a whole and each of its services. Raises ValidationFailed with everything that is wrong."""
     document = arranged(document, stack)
@@ -47,7 +48,7 @@ async def prepare(
     found, wrong = stack_changes.wanted(document, stack, domain, by_name, volumes)
     surplus = stack_changes.surplus(document, list(current))
     for item in found:
-        problems = checks.missing_secrets(item.given.secret_names, known_secrets)
+        problems = item.given.missing(known)
         if links := item.external_links(stack):
             problems |= await checks.link_problems(tx, grid, links)
         if problems:
@@ -67,14 +68,14 @@ async def foreign_linkers(tx: Tx, service: Service) -> list[str]:
     return [linker for linker in linkers if not linker.startswith(f"{service.stack}/")]
 
 
-def secret_names(document: Document) -> set[str]:
-    """Vault secrets that services of the document name; what is malformed is found later."""
-    found = set[str]()
-    for service in document.services:
-        for secret in service.get("secrets") or ():
-            if isinstance(name := secret.get("secret"), str):
-                found.add(name)
-    return found
+def vault_names(document: Document) -> VaultNames:
+    """What services of the document name of the vault; what is malformed is found later."""
+    return VaultNames(_named(document, "secrets", "secret"), _named(document, "certificates", "subject"))
+
+
+def _named(document: Document, attribute: str, member: str) -> frozenset[str]:
+    items = (item for service in document.services for item in service.get(attribute) or ())
+    return frozenset(name for item in items if isinstance(name := item.get(member), str))
 
 
 async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Service:

@@ -1,16 +1,16 @@
 """Deploys of stacks: requests and progress (spec/deploy_rest.md sections 3.4 and 6.2)."""
 
 from services.clients.grids import Grid, GridDirectory
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import tables
-from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.stacks import lock_services
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, Unavailable
@@ -23,10 +23,10 @@ _TRIES = 5
 class StackDeploys:
     """The use cases. The stack loop works on what is queued here."""
 
-    def __init__(self, db: Database, grids: GridDirectory, secrets: SecretResolver) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids
-        self._secrets = secrets
+        self._vault = vault
 
     async def deploy(self, principal: Principal, path: str) -> tuple[Stack, StackDeploy]:
         """Make every service what the latest document wants, and queue their deploys and the removal of the others.
@@ -39,11 +39,11 @@ class StackDeploys:
         for _ in range(_TRIES):
             async with self._db.read() as tx:
                 seen, document = checks.still_there(await stack_store.get(tx, grid.id, name))
-            secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(document))
+            known = await self._vault.existing(grid, checks.vault_names(document))
             async with self._db.transaction() as tx:
                 stack, document = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
                 if stack.revision == seen.revision:
-                    return stack, await self._queue(tx, grid, stack, document, secrets)
+                    return stack, await self._queue(tx, grid, stack, document, known)
         raise Unavailable("The stack changes all the time. Try again in a moment.")
 
     async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
@@ -59,11 +59,9 @@ class StackDeploys:
             raise NotFound
         return stack, deploy
 
-    async def _queue(
-        self, tx: Tx, grid: Grid, stack: Stack, document: Document, secrets: frozenset[str]
-    ) -> StackDeploy:
+    async def _queue(self, tx: Tx, grid: Grid, stack: Stack, document: Document, known: VaultNames) -> StackDeploy:
         current = await lock_services(tx, grid, stack.name)
-        made = await checks.prepare(tx, grid, stack.name, document, current, known_secrets=secrets)
+        made = await checks.prepare(tx, grid, stack.name, document, current, known=known)
         services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]
         await service_store.set_stack_revision(tx, [service.id for service in services], stack.revision)
         deploy = await store.insert(tx, stack.id, stack.revision, services, made.surplus)

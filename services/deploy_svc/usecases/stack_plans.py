@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from services.clients.grids import Grid, GridDirectory
 from services.clients.nodes import NodeDirectory
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain import stack_changes, stack_input
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
@@ -25,6 +24,7 @@ from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.node_views import views
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel.db import Database, Tx
 from services.kernel.principal import Principal
 
@@ -32,21 +32,21 @@ from services.kernel.principal import Principal
 class StackPlans:
     """The use cases. They check like create, update and deploy do, and raise the same errors."""
 
-    def __init__(self, db: Database, grids: GridDirectory, nodes: NodeDirectory, secrets: SecretResolver) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, nodes: NodeDirectory, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids
         self._nodes = nodes
-        self._secrets = secrets
+        self._vault = vault
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackPlan:
         """What creating and deploying a stack would do."""
         grid = await self._grids.changeable(principal, grid_name)
         given = stack_input.parse(attributes, creating=True)
-        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.read() as tx:
             await refuse_taken(tx, grid, given.name)
             service_checks.refuse(stack_input.problems(given))
-            made = await checks.prepare(tx, grid, given.name, given.document, (), known_secrets=secrets)
+            made = await checks.prepare(tx, grid, given.name, given.document, (), known=known)
             services = await self._services(tx, grid, given.name, made)
         return StackPlan(f"{grid.name}/{given.name}", 1, services)
 
@@ -57,11 +57,11 @@ class StackPlans:
         given = stack_input.parse(attributes, creating=False)
         checks.refuse_null(name, "changed")
         service_checks.refuse(stack_input.problems(given))
-        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.read() as tx:
             stack, current = checks.still_there(await stack_store.get(tx, grid.id, name))
             existing = await service_store.list_by_grid(tx, grid.id, name)
-            made = await checks.prepare(tx, grid, name, given.over(current), existing, known_secrets=secrets)
+            made = await checks.prepare(tx, grid, name, given.over(current), existing, known=known)
             services = await self._services(tx, grid, name, made)
         return StackPlan(stack.path, _next_revision(stack, current, made.document), services)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 
 from services.clients.grids import Grid, GridDirectory
-from services.clients.secrets import SecretResolver
 from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.stack import Stack, StackView, state_of
@@ -16,6 +15,7 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as store
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
@@ -25,10 +25,10 @@ from services.kernel.principal import Principal
 class Stacks:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(self, db: Database, grids: GridDirectory, secrets: SecretResolver) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids
-        self._secrets = secrets
+        self._vault = vault
 
     async def list(self, principal: Principal, grid_name: str) -> list[StackView]:
         """The stacks of a grid in the order of creation, without the `null` stack."""
@@ -48,12 +48,12 @@ class Stacks:
         """A stack with its services in state `initialized`; nothing is deployed. Raises ValidationFailed."""
         grid = await self._grids.changeable(principal, grid_name)
         given = rules.parse(attributes, creating=True)
-        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        known = await self._vault.existing(grid, checks.vault_names(given.document))
         try:
             async with self._db.transaction() as tx:
                 await refuse_taken(tx, grid, given.name)
                 service_checks.refuse(rules.problems(given))
-                made = await checks.prepare(tx, grid, given.name, given.document, (), known_secrets=secrets)
+                made = await checks.prepare(tx, grid, given.name, given.document, (), known=known)
                 await store.insert(
                     tx,
                     grid_id=grid.id,
@@ -84,12 +84,12 @@ class Stacks:
         given = rules.parse(attributes, creating=False)
         checks.refuse_null(name, "changed")
         service_checks.refuse(rules.problems(given))
-        secrets = await service_checks.known_secrets(self._secrets, grid, checks.secret_names(given.document))
+        known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.transaction() as tx:
             stack, current = checks.still_there(await store.get(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
             services = await service_store.list_by_grid(tx, grid.id, name)
-            made = await checks.prepare(tx, grid, name, given.over(current), services, known_secrets=secrets)
+            made = await checks.prepare(tx, grid, name, given.over(current), services, known=known)
             if checks.without_revision(made.document) != checks.without_revision(current):
                 await store.revise(tx, stack, made.document)
                 for service in made.services:

@@ -11,7 +11,12 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.auth.v1 import audit_pb2_grpc, introspection_pb2, introspection_pb2_grpc
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
-from kontena.vault.v1 import secret_delivery_pb2, secret_delivery_pb2_grpc
+from kontena.vault.v1 import (
+    certificate_delivery_pb2,
+    certificate_delivery_pb2_grpc,
+    secret_delivery_pb2,
+    secret_delivery_pb2_grpc,
+)
 
 GRID, OTHER_GRID = "a" * 24, "b" * 24
 NODE_1, NODE_2 = "1" * 24, "2" * 24
@@ -145,10 +150,14 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
 
 
 @dataclass
-class Vault(secret_delivery_pb2_grpc.SecretDeliveryServiceServicer):
-    """Secrets by grid id and name; `down` makes it fail."""
+class Vault(
+    secret_delivery_pb2_grpc.SecretDeliveryServiceServicer,
+    certificate_delivery_pb2_grpc.CertificateDeliveryServiceServicer,
+):
+    """Secrets by grid id and name, certificates by grid id and subject; `down` makes it fail."""
 
     values: dict[tuple[str, str], str] = field(default_factory=dict)
+    certificates: dict[tuple[str, str], str] = field(default_factory=dict)
     down: bool = False
 
     async def ResolveSecrets(self, request: Any, context: Any) -> Any:
@@ -158,6 +167,18 @@ class Vault(secret_delivery_pb2_grpc.SecretDeliveryServiceServicer):
             name: self.values[request.grid_id, name] for name in request.names if (request.grid_id, name) in self.values
         }
         return secret_delivery_pb2.ResolveSecretsResponse(values=found)
+
+    async def ResolveCertificates(self, request: Any, context: Any) -> Any:
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        known = {subject: self.certificates.get((request.grid_id, subject)) for subject in request.subjects}
+        bundles = {subject: bundle for subject, bundle in known.items() if bundle is not None}
+        return certificate_delivery_pb2.ResolveCertificatesResponse(bundles=bundles)
+
+    async def ResolveChallenges(self, request: Any, context: Any) -> Any:
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        return certificate_delivery_pb2.ResolveChallengesResponse()
 
 
 @dataclass
@@ -173,6 +194,7 @@ class Neighbours:
         self.audit.events.clear()
         self.grids.reset()
         self.vault.values.clear()
+        self.vault.certificates.clear()
         self.vault.down = False
 
 
@@ -184,6 +206,7 @@ async def neighbours() -> AsyncIterator[Neighbours]:
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(found.audit, server)
     watch_pb2_grpc.add_GridWatchServiceServicer_to_server(found.grids, server)
     secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server(found.vault, server)
+    certificate_delivery_pb2_grpc.add_CertificateDeliveryServiceServicer_to_server(found.vault, server)
     found.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield found

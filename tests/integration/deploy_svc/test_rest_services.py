@@ -84,6 +84,18 @@ async def test_bad_attributes_are_refused_and_nothing_is_stored(
     assert (await rest.list()).body == {"services": []}
 
 
+async def test_certificates_of_the_grid_can_be_used(rest: Rest, deploy_neighbours: Neighbours) -> None:
+    deploy_neighbours.vault.certificates = {(GRID, "a.test"): "bundle", (OTHER_GRID, "b.test"): "bundle"}
+    used = [{"subject": "a.test", "name": "SSL_CERTS"}]
+    made = await rest.create({"name": "web", "image": "a", "stateful": False, "certificates": used})
+    assert (made.status, made.body["certificates"]) == (201, [{**used[0], "type": "env"}])
+    refused = await rest.put({"certificates": [*used, {"subject": "b.test", "name": "B"}]})
+    assert refused.body == {"error": {"certificates": ["Certificate b.test does not exist"]}}
+    deploy_neighbours.vault.down = True
+    assert (await rest.put({"certificates": used})).status == 503
+    assert (await rest.put({"certificates": []})).status == 200
+
+
 async def test_a_missing_attribute_is_named(rest: Rest) -> None:
     refused = await rest.create({"name": "redis", "image": "redis:3.0"})
     assert (refused.status, refused.body) == (422, {"error": {"stateful": "Stateful is required"}})

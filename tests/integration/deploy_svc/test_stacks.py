@@ -119,6 +119,10 @@ async def test_wrong_documents_leave_nothing_behind(
             },
         ),
         ([service("a", secrets=[{"secret": "s", "name": "S"}])], {"a": {"secrets": ["Secret s does not exist"]}}),
+        (
+            [service("a", certificates=[{"subject": "s", "name": "S"}])],
+            {"a": {"certificates": ["Certificate s does not exist"]}},
+        ),
         ([service("a", volumes=["data:/data"])], {"a": {"volumes": ["Volume data does not exist"]}}),
     ],
 )

@@ -105,7 +105,6 @@ def test_the_shown_default_affinity_of_the_grid_is_not_frozen() -> None:
         ({"volumes": ["/data:foo"]}, ["volumes"]),
         ({"volumes": ["foo:bar"]}, ["volumes"]),
         ({"volumes": ["/a", "/b:/c:ro"]}, []),
-        ({"certificates": [{"subject": "a", "name": "b"}]}, ["certificates"]),
         ({"volumes_from": ["db-%s"]}, []),
     ],
 )

@@ -1,0 +1,20 @@
+"""What the vault of a grid has."""
+
+from services.clients.certificates import CertificateResolver
+from services.clients.grids import Grid
+from services.clients.secrets import SecretResolver
+from services.deploy_svc.domain.vault_names import VaultNames
+
+
+class VaultDirectory:
+    """Asks vault_svc. Only names count here; values and keys are dropped at once."""
+
+    def __init__(self, secrets: SecretResolver, certificates: CertificateResolver) -> None:
+        self._secrets = secrets
+        self._certificates = certificates
+
+    async def existing(self, grid: Grid, used: VaultNames) -> VaultNames:
+        """Those of the names that exist; nobody is asked about nothing. Raises Unavailable."""
+        secrets = await self._secrets.resolve(grid.id, used.secrets) if used.secrets else ()
+        certificates = await self._certificates.bundles(grid.id, used.certificates) if used.certificates else ()
+        return VaultNames(frozenset(secrets), frozenset(certificates))
