@@ -7,13 +7,14 @@ import ipaddress
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -129,12 +130,12 @@ class Engine:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
-    def import_busybox(self, tag: str, marker: str = "") -> str:
+    def import_busybox(self, tag: str, marker: str = "", programs: Sequence[str] = ()) -> str:
         """An image `tag` (name:version) with busybox and all its commands; returns its id. Another `marker` makes
-        another image; it stands in /etc/marker."""
+        another image; it stands in /etc/marker. `programs` are paths of programs of this machine to have as well."""
         name, _, version = tag.rpartition(":")
         path = f"/images/create?fromSrc=-&repo={name}&tag={version}"
-        return str(self.request("POST", path, _busybox_archive(marker), "application/x-tar")["status"])
+        return str(self.request("POST", path, _busybox_archive(marker, programs), "application/x-tar")["status"])
 
     def containers(self) -> list[dict[str, Any]]:
         """All containers, as `docker ps -a` lists them."""
@@ -234,7 +235,7 @@ def _inside(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network
         return False
 
 
-def _busybox_archive(marker: str) -> bytes:
+def _busybox_archive(marker: str, programs: Sequence[str]) -> bytes:
     applets = subprocess.run([_BUSYBOX, "--list"], check=True, capture_output=True, text=True).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -250,7 +251,15 @@ def _busybox_archive(marker: str) -> bytes:
                 entry = tarfile.TarInfo(f"bin/{applet}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
                 archive.addfile(entry)
+        for file in sorted({file for program in programs for file in (program, *_libraries(program))}):
+            _add_file(archive, file.lstrip("/"), Path(file).read_bytes(), 0o755)
     return buffer.getvalue()
+
+
+def _libraries(program: str) -> list[str]:
+    """The loader and the shared libraries of a program, by path."""
+    text = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    return re.findall(r"(/\S+) \(0x", text)
 
 
 def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:

@@ -35,6 +35,7 @@ class Pebble:
     ca_file: Path
     resolver: str
     management: str
+    admin: str
 
     async def set_txt(self, name: str, content: str) -> None:
         await self._manage("set-txt", host=f"{name}.", value=content)
@@ -47,6 +48,12 @@ class Pebble:
 
     async def add_tlsalpn01(self, host: str, content: str) -> None:
         await self._manage("add-tlsalpn01", host=host, content=content)
+
+    async def root(self) -> str:
+        """The certificate that everything it issues leads to."""
+        trust = ssl.create_default_context(cafile=str(self.ca_file))
+        async with httpx.AsyncClient(trust_env=False, verify=trust) as client:
+            return (await client.get(f"{self.admin}/roots/0")).raise_for_status().text
 
     async def _manage(self, verb: str, **body: str) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -68,7 +75,8 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _certificate(folder: Path) -> None:
+def certificate_of_server(folder: Path) -> None:
+    """Make `cert.pem`, which is to be trusted, and `key.pem`."""
     folder.mkdir(parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
@@ -90,30 +98,60 @@ def _certificate(folder: Path) -> None:
     (folder / "key.pem").write_bytes(private)
 
 
+@dataclass(frozen=True)
+class Ports:
+    """Where both programs listen on 127.0.0.1, and where challenges are looked for at the address of a domain."""
+
+    acme: int
+    admin: int
+    dns: int
+    management: int
+    http: int
+    tls: int
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Any."""
+        return cls(*_free_ports(6))
+
+
 @asynccontextmanager
-async def pebble(folder: Path, **settings: str) -> AsyncIterator[Pebble]:
-    """Run both programs until the block ends. `settings` are environment variables of pebble."""
-    _certificate(folder)
-    acme, admin, http, tls, dns, management = _free_ports(6)
+async def pebble(
+    folder: Path, *, ports: Ports | None = None, domains_at: str = "127.0.0.1", **settings: str
+) -> AsyncIterator[Pebble]:
+    """Run both programs until the block ends. `settings` are environment variables of pebble.
+
+    All domains are at `domains_at`. There, the responder publishes challenges unless `ports` are given: then something
+    else has to. `folder` holds the certificate of the server, also made before by `certificate_of_server`.
+    """
+    others_publish, ports = ports is not None, ports or Ports.free()
+    if not (folder / "cert.pem").exists():
+        certificate_of_server(folder)
     config = {
-        "listenAddress": f"127.0.0.1:{acme}",
-        "managementListenAddress": f"127.0.0.1:{admin}",
+        "listenAddress": f"127.0.0.1:{ports.acme}",
+        "managementListenAddress": f"127.0.0.1:{ports.admin}",
         "certificate": str(folder / "cert.pem"),
         "privateKey": str(folder / "key.pem"),
-        "httpPort": http,
-        "tlsPort": tls,
+        "httpPort": ports.http,
+        "tlsPort": ports.tls,
         "ocspResponderURL": "",
         "externalAccountBindingRequired": "EAB" in settings,
         "externalAccountMACKeys": {"kid-1": settings.pop("EAB")} if "EAB" in settings else {},
     }
     (folder / "config.json").write_text(json.dumps({"pebble": config}))
-    responder = ["pebble-challtestsrv", "-defaultIPv6", "", "-https01", ""]
-    responder += ["-dns01", f"127.0.0.1:{dns}", "-http01", f"127.0.0.1:{http}"]
-    responder += ["-tlsalpn01", f"127.0.0.1:{tls}", "-management", f"127.0.0.1:{management}"]
-    server = ["pebble", "-config", str(folder / "config.json"), "-dnsserver", f"127.0.0.1:{dns}", "-strict=false"]
+    responder = ["pebble-challtestsrv", "-defaultIPv4", domains_at, "-defaultIPv6", "", "-https01", ""]
+    responder += ["-dns01", f"127.0.0.1:{ports.dns}", "-management", f"127.0.0.1:{ports.management}"]
+    responder += ["-http01", "" if others_publish else f"127.0.0.1:{ports.http}"]
+    responder += ["-tlsalpn01", "" if others_publish else f"127.0.0.1:{ports.tls}"]
+    server = ["pebble", "-config", str(folder / "config.json"), "-dnsserver", f"127.0.0.1:{ports.dns}"]
+    server.append("-strict=false")
     env = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "15", "PEBBLE_AUTHZREUSE": "100"} | settings
     running = Pebble(
-        f"https://127.0.0.1:{acme}/dir", folder / "cert.pem", f"127.0.0.1:{dns}", f"http://127.0.0.1:{management}"
+        f"https://127.0.0.1:{ports.acme}/dir",
+        folder / "cert.pem",
+        f"127.0.0.1:{ports.dns}",
+        f"http://127.0.0.1:{ports.management}",
+        f"https://127.0.0.1:{ports.admin}",
     )
     async with _process(responder, {}), _process(server, env):
         await _ready(running)

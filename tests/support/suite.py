@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from deploy.local import probes
+from tests.support.pebble import Ports, certificate_of_server
 
 PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -78,7 +79,10 @@ class Api:
 
 
 class Suite:
-    """A copy of the repository that was brought up with `make up` on ports of its own."""
+    """A copy of the repository that was brought up with `make up` on ports of its own.
+
+    Its vault_svc asks the ACME server on the ports `acme`, which runs only while a test needs it.
+    """
 
     def __init__(self, folder: Path, docker_host: str) -> None:
         self.folder = folder
@@ -93,6 +97,20 @@ class Suite:
             "KONTENA_NODE_NAME": "local-node",
         }
         self.port_base = base
+        self.acme = Ports(*range(base + 21, base + 25), http=80, tls=443)
+        self.acme_folder = folder / "acme"
+        certificate_of_server(self.acme_folder)
+        self.env |= {
+            "ACME_ENDPOINT": f"https://127.0.0.1:{self.acme.acme}/dir",
+            "ACME_CA_FILE": str(self.acme_folder / "cert.pem"),
+            "ACME_DNS_RESOLVER": f"127.0.0.1:{self.acme.dns}",
+            "CERTIFICATE_RENEWAL_SECONDS": "1",
+        }
+
+    @property
+    def database_url(self) -> str:
+        """All schemas of the suite, as the superuser."""
+        return f"postgresql://postgres:@/postgres?host={self.var / 'postgres'}"
 
     def copy_tree(self) -> None:
         """Copy what git knows or would add: a clean clone of the present state."""

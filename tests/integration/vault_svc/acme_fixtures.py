@@ -8,8 +8,8 @@ from typing import Any
 from services.vault_svc.app import build
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.json_caller import Answer, JsonCaller
-from tests.integration.vault_svc.pebble import Pebble
 from tests.integration.vault_svc.stand_ins import Neighbours
+from tests.support.pebble import Pebble
 from tests.support.running import running
 
 Serve = Callable[..., AbstractAsyncContextManager["Acme"]]

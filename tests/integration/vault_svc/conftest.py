@@ -12,8 +12,8 @@ from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store.tables import metadata
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.json_caller import JsonCaller
-from tests.integration.vault_svc.pebble import MISSING, Pebble, pebble
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
+from tests.support.pebble import MISSING, Pebble, pebble
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
 

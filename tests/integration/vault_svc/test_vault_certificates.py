@@ -16,9 +16,9 @@ from tests.integration.vault_svc.acme_fixtures import Acme, Serve, server
 from tests.integration.vault_svc.certificates import Made, make
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.json_caller import Answer, JsonCaller
-from tests.integration.vault_svc.pebble import Pebble, pebble
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours
 from tests.support.eventually import eventually
+from tests.support.pebble import Pebble, pebble
 from tests.support.running import CLUSTER_SECRET, Running
 
 

@@ -18,10 +18,10 @@ from services.kernel.cluster_token import ClusterTokens
 from tests.integration.vault_svc.acme_fixtures import Acme
 from tests.integration.vault_svc.certificates import make
 from tests.integration.vault_svc.conftest import KEY
-from tests.integration.vault_svc.pebble import MISSING, Pebble, pebble
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.integration.vault_svc.test_vault_no_leaks import _dump, _forms, _free_port
 from tests.support.eventually import eventually
+from tests.support.pebble import MISSING, Pebble, pebble
 from tests.support.running import CLUSTER_SECRET
 
 PASSWORD = "hunter2-é-registry"

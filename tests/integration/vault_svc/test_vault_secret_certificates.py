@@ -13,9 +13,9 @@ from cryptography import x509
 from services.vault_svc.app import build
 from tests.integration.vault_svc.acme_fixtures import Acme, Serve, server
 from tests.integration.vault_svc.conftest import MakeSettings
-from tests.integration.vault_svc.pebble import Pebble, pebble
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
+from tests.support.pebble import Pebble, pebble
 from tests.support.running import running
 
 

@@ -1,0 +1,40 @@
+"""What several e2e tests of the running suite need; the suite itself is in tests/conftest.py."""
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.pebble import MISSING, Pebble, pebble
+from tests.support.suite import Suite
+
+TLS_IMAGE = "kontena/e2e-openssl:1"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The ACME server that vault_svc asks. It looks for all domains at `domains_at`, ports 80 and 443."""
+
+    ca: Pebble
+    domains_at: str
+
+
+@pytest.fixture(scope="module")
+async def authority(suite: Suite) -> AsyncIterator[Authority]:
+    """It refuses every seventh nonce and never takes an authorization over into another order."""
+    if MISSING:
+        pytest.fail(f"not installed: {', '.join(MISSING)} (Debian package pebble)")
+    # An address of this machine that no other run uses.
+    domains_at = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+    settings = {"PEBBLE_AUTHZREUSE": "0"}
+    async with pebble(suite.acme_folder, ports=suite.acme, domains_at=domains_at, **settings) as ca:
+        yield Authority(ca, domains_at)
+
+
+@pytest.fixture(scope="session")
+def tls_image(suite_engine: Engine) -> str:
+    """An image with a web server and `openssl`."""
+    suite_engine.import_busybox(TLS_IMAGE, programs=["/usr/bin/openssl"])
+    return TLS_IMAGE
