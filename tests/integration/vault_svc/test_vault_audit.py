@@ -4,9 +4,9 @@ import pytest
 
 from tests.integration.vault_svc.acme_fixtures import Serve, server
 from tests.integration.vault_svc.conftest import MakeSettings
-from tests.integration.vault_svc.pebble import Pebble
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
+from tests.support.pebble import Pebble
 
 
 @pytest.fixture
