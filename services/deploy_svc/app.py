@@ -46,6 +46,7 @@ from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
+from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -139,7 +140,12 @@ async def build(settings: Settings) -> Application:
             *containers.servicers,
             *stacks.servicers,
             *_servicers(
-                ServiceServicer(Services(db, grids, access, vault), ServiceDeploys(db, access), stacks.once),
+                ServiceServicer(
+                    Services(db, grids, access, vault),
+                    ServiceDeploys(db, access),
+                    ServiceEnvs(db, access),
+                    stacks.once,
+                ),
                 GridUsageServicer(GridUsage(db)),
                 AssignmentServicer(assignments),
                 LogIngestServicer(LogIngest(db, nodes)),

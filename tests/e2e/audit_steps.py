@@ -138,6 +138,8 @@ def deploy(image: str) -> list[Step]:
         Step("ContainerService/InspectContainer", "GET", f"{box}/inspect", None, ("Container: inspect",),
              before=deployed_container),
         Step("ContainerService/ExecContainer", "POST", f"{box}/exec", {"cmd": ["true"]}, ("Container: exec",)),
+        Step("ServiceService/AddServiceEnv", "POST", f"{service}/envs", {"env": "B=1"}, ("GridService: add_env",)),
+        Step("ServiceService/RemoveServiceEnv", "DELETE", f"{service}/envs/B", None, ("GridService: remove_env",)),
         Step("ServiceService/StopService", "POST", f"{service}/stop", {}, ("GridService: stop",)),
         Step("ServiceService/StartService", "POST", f"{service}/start", {}, ("GridService: start",)),
         Step("ServiceService/RestartService", "POST", f"{service}/restart", {}, ("GridService: restart",)),

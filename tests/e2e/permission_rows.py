@@ -194,6 +194,8 @@ DEPLOY: Rows = {
     "ServiceService/StartService": CHANGE,
     "ServiceService/StopService": CHANGE,
     "ServiceService/RestartService": CHANGE,
+    "ServiceService/AddServiceEnv": CHANGE,
+    "ServiceService/RemoveServiceEnv": CHANGE,
     "ServiceService/GetServiceDeploy": READ,
     "StackService/ListStacks": READ,
     "StackService/CreateStack": CHANGE,

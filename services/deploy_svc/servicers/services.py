@@ -13,6 +13,7 @@ from services.deploy_svc.convert.services import service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
+from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.services import Services
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
 
@@ -20,9 +21,10 @@ from services.kernel.call import null_fields, present_fields, principal, reply_c
 class ServiceServicer(ServiceServiceServicer):
     """See the proto for the contract."""
 
-    def __init__(self, services: Services, deploys: ServiceDeploys, once: Idempotency) -> None:
+    def __init__(self, services: Services, deploys: ServiceDeploys, envs: ServiceEnvs, once: Idempotency) -> None:
         self._services = services
         self._deploys = deploys
+        self._envs = envs
         self._once = once
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Any) -> pb.ListServicesResponse:
@@ -72,6 +74,17 @@ class ServiceServicer(ServiceServiceServicer):
 
     async def RestartService(self, request: pb.RestartServiceRequest, context: Any) -> Empty:
         await self._deploys.restart(principal(), request.id)
+        return Empty()
+
+    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Any) -> Empty:
+        async def add() -> Empty:
+            await self._envs.add(principal(), request.id, request.env if request.HasField("env") else None)
+            return Empty()
+
+        return await self._once.run(request, Empty, add)
+
+    async def RemoveServiceEnv(self, request: pb.RemoveServiceEnvRequest, context: Any) -> Empty:
+        await self._envs.remove(principal(), request.id, request.key)
         return Empty()
 
     async def GetServiceDeploy(self, request: pb.GetServiceDeployRequest, context: Any) -> deploy_pb.ServiceDeploy:

@@ -90,6 +90,12 @@ class Rest:
     async def restart(self, path: str = "g1/null/web") -> Answer:
         return await self._call("RestartService", pb.RestartServiceRequest(id=path))
 
+    async def add_env(self, env: str | None, path: str = "g1/null/web") -> Answer:
+        return await self._call("AddServiceEnv", pb.AddServiceEnvRequest(id=path, env=env))
+
+    async def remove_env(self, key: str, path: str = "g1/null/web") -> Answer:
+        return await self._call("RemoveServiceEnv", pb.RemoveServiceEnvRequest(id=path, key=key))
+
     async def get_deploy(self, deploy_id: str, path: str = "g1/null/web") -> Answer:
         return await self._call("GetServiceDeploy", pb.GetServiceDeployRequest(id=path, deploy_id=deploy_id))
 

@@ -280,6 +280,33 @@ async def test_secrets_must_exist_and_their_values_stay_out(
             assert "the-hidden-value" not in str((await tx.execute(sa.select(table))).all())
 
 
+async def test_single_variables_are_added_as_they_are_and_removed_by_name(
+    rest: Rest, deploy_neighbours: Neighbours
+) -> None:
+    await rest.created(env=["A=1"])
+    assert (await rest.add_env("A=2")).body == {}
+    assert (await rest.add_env("B= x=y ")).body == {}
+    service = (await rest.get()).body
+    assert (service["env"], service["revision"]) == (["A=1", "A=2", "B= x=y"], 3)
+    assert (await rest.remove_env("A")).body == {}
+    service = (await rest.get()).body
+    assert (service["env"], service["revision"]) == (["B= x=y"], 4)
+    for unknown in ("A", "a", "B=", ""):
+        assert (await rest.remove_env(unknown)).body == {}
+    assert (await rest.get()).body == service
+    for wrong, text in ((None, "Env can't be nil"), ("", "Env can't be blank"), ("x" * 131073, "Env is too long")):
+        refused = await rest.add_env(wrong)
+        assert (refused.status, refused.body) == (422, {"error": {"env": text}})
+    assert (await rest.get()).body == service
+    assert (await rest.add_env("A=1", "g1/null/none")).status == 404
+
+    async def audited() -> bool:
+        events = [event for event, _ in deploy_neighbours.audit.seen()]
+        return events.count("add_env") == 2 and events.count("remove_env") == 5
+
+    await eventually(audited)
+
+
 async def test_a_silent_vault_is_503_and_changes_nothing(rest: Rest, deploy_neighbours: Neighbours) -> None:
     deploy_neighbours.vault.down = True
     refused = await rest.create(

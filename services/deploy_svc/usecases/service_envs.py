@@ -1,0 +1,53 @@
+"""Single variables of a service (spec/deploy_rest.md section 4.12)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.deploy_svc.store import services as store
+from services.deploy_svc.store import tables
+from services.deploy_svc.usecases.service_paths import Access, resource
+from services.kernel import audit, call
+from services.kernel.db import Database
+from services.kernel.errors import NotFound
+from services.kernel.principal import Principal
+from services.kernel.validation import Checker
+
+Env = tuple[str, ...]
+
+_LONGEST = 131072
+
+
+class ServiceEnvs:
+    """The use cases. Instances follow at the next deploy."""
+
+    def __init__(self, db: Database, access: Access) -> None:
+        self._db = db
+        self._access = access
+
+    async def add(self, principal: Principal, path: str, variable: str | None) -> None:
+        """Append `KEY=value` as it is. Raises ValidationFailed without one."""
+        _, found = await self._access.changeable(principal, path)
+        check = Checker()
+        if variable is None:
+            check.fail("env", "Env can't be nil")
+        added = check.text("env", variable, longest=_LONGEST) or ""
+        check.done()
+        await self._write(found.id, "add_env", lambda env: (*env, added))
+
+    async def remove(self, principal: Principal, path: str, key: str) -> None:
+        """Remove every variable of the name; none is fine too."""
+        _, found = await self._access.changeable(principal, path)
+        await self._write(
+            found.id, "remove_env", lambda env: tuple(item for item in env if item.partition("=")[0] != key)
+        )
+
+    async def _write(self, service_id: str, event: str, change: Callable[[Env], Env]) -> None:
+        async with self._db.transaction() as tx:
+            service = await store.by_id(tx, service_id, lock=True)
+            if service is None:
+                raise NotFound
+            call.check_if_match(service.etag)
+            env = change(service.spec.env)
+            if env != service.spec.env:
+                await store.update(tx, service.id, replace(service.spec, env=env), bump=True)
+            await audit.record(tx, tables.outbox, event, resource(service))
