@@ -11,6 +11,8 @@ from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
 from services.kernel import call
 from services.kernel.db import Database
+from tests.integration.deploy_svc.engine_fixtures import engine
+from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import Neighbours, neighbours
 from tests.support.postgres import TestPostgres, truncate
@@ -57,6 +59,32 @@ async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
             await truncate(deploy_url, "deploy")
             break
     deploy_neighbours.audit.events.clear()
+
+
+@pytest.fixture(scope="session")
+def http_world_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(_settings(url))
+    return url
+
+
+@pytest.fixture(scope="session")
+async def _http_world(http_world_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HttpWorld]:
+    async with engine(http_world_url) as found, http_world(found, tmp_path_factory.mktemp("deploy-http")) as world:
+        yield world
+
+
+@pytest.fixture
+async def edge(_http_world: HttpWorld, http_world_url: str) -> HttpWorld:
+    """deploy_svc behind a gateway, empty."""
+    _http_world.engine.around.reset()
+    await truncate(http_world_url, "deploy")
+    return _http_world
+
+
+@pytest.fixture
+def http(edge: HttpWorld) -> Http:
+    return edge.http
 
 
 @pytest.fixture
