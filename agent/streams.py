@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-_OPTIONS = [
+OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -20,7 +20,7 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.max_send_message_length", 16 * 1024 * 1024),
-]
+)
 _PLAIN = ("http://", "grpc://", "ws://")
 _SECURE = ("https://", "grpcs://", "wss://")
 
@@ -33,10 +33,10 @@ def open_channel(uri: str, ca_file: Path | None) -> grpc.aio.Channel:
     """A channel to the master. `https://` or `grpcs://` means TLS, trusting `ca_file` or the system."""
     target, secure = parse_uri(uri)
     if not secure:
-        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+        return grpc.aio.insecure_channel(target, options=OPTIONS)
     bundle = ca_file or _system_bundle()
     credentials = grpc.ssl_channel_credentials(bundle.read_bytes() if bundle else None)
-    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+    return grpc.aio.secure_channel(target, credentials, options=OPTIONS)
 
 
 def parse_uri(uri: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from services.kernel import call
 from services.kernel.cluster_token import ClusterTokens
 
 DEADLINE_SECONDS = 5.0
-_KEEPALIVE = [
+OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -19,7 +19,7 @@ _KEEPALIVE = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-]
+)
 
 Stub = TypeVar("Stub")
 
@@ -31,7 +31,7 @@ class ServiceChannel:
         sign = _Credentials(tokens, caller)
         self._channel = grpc.aio.insecure_channel(
             grpc_target(target),
-            options=[*_KEEPALIVE, ("grpc.service_config", _service_config(idempotent))],
+            options=[*OPTIONS, ("grpc.service_config", _service_config(idempotent))],
             interceptors=[_SignUnary(sign), _SignStream(sign)],
         )
 

@@ -20,14 +20,17 @@ from services.kernel.settings import ServiceSettings
 
 log = get_logger(__name__)
 
-_OPTIONS = [
+# How every server of the suite, and what stands in for one, treats its connections.
+OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # Clients and Envoy ping idle streams every 10 to 30 s. A server that is not told so takes that for abuse and closes
+    # the connection (`too_many_pings`), with all streams on it.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_metadata_size", 64 * 1024),
-]
+)
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Server:
 
     def __init__(self, app: Application, listen_address: str) -> None:
         self._calls = CallInterceptor(app.authenticator)
-        self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=OPTIONS)
         for add, servicer in app.servicers:
             add(servicer, self._server)
         self._health = health.aio.HealthServicer()

@@ -12,12 +12,12 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from kontena.grid.v1 import node_session_pb2_grpc
+from services.kernel.server import OPTIONS
 from tests.support.eventually import eventually
 
 NODE_ID = "5f" * 12
 # A text in field 100: what a newer release may say in any message.
 UNKNOWN_FIELD = b"\xa2\x06\x03new"
-_OPTIONS = [("grpc.so_reuseport", 0), ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]
 
 
 class Master(
@@ -67,7 +67,7 @@ class Master(
         await self.stop()
 
     async def start(self) -> None:
-        server = grpc.aio.server(options=_OPTIONS)
+        server = grpc.aio.server(options=OPTIONS)
         node_session_pb2_grpc.add_NodeSessionServiceServicer_to_server(self, server)
         assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(self, server)
         assignment_pb2_grpc.add_LogIngestServiceServicer_to_server(self, server)

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
+from services.kernel.server import OPTIONS
 
 ALPHA, BETA = "a" * 24, "b" * 24
 NAMES = {ALPHA: "alpha", BETA: "beta"}
@@ -33,7 +34,7 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
 @asynccontextmanager
 async def grid_svc() -> AsyncIterator[str]:
     """Its address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     watch_pb2_grpc.add_GridWatchServiceServicer_to_server(Grids(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

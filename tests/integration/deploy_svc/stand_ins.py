@@ -17,6 +17,7 @@ from kontena.vault.v1 import (
     secret_delivery_pb2,
     secret_delivery_pb2_grpc,
 )
+from services.kernel.server import OPTIONS
 
 GRID, OTHER_GRID = "a" * 24, "b" * 24
 NODE_1, NODE_2 = "1" * 24, "2" * 24
@@ -200,7 +201,7 @@ class Neighbours:
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     found = Neighbours("", Audit(), Grids(), Vault())
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(Introspection(), server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(found.audit, server)

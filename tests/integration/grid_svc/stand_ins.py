@@ -19,6 +19,7 @@ from kontena.auth.v1 import (
     membership_pb2_grpc,
 )
 from kontena.deploy.v1 import grid_usage_pb2, grid_usage_pb2_grpc
+from services.kernel.server import OPTIONS
 
 
 class Introspection(introspection_pb2_grpc.IntrospectionServiceServicer):
@@ -125,7 +126,7 @@ class Neighbours:
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     found = Neighbours("", Introspection(), Audit(), Memberships(), Usage())
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(found.introspection, server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(found.audit, server)

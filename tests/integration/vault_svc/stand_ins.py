@@ -12,6 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.auth.v1 import audit_pb2_grpc, introspection_pb2, introspection_pb2_grpc
 from kontena.deploy.v1 import grid_event_pb2_grpc, secret_usage_pb2_grpc
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
+from services.kernel.server import OPTIONS
 from tests.integration.vault_svc.deploy_stand_in import GridEvents, SecretUsage
 
 ALPHA, BETA = "a" * 24, "b" * 24
@@ -119,7 +120,7 @@ class Neighbours:
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=OPTIONS)
     audit, grids, deploy, events = Audit(), Grids(), SecretUsage(), GridEvents()
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(Introspection(), server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(audit, server)
