@@ -47,6 +47,9 @@ def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings)
         "dns_lookup_family": "ALL",
         "connect_timeout": seconds(settings.connect_timeout_seconds),
         "lb_policy": "LEAST_REQUEST",
+        # A replica that becomes healthy or fails counts at once, not within a second: agents that lost one all come
+        # back in that second.
+        "common_lb_config": {"update_merge_window": "0s"},
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
