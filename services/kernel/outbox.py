@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.kernel.db import Database, Tx, notify, timestamp
+from services.kernel.db import Database, Tx, timestamp
 from services.kernel.ids import new_id
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
@@ -64,8 +64,9 @@ class Outbox:
 
     async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
-        await tx.execute(self._table.insert().values(id=new_id(), topic=topic, payload=dict(payload)))
-        await notify(tx, self.channel)
+        values = {"id": new_id(), "topic": topic, "payload": dict(payload)}
+        added = self._table.insert().values(values).returning(self._table.c.seq).cte("added")
+        await tx.execute(sa.select(sa.func.pg_notify(self.channel, "")).select_from(added))
 
     async def relay(self, db: Database, listener: Listener, handlers: Mapping[str, Handler]) -> None:
         """Deliver messages for ever. A failing topic is retried with a growing pause and holds up no other topic."""
