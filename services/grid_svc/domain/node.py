@@ -198,16 +198,17 @@ class AddressBook:
         self._peers = peers
         self._regions: dict[str, tuple[list[str], Counter[str]]] = {}
 
-    def others(self, home: str, private_ip: str | None) -> list[str]:
-        """Addresses of all nodes but the one in region `home` with the private address `private_ip`."""
+    def others(self, node: Node) -> list[str]:
+        """Addresses of all nodes but `node`, which may be newer than the book."""
+        home, own = region(node.labels), node.facts.private_ip
         if home not in self._regions:
             seen = (other.private_ip if other.region == home else other.public_ip for other in self._peers)
             owners = Counter(address for address in seen if address)
             self._regions[home] = (list(owners), owners)
         addresses, owners = self._regions[home]
-        if not private_ip or owners[private_ip] > 1:
+        if not own or owners[own] != 1:
             return addresses
-        index = addresses.index(private_ip)
+        index = addresses.index(own)
         return addresses[:index] + addresses[index + 1 :]
 
 

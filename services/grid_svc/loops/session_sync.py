@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 
-from services.grid_svc.domain.node import AddressBook, Peer, peer, region
+from services.grid_svc.domain.node import AddressBook, Peer, peer
 from services.grid_svc.domain.session import INVALID_GRID_TOKEN, describe, standing
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
@@ -61,6 +61,7 @@ class SessionSync:
         for each in sorted(nodes, key=lambda node: node.node_number):
             peers[each.grid_id].append(peer(each))
         books = {grid_id: AddressBook(found) for grid_id, found in peers.items()}
+        self._live.keep(books)
         for grid_id, sessions in begun.items():
             for live in sessions:
                 node = by_id.get(live.session.node_id)
@@ -70,8 +71,7 @@ class SessionSync:
                 elif grid_id not in grids or node is None:
                     live.end(SessionRefused(INVALID_GRID_TOKEN))
                 else:
-                    others = books[grid_id].others(region(node.labels), node.facts.private_ip)
-                    live.describe(describe(node, grids[grid_id], others))
+                    live.describe(describe(node, grids[grid_id], books[grid_id].others(node)))
 
     async def write_sightings(self) -> None:
         """Write the signs of life since the last turn with one statement; sessions it does not match are judged."""

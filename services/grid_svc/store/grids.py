@@ -46,6 +46,12 @@ async def by_token(tx: Tx, token: str) -> Grid | None:
     return _grid(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
 
 
+async def lock_by_token(tx: Tx, token: str) -> Grid | None:
+    """As `lock`, the grid whose join token is `token`."""
+    query = sa.select(grids).where(grids.c.token_digest == digest(token)).with_for_update(key_share=True)
+    return _one((await tx.execute(query)).first())
+
+
 async def rotate_token(tx: Tx, grid_id: str, token: str) -> Grid:
     """Replace the join token of a locked grid. Raises IntegrityError for UNIQUE_TOKEN."""
     values = {

@@ -6,6 +6,7 @@ Every write names the session it speaks for, so that a late one of an older sess
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,8 +23,9 @@ from services.grid_svc.domain.session import (
     standing,
 )
 from services.grid_svc.store import rows
-from services.grid_svc.store.channels import nodes_changed
+from services.grid_svc.store.channels import telling
 from services.grid_svc.store.grids import digest
+from services.grid_svc.store.nodes import inserted_values
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
 from services.kernel.principal import NodeSession
@@ -74,45 +76,71 @@ async def reject(tx: Tx, engine_id: str, shown: JoinTokens, close: Close) -> Non
     await tx.execute(nodes.update().where(mine, ~nodes.c.connected).values(values))
 
 
-async def open_session(tx: Tx, node_id: str, agent_version: str, clock_skew: float | None) -> Node:
+async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | None) -> Node | None:
+    """Begin the next session of a machine that is a node and shows a good token, with one statement.
+
+    None when anything is to be looked at more closely.
+    """
+    if shown.grid:
+        grid = sa.select(grids.c.id).where(grids.c.token_digest == digest(shown.grid)).scalar_subquery()
+        good = sa.and_(nodes.c.grid_id == grid, nodes.c.token_digest.is_(None))
+    else:
+        good = nodes.c.token_digest == digest(shown.node)
+    return await _open(tx, sa.and_(nodes.c.node_id == hello.node_id, good), hello, clock_skew)
+
+
+async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | None) -> Node:
     """Begin the next session of a locked node; older ones are void when the transaction commits."""
-    statement = (
-        nodes.update()
-        .where(nodes.c.id == node_id)
-        .values(
-            session=nodes.c.session + 1,
-            connected=True,
-            updated=False,
-            agent_version=agent_version,
-            last_seen_at=sa.func.now(),
-            connected_at=sa.func.now(),
-            updated_at=sa.func.now(),
-            lost_at=None,
-            close_code=None,
-            close_reason=None,
-            rejected_at=None,
-            clock_skew=clock_skew,
-        )
-        .returning(*rows.COLUMNS)
-    )
-    node = rows.node((await tx.execute(statement)).one())
-    await nodes_changed(tx, [(node.grid_id, node.id)])
+    node = await _open(tx, nodes.c.id == node_id, hello, clock_skew)
+    assert node is not None  # noqa: S101 -- it is locked.
     return node
 
 
+async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node:
+    """Add a node with its first session. Raises IntegrityError for UNIQUE_ENGINE_ID."""
+    values = {**inserted_values(node), **_session_values(hello, clock_skew), "session": 1}
+    statement = nodes.insert().values(values).returning(*rows.COLUMNS)
+    return rows.node((await tx.execute(telling(statement))).one())
+
+
+async def _open(tx: Tx, condition: sa.ColumnElement[bool], hello: Hello, clock_skew: float | None) -> Node | None:
+    values = {**_session_values(hello, clock_skew), "session": nodes.c.session + 1}
+    statement = nodes.update().where(condition).values(values).returning(*rows.COLUMNS)
+    row = (await tx.execute(telling(statement))).first()
+    return None if row is None else rows.node(row)
+
+
+def _session_values(hello: Hello, clock_skew: float | None) -> dict[str, Any]:
+    return {
+        "connected": True,
+        "updated": False,
+        "agent_version": hello.agent_version,
+        "last_seen_at": sa.func.now(),
+        "connected_at": sa.func.now(),
+        "updated_at": sa.func.now(),
+        "lost_at": None,
+        "close_code": None,
+        "close_reason": None,
+        "rejected_at": None,
+        "clock_skew": clock_skew,
+    }
+
+
 async def store_info(tx: Tx, session: NodeSession, info: NodeInfo) -> None:
-    """Store what the agent tells about its machine; followers hear of it only when something differs."""
-    query = sa.select(*rows.COLUMNS).where(_present(session)).with_for_update()
-    row = (await tx.execute(query)).first()
-    if row is None:
-        return
-    before = rows.node(row)
-    labels = before.labels or info.labels
-    if before.updated and (before.facts, before.labels) == (info.facts, labels):
-        return
-    values = {**rows.facts_values(info.facts), "labels": list(labels), "updated": True, "updated_at": sa.func.now()}
-    await tx.execute(nodes.update().where(nodes.c.id == before.id).values(values))
-    await nodes_changed(tx, [(before.grid_id, before.id)])
+    """Store what the agent tells about its machine; followers hear of it only when something differs. One statement."""
+    facts = rows.facts_values(info.facts)
+    labels = sa.case(
+        (sa.func.cardinality(nodes.c.labels) == 0, sa.literal(list(info.labels), nodes.c.labels.type)),
+        else_=nodes.c.labels,
+    )
+    news = sa.or_(
+        ~nodes.c.updated,
+        nodes.c.labels != labels,
+        *(nodes.c[name].is_distinct_from(value) for name, value in facts.items()),
+    )
+    values = {**facts, "labels": labels, "updated": True, "updated_at": sa.func.now()}
+    statement = nodes.update().where(_present(session), news).values(values)
+    await tx.execute(telling(statement.returning(nodes.c.grid_id, nodes.c.id)))
 
 
 async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:
@@ -182,7 +210,7 @@ async def _disconnect(tx: Tx, condition: sa.ColumnElement[bool], close: Close) -
         )
         .returning(nodes.c.grid_id, nodes.c.id)
     )
-    await nodes_changed(tx, [(row.grid_id, row.id) for row in (await tx.execute(statement)).all()])
+    await tx.execute(telling(statement))
 
 
 def _present(session: NodeSession) -> sa.ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -78,19 +79,22 @@ async def occupied(tx: Tx, grid_id: str, name: str) -> Occupied:
 
 
 async def insert(tx: Tx, node: Node) -> None:
-    """Register a node. Raises IntegrityError for UNIQUE_ENGINE_ID and UNIQUE_TOKEN."""
-    await tx.execute(
-        nodes.insert().values(
-            id=node.id,
-            grid_id=node.grid_id,
-            node_id=node.node_id,
-            name=node.name,
-            node_number=node.node_number,
-            labels=list(node.labels),
-            token=node.token,
-            token_digest=None if node.token is None else digest(node.token),
-        )
-    )
+    """Register a node. Raises IntegrityError for UNIQUE_TOKEN."""
+    await tx.execute(nodes.insert().values(inserted_values(node)))
+
+
+def inserted_values(node: Node) -> dict[str, Any]:
+    """The columns of a new node that is not connected yet."""
+    return {
+        "id": node.id,
+        "grid_id": node.grid_id,
+        "node_id": node.node_id,
+        "name": node.name,
+        "node_number": node.node_number,
+        "labels": list(node.labels),
+        "token": node.token,
+        "token_digest": None if node.token is None else digest(node.token),
+    }
 
 
 async def set_token(tx: Tx, node: Node, token: str | None) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from services.grid_svc.domain.node import AddressBook
 from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription, close_of
 from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
@@ -91,6 +92,7 @@ class LiveSessions:
         self.ended = asyncio.Event()
         self._by_grid: dict[str, dict[NodeSession, LiveSession]] = defaultdict(dict)
         self._closed: list[LiveSession] = []
+        self._books: dict[str, AddressBook] = {}
 
     def add(self, session: NodeSession, name: str) -> LiveSession:
         """A session begins."""
@@ -104,12 +106,21 @@ class LiveSessions:
         sessions.pop(live.session, None)
         if not sessions:
             del self._by_grid[live.session.grid_id]
+            self._books.pop(live.session.grid_id, None)
         self._closed.append(live)
         self.ended.set()
 
     def heard(self, live: LiveSession) -> None:
         """The agent gave a sign of life."""
         live.heard_at = self.clock()
+
+    def keep(self, books: Mapping[str, AddressBook]) -> None:
+        """Remember the addresses that the newest look at grids found, for grids with sessions here."""
+        self._books.update((grid_id, book) for grid_id, book in books.items() if grid_id in self._by_grid)
+
+    def book(self, grid_id: str) -> AddressBook | None:
+        """The addresses of a grid as of the newest look, if there was one since it has sessions here."""
+        return self._books.get(grid_id)
 
     def grids(self) -> Collection[str]:
         """Grids with sessions here."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from services.grid_svc.domain import session as rules
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.names import node_name
-from services.grid_svc.domain.node import Node, peer_ips
+from services.grid_svc.domain.node import AddressBook, Node
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo, Refusal
 from services.grid_svc.store import grids as grid_store
@@ -95,7 +95,7 @@ class NodeSessions:
         self._terms = terms
         # New nodes of a grid wait for one another; they must not do so with all connections of the pool in hand, nor
         # hold up nodes that come back.
-        self._registering = asyncio.Semaphore(terms.join_concurrency)
+        self._joining = asyncio.Semaphore(terms.join_concurrency)
         self._rejoining = asyncio.Semaphore(terms.join_concurrency)
 
     async def connect(self, shown: JoinTokens, incoming: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
@@ -134,13 +134,15 @@ class NodeSessions:
     async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
         if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
             log.warning("clock of a node differs", node_id=hello.node_id, name=hello.name, seconds=round(skew, 1))
-        async with self._db.read() as tx:
-            turn = self._rejoining if await store.engine_is_known(tx, hello.node_id) else self._registering
+        async with self._rejoining, self._db.transaction() as tx:
+            node = await store.reopen(tx, shown, hello, skew)
         for attempt in range(1, _JOIN_TRIES + 1):
+            if node is not None:
+                return node
             try:
-                async with turn, self._db.transaction() as tx:
-                    known = self._by_grid_token if shown.grid else self._by_own_token
-                    return await store.open_session(tx, await known(tx, shown, hello), hello.agent_version, skew)
+                async with self._joining, self._db.transaction() as tx:
+                    join = self._by_grid_token if shown.grid else self._by_own_token
+                    node = await join(tx, shown, hello, skew)
             except IntegrityError as error:
                 # The same machine joined another grid in this moment; the next try sees it.
                 if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:
@@ -153,24 +155,22 @@ class NodeSessions:
             async with self._db.transaction() as tx:
                 await store.reject(tx, hello.node_id, shown, rules.close_of(error.reason, error.message))
 
-    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello) -> str:
-        """The id of the locked node that shows its grid's token; a new machine is registered."""
-        grid = await grid_store.by_token(tx, shown.grid)
+    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+        """The node that shows its grid's token, with its new session; a new machine is registered."""
+        # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
+        grid = await grid_store.lock_by_token(tx, shown.grid)
         if grid is None:
             raise SessionRefused(rules.INVALID_GRID_TOKEN)
         node = await store.by_engine_id(tx, hello.node_id)
         if node is None:
-            # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
-            if await grid_store.lock(tx, grid.id) is None:
-                raise SessionRefused(rules.INVALID_GRID_TOKEN)
-            node = await store.by_engine_id(tx, hello.node_id) or await self._register(tx, grid, hello)
+            return await self._register(tx, grid, hello, skew)
         refusal = rules.check_known(node, grid)
         if refusal is not None:
             raise SessionRefused(refusal)
-        return node.id
+        return await store.open_session(tx, node.id, hello, skew)
 
-    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello) -> str:
-        """The id of the locked node that shows its own token; its first machine is bound to it."""
+    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+        """The node that shows its own token, with its new session; its first machine is bound to it."""
         node = await store.by_token(tx, shown.node)
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
@@ -180,29 +180,32 @@ class NodeSessions:
             raise SessionRefused(refusal)
         if node.node_id is None:
             await store.bind(tx, node, hello)
-        return node.id
+        return await store.open_session(tx, node.id, hello, skew)
 
-    async def _register(self, tx: Tx, grid: Grid, hello: Hello) -> Node:
+    async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> Node:
         used = await node_store.occupied(tx, grid.id, hello.name)
         new = rules.first_join(hello.name, grid.subnet, used.numbers, used.names)
         if isinstance(new, Refusal):
             raise SessionRefused(new)
         node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, labels=hello.labels)
-        await node_store.insert(tx, node)
         resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
         await audit.record(tx, self._outbox, "create", resource)
-        return node
+        return await store.register(tx, node, hello, skew)
 
     async def _describe(self, live: LiveSession) -> NodeDescription:
         """What the agent must know. Raises when the session is over already, which nobody else would notice yet."""
+        session = live.session
+        # As old as the last look at the grid. The join makes for another one, and the agent hears what is new then.
+        book = self._live.book(session.grid_id)
         async with self._db.read() as tx:
-            grids = await grid_store.read(tx, [live.session.grid_id])
-            nodes = await node_store.read(tx, [live.session.node_id])
-            peers = await node_store.peers(tx, live.session.grid_id)
-        refusal = rules.standing(live.name, live.session.number, nodes[0] if nodes else None)
+            grids = await grid_store.read(tx, [session.grid_id])
+            nodes = await node_store.read(tx, [session.node_id])
+            if book is None:
+                book = AddressBook(await node_store.peers(tx, session.grid_id))
+        refusal = rules.standing(live.name, session.number, nodes[0] if nodes else None)
         if refusal is not None or not grids:
             raise SessionRefused(refusal or rules.INVALID_GRID_TOKEN)
-        return rules.describe(nodes[0], grids[0], peer_ips(nodes[0].id, nodes[0].labels, peers))
+        return rules.describe(nodes[0], grids[0], book.others(nodes[0]))
 
     async def _speak(self, live: LiveSession) -> AsyncIterator[Outgoing]:
         token_since = self._live.clock()

@@ -20,7 +20,6 @@ from services.grid_svc.domain.node import (
     not_connected,
     peer,
     peer_ips,
-    region,
 )
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import nodes as store
@@ -57,7 +56,7 @@ class Nodes:
             grid = await accessible(tx, principal, grid_name)
             nodes = await store.list_of_grids(tx, [grid.id])
         book = AddressBook([peer(node) for node in sorted(nodes, key=lambda node: node.node_number)])
-        return [NodeView(node, grid, book.others(region(node.labels), node.facts.private_ip)) for node in nodes]
+        return [NodeView(node, grid, book.others(node)) for node in nodes]
 
     async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
         """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""

@@ -12,6 +12,8 @@ from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound
 from services.kernel.listen import Listener, drain
 
+_GATHER_SECONDS = 0.02
+
 # Reads the records with these ids, or all.
 _Read = Callable[[Tx, Collection[str] | None], Awaitable[list[Any]]]
 
@@ -64,9 +66,12 @@ class Watches:
         """What was notified, or nothing when it is time to compare everything."""
         try:
             async with asyncio.timeout(self._resync):
-                return drain(wake, await wake.get())
+                first = await wake.get()
         except TimeoutError:
             return set()
+        # Many nodes that come or go at once are one read, not hundreds.
+        await asyncio.sleep(_GATHER_SECONDS)
+        return drain(wake, first)
 
 
 def differences(

@@ -44,7 +44,7 @@ def grid_settings(grid_url: str, grid_neighbours: Neighbours) -> MakeSettings:
             "cluster_secret": CLUSTER_SECRET,
             "auth_address": grid_neighbours.address,
             "deploy_address": grid_neighbours.address,
-            "count_deadline_seconds": 0.5,
+            "count_deadline_seconds": 5,
             "reconnect_grace_seconds": 0.6,
             "liveness_seconds": 0.1,
             # These replicas live as long as the test run: none of them must take silent nodes of a test for dead.

@@ -1,19 +1,22 @@
 import base64
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from services.grid_svc.app import build
 from services.grid_svc.store.tables import metadata
 from services.kernel.db import Database
 from services.kernel.migrations import drift
 from tests.integration.grid_svc.agents import joined
 from tests.integration.grid_svc.caller import Caller
+from tests.integration.grid_svc.conftest import MakeSettings
 from tests.integration.grid_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
-from tests.support.running import Running
+from tests.support.running import Running, running
 
 GridId = Callable[[str], Awaitable[str]]
 Users = Callable[..., Caller]
@@ -216,11 +219,20 @@ async def test_a_grid_with_nodes_or_services_stays(
     assert (await admin.create_grid({"name": "alpha"})).status == 201
 
 
-async def test_unknown_counts_are_an_error_and_change_nothing(admin: Caller, grid_neighbours: Neighbours) -> None:
+@pytest.fixture
+async def hasty(grid_settings: MakeSettings) -> AsyncIterator[Running]:
+    async with running(partial(build, grid_settings(count_deadline_seconds=0.2))) as served:
+        yield served
+
+
+async def test_unknown_counts_are_an_error_and_change_nothing(
+    admin: Caller, grid_neighbours: Neighbours, hasty: Running
+) -> None:
     await admin.create_grid(FULL)
+    impatient = Caller(hasty.channel, grid_neighbours.introspection.user("master_admin"))
     grid_neighbours.memberships.slow = True
-    assert (await admin.grids()).status == 503
-    assert (await admin.update_grid("e2e", {"default_affinity": []})).status == 503
+    assert (await impatient.grids()).status == 503
+    assert (await impatient.update_grid("e2e", {"default_affinity": []})).status == 503
     grid_neighbours.memberships.slow, grid_neighbours.usage.failing = False, True
     assert (await admin.grid("e2e")).status == 503
     assert (await admin.delete_grid("e2e")).status == 503

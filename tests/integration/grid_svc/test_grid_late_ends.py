@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from services.grid_svc.app import build
+from services.grid_svc.domain.session import Hello
 from services.grid_svc.store import node_sessions as store
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
@@ -188,7 +189,7 @@ async def test_writes_that_wait_for_the_lock_of_a_join(grid: Running, admin: Cal
                 return (await other.exec_driver_sql(query)).scalar_one() >= len(late)
 
         await eventually(waiting)
-        await store.open_session(tx, node.id, "1.5.5", None)
+        await store.open_session(tx, node.id, Hello(old_engine(), "node-1", "1.5.5"), None)
     await asyncio.gather(*late)
     await _give_up(db, session)
     assert (await admin.node("alpha/node-1")).body["connected"]

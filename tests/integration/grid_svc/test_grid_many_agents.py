@@ -1,10 +1,11 @@
 """Five hundred hollow agents through Envoy on two replicas.
 
-Heartbeats come every 1.25 s instead of every 5 s: two minutes of the default period are 24 heartbeats, here 30 s. The
-silence after which other replicas give up a node stays at its default, 20 s.
+Heartbeats come every 1.5 s instead of every 5 s, and nobody may flap for 8 of them. `make soak` runs the same for two
+minutes with the default period. The silence after which other replicas give up a node is its default, 20 s, in both.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -34,9 +35,10 @@ from tests.support.running import service_metadata
 
 log = get_logger(__name__)
 
+SOAK = bool(os.environ.get("KONTENA_SOAK"))
 AGENTS = 500
-BEATS = 24
-HEARTBEAT_SECONDS = 1.25
+HEARTBEAT_SECONDS = 5.0 if SOAK else 1.5
+QUIET_SECONDS = 120.0 if SOAK else 8 * HEARTBEAT_SECONDS
 SILENCE_SECONDS = 20.0
 GRACE = 3.0
 
@@ -147,7 +149,7 @@ def crowded(postgres: TestPostgres, grid_neighbours: Neighbours, tmp_path: Path)
         yield found
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300 if SOAK else 180)
 async def test_500_agents_join_at_once_stay_and_survive_a_killed_replica(
     crowded: tuple[str, list[Replica]], grid_neighbours: Neighbours
 ) -> None:
@@ -172,7 +174,7 @@ async def test_500_agents_join_at_once_stay_and_survive_a_killed_replica(
             # Nobody flaps.
             before = [session.welcomes for session in sessions]
             changed = watcher.changed_sessions
-            end = time.monotonic() + BEATS * HEARTBEAT_SECONDS
+            end = time.monotonic() + QUIET_SECONDS
             while time.monotonic() < end:
                 assert (len(up), len(watcher.connected), watcher.changed_sessions) == (AGENTS, AGENTS, changed)
                 await asyncio.sleep(0.2)
@@ -195,6 +197,6 @@ async def test_500_agents_join_at_once_stay_and_survive_a_killed_replica(
             await eventually(all_up, within=60, message="all agents are back")
             moved = sum(session.welcomes > count for session, count in zip(sessions, before, strict=True))
             log.info("all back", moved=moved, seconds=round(time.monotonic() - started, 1), offline=watcher.offline())
-            assert moved >= AGENTS // 10, "the killed replica had its share"
+            assert AGENTS // 10 <= moved <= AGENTS * 9 // 10, "both replicas had their share"
             await eventually(all_online, within=20)
             assert watcher.offline() <= GRACE

@@ -31,6 +31,9 @@ class Watch:
                 if fact(event):
                     return event
 
+    async def until_all(self, *facts: Callable[[Any], bool]) -> None:
+        await self.until(lambda _: all(any(map(fact, self.seen)) for fact in facts))
+
     async def synced(self) -> list[Any]:
         await self.until(lambda event: event.HasField("synced"))
         return self.seen
@@ -65,9 +68,11 @@ async def test_grids_as_snapshot_then_changes_on_any_replica(
     await admin.update_grid("beta", {"default_affinity": ["label==b"]})
     await admin.delete_grid("alpha")
     for watch in watches:
-        await watch.until(lambda event: event.deleted == record.id)
-        beta = [event.upserted for event in watch.seen if event.upserted.name == "beta"][-1]
-        assert list(beta.default_affinity) == ["label==b"]
+        # Changes of different grids may come in any order, those of one in theirs.
+        await watch.until_all(
+            lambda event: event.deleted == record.id,
+            lambda event: event.upserted.name == "beta" and list(event.upserted.default_affinity) == ["label==b"],
+        )
         watch.call.cancel()
 
 
