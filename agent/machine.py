@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import psutil
 
+from agent.domain.traffic import Traffic, TrafficReading, network_usage
 from agent.runtime.ports import Runtime
 from kontena.grid.v1 import node_pb2, node_session_pb2
 
@@ -19,8 +21,9 @@ class Machine:
         self._public_ip = public_ip
         self._private_ip = private_ip
         self._root_dir = "/"
-        # The first sample of a percentage needs something to compare with.
+        # The first sample of a percentage or a rate needs something to compare with.
         psutil.cpu_times_percent(percpu=True)
+        self._traffic = _read_traffic()
 
     async def info(self) -> node_session_pb2.NodeInfo:
         """The machine and its engine. Raises EngineUnreachable."""
@@ -49,6 +52,7 @@ class Machine:
         memory = psutil.virtual_memory()
         cores = psutil.cpu_times_percent(percpu=True)
         names = ("1m", "5m", "15m")
+        before, self._traffic = self._traffic, _read_traffic()
         return node_pb2.ResourceUsage(
             memory=node_pb2.MemoryUsage(
                 total=memory.total,
@@ -68,6 +72,7 @@ class Machine:
                 nice=sum(core.nice for core in cores),
                 idle=sum(core.idle for core in cores),
             ),
+            network=network_usage(before, self._traffic),
         )
 
     def _filesystem(self) -> node_pb2.FilesystemUsage:
@@ -77,6 +82,13 @@ class Machine:
         return node_pb2.FilesystemUsage(
             name=self._root_dir, used=usage.used, total=usage.total, free=usage.total - usage.used, available=usage.free
         )
+
+
+def _read_traffic() -> TrafficReading:
+    counters = psutil.net_io_counters(pernic=True)
+    return TrafficReading(
+        time.monotonic(), {name: Traffic(each.bytes_recv, each.bytes_sent) for name, each in counters.items()}
+    )
 
 
 def address_toward(target: str) -> str:

@@ -99,6 +99,9 @@ def test_metrics_of_the_local_grid(api: Api) -> None:
     assert minutes[-1]["cpu"]["cores"] >= 1
     assert minutes[-1]["memory"]["total"] > minutes[-1]["memory"]["used"] > 0
     assert minutes[-1]["filesystem"]["total"] > 0
+    outside = minutes[-1]["network"]["external"]
+    assert outside["interfaces"]
+    assert outside["rx_bytes"] >= 0 <= outside["tx_bytes_per_second"]
     [node] = api.call("GET", f"/v1/grids/{api.grid}/nodes")["nodes"]
     span = "from=2026-01-01T00:00:00+02:00&to=2199-01-01T00:00:00Z"
     found = api.call("GET", f"/v1/nodes/{node['id']}/metrics?{span}")
