@@ -134,8 +134,8 @@ def _wait_for_services(settings: LocalSettings) -> None:
     )
     probes.wait_until(
         "the gateway did not answer",
-        # A route through every hop: without a token the answer of auth_svc is 401.
-        lambda: probes.http_status(f"{settings.url}/v1/user") == 401,
+        # It knows all of them, and one route through every hop: without a token the answer of auth_svc is 401.
+        lambda: [probes.http_status(settings.url + path) for path in ("/readyz", "/v1/user")] == [200, 401],
         seconds=_SECONDS,
         hint=f"See {_short(settings)}/logs/gateway.log.",
     )

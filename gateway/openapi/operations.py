@@ -47,7 +47,7 @@ class Operations:
             "description": comment,
             "parameters": [*(self._in_path(rpc, p) for p in in_path), *query, *_headers(comment)],
             **({"requestBody": body} if body else {}),
-            "responses": {**answered, **responses.errors(failures)},
+            "responses": {**answered, **responses.errors(failures, comment)},
             "security": [] if method.open else [{"token": []}],
         }
 

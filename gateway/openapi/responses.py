@@ -7,6 +7,8 @@ from gateway.catalog import Binding, Method
 from gateway.openapi.schemas import Schema
 
 _STATUS = re.compile(r"\b([2-5]\d\d)\b")
+_FIELD_MAP = re.compile(r"\bfield map with status ([45]\d\d)\b")
+_ALWAYS_REFUSED = re.compile(r"\balways answers [45]\d\d\b", re.IGNORECASE)
 _TEXTS = {
     200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done.", 302: "Go to the address in `Location`.",
     400: "The request cannot be understood.",
@@ -35,9 +37,9 @@ def named_statuses(comment: str) -> set[int]:
 
 
 def success_statuses(comment: str) -> list[int]:
-    """200 unless the comment names others; none when it names only errors."""
-    named = named_statuses(comment)
-    return sorted(status for status in named if status < 400) if named else [200]
+    """200 unless the comment names others; none when it says `Always answers 403.`"""
+    named = sorted(status for status in named_statuses(comment) if status < 400)
+    return named or ([] if _ALWAYS_REFUSED.search(comment) else [200])
 
 
 def error_statuses(method: Method, binding: Binding, comment: str, *, has_query: bool, limited: bool) -> list[int]:
@@ -70,21 +72,24 @@ def success(statuses: Iterable[int], content: Schema) -> dict[str, Schema]:
     }
 
 
-def errors(statuses: Iterable[int]) -> dict[str, Schema]:
-    """References to the shared error responses."""
-    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
+def errors(statuses: Iterable[int], comment: str = "") -> dict[str, Schema]:
+    """References to the shared error responses; of both shapes where the comment says `a field map with status 400`."""
+    shared: dict[str, Schema] = {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
+    own = {status: _error_response(int(status), "Error", "ValidationError") for status in _FIELD_MAP.findall(comment)}
+    return shared | own
 
 
 def shared_responses() -> dict[str, Schema]:
     """Every error response once."""
-    return {str(status): _error_response(status, text) for status, text in _TEXTS.items() if status >= 400}
+    names = {status: "ValidationError" if status == 422 else "Error" for status in _TEXTS if status >= 400}
+    return {str(status): _error_response(status, name) for status, name in names.items()}
 
 
-def _error_response(status: int, text: str) -> Schema:
-    name = "ValidationError" if status == 422 else "Error"
+def _error_response(status: int, *names: str) -> Schema:
     challenge = {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}} if status == 401 else {}
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-    return {"description": text, "headers": _HEADERS | challenge, "content": content}
+    shapes: list[Schema] = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    content = {"application/json": {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}}
+    return {"description": _TEXTS[status], "headers": _HEADERS | challenge, "content": content}
 
 
 def shared_schemas() -> dict[str, Schema]:

@@ -1,6 +1,5 @@
 """One port for HTTP/1.1, HTTP/2, gRPC and agents; TLS when a certificate is given."""
 
-import datetime
 import json
 import queue
 import socket
@@ -11,10 +10,6 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from kontena.deploy.v1 import assignment_pb2
 from kontena.grid.v1 import grid_pb2, grid_pb2_grpc, node_session_pb2, node_session_pb2_grpc
@@ -22,6 +17,7 @@ from tests.integration.gateway.conftest import raw
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, running, settings
 from tests.integration.gateway.wire import connect, http2_json
+from tests.support.certificates import self_signed
 
 
 def test_keep_alive(gateway: Gateway) -> None:
@@ -72,18 +68,7 @@ def test_many_agents_on_one_connection(channel: grpc.Channel) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    built = built.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
-    built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(built.sign(key, hashes.SHA256()).public_bytes(pem))
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "cert.pem", folder / "key.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

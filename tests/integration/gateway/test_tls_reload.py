@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tests.integration.gateway.certificates import self_signed
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 from tests.integration.gateway.wire import Connection
+from tests.support.certificates import self_signed
 
 
 def served(gateway: Gateway) -> int:

@@ -216,12 +216,19 @@ def invented(verb_and_path: str, comment: str) -> dict[str, Any]:
         ("Changes (200) or creates (201).", {"200", "201"}),
         ("Redirects (302) to x.", {"302"}),
         ("Always answers 403.", set()),
+        ("Does it. 503 when it cannot, 403 to some.", {"200"}),
     ],
 )
 def test_comments_name_statuses(comment: str, statuses: set[str]) -> None:
     responses = invented("post /v1/things", comment)["responses"]
     assert {status for status in responses if status < "400"} == statuses
     assert "403" in responses
+
+
+def test_a_comment_names_the_status_of_a_field_map() -> None:
+    content = invented("delete /v1/things", "Does it. A refusal is a field map with status 400.")["responses"]["400"]
+    names = [shape["$ref"].rpartition("/")[2] for shape in content["content"]["application/json"]["schema"]["anyOf"]]
+    assert names == ["Error", "ValidationError"]
 
 
 def test_comments_name_headers() -> None:
