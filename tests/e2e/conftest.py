@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.engine import Engine
 from tests.support.pebble import MISSING, Pebble, pebble
-from tests.support.suite import Suite
+from tests.support.suite import Api, Suite
 
 TLS_IMAGE = "kontena/e2e-openssl:1"
 
@@ -22,15 +22,20 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-async def authority(suite: Suite) -> AsyncIterator[Authority]:
-    """It refuses every seventh nonce and never takes an authorization over into another order."""
+async def authority(request: pytest.FixtureRequest, suite: Suite, api: Api) -> AsyncIterator[Authority]:
+    """It refuses every seventh nonce; a module says with AUTHORITY what else it does. What the grid had from it goes
+    with it."""
     if MISSING:
         pytest.fail(f"not installed: {', '.join(MISSING)} (Debian package pebble)")
     # An address of this machine that no other run uses.
     domains_at = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
-    settings = {"PEBBLE_AUTHZREUSE": "0"}
+    settings: dict[str, str] = request.module.AUTHORITY
     async with pebble(suite.acme_folder, ports=suite.acme, domains_at=domains_at, **settings) as ca:
         yield Authority(ca, domains_at)
+        for kind in ("domain_authorizations", "certificates"):
+            for one in api.call("GET", f"/v1/grids/{api.grid}/{kind}")[kind]:
+                api.call("DELETE", f"/v1/{kind}/{one['id']}")
+        api.request("DELETE", f"/v1/secrets/{api.grid}/LE_PRIVATE_KEY")
 
 
 @pytest.fixture(scope="session")

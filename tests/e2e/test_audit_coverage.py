@@ -30,7 +30,7 @@ EXEC = "/kontena.deploy.v1.ContainerExecService/AttachExec"
 CHANGES_NOTHING = {
     "/kontena.auth.v1.OAuthService/LogInWithPassword": "refuses everybody",
 }
-# These need an authority for certificates, which this suite has not.
+# These need an authority for certificates.
 WITH_AN_AUTHORITY = {
     f"/kontena.vault.v1.{name}": "tests/integration/vault_svc/test_vault_audit.py"
     for name in (
@@ -64,6 +64,7 @@ EFFECTS = {
     "/kontena.auth.v1.GridMembershipService/AddGridMember": "Grid: create",
     "/kontena.auth.v1.GridMembershipService/RemoveGrid": "Grid: delete",
     "/kontena.deploy.v1.CommandRelayService/RelayCommand": "Container: exec",
+    "/kontena.deploy.v1.GridEventService/RecordGridEvents": "GridSecret: delete, Certificate: renew",
     "/kontena.deploy.v1.SecretUsageService/CertificateChanged": "Certificate: create",
     "/kontena.deploy.v1.SecretUsageService/DeployLinkedService": "GridDomainAuthorization: create",
     "/kontena.deploy.v1.SecretUsageService/SecretChanged": "GridSecret: update",

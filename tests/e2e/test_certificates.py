@@ -15,6 +15,8 @@ from tests.e2e.conftest import Authority
 from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
+# Of the fixture `authority`: it never takes an authorization over into another order.
+AUTHORITY = {"PEBBLE_AUTHZREUSE": "0"}
 # What a balancer does with what it gets: challenges of http-01 become files on port 80, the certificate of a
 # tls-alpn-01 challenge is served on port 443, and without one the certificate that the service names.
 BALANCER = r"""

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 import psutil
 
 from deploy.local import probes
+from tests.support.leaks import SecretValues, leaks
 from tests.support.pebble import Ports, certificate_of_server
 
 PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway", "agent")
@@ -45,6 +46,8 @@ class Api:
     url: str
     token: str
     grid: str
+    # Shared by all clients of the test run: they talk to one suite.
+    secrets: ClassVar[SecretValues] = SecretValues()
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
         """Send a request; the caller looks at the status."""
@@ -53,7 +56,15 @@ class Api:
             headers.setdefault("Authorization", f"Bearer {self.token}")
         if body is not None:
             options["json"] = body
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=20, **options)
+        answer = self.send(method, f"{self.url}{path}", headers=headers, **options)
+        self.secrets.note(path, body)
+        if answer.is_success and answer.headers.get("content-type", "").startswith("application/json"):
+            self.secrets.note(path, answer.json())
+        return answer
+
+    def send(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """A connection for each request, as scripts do it."""
+        return httpx.request(method, url, timeout=20, **options)
 
     def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
         """Send a request, expect `status`, return the JSON answer."""
@@ -122,6 +133,10 @@ class Suite:
                 target = self.folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, target)
+
+    def leaks(self) -> list[str]:
+        """Where a secret value of the tests can be found in what the suite wrote: nowhere."""
+        return leaks(Api.secrets, self.var, self.database_url)
 
     def make(self, target: str, timeout: float = 400) -> str:
         """Run a make target in the copy; returns its output."""

@@ -19,8 +19,9 @@ from tests.integration.vault_svc.acme_fixtures import Acme
 from tests.integration.vault_svc.certificates import make
 from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
-from tests.integration.vault_svc.test_vault_no_leaks import _dump, _forms, _free_port
+from tests.integration.vault_svc.test_vault_no_leaks import _dump, _free_port
 from tests.support.eventually import eventually
+from tests.support.leaks import forms, key_lines
 from tests.support.pebble import MISSING, Pebble, pebble
 from tests.support.running import CLUSTER_SECRET
 
@@ -68,10 +69,11 @@ async def _use_everything(acme: Acme, address: str) -> tuple[list[str], str]:
     assert credentials["r.io"].password == PASSWORD
     challenges = await CertificateResolver(channel).challenges(ALPHA, ["null/lb"])
     await channel.close()
-    keys += [value.reveal().partition("-----BEGIN PRIVATE KEY")[2] for _, value in challenges["null/lb"]]
-    # A line of each: texts are wrapped in different ways.
-    lines = [key.strip().splitlines()[1] for key in keys]
-    return [PASSWORD, HMAC, KEY, *lines], str([answer.body for answer in refused])
+    keys += [value.reveal() for _, value in challenges["null/lb"]]
+    assert all(map(key_lines, keys))
+    return [PASSWORD, HMAC, KEY, *(line for key in keys for line in key_lines(key))], str(
+        [answer.body for answer in refused]
+    )
 
 
 async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
@@ -122,5 +124,5 @@ async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
     for place, text in {"logs": logs, "database": dump, "audit": audit, "errors": errors}.items():
         assert text, place
         for secret in secrets:
-            for form in _forms(secret):
+            for form in forms(secret):
                 assert form not in text, f"{place} contains {form}"

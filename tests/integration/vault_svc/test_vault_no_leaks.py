@@ -1,7 +1,6 @@
 """Every secret value used here is searched for in everything the process writes."""
 
 import asyncio
-import base64
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from tests.integration.vault_svc.caller import Caller, resolve
 from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
+from tests.support.leaks import forms
 from tests.support.running import CLUSTER_SECRET
 
 MARK = "hunter2-\u00e9-correct-horse"
@@ -24,11 +24,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _forms(value: str) -> list[str]:
-    raw = value.encode()
-    return [value, raw.hex(), ascii(value)[1:-1], base64.b64encode(raw).decode().rstrip("=")[:-2], str(raw)[2:-1]]
 
 
 async def _dump(url: str) -> str:
@@ -117,5 +112,5 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
     }.items():
         assert text, place
         for secret in (MARK, KEY):
-            for form in _forms(secret):
+            for form in forms(secret):
                 assert form not in text, f"{place} contains {form}"
