@@ -45,10 +45,10 @@ class StackLoop:
             deploys = await stack_deploys.due(tx)
             if service_ids:
                 deploys += await stack_deploys.waiting_for(tx, service_ids)
-            removals = await stack_deploys.removals_due(tx)
+            removals = await stack_deploys.removals_due(tx, service_ids)
         for deploy_id in dict.fromkeys(deploys):
             await self._guarded(deploy_id, self.step, self._end_broken)
-        for stack_id in removals:
+        for stack_id in dict.fromkeys(removals):
             await self._guarded(stack_id, self.remove, None)
 
     async def step(self, deploy_id: str) -> None:
@@ -60,32 +60,38 @@ class StackLoop:
                 await stack_deploys.apply(tx, claim, plan)
 
     async def remove(self, stack_id: str) -> None:
-        """One step of a removal: stop or delete one service, or delete the stack when it has none."""
+        """The steps of a removal until one has to wait; nothing if another replica has it."""
+        while await self._remove_step(stack_id):
+            pass
+
+    async def _remove_step(self, stack_id: str) -> bool:
+        """Stop or delete one service, or delete the stack when it has none; returns whether to go on at once."""
         connected = frozenset(key for key, node in (await self._nodes.all()).items() if node.connected)
         async with self._db.transaction() as tx:
             claimed = await stack_deploys.claim_removal(tx, stack_id, connected)
             if claimed is None:
-                return
+                return False
             removal, now = claimed
             service, ready = next_removal(removal, now, self._limits)
             if service is None:
                 await stack_deploys.delete_stack(tx, stack_id)
-                return
+                return False
+            if service.state != "stopped":
+                await services.set_state(tx, service.id, "stopped")
+                await instances.set_desired_state(tx, service.id, "stopped")
+                return True
             if not ready:
-                if service.state != "stopped":
-                    await services.set_state(tx, service.id, "stopped")
-                    await instances.set_desired_state(tx, service.id, "stopped")
                 await stack_deploys.look_again(tx, stack_id, now + timedelta(seconds=_REMOVAL_SECONDS))
-                return
+                return False
             await services.lock_for_deletion(tx, service.id)
             if linkers := await foreign_linkers(tx, service):
                 # Somebody linked to it since the removal was asked for: the stack stays until that is over.
                 log.warning("a service of a removed stack is linked to", service=service.path, linkers=linkers)
                 await stack_deploys.look_again(tx, stack_id, now + timedelta(seconds=self._limits.recheck))
-                return
+                return False
             await instances.notify_nodes(tx, service.id)
             await services.delete(tx, service.id)
-            await stack_deploys.look_again(tx, stack_id, now)
+            return True
 
     async def _guarded(
         self, key: str, step: Callable[[str], Awaitable[None]], give_up: Callable[[str], Awaitable[None]] | None

@@ -164,9 +164,12 @@ async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:
 # Removal of stacks.
 
 
-async def removals_due(tx: Tx, limit: int = 100) -> list[str]:
-    """Stacks to be removed whose time has come."""
-    query = sa.select(_stacks.c.id).where(_stacks.c.removed_at.is_not(None), _stacks.c.due_at <= sa.func.now())
+async def removals_due(tx: Tx, service_ids: Collection[str] = (), limit: int = 100) -> list[str]:
+    """Stacks to be removed whose time has come, or that have one of the services."""
+    own = sa.and_(_services.c.grid_id == _stacks.c.grid_id, _services.c.stack == _stacks.c.name)
+    waiting = sa.exists().where(own, _services.c.id.in_(service_ids))
+    due = _stacks.c.due_at <= sa.func.now()
+    query = sa.select(_stacks.c.id).where(_stacks.c.removed_at.is_not(None), sa.or_(due, waiting))
     return list((await tx.execute(query.order_by(_stacks.c.due_at).limit(limit))).scalars())
 
 
