@@ -78,6 +78,16 @@ class Http:
 
         return await eventually(found, within=within, message=path)
 
+    async def gone(self, path: str, within: float = 15.0) -> Any:
+        """The `error` of the 404 that GET answers in the end."""
+
+        async def missing() -> Any:
+            status, error = await self.refused("GET", path)
+            assert status == 404
+            return error
+
+        return await eventually(missing, within=within, message=f"{path} is gone")
+
     async def deployed(self, path: str, deploy: Any) -> Any:
         """A service deploy once it ended."""
         return await self.until(f"{path}/deploys/{deploy['id']}", lambda found: found.get("finished_at") is not None)

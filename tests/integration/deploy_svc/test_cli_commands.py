@@ -14,7 +14,6 @@ from tests.integration.deploy_svc.engine_fixtures import Agent
 from tests.integration.deploy_svc.http_world import Http, HttpWorld
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.integration.deploy_svc.test_stack_cli_documents import REDIS, SIMPLE
-from tests.support.eventually import eventually
 
 SERVICE = "/v1/services/g1/null/web"
 STACK = "/v1/stacks/g1/simple"
@@ -231,7 +230,7 @@ async def walk(http: Http, commands: dict[str, list[Request]]) -> None:
                 if asked.until:
                     document = await http.until(path, asked.until)
                 elif asked.status == 404:
-                    document = await gone(http, path)
+                    document = await http.gone(path)
                 else:
                     document = await http.call(asked.verb, path, asked.body, asked.status)
             except AssertionError as error:
@@ -240,15 +239,6 @@ async def walk(http: Http, commands: dict[str, list[Request]]) -> None:
             assert missing == [], f"{command}: {asked.verb} {path} has no {missing}: {document}"
             if asked.keep:
                 kept = (document["instances"][0] if "instances" in document else document)["id"]
-
-
-async def gone(http: Http, path: str) -> Any:
-    """The command repeats a GET until it is 404, however long that takes."""
-
-    async def missing() -> Any:
-        return (await http.refused("GET", path))[0] == 404
-
-    return await eventually(missing, within=15, message=f"{path} is gone")
 
 
 @pytest.fixture
