@@ -10,7 +10,7 @@ from agent.domain import labels
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey, key_of
-from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position
+from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position, Repeats
 from agent.line_queue import Line, LineQueue
 from agent.log_positions import LogPositions
 from agent.runtime.ports import Container, Runtime
@@ -126,11 +126,10 @@ class LogCollector:
 
     async def _copy(self, container: Container, *, follow: bool) -> None:
         start = self._read.get(container.id) or self._positions.get(container.id) or Position()
-        cursor = Cursor(start)
-        assembler = Assembler()
+        cursor, repeats, assembler = Cursor(start), Repeats(), Assembler()
         async with self._runtime.logs(container.id, start, follow=follow) as frames:
             async for frame in frames:
-                if not cursor.read(frame.time_ns):
+                if repeats.has(frame) or not cursor.read(frame.time_ns):
                     continue
                 line = assembler.add(frame)
                 if not assembler.pending:

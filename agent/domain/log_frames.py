@@ -1,5 +1,6 @@
 """Log frames of the engine: parsing, joining of split lines, and the position to go on reading from."""
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ LONGEST_LINE = 256 * 1024
 _SLACK = NANO // 4
 _REBASE = NANO
 _MOST_REMEMBERED = 20_000
+_MOST_MARKS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,35 @@ class Assembler:
     def _join(self, stream: str) -> Frame:
         parts = self._parts.pop(stream)
         return Frame(stream, parts[0].time_ns, b"".join(part.data for part in parts), complete=True)
+
+
+class Repeats:
+    """Finds the frames that the engine sends a second time: when it rotates a log that somebody follows, Docker may
+    read the new file from its beginning again. Such frames come in the order they had, and up to the newest one."""
+
+    def __init__(self) -> None:
+        self._marks: deque[int] = deque(maxlen=_MOST_MARKS)
+        self._newest = 0
+        self._unfinished: set[str] = set()
+        # What has to follow if the engine is repeating itself now.
+        self._expected: deque[int] = deque()
+
+    def has(self, frame: Frame) -> bool:
+        """Whether this is a frame that was seen before; every frame must be shown, in the engine's order."""
+        mark = hash(frame)
+        if self._expected and self._expected[0] == mark:
+            self._expected.popleft()
+            return True
+        self._expected.clear()
+        # The pieces of a long line may be alike, down to their time.
+        if frame.time_ns <= self._newest and frame.stream not in self._unfinished and mark in self._marks:
+            first = self._marks.index(mark)
+            self._expected.extend(itertools.islice(self._marks, first + 1, None))
+            return True
+        self._marks.append(mark)
+        self._newest = max(self._newest, frame.time_ns)
+        (self._unfinished.discard if frame.complete else self._unfinished.add)(frame.stream)
+        return False
 
 
 class Cursor:

@@ -147,6 +147,12 @@ class Engine:
         found: dict[str, Any] = self.request("GET", f"/containers/{name_or_id}/json")
         return found
 
+    def tail(self, name_or_id: str, lines: int) -> bytes:
+        """The last lines of a container's log, as the engine frames them."""
+        with contextlib.closing(_UnixConnection(self.socket)) as connection:
+            connection.request("GET", f"/containers/{name_or_id}/logs?stdout=1&stderr=1&tail={lines}")
+            return connection.getresponse().read()
+
     def remove_containers(self) -> None:
         """Remove all containers."""
         for container in self.containers():

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from agent.app import run_until
 from agent.settings import AgentSettings
 
@@ -67,5 +69,11 @@ class AgentProcess:
             self._process.wait()
             self._process = None
 
+    def memory(self) -> int:
+        """Bytes it has in memory."""
+        assert self._process is not None
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
     def output(self) -> str:
+        """What it has logged."""
         return self._log.read_text()

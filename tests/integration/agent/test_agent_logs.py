@@ -138,3 +138,55 @@ async def test_a_killed_agent_resumes_without_loss_or_duplicates(
     engine.request("POST", f"/exec/{execution}/start", {"Detach": True})
     agent_process.start()
     await arrived(master, "web-1", [f"line {i}" for i in range(1, 4001)])
+
+
+async def test_a_flood_that_the_master_does_not_take_waits_in_the_engine_and_not_in_memory(
+    master: Master, engine: Engine, agent_process: AgentProcess
+) -> None:
+    # 50 MB of lines of 1000 characters each.
+    script = "yes $(head -c 993 /dev/zero | tr '\\0' x) | head -n 50000 | nl -w 6 -s :; exec sleep 1000"
+    wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0})
+    agent_process.start()
+
+    async def attached() -> bool:
+        return master.attached > 0
+
+    await eventually(attached)
+    before = agent_process.memory()
+    master.confirms = False
+    master.assign(wanted)
+    await master.running(wanted)
+
+    async def written() -> bool:
+        shown = engine.tail("web-1", 1)
+        return b" 50000:" in shown
+
+    await eventually(written, within=30)
+    assert agent_process.memory() - before < 40_000_000
+    master.confirms = True
+    master.cut("PushLogs")
+
+    async def arrived_all() -> bool:
+        return len(master.lines) >= 50_000
+
+    await eventually(arrived_all, within=45)
+    assert [int(text.partition(":")[0]) for text in master.texts("web-1")] == list(range(1, 50_001))
+    assert agent_process.memory() - before < 60_000_000
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_log_that_the_engine_rotates_arrives_whole(master: Master) -> None:
+    # Some 2 MB in files of 200 KB, of which the engine keeps five.
+    script = "n=0; while [ $n -lt 10000 ]; do m=$((n+100)); "
+    script += "seq $n $((m-1)) | sed 's/$/ is a line of a log that is written faster than anybody reads it, it says/'; "
+    script += "n=$m; sleep 0.02; done; exec sleep 1000"
+    pod = {"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0, "log_driver": "json-file"}
+    wanted = assignment(pod={**pod, "log_opts": {"max-size": "200k", "max-file": "5"}})
+    master.assign(wanted)
+    await master.running(wanted)
+
+    async def complete() -> bool:
+        return len(master.texts("web-1")) >= 10_000
+
+    await eventually(complete, within=30)
+    assert [int(text.split()[0]) for text in master.texts("web-1")] == list(range(10_000))

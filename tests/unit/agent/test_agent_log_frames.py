@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.log_frames import LONGEST_LINE, Assembler, Cursor, Frame, Position, parse_frame, parse_time
+from agent.domain.log_frames import LONGEST_LINE, Assembler, Cursor, Frame, Position, Repeats, parse_frame, parse_time
 
 SECOND = 1_000_000_000
 
@@ -91,3 +91,42 @@ def test_rotated_away_frames_do_not_hide_new_ones() -> None:
     position = read(log, Position())[-1][1]
     rotated = [20 * SECOND, 20 * SECOND + 1]
     assert [index for index, _ in read(rotated, position)] == [0, 1]
+
+
+def line(number: int, stream: str = "stdout") -> Frame:
+    return Frame(stream, number, b"line %d" % number, complete=True)
+
+
+def new_ones(*frames: Frame) -> list[Frame]:
+    repeats = Repeats()
+    return [frame for frame in frames if not repeats.has(frame)]
+
+
+@given(st.lists(st.integers(0, 30), unique=True, min_size=1), st.dictionaries(st.integers(0, 30), st.integers(0, 30)))
+def test_what_the_engine_reads_twice_is_found(times: list[int], repeated: dict[int, int]) -> None:
+    # Times may be out of order: there are two streams.
+    told = [line(time, "stderr" if time % 3 else "stdout") for time in times]
+    sent = []
+    for index, frame in enumerate(told):
+        sent.append(frame)
+        if (begin := repeated.get(index, index + 1)) <= index:
+            sent.extend(told[begin : index + 1])
+    assert new_ones(*sent) == told
+
+
+def test_pieces_of_a_long_line_are_no_repetition() -> None:
+    piece = Frame("stdout", 5, b"x" * 10, complete=False)
+    end = Frame("stdout", 5, b"x", complete=True)
+    assert new_ones(piece, piece, end) == [piece, piece, end]
+    assert new_ones(line(1), piece, piece, end, line(6), line(1), piece, piece, end, line(6), line(7)) == [
+        line(1),
+        piece,
+        piece,
+        end,
+        line(6),
+        line(7),
+    ]
+
+
+def test_lines_that_come_late_are_no_repetition() -> None:
+    assert new_ones(line(2), line(1), line(3)) == [line(2), line(1), line(3)]
