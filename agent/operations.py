@@ -94,9 +94,10 @@ class Operations:
         if in_the_way is not None:
             await self._take_down(in_the_way, volumes=not pod.stateful)
         await self._hooks.pre_start(assignment, body)
-        container_id = await self._runtime.create(pod.container_name, body)
-        log.info("container created", name=pod.container_name, image=pod.image, rev=assignment.deploy_rev)
-        await self.launch(container_id)
+        async with self._site.starts:
+            container_id = await self._runtime.create(pod.container_name, body)
+            log.info("container created", name=pod.container_name, image=pod.image, rev=assignment.deploy_rev)
+            await self._launch(container_id)
         self._tell(_CREATE, f"container {pod.container_name} was created and started")
         await self._post_start(assignment, container_id)
 
@@ -112,6 +113,10 @@ class Operations:
 
     async def launch(self, container_id: str) -> None:
         """Start a container without any hook and collect its log."""
+        async with self._site.starts:
+            await self._launch(container_id)
+
+    async def _launch(self, container_id: str) -> None:
         try:
             await self._runtime.start(container_id)
         finally:

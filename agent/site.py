@@ -1,7 +1,9 @@
 """What the instances of this node share."""
 
+import asyncio
+import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agent.domain.labels import InstanceKey
@@ -57,7 +59,8 @@ class LoggedEvents:
 @dataclass(frozen=True, slots=True)
 class Site:
     """`is_assigned` tells whether an instance is to exist on this node; `port_wait` is how many seconds one may take
-    to open its port."""
+    to open its port. `starts` is held while a container is made and started: an engine that starts all of a node's
+    containers at once has the first one ready hardly before the last one."""
 
     runtime: Runtime
     reporter: Reporter
@@ -67,6 +70,7 @@ class Site:
     is_assigned: Callable[[InstanceKey], bool]
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
+    starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))
 
     def identity(self) -> NodeIdentity:
         """Who new containers belong to. Only called once the node is known."""
