@@ -158,7 +158,10 @@ class Operations:
 
     async def _body(self, assignment: pb.Assignment) -> dict[str, Any]:
         volumes_from = [await self._resolve(entry, assignment) for entry in assignment.pod.volumes_from]
-        return config.container_config(assignment, self._site.identity(), volumes_from=volumes_from)
+        lender = config.lender_of(assignment.pod)
+        if lender:
+            lender = await self._resolve(lender, assignment)
+        return config.container_config(assignment, self._site.identity(), volumes_from=volumes_from, lender=lender)
 
     async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
         container = await self._runtime.inspect(container_id)
@@ -208,7 +211,7 @@ class Operations:
 
     async def _resolve(self, entry: str, assignment: pb.Assignment) -> str:
         name, colon, mode = entry.partition(":")
-        candidates = config.volumes_from_candidates(name, assignment)
+        candidates = config.container_candidates(name, assignment)
         for candidate in candidates:
             if await self._runtime.inspect(candidate) is not None:
                 return f"{candidate}{colon}{mode}"

@@ -14,6 +14,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 
 _CPU_PERIOD = 100_000
 _DEFAULT_VOLUME_DRIVER = "local"
+_SHARED = "container:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +27,20 @@ class NodeIdentity:
 
 
 def container_config(
-    assignment: pb.Assignment, node: NodeIdentity, *, volumes_from: Sequence[str] | None = None
+    assignment: pb.Assignment, node: NodeIdentity, *, volumes_from: Sequence[str] | None = None, lender: str = ""
 ) -> dict[str, Any]:
-    """The create request of an instance's container. `volumes_from`: containers already resolved on the node; without
-    it the names of the assignment stand. Raises ConfigInvalid when the assignment makes no container."""
+    """The create request of an instance's container. `volumes_from` and `lender`, whose network it shares: containers
+    already resolved on the node; without them the names of the assignment stand. Raises ConfigInvalid when the
+    assignment makes no container."""
     pod = assignment.pod
     secrets = [(secret.name, secret.value) for secret in assignment.secrets if secret.type in ("", "env")]
     body: dict[str, Any] = {
         "Image": pod.image,
         "Env": join_env(pod.env, secrets),
         "Labels": container_labels(assignment, node, labels.TYPE_CONTAINER),
-        "HostConfig": _host_config(assignment, node, pod.volumes_from if volumes_from is None else volumes_from),
+        "HostConfig": _host_config(
+            assignment, node, pod.volumes_from if volumes_from is None else volumes_from, lender
+        ),
         "StopTimeout": pod.stop_grace_period,
     }
     _put(body, User=pod.user, Cmd=list(pod.cmd), Entrypoint=list(pod.entrypoint), StopSignal=pod.stop_signal)
@@ -111,9 +115,14 @@ def _health_labels(pod: pb.Pod) -> dict[str, str]:
     return HealthCheck(check.protocol, check.port, **given).labels()
 
 
-def volumes_from_candidates(entry: str, assignment: pb.Assignment) -> list[str]:
-    """Names that an entry of volumes_from, without its mode, may stand for on the node, best first."""
-    name = entry.replace("%s", str(assignment.instance_number))
+def lender_of(pod: pb.Pod) -> str:
+    """The container whose network the pod shares, as the service names it; empty when it shares none."""
+    return pod.net.removeprefix(_SHARED) if pod.net.startswith(_SHARED) else ""
+
+
+def container_candidates(name: str, assignment: pb.Assignment) -> list[str]:
+    """Containers that a name in volumes_from or `net` may stand for on the node, best first."""
+    name = name.replace("%s", str(assignment.instance_number))
     stack = assignment.pod.labels.get(labels.STACK_NAME, "")
     return [name, f"{stack}-{name}", f"{stack}.{name}"] if stack else [name]
 
@@ -145,13 +154,15 @@ def dns_names(assignment: pb.Assignment, node: NodeIdentity) -> list[str]:
     )
 
 
-def _host_config(assignment: pb.Assignment, node: NodeIdentity, volumes_from: Sequence[str]) -> dict[str, Any]:
+def _host_config(
+    assignment: pb.Assignment, node: NodeIdentity, volumes_from: Sequence[str], lender: str
+) -> dict[str, Any]:
     pod = assignment.pod
     sources = list(volumes_from)
     if pod.stateful:
         sources.append(data_container_name(pod.container_name))
     host: dict[str, Any] = {
-        "NetworkMode": network_mode(pod, node.grid),
+        "NetworkMode": f"{_SHARED}{lender}" if lender else network_mode(pod, node.grid),
         "RestartPolicy": {"Name": "no"},
         "Privileged": pod.privileged,
         "ReadonlyRootfs": pod.read_only,
@@ -173,7 +184,7 @@ def _host_config(assignment: pb.Assignment, node: NodeIdentity, volumes_from: Se
         host |= {"CpuPeriod": _CPU_PERIOD, "CpuQuota": int(_CPU_PERIOD * pod.cpus)}
     if pod.log_driver:
         host["LogConfig"] = {"Type": pod.log_driver, "Config": dict(pod.log_opts)}
-    if not pod.net.startswith("container:"):
+    if not pod.net.startswith(_SHARED):
         _put(host, DnsSearch=_dns_search(pod.domainname))
     if on_grid_network(pod):
         _put(host, PortBindings=_bindings(pod))
@@ -209,7 +220,7 @@ def _port_key(port: Any) -> str:
 
 
 def _has_own_network_identity(pod: pb.Pod) -> bool:
-    return pod.net != "host" and not pod.net.startswith("container:")
+    return pod.net != "host" and not pod.net.startswith(_SHARED)
 
 
 def _source(volume: pb.PodVolume) -> str:

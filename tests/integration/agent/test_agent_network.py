@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from agent.machine import Machine
+from agent.runtime.docker import DockerRuntime
 from tests.integration.agent.agent_node import SERVE, SLEEP, assignment, free_port, redeployed
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
@@ -102,13 +104,13 @@ async def test_the_network_of_another_container_and_of_the_host(master: Master, 
     master.assign(server)
     await master.running(server)
     # It opens no port of its own: the one it waits for is that of the container whose network it shares.
-    beside = assignment(1, service="side", pod={"net": "container:web-1", "wait_for_port": 8080})
+    beside = assignment(1, service="side", pod={"net": "container:web-%s", "wait_for_port": 8080})
     on_host = assignment(1, service="host", pod={"net": "host"})
     master.assign(beside, on_host)
     await master.running(beside)
     await master.running(on_host)
     assert engine.inspect("host-1")["HostConfig"]["NetworkMode"] == "host"
-    assert engine.inspect("side-1")["HostConfig"]["NetworkMode"].startswith("container:")
+    assert engine.inspect("side-1")["HostConfig"]["NetworkMode"] == f"container:{engine.inspect('web-1')['Id']}"
 
 
 @pytest.mark.usefixtures("node")
@@ -128,3 +130,17 @@ async def test_an_instance_counts_as_running_once_its_port_opens(master: Master,
     opened = engine.inspect("web-1")
     assert status.container_id == opened["Id"]
     assert [item.error for item in master.history if item.instance_id == wanted.instance_id] == [""]
+
+
+@pytest.mark.usefixtures("node")
+async def test_the_traffic_of_the_grids_network_is_told_apart(master: Master, engine: Engine) -> None:
+    wanted = assignment()
+    master.assign(wanted)
+    await master.running(wanted)
+    runtime = DockerRuntime(engine.host)
+    sample = await Machine(runtime, "127.0.0.1:1").sample()
+    await runtime.close()
+    network = engine.request("GET", "/networks/kontena-main")
+    bridge = f"br-{network['Id'][:12]}"
+    assert list(sample.network.internal.interfaces) == [bridge]
+    assert bridge not in sample.network.external.interfaces

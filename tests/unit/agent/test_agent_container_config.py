@@ -6,11 +6,11 @@ import pytest
 
 from agent.domain.errors import ConfigInvalid
 from agent.runtime.config import (
+    container_candidates,
     container_config,
     data_container_config,
     hook_container_config,
     named_volumes,
-    volumes_from_candidates,
 )
 from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.unit.agent.agent_factories import NODE, assignment
@@ -139,7 +139,7 @@ def test_secrets_are_variables_and_other_types_are_not() -> None:
 
 def test_volumes_from_names_an_instance_of_the_same_number_in_the_same_stack() -> None:
     wanted = assignment(2, pod={"labels": {"io.kontena.stack.name": "shop"}})
-    assert volumes_from_candidates("db-%s", wanted) == ["db-2", "shop-db-2", "shop.db-2"]
+    assert container_candidates("db-%s", wanted) == ["db-2", "shop-db-2", "shop.db-2"]
 
 
 def test_a_container_is_found_by_its_names_on_the_network_of_its_grid() -> None:
