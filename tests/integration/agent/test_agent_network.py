@@ -142,5 +142,5 @@ async def test_the_traffic_of_the_grids_network_is_told_apart(master: Master, en
     await runtime.close()
     network = engine.request("GET", "/networks/kontena-main")
     bridge = f"br-{network['Id'][:12]}"
-    assert list(sample.network.internal.interfaces) == [bridge]
+    assert bridge in sample.network.internal.interfaces
     assert bridge not in sample.network.external.interfaces
