@@ -67,6 +67,7 @@ def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, 
     [before], [kept] = docker.all(user), docker.all(other)
     secret = f"/v1/secrets/{api.grid}/TURN"
     assert [service["id"] for service in api.call("GET", secret)["services"]] == [user]
+    revisions = [api.call("GET", f"/v1/services/{service}")["revision"] for service in (user, other)]
     api.call("PUT", secret, {"value": "one"})
     api.call("PUT", secret, {"value": "two"})
 
@@ -77,6 +78,8 @@ def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, 
     soon(turned, within=60, message="the new value is in the container")
     assert docker.all(user)[0]["Id"] != before["Id"]
     assert [container["Id"] for container in docker.all(other)] == [kept["Id"]]
+    now = [api.call("GET", f"/v1/services/{service}")["revision"] for service in (user, other)]
+    assert now == [revisions[0] + 1, revisions[1]], "the unchanged write did nothing"
     for service in (user, other):
         api.call("DELETE", f"/v1/services/{service}")
     api.call("DELETE", secret)

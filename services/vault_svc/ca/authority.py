@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import requests
 from acme import errors, messages
 from josepy.errors import Error as JoseError
 
+from services.kernel.logs import get_logger
 from services.vault_svc.ca import tls_alpn  # noqa: F401 -- importing it teaches the library the challenge type.
 from services.vault_svc.ca.account_key import AccountKey
 from services.vault_svc.ca.session import Network, Session
 from services.vault_svc.domain.acme import AcmeProblem, AcmeUnreachable
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -64,9 +66,11 @@ class Authority:
             return await loop.run_in_executor(self._threads, step)
         except messages.Error as error:
             raise _problem(error, session.network.retry_after if session else None) from None
-        except (requests.RequestException, errors.Error, JoseError, ValueError, LookupError) as error:
-            # Among them: an answer that is no JSON, or not the answer of an ACME server.
-            raise AcmeUnreachable(urlsplit(self.directory.url).netloc) from error
+        except (OSError, errors.Error, JoseError, ValueError, LookupError) as error:
+            # Among them: no connection, no file to trust, an answer that is no JSON, or not that of an ACME server.
+            host = urlsplit(self.directory.url).netloc
+            log.warning("ACME server not reachable", host=host, error=type(error).__name__, cause=str(error)[:300])
+            raise AcmeUnreachable(host) from error
 
     def close(self) -> None:
         """Let no new step begin."""

@@ -76,6 +76,11 @@ class AcmeProblem(Exception):
     retry_after: str | None = None
     parts: tuple[str, ...] = field(default=())
 
+    @property
+    def without_account(self) -> bool:
+        """Whether the server does not know the account, or not any more."""
+        return self.code in {"accountDoesNotExist", "unauthorized"}
+
     def text(self) -> str:
         """The detail with what the server says of each identifier."""
         return "; ".join((self.detail, *self.parts))
@@ -103,7 +108,7 @@ def refusal(problem: AcmeProblem, *, registering: bool = False) -> ValidationFai
     """What the caller is told about a problem (spec/vault.md section 6.7)."""
     if registering or problem.code in _OF_THE_ACCOUNT:
         return AcmeRefused({"acme": problem.text()}, problem.retry_after)
-    if problem.code in {"accountDoesNotExist", "unauthorized"}:
+    if problem.without_account:
         return AcmeRefused({"acme_client": NOT_REGISTERED})
     return AcmeRefused({"acme_client": problem.text()}, problem.retry_after)
 

@@ -78,13 +78,13 @@ class AcmeAccounts:
         return conversation
 
     @asynccontextmanager
-    async def exclusive(self, grid: Grid) -> AsyncIterator[None]:
-        """Nobody else works at the authority for the grid inside the block, which must end within the limit.
-        Raises Unavailable when others do for too long."""
-        holder = new_id()
-        await self._take(grid, holder)
+    async def exclusive(self, grid: Grid, *, within: float | None = None) -> AsyncIterator[None]:
+        """Nobody else works at the authority for the grid inside the block, which must end within so many seconds,
+        by default within the limit of a request. Raises Unavailable when others work there for too long."""
+        holder, seconds = new_id(), within or self._limit
+        await self._take(grid, holder, seconds)
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
             raise ValidationFailed({"challenge_verify": "Challenge verification timeout"}) from None
@@ -92,21 +92,21 @@ class AcmeAccounts:
             async with self._db.transaction() as tx:
                 await store.end_lease(tx, grid.id, holder)
 
-    async def _take(self, grid: Grid, holder: str) -> None:
+    async def _take(self, grid: Grid, holder: str, seconds: float) -> None:
         try:
             async with asyncio.timeout(self._limit):
                 while True:
-                    if await self._try_to_take(grid, holder):
+                    if await self._try_to_take(grid, holder, seconds):
                         return
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             text = "Another request for certificates of this grid is in progress. Try again in a moment."
             raise Unavailable(text, reason="ACME_BUSY") from None
 
-    async def _try_to_take(self, grid: Grid, holder: str) -> bool:
+    async def _try_to_take(self, grid: Grid, holder: str, seconds: float) -> bool:
         async with self._db.transaction() as tx:
             # Longer than the block may take: a lease that ends by itself belonged to a process that is gone.
-            return await store.take_lease(tx, grid.id, holder, self._limit + 15)
+            return await store.take_lease(tx, grid.id, holder, seconds + 15)
 
     async def _key(self, grid: Grid) -> AccountKey | None:
         async with self._db.read() as tx:

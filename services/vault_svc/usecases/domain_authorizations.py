@@ -125,7 +125,7 @@ class DomainAuthorizations:
                     await self._audit(tx, event, grid, started)
                 return await self._challenges.publish(grid, started)
         except AcmeProblem as problem:
-            raise refusal(problem) from None
+            raise (missing if problem.without_account else refusal(problem)) from None
 
     async def _check_link(self, grid: Grid, given: AuthorizationInput) -> None:
         if given.linked_service is None:

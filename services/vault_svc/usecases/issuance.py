@@ -47,11 +47,12 @@ class Issuance:
         self._accounts = accounts
         self._challenges = challenges
 
-    async def issue(self, grid: Grid, domains: tuple[str, ...]) -> Issued:
-        """A certificate for the domains, the first as common name. Raises ValidationFailed, AcmeUnreachable."""
+    async def issue(self, grid: Grid, domains: tuple[str, ...], *, within: float | None = None) -> Issued:
+        """A certificate for the domains, the first as common name, within so many seconds: by default those of a
+        request. Raises ValidationFailed, AcmeUnreachable."""
         self._vault.keyring()
         try:
-            async with self._accounts.exclusive(grid):
+            async with self._accounts.exclusive(grid, within=within):
                 authorizations = await self._authorizations(grid, domains)
                 await self._challenges.check_records(authorizations)
                 conversation = await self._accounts.open(grid, NO_ACCOUNT)

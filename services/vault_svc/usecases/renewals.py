@@ -31,6 +31,8 @@ _HOLD = timedelta(hours=1)
 # What cannot be renewed is looked at again: its authorizations may get a linked service.
 _LOOK_AGAIN = timedelta(hours=1)
 _DEPLOY_SECONDS = 300.0
+# Nobody waits for the answer, and the authority may ask for challenges that have to be deployed first.
+_ISSUE_SECONDS = 300.0
 _POLL_SECONDS = 1.0
 _ENOUGH = timedelta(hours=1)
 
@@ -97,7 +99,7 @@ class Renewals:
             valid = authorization.state == "validated" and authorization.expires_at is not None
             if not (valid and authorization.expires_at and authorization.expires_at - now > _ENOUGH):
                 await self._deployed(grid, await self._authorizations.renew(grid, authorization))
-        issued = await self._issuance.issue(grid, one.domains)
+        issued = await self._issuance.issue(grid, one.domains, within=_ISSUE_SECONDS)
         async with self._db.one_transaction() as tx:
             kept = await self._certificates.keep(grid, one.domains, issued, event="renew")
             text = f"certificate {one.subject} was renewed, valid until {kept.certificate.valid_until:%Y-%m-%d}"
