@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.discovery import document
 from gateway.exec_bridge.target import HEALTH
 from gateway.settings import Endpoint, GatewaySettings
-from gateway.typed import Config, seconds, typed
+from gateway.typed import Config, extension, seconds, typed
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = 1_000_000
@@ -45,6 +45,8 @@ def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings)
         "name": name,
         "type": "STRICT_DNS",
         "dns_lookup_family": "ALL",
+        "dns_refresh_rate": seconds(settings.dns_refresh_seconds),
+        "typed_dns_resolver_config": _resolver(settings.dns_servers),
         "connect_timeout": seconds(settings.connect_timeout_seconds),
         "lb_policy": "LEAST_REQUEST",
         # A replica that becomes healthy or fails counts at once, not within a second: agents that lost one all come
@@ -63,9 +65,21 @@ def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings)
     }
 
 
+def _resolver(servers: Sequence[Endpoint]) -> Config:
+    """The servers of the machine when none are named."""
+    return extension(
+        "envoy.network.dns_resolver.cares",
+        "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        resolvers=[_address(server) for server in servers],
+    )
+
+
 def _endpoint(endpoint: Endpoint) -> Config:
-    address = {"address": endpoint.host, "port_value": endpoint.port}
-    return {"endpoint": {"address": {"socket_address": address}}}
+    return {"endpoint": {"address": _address(endpoint)}}
+
+
+def _address(endpoint: Endpoint) -> Config:
+    return {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
 
 
 def _http2() -> Config:

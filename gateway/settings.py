@@ -55,7 +55,8 @@ def parse_address(value: object) -> object:
     return found[0] if found else None
 
 
-Endpoints = Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(parse_endpoints), Field(min_length=1)]
+AnyEndpoints = Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(parse_endpoints)]
+Endpoints = Annotated[AnyEndpoints, Field(min_length=1)]
 OneAddress = Annotated[Endpoint | None, NoDecode, BeforeValidator(parse_address)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
@@ -77,6 +78,9 @@ class GatewaySettings(BaseSettings):
     deploy_addresses: Endpoints = (Endpoint("127.0.0.1", 7403),)
     vault_addresses: Endpoints = (Endpoint("127.0.0.1", 7404),)
     exec_addresses: Endpoints = (Endpoint("127.0.0.1", 7405),)
+
+    dns_servers: AnyEndpoints = Field(default=(), description="Asked for names; those of the machine when empty.")
+    dns_refresh_seconds: float = Field(default=5.0, ge=0.1)
 
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None

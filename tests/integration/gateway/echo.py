@@ -46,6 +46,7 @@ class Echo:
     """The server, running in a thread of its own until `stop`."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     calls: dict[str, Call] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -86,7 +87,7 @@ class Echo:
         self._serving = serving = health.aio.HealthServicer()
         await serving.set("", health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(serving, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.port = self._server.add_insecure_port(f"{self.host}:{self.port}")
         await self._server.start()
         ready.set()
 

@@ -12,6 +12,7 @@ import pytest
 from gateway.render import write
 from gateway.settings import Endpoint
 from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.names import serving
 from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 
 
@@ -81,3 +82,30 @@ def test_process_leaves_and_comes_back(two: tuple[Echo, Echo], tmp_path: Path) -
             two[1].start()
             eventually(lambda: len(two[1].calls) > 20, "it gets its share again")
     assert set(outcomes) == {200}
+
+
+def test_a_name_is_followed_to_all_its_addresses(tmp_path: Path) -> None:
+    """As a headless service of Kubernetes or a scaled one of compose: one name, one port, many addresses."""
+    first = Echo(host="127.0.0.2")
+    first.start()
+    second = Echo(host="127.0.0.3", port=first.port)
+    second.start()
+    name = "grid-svc.kontena.test"
+    with serving() as names:
+        names.addresses[name] = (first.host,)
+        servers = (Endpoint("127.0.0.1", names.port),)
+        config = settings(tmp_path, first.port, dns_servers=servers, dns_refresh_seconds=0.2)
+        everywhere = {f"{upstream}_addresses": (Endpoint(name, first.port),) for upstream in config.upstreams}
+        with running(config.model_copy(update=everywhere), tmp_path) as gateway, load(gateway) as outcomes:
+            eventually(lambda: len(first.calls) > 20, "the first address is used")
+            assert second.calls == {}
+            names.addresses[name] = (first.host, second.host)
+            eventually(lambda: len(second.calls) > 20, "the second one gets its share")
+            first.drain()
+            names.addresses[name] = (second.host,)
+            gone = f"grid::{first.host}:{first.port}::"
+            eventually(lambda: gone not in gateway.admin("/clusters"), "the first one is forgotten")
+            seen = outcomes[200]
+            eventually(lambda: outcomes[200] > seen + 50, "the load goes on")
+    assert set(outcomes) == {200}
+    second.stop()

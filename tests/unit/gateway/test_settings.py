@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from gateway.render import write
 from gateway.settings import Endpoint, GatewaySettings, parse_endpoints, product_version
+
+README = (Path(__file__).parents[3] / "gateway" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -53,9 +56,19 @@ def test_wrong_environment_is_named(monkeypatch: pytest.MonkeyPatch, name: str, 
 
 
 def test_every_setting_is_documented() -> None:
-    readme = (Path(__file__).parents[3] / "gateway" / "README.md").read_text()
-    documented = set(re.findall(r"`GATEWAY_(\w+)`", readme))
+    documented = set(re.findall(r"`GATEWAY_(\w+)`", README))
     assert documented == {name.upper() for name in GatewaySettings.model_fields}
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["compose", "kubernetes"])
+def test_examples_of_the_readme_are_good_settings(monkeypatch: pytest.MonkeyPatch, number: int, tmp_path: Path) -> None:
+    example = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[number]
+    for name, value in re.findall(r"(GATEWAY_\w+): (.*)", example):
+        monkeypatch.setenv(name, value.strip('"'))
+    settings = GatewaySettings()
+    assert settings.tls
+    assert all(endpoint.port == 7400 for upstream in settings.upstreams.values() for endpoint in upstream)
+    write(settings, tmp_path / "envoy.json")
 
 
 def test_version_is_one_the_client_accepts() -> None:
