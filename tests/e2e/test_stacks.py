@@ -121,6 +121,11 @@ def test_careful_clients_see_versions_through_the_gateway(api: Api, image: str, 
     stale = api.request("PUT", path, body, headers={"If-Match": tag})
     assert (stale.status_code, stale.json()) == (412, {"error": "The resource changed since you read it"})
     assert api.call("GET", path)["version"] == "2"
+    for other, body in (("grids", {"default_affinity": []}), ("nodes", {"labels": []})):
+        found = f"/v1/{other}/{api.grid}" + ("/local-node" if other == "nodes" else "")
+        tag = api.request("GET", found).headers["etag"]
+        assert api.request("PUT", found, body, headers={"If-Match": f'{tag[:-1]}-old"'}).status_code == 412
+        assert api.request("PUT", found, body, headers={"If-Match": tag}).status_code == 200
 
 
 def test_a_volume_outlives_the_containers_that_use_it(api: Api, docker: Docker, image: str, path: str) -> None:

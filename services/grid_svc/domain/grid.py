@@ -46,6 +46,11 @@ class Grid:
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
+    @property
+    def etag(self) -> str:
+        """Names this version of the attributes; what the grid holds makes no other version."""
+        return f"{self.id}-{self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class GridCounts:

@@ -1,5 +1,7 @@
 """What a node is, and what follows from its attributes (spec/auth_grid.md sections 13.1 to 13.3)."""
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -73,6 +75,12 @@ class Node:
     close_reason: str | None = None
     rejected_at: datetime | None = None
     clock_skew: float | None = None
+
+    @property
+    def etag(self) -> str:
+        """Names this version of what users set; what the agent tells makes no other version."""
+        set_by_users = json.dumps([self.labels, self.availability])
+        return f"{self.id}-{hashlib.sha256(set_by_users.encode()).hexdigest()[:16]}"
 
     @property
     def status(self) -> str:

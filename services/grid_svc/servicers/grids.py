@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.grid.v1 import grid_pb2 as pb
 from kontena.grid.v1.grid_pb2_grpc import GridServiceServicer
 from services.grid_svc.convert import grid as convert
-from services.grid_svc.usecases.grids import Grids
+from services.grid_svc.usecases.grids import Grids, GridView
 from services.kernel import call
 
 
@@ -24,19 +24,24 @@ class GridServicer(GridServiceServicer):
     async def CreateGrid(self, request: pb.CreateGridRequest, context: Any) -> pb.Grid:
         view = await self._grids.create(call.principal(), convert.new_grid(request))
         call.reply_created()
-        return convert.to_proto(view)
+        return _answer(view)
 
     async def GetGrid(self, request: pb.GetGridRequest, context: Any) -> pb.Grid:
-        return convert.to_proto(await self._grids.get(call.principal(), request.grid))
+        return _answer(await self._grids.get(call.principal(), request.grid))
 
     async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Any) -> pb.Grid:
         changes = convert.changes(request, call.present_fields(request.update_mask))
-        return convert.to_proto(await self._grids.update(call.principal(), request.grid, changes))
+        return _answer(await self._grids.update(call.principal(), request.grid, changes))
 
     async def RotateGridToken(self, request: pb.RotateGridTokenRequest, context: Any) -> pb.Grid:
         token = request.token if request.HasField("token") else None
-        return convert.to_proto(await self._grids.rotate_token(call.principal(), request.grid, token))
+        return _answer(await self._grids.rotate_token(call.principal(), request.grid, token))
 
     async def DeleteGrid(self, request: pb.DeleteGridRequest, context: Any) -> Empty:
         await self._grids.delete(call.principal(), request.grid)
         return Empty()
+
+
+def _answer(view: GridView) -> pb.Grid:
+    call.reply_etag(view.grid.etag)
+    return convert.to_proto(view)

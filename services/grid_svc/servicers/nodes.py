@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.grid.v1 import node_pb2 as pb
 from kontena.grid.v1.node_pb2_grpc import NodeServiceServicer
 from services.grid_svc.convert import node as convert
-from services.grid_svc.usecases.nodes import Nodes
+from services.grid_svc.usecases.nodes import Nodes, NodeView
 from services.kernel import call
 
 
@@ -24,18 +24,23 @@ class NodeServicer(NodeServiceServicer):
     async def CreateNode(self, request: pb.CreateNodeRequest, context: Any) -> pb.Node:
         created = await self._nodes.create(call.principal(), request.grid, convert.new_node(request))
         call.reply_created()
-        return convert.to_proto(created)
+        return _answer(created)
 
     async def GetNodeHealth(self, request: pb.GetNodeHealthRequest, context: Any) -> pb.NodeHealth:
         return convert.health(await self._nodes.health(call.principal(), request.id))
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Any) -> pb.Node:
-        return convert.to_proto(await self._nodes.get(call.principal(), request.id))
+        return _answer(await self._nodes.get(call.principal(), request.id))
 
     async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Any) -> pb.Node:
         changes = convert.changes(request, call.present_fields(request.update_mask))
-        return convert.to_proto(await self._nodes.update(call.principal(), request.id, changes))
+        return _answer(await self._nodes.update(call.principal(), request.id, changes))
 
     async def DeleteNode(self, request: pb.DeleteNodeRequest, context: Any) -> Empty:
         await self._nodes.delete(call.principal(), request.id)
         return Empty()
+
+
+def _answer(view: NodeView) -> pb.Node:
+    call.reply_etag(view.node.etag)
+    return convert.to_proto(view)

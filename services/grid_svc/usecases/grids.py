@@ -26,7 +26,7 @@ from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible, shown_to
 from services.grid_svc.usecases.tokens import random_token
-from services.kernel import audit
+from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
@@ -100,6 +100,7 @@ class Grids:
             locked = await store.lock(tx, before.grid.id)
             if locked is None:
                 raise NotFound
+            call.check_if_match(locked.etag)
             grid = await store.update(tx, _changed(locked, checked))
             await self._record(tx, "update", grid)
         return GridView(grid, before.counts)
@@ -131,8 +132,10 @@ class Grids:
             errors["grid"] = "Grid has services"
         async with self._db.transaction() as tx:
             # Locked, so that no node joins between the look and the deletion.
-            if await store.lock(tx, grid.id) is None:
+            locked = await store.lock(tx, grid.id)
+            if locked is None:
                 raise NotFound
+            call.check_if_match(locked.etag)
             if await node_store.count(tx, grid.id):
                 errors["grid"] = "Grid has nodes"
             if errors:

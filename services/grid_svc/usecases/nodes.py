@@ -26,7 +26,7 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
 from services.grid_svc.usecases.tokens import random_token
-from services.kernel import audit
+from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
@@ -92,6 +92,7 @@ class Nodes:
         async with self._db.transaction() as tx:
             grid = await changeable(tx, principal, grid_name)
             node = required(await store.find(tx, grid.id, reference, lock=True))
+            call.check_if_match(node.etag)
             return await view(tx, grid, await change(tx, self._outbox, grid, node, check_changes(given)))
 
     async def delete(self, principal: Principal, path: str) -> None:
@@ -100,6 +101,7 @@ class Nodes:
         async with self._db.transaction() as tx:
             grid = await changeable(tx, principal, grid_name)
             node = required(await store.find(tx, grid.id, reference, lock=True))
+            call.check_if_match(node.etag)
             await store.delete(tx, node.id)
             await record(tx, self._outbox, "remove node", node, grid)
 

@@ -1,6 +1,7 @@
 """A REST caller, seen from the service: JSON in and out as the gateway transcodes it."""
 
 import json
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,13 @@ class Caller:
         self._nodes: Any = node_pb2_grpc.NodeServiceStub(channel)
         self._tokens: Any = node_token_pb2_grpc.NodeTokenServiceStub(channel)
         self._metrics: Any = metrics_pb2_grpc.MetricsServiceStub(channel)
-        self._metadata = (("authorization", f"bearer {token}"),) if token else ()
+        self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"bearer {token}"),) if token else ()
+
+    def matching(self, tag: str) -> "Caller":
+        """The same user, who changes only what still has this entity tag."""
+        careful = copy(self)
+        careful._metadata = (*self._metadata, ("if-match", tag))
+        return careful
 
     async def grids(self) -> Answer:
         return await self._call(self._grids.ListGrids, grid_pb2.ListGridsRequest(), {})
