@@ -87,7 +87,8 @@ async def build(settings: Settings) -> Application:
     supervisor.every("samples", settings.sample_seconds, writer.turn)
     retention = resource_usage.SampleRetention(db, settings.sample_retention_days)
     supervisor.every("sample retention", resource_usage.RETENTION_PERIOD_SECONDS, retention.turn)
-    stale = stale_nodes.StaleNodes(db, outbox, settings.stale_node_hours)
+    held = counts.Counts(auth, deploy, settings.count_deadline_seconds)
+    stale = stale_nodes.StaleNodes(db, outbox, held, settings.stale_node_hours)
     supervisor.every("stale nodes", stale_nodes.PERIOD_SECONDS, stale.turn)
 
     terms = SessionTerms(
@@ -97,7 +98,7 @@ async def build(settings: Settings) -> Application:
         settings.token_refresh_seconds,
         settings.join_concurrency,
     )
-    grids = Grids(db, outbox, counts.Counts(auth, deploy, settings.count_deadline_seconds))
+    grids = Grids(db, outbox, held)
 
     async def ready() -> None:
         async with db.read() as tx:

@@ -21,3 +21,9 @@ class GridUsageServicer(GridUsageServiceServicer):
             for grid_id, (services, containers) in found.items()
         }
         return pb.CountGridUsageResponse(usages=usages)
+
+    async def FindStatefulNodes(
+        self, request: pb.FindStatefulNodesRequest, context: Any
+    ) -> pb.FindStatefulNodesResponse:
+        found = await self._usage.stateful_nodes({node_id for node_id in request.node_ids if is_id(node_id)})
+        return pb.FindStatefulNodesResponse(node_ids=sorted(found))

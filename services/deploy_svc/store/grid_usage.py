@@ -25,3 +25,14 @@ async def count(tx: Tx, grid_ids: Collection[str]) -> dict[str, tuple[int, int]]
         counted.c.grid_id
     )
     return {row[0]: (row[1], row[2]) for row in await tx.execute(query)}
+
+
+async def stateful_nodes(tx: Tx, node_ids: Collection[str]) -> set[str]:
+    """Those of the nodes that hold an instance of a stateful service, in one query."""
+    services, instances = tables.services, tables.instances
+    query = (
+        sa.select(instances.c.node_id)
+        .join(services, services.c.id == instances.c.service_id)
+        .where(instances.c.node_id.in_(node_ids), services.c.spec["stateful"].as_boolean())
+    )
+    return set((await tx.execute(query)).scalars())

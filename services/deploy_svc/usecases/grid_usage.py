@@ -18,3 +18,10 @@ class GridUsage:
             return {}
         async with self._db.read() as tx:
             return await store.count(tx, grid_ids)
+
+    async def stateful_nodes(self, node_ids: Collection[str]) -> set[str]:
+        """Those of the nodes that hold an instance of a stateful service."""
+        if not node_ids:
+            return set()
+        async with self._db.read() as tx:
+            return await store.stateful_nodes(tx, node_ids)

@@ -1,4 +1,4 @@
-"""How many members, services and containers grids have: one call to auth_svc and one to deploy_svc for any number."""
+"""What grids and nodes hold, as auth_svc and deploy_svc know it: one call to each for any number."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -20,7 +20,10 @@ AUTH_IDEMPOTENT = (
     "/kontena.auth.v1.GridMembershipService/AddGridMember",
     "/kontena.auth.v1.GridMembershipService/RemoveGrid",
 )
-DEPLOY_IDEMPOTENT = ("/kontena.deploy.v1.GridUsageService/CountGridUsage",)
+DEPLOY_IDEMPOTENT = (
+    "/kontena.deploy.v1.GridUsageService/CountGridUsage",
+    "/kontena.deploy.v1.GridUsageService/FindStatefulNodes",
+)
 
 
 class Counts:
@@ -48,6 +51,13 @@ class Counts:
         """Number of services in one grid."""
         usage = (await self._usages([grid_id])).get(grid_id)
         return usage.service_count if usage else 0
+
+    async def stateful_nodes(self, node_ids: Collection[str]) -> set[str]:
+        """Those of the nodes that hold data of stateful services."""
+        if not node_ids:
+            return set()
+        request = grid_usage_pb2.FindStatefulNodesRequest(node_ids=node_ids)
+        return set((await self._usage.FindStatefulNodes(request, timeout=self._deadline)).node_ids)
 
     async def _users(self, grid_ids: Collection[str]) -> Mapping[str, int]:
         request = membership_pb2.CountGridMembersRequest(grid_ids=grid_ids)

@@ -118,8 +118,11 @@ async def change(tx: Tx, node: Node, changes: NodeChanges) -> Node:
     return rows.node((await tx.execute(statement)).one())
 
 
-async def stale(tx: Tx, hours: float) -> list[Node]:
-    """Nodes of the label `ephemeral` that are no initial members and were offline and unheard for so long; locked."""
+async def stale(tx: Tx, hours: float, *, lock: bool = False) -> list[Node]:
+    """Nodes of the label `ephemeral` that are no initial members and were offline and unheard for so long.
+
+    With `lock` those that another transaction has locked are left out.
+    """
     late = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, hours * 3600)
     query = (
         sa.select(*rows.COLUMNS)
@@ -133,9 +136,9 @@ async def stale(tx: Tx, hours: float) -> list[Node]:
                 "where label = 'ephemeral' or label like 'ephemeral=%')"
             ),
         )
-        .with_for_update(of=nodes, skip_locked=True)
     )
-    return [rows.node(row) for row in await tx.execute(query)]
+    locked = query.with_for_update(of=nodes, skip_locked=True)
+    return [rows.node(row) for row in await tx.execute(locked if lock else query)]
 
 
 async def delete(tx: Tx, node_id: str) -> None:

@@ -5,8 +5,22 @@ from kontena.deploy.v1 import grid_usage_pb2_grpc
 from services.deploy_svc.store import tables
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
-from tests.integration.deploy_svc.stand_ins import GRID, OTHER_GRID
+from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID
 from tests.support.running import Running, service_metadata
+
+
+async def test_nodes_with_data_of_stateful_services_are_found(deploy: Running, rest: Rest, deploy_db: Database) -> None:
+    await rest.created("web")
+    await rest.created("db", stateful=True)
+    async with deploy_db.transaction() as tx:
+        for number, row in enumerate((await tx.execute(sa.select(tables.services))).all()):
+            values = {"id": f"{number:024x}", "service_id": row.id, "grid_id": GRID, "instance_number": 1}
+            node_id = NODE_1 if row.name == "db" else NODE_2
+            await tx.execute(tables.instances.insert().values(**values, node_id=node_id, desired_state="stopped"))
+    stub = grid_usage_pb2_grpc.GridUsageServiceStub(deploy.channel)
+    request = pb.FindStatefulNodesRequest(node_ids=[NODE_1, NODE_2, "\0"])
+    response = await stub.FindStatefulNodes(request, metadata=service_metadata())
+    assert list(response.node_ids) == [NODE_1]
 
 
 async def test_grids_are_counted_together(deploy: Running, rest: Rest, deploy_db: Database) -> None:

@@ -89,6 +89,7 @@ class Usage(grid_usage_pb2_grpc.GridUsageServiceServicer):
     """(services, containers) by grid id. `failing` answers UNAVAILABLE."""
 
     usages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    stateful_nodes: set[str] = field(default_factory=set)
     counted: int = 0
     failing: bool = False
 
@@ -103,6 +104,12 @@ class Usage(grid_usage_pb2_grpc.GridUsageServiceServicer):
                 response.usages[grid_id].service_count = services
                 response.usages[grid_id].container_count = containers
         return response
+
+    async def FindStatefulNodes(self, request: Any, context: Any) -> Any:
+        if self.failing:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        found = self.stateful_nodes.intersection(request.node_ids)
+        return grid_usage_pb2.FindStatefulNodesResponse(node_ids=found)
 
 
 @dataclass
@@ -121,6 +128,7 @@ class Neighbours:
         self.memberships.removed.clear()
         self.memberships.slow = self.usage.failing = False
         self.usage.usages.clear()
+        self.usage.stateful_nodes.clear()
         self.memberships.counted = self.usage.counted = 0
 
 
