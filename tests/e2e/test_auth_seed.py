@@ -76,7 +76,8 @@ def test_authenticate_to_the_provider(provider: Api, path: str) -> None:
             assert answer.status_code == 302, answer.text
             location = httpx.URL(answer.headers["location"])
             assert str(location.copy_with(query=None)) == "http://127.0.0.1:9/authorize"
-            assert set(location.params) == {"response_type", "client_id", "scope", "state", "redirect_uri"}
+            documented = {"response_type", "client_id", "scope", "state", "redirect_uri"}
+            assert set(location.params) == documented | {"code_challenge", "code_challenge_method"}
             assert location.params["redirect_uri"] == "https://master.example.com:8443/cb"
             assert (location.params["scope"], location.params["client_id"]) == ("user:email", "e2e-client")
             assert re.fullmatch("[0-9a-f]{64}", location.params["state"])

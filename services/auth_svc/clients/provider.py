@@ -1,4 +1,7 @@
-"""Calls of the authentication provider: code for token, token for user (RFC 6749 section 4.1.3)."""
+"""Calls of the authentication provider: code for token, token for user (RFC 6749 section 4.1.3).
+
+Why httpx does it without an OAuth2 library: docs/adr/0006-provider-with-httpx.md.
+"""
 
 import asyncio
 import json
@@ -24,12 +27,12 @@ _PLACEHOLDER = ":access_token"
 class ProviderClient:
     """Every failure is one OAuthError; what went wrong goes to the log, without tokens and secrets."""
 
-    async def user(self, provider: Provider, code: str) -> ProviderUser:
+    async def user(self, provider: Provider, code: str, code_verifier: str) -> ProviderUser:
         """Who logged in with an authorization code of the provider. Raises OAuthError."""
         step = "token"
         try:
             async with asyncio.timeout(_SECONDS), httpx.AsyncClient(verify=provider.verify_tls) as client:
-                token = _token(await _send(client, token_request(provider, code)))
+                token = _token(await _send(client, token_request(provider, code, code_verifier)))
                 step = "userinfo"
                 return user_of(await _send(client, userinfo_request(provider, token)), provider.paths)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
@@ -37,7 +40,7 @@ class ProviderClient:
             raise OAuthError(400, "access_denied", "Authentication failed") from None
 
 
-def token_request(provider: Provider, code: str) -> httpx.Request:
+def token_request(provider: Provider, code: str, code_verifier: str) -> httpx.Request:
     """How the provider wants to be asked for a token."""
     fields = {
         "grant_type": "authorization_code",
@@ -46,6 +49,8 @@ def token_request(provider: Provider, code: str) -> httpx.Request:
         "client_secret": provider.client_secret,
         "redirect_uri": provider.callback,
     }
+    if provider.pkce:
+        fields["code_verifier"] = code_verifier
     headers = {"Accept": "application/json"}
     if provider.code_needs_basic_auth:
         headers["Authorization"] = _basic(provider)

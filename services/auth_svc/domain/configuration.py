@@ -54,6 +54,12 @@ def flag(values: Mapping[str, Json], key: str) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
+def denied(values: Mapping[str, Json], key: str) -> bool:
+    """The opposite of `flag`, for what counts as true when it is not set."""
+    value = values.get(key)
+    return value is False or (isinstance(value, str) and value.strip().lower() == "false")
+
+
 def _problem(key: str, value: Json) -> str | None:
     if not key.strip() or not key.isprintable():
         return "Key isn't in the right format"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit, urlunsplit
 
-from services.auth_svc.domain import configuration
+from services.auth_svc.domain import configuration, pkce
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
 
 PREFIX = "oauth2."
@@ -50,6 +50,7 @@ class Provider:
     code_needs_basic_auth: bool
     userinfo_needs_basic_auth: bool
     verify_tls: bool
+    pkce: bool
     paths: UserinfoPaths
 
 
@@ -77,11 +78,12 @@ def provider_of(values: Mapping[str, Json]) -> Provider | None:
         code_needs_basic_auth=configuration.flag(values, PREFIX + "code_requires_basic_auth"),
         userinfo_needs_basic_auth=configuration.flag(values, PREFIX + "userinfo_requires_basic_auth"),
         verify_tls=not any(configuration.flag(values, f"{area}.ignore_invalid_ssl") for area in ("oauth2", "cloud")),
+        pkce=not configuration.denied(values, PREFIX + "pkce"),
         paths=UserinfoPaths(**{name: own(f"userinfo_{name}_jsonpath") or path for name, path in _PATHS.items()}),
     )
 
 
-def login_url(provider: Provider, state: str) -> str:
+def login_url(provider: Provider, state: str, code_verifier: str) -> str:
     """Where a browser logs in: the authorize endpoint with its query replaced."""
     query = {
         "response_type": "code",
@@ -90,6 +92,8 @@ def login_url(provider: Provider, state: str) -> str:
         "state": state,
         "redirect_uri": provider.callback,
     }
+    if provider.pkce:
+        query |= {"code_challenge": pkce.challenge(code_verifier), "code_challenge_method": "S256"}
     return urlunsplit(urlsplit(provider.authorize_endpoint)._replace(query=urlencode(query), fragment=""))
 
 

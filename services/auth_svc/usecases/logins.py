@@ -55,7 +55,7 @@ class Logins:
             state = secrets.token_hex(32)
             request = AuthorizationRequest(new_id(), redirect_uri, login.lifetime(expires_in), user_id)
             await authorization_requests.add(tx, request, self._mint.digest(state))
-        return login_url(provider, state)
+        return login_url(provider, state, self._mint.code_verifier(state))
 
     async def end(self, state: str, code: str) -> str:
         """Where the browser has to go with a new code of ours. The state is used up, whatever happens then."""
@@ -69,7 +69,7 @@ class Logins:
             raise login.not_configured()
         if not code:
             raise OAuthError(400, "access_denied", "Authentication failed")
-        person = await self._provider.user(provider, code)
+        person = await self._provider.user(provider, code, self._mint.code_verifier(state))
         server_name = await self._config.server_name()
         return login.destination(request.redirect_uri, await self._code_for(request, person), server_name)
 

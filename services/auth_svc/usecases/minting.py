@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime
 
 from services.auth_svc.domain import access_token as rules
-from services.auth_svc.domain import digest
+from services.auth_svc.domain import digest, pkce
 from services.auth_svc.domain.access_token import AccessToken, IssuedToken, Owner, Values
 from services.auth_svc.store import access_tokens
 from services.kernel.db import Tx
@@ -20,6 +20,10 @@ class Mint:
     def digest(self, value: str) -> bytes:
         """What a value is looked up by."""
         return digest.digest(self._key, value)
+
+    def code_verifier(self, state: str) -> str:
+        """Proves to the provider that its code belongs to the login with this state."""
+        return pkce.verifier(self._key, state)
 
     async def token(
         self,

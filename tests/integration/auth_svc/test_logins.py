@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -150,7 +152,21 @@ async def test_the_ways_to_ask_for_a_token(
     await token_of(anonymous, await log_in(anonymous))
     assert provider.asked[0].method == "GET"
     assert "client_secret=se%3Acret" in provider.asked[0].target
+    assert "code_verifier=" in provider.asked[0].target
     assert provider.asked[1].headers["authorization"] == basic
+
+
+async def test_the_provider_can_tell_that_its_code_belongs_to_this_login(
+    anonymous: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    await offline.create_user("carl@x.org")
+    begun = await anonymous.begin_login(redirect_uri="/code")
+    query = parse_qs(urlsplit(begun.headers["location"]).query)
+    assert query["code_challenge_method"] == ["S256"]
+    await anonymous.end_login(state=query["state"][0], code="from-the-provider")
+    verifier = json.loads(provider.asked[0].body)["code_verifier"]
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    assert query["code_challenge"] == [challenge]
 
 
 async def test_a_wrong_jsonpath_fails_the_login(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:

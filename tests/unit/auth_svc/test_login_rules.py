@@ -1,5 +1,6 @@
 """Providers, redirects and user documents: decided without a network."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.auth_svc.clients.provider import token_request
 from services.auth_svc.clients.userinfo import user_of
 from services.auth_svc.convert import code_page
-from services.auth_svc.domain import login
+from services.auth_svc.domain import login, pkce
 from services.auth_svc.domain.audit_page import Page, entry_id, page
 from services.auth_svc.domain.provider import invitation_link, login_url, provider_of
 from services.kernel.errors import InvalidRequest, OAuthError
 
+# The example of RFC 7636, appendix B.
+RFC_VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+RFC_CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 CONFIG: dict[str, Any] = {
     "oauth2.client_id": "id",
     "oauth2.client_secret": "secret",
@@ -56,7 +61,7 @@ def test_the_callback_is_relative_to_the_root(root: str, callback: str) -> None:
 def test_the_login_url_has_a_new_query() -> None:
     provider = provider_of(CONFIG)
     assert provider is not None
-    parts = urlsplit(login_url(provider, "s"))
+    parts = urlsplit(login_url(provider, "s", RFC_VERIFIER))
     assert (parts.path, parts.fragment) == ("/authorize", "")
     assert parse_qs(parts.query) == {
         "response_type": ["code"],
@@ -64,8 +69,27 @@ def test_the_login_url_has_a_new_query() -> None:
         "scope": ["user:email"],
         "state": ["s"],
         "redirect_uri": ["https://h:1/cb"],
+        "code_challenge": [RFC_CHALLENGE],
+        "code_challenge_method": ["S256"],
     }
     assert invitation_link(provider, "c") == "https://h:1/j/c"
+
+
+@pytest.mark.parametrize(
+    ("value", "used"), [(None, True), (True, True), ("x", True), (False, False), ("False ", False)]
+)
+def test_a_provider_that_stumbles_over_pkce_is_spared_it(value: Any, used: bool) -> None:
+    provider = provider_of({**CONFIG, "oauth2.pkce": value})
+    assert provider is not None
+    assert ("code_challenge" in login_url(provider, "s", RFC_VERIFIER)) is used
+    assert (b"code_verifier" in token_request(provider, "c", RFC_VERIFIER).read()) is used
+
+
+def test_a_code_verifier_belongs_to_a_state_and_a_key() -> None:
+    made = {pkce.verifier(key, state) for key in (b"k" * 32, b"l" * 32) for state in ("s", "t")}
+    assert len(made) == 4
+    # RFC 7636 section 4.1.
+    assert all(re.fullmatch("[A-Za-z0-9_-]{43}", text) for text in made)
 
 
 @pytest.mark.parametrize("flag", ["oauth2.ignore_invalid_ssl", "cloud.ignore_invalid_ssl"])
