@@ -20,9 +20,10 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_CLAIM_SECONDS = 30
 _BATCH = 200
 _DELIVERY_SECONDS = 10.0
+# How long the messages of a process that died wait for another one: longer than a delivery takes, as short as possible.
+_CLAIM_SECONDS = 15
 _POLL_SECONDS = 5.0
 _GATHER_SECONDS = 0.05
 
@@ -89,16 +90,21 @@ class Outbox:
         by_topic: dict[str, list[Message]] = defaultdict(list)
         for message in messages:
             by_topic[message.topic].append(message)
-        for topic, batch in by_topic.items():
-            try:
-                async with asyncio.timeout(_DELIVERY_SECONDS):
-                    await handlers[topic](batch)
-            except Exception as error:
-                log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
-                await self._postpone(db, batch)
-            else:
-                await self._forget(db, batch)
+        # At the same time: a receiver that hangs must hold up its own topic only.
+        async with asyncio.TaskGroup() as deliveries:
+            for topic, batch in by_topic.items():
+                deliveries.create_task(self._deliver(db, handlers, topic, batch))
         return len(messages)
+
+    async def _deliver(self, db: Database, handlers: Mapping[str, Handler], topic: str, batch: list[Message]) -> None:
+        try:
+            async with asyncio.timeout(_DELIVERY_SECONDS):
+                await handlers[topic](batch)
+        except Exception as error:
+            log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
+            await self._postpone(db, batch)
+        else:
+            await self._forget(db, batch)
 
     async def _claim(self, db: Database) -> list[Message]:
         table = self._table

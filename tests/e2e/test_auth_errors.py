@@ -6,13 +6,26 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.auth_people import PROVIDER, configured, email, people
-from tests.support.suite import Api
+from tests.e2e.auth_people import PROVIDER, configured, email, people, token_of
+from tests.support.suite import Api, soon
 
 NOT_FOUND = {"error": "Not found"}
 NOT_ALLOWED = "Operation not allowed"
 LAST_ADMIN = "Not allowed to remove last user from Master admin role"
 NO_PROVIDER = {"error": "server_error", "error_description": "Authentication provider not configured"}
+
+
+def oauth(error: str, description: str) -> dict[str, str]:
+    """An error body of RFC 6749."""
+    return {"error": error, "error_description": description}
+
+
+DENIED = oauth("access_denied", "Access denied")
+NO_CODE = oauth("invalid_grant", "The authorization code is unknown or was used before")
+NO_REFRESH = oauth("invalid_grant", "The refresh token is unknown or was used before")
+NO_SCOPE = oauth("invalid_scope", "The request needs a scope: user, owner or user,owner")
+NO_TYPE = oauth("unsupported_response_type", "Unsupported response type. Supported: code, token, invite")
+NOTHING = oauth("invalid_request", "The request has no parameters")
 NO_INVITES = {
     "error": "access_denied",
     "error_description": "You do not have the permission to create invites",
@@ -23,9 +36,20 @@ NO_INVITES = {
 def crowd(api: Api) -> Iterator[dict[str, Api]]:
     roles = {"plain": (), "members": (), "keeper": ("user_admin",), "gridder": ("grid_admin",)}
     with people(api, roles) as made:
+        owner = token_of(api, email("plain"), scope="owner")["access_token"]
         for name in ("members", "gridder"):
             api.call("POST", f"/v1/grids/{api.grid}/users", {"email": email(name)}, status=201)
-        yield {**made, "admin": api, "nobody": Api(api.url, "", api.grid)}
+        yield {
+            **made, "admin": api, "nobody": Api(api.url, "", api.grid), "owner": Api(api.url, owner, api.grid),
+        }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def foreign(api: Api) -> Iterator[str]:
+    """A token of the administrator; its id."""
+    token = str(token_of(api, "admin")["id"])
+    yield token
+    api.call("DELETE", f"/oauth2/tokens/{token}")
 
 
 @pytest.fixture
@@ -58,7 +82,7 @@ ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     ("admin", "DELETE", "/v1/users/admin/roles/master_admin", None, 422, {"error": {"role": LAST_ADMIN}}),
     ("admin", "DELETE", f"{PLAIN}/roles/master_admin", None, 422, {"error": {"role": LAST_ADMIN}}),
     # Configuration, section 9.
-    ("plain", "GET", "/v1/config", None, 403, {"error": "access_denied", "error_description": "Access denied"}),
+    ("plain", "GET", "/v1/config", None, 403, DENIED),
     ("admin", "GET", "/v1/config/not.set", None, 404, NOT_FOUND),
     ("admin", "GET", "/v1/config/server.salt", None, 404, NOT_FOUND),
     ("admin", "DELETE", "/v1/config/server.salt", None, 404, NOT_FOUND),
@@ -83,24 +107,54 @@ ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     ("gridder", "DELETE", f"{GRID_USERS}/{email('unknown')}", None, 404, {"error": "User not found"}),
     ("gridder", "DELETE", f"{GRID_USERS}/{email('plain')}", None, 422, {"error": {"user": "Invalid user"}}),
     # Tokens, section 7.4, 7.5 and 8.2; RFC 6749 status and body where the original differs.
-    ("nobody", "POST", "/oauth2/token", {"grant_type": "password"}, 400, "unsupported_grant_type"),
-    ("nobody", "POST", "/oauth2/token", {"grant_type": "authorization_code"}, 400, "invalid_request"),
-    ("nobody", "POST", "/oauth2/token", {"grant_type": "authorization_code", "code": "x"}, 400, "invalid_grant"),
-    ("nobody", "POST", "/oauth2/token", {"grant_type": "refresh_token"}, 400, "invalid_request"),
-    ("nobody", "POST", "/oauth2/token", {"grant_type": "refresh_token", "refresh_token": "x"}, 400, "invalid_grant"),
-    ("nobody", "POST", "/oauth2/token", {}, 400, "invalid_request"),
-    ("admin", "POST", "/oauth2/authorize", {}, 400, "invalid_request"),
-    ("admin", "POST", "/oauth2/authorize", {"response_type": "token"}, 400, "invalid_scope"),
-    ("admin", "POST", "/oauth2/authorize", {"response_type": "token", "scope": "king"}, 400, "invalid_request"),
-    ("admin", "POST", "/oauth2/authorize", {"response_type": "x"}, 400, "unsupported_response_type"),
+    (
+        "nobody", "POST", "/oauth2/token",
+        {"grant_type": "password"}, 400, oauth("unsupported_grant_type", "grant_type"),
+    ),
+    ("nobody", "POST", "/oauth2/token", {"code": "x"}, 400, oauth("unsupported_grant_type", "grant_type")),
+    (
+        "nobody", "POST", "/oauth2/token",
+        {"grant_type": "authorization_code"}, 400, oauth("invalid_request", "authorization_code"),
+    ),
+    (
+        "nobody", "POST", "/oauth2/token",
+        {"grant_type": "authorization_code", "code": " "}, 400, oauth("invalid_request", "authorization_code"),
+    ),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "authorization_code", "code": "x"}, 400, NO_CODE),
+    (
+        "nobody", "POST", "/oauth2/token",
+        {"grant_type": "refresh_token"}, 400, oauth("invalid_request", "refresh_token"),
+    ),
+    ("nobody", "POST", "/oauth2/token", {"grant_type": "refresh_token", "refresh_token": "x"}, 400, NO_REFRESH),
+    ("nobody", "POST", "/oauth2/token", {}, 400, NOTHING),
+    ("admin", "POST", "/oauth2/authorize", {}, 400, NOTHING),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "token"}, 400, NO_SCOPE),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "code"}, 400, NO_SCOPE),
     (
         "admin", "POST", "/oauth2/authorize",
-        {"response_type": "token", "scope": "user", "expires_in": "soon"}, 400, "invalid_request",
+        {"response_type": "token", "scope": "king"}, 400, oauth("invalid_request", "scope: invalid"),
     ),
     (
         "admin", "POST", "/oauth2/authorize",
-        {"response_type": "token", "scope": "user", "user": email("unknown")}, 404, "not_found",
+        {"response_type": "code", "scope": "user owner"}, 400, oauth("invalid_request", "scope: invalid"),
     ),
+    ("admin", "POST", "/oauth2/authorize", {"response_type": "x"}, 400, NO_TYPE),
+    (
+        "admin", "POST", "/oauth2/authorize",
+        {"response_type": "token", "scope": "user", "expires_in": "soon"},
+        400, oauth("invalid_request", "expires_in: integer"),
+    ),
+    (
+        "admin", "POST", "/oauth2/authorize",
+        {"response_type": "token", "scope": "user", "user": email("unknown")},
+        404, oauth("not_found", "There is no user with this e-mail"),
+    ),
+    (
+        "owner", "POST", "/oauth2/authorize", {"response_type": "token", "scope": "owner"},
+        403, oauth("access_denied", "The access token needs the scope user"),
+    ),
+    ("plain", "GET", "/oauth2/tokens/{token}", None, 403, DENIED),
+    ("plain", "DELETE", "/oauth2/tokens/{token}", None, 403, DENIED),
     (
         "plain", "POST", "/oauth2/authorize",
         {"response_type": "token", "scope": "user", "user": "admin"}, 403, NO_INVITES,
@@ -112,13 +166,54 @@ ROWS: list[tuple[str, str, str, Any, int, Any]] = [
 
 @pytest.mark.parametrize(("who", "method", "path", "body", "status", "expected"), ROWS)
 def test_error_row(
-    crowd: dict[str, Api], who: str, method: str, path: str, body: Any, status: int, expected: Any
+    crowd: dict[str, Api], foreign: str, who: str, method: str, path: str, body: Any, status: int, expected: Any
 ) -> None:
     caller = crowd[who]
-    answer = caller.request(method, path.format(grid=caller.grid), body)
-    found = answer.json()["error"] if isinstance(expected, str) else answer.json()
-    assert (answer.status_code, found) == (status, expected), answer.text
+    answer = caller.request(method, path.format(grid=caller.grid, token=foreign), body)
+    assert (answer.status_code, answer.json()) == (status, expected), answer.text
     assert answer.headers["content-type"] == "application/json"
+
+
+RAW_ROWS: list[tuple[str, str, str, bytes, dict[str, str]]] = [
+    ("POST", "/oauth2/token", "application/json", b"{", oauth("invalid_request", "Invalid parameters")),
+    ("POST", "/oauth2/token", "application/json", b"[1]", oauth("invalid_request", "Invalid parameters")),
+    ("POST", "/oauth2/token", "application/x-www-form-urlencoded", b"a=%ff", oauth("invalid_request",
+     "Invalid parameters")),
+    ("POST", "/oauth2/token", "", b"", NOTHING),
+    ("POST", "/oauth2/authorize", "", b"", NOTHING),
+    ("PATCH", "/v1/config", "application/json", b"{", {"error": "Invalid json"}),
+    ("PUT", "/v1/config", "application/json", b"[1]", {"error": "Invalid json"}),
+    ("PUT", "/v1/config", "text/plain", b'"x"', {"error": "Invalid json"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "content_type", "body", "expected"), RAW_ROWS)
+def test_raw_row(api: Api, method: str, path: str, content_type: str, body: bytes, expected: dict[str, str]) -> None:
+    before = api.call("GET", "/v1/config")
+    answer = api.request(method, path, headers={"Content-Type": content_type}, content=body)
+    assert (answer.status_code, answer.json()) == (400, expected)
+    assert api.call("GET", "/v1/config") == before
+
+
+@pytest.mark.parametrize("kind", ["expired", "deleted", "of a deleted user", "another scheme"])
+def test_a_token_that_is_no_longer_good(api: Api, kind: str) -> None:
+    with people(api, {"gone": ()}) as made:
+        token = token_of(api, email("gone"), seconds=1 if kind == "expired" else 600)
+        caller, scheme = Api(api.url, token["access_token"], api.grid), "Bearer"
+        if kind == "expired":
+            soon(lambda: caller.request("GET", "/v1/user").status_code == 401)
+        elif kind == "deleted":
+            api.call("DELETE", f"/oauth2/tokens/{token['id']}")
+        elif kind == "of a deleted user":
+            api.call("DELETE", f"/v1/users/{email('gone')}")
+            assert made["gone"].request("GET", "/v1/user").status_code == 401
+        else:
+            scheme = "Basic"
+        answer = caller.request("GET", "/v1/user", headers={"Authorization": f"{scheme} {caller.token}"})
+    description = "Token expired" if kind == "expired" else "Invalid token"
+    assert (answer.status_code, answer.json()) == (401, oauth("invalid_token", description))
+    challenge = f'Bearer realm="kontena_master", error="invalid_token", error_description="{description}"'
+    assert answer.headers["www-authenticate"] == challenge
 
 
 LOGIN_ROWS: list[tuple[dict[str, str], int, Any]] = [

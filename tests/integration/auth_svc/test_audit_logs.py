@@ -1,5 +1,7 @@
 """The audit log is complete and has nothing twice, whatever dies between a mutation and its delivery."""
 
+import asyncio
+
 import asyncpg
 import pytest
 import sqlalchemy as sa
@@ -75,6 +77,29 @@ async def test_a_process_that_dies_after_storing_an_event_repeats_nothing(lonely
         waiting = (await tx.execute(sa.select(sa.func.count()).select_from(tables.outbox))).scalar_one()
     assert (stored, waiting) == (["event0", "event1", "event2"], 0)
     await channel.close()
+    await db.close()
+
+
+async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str) -> None:
+    db = Database(lonely_url, pool_size=4)
+    outbox = Outbox(tables.outbox)
+    arrived = asyncio.Event()
+
+    async def hangs(_messages: list[Message]) -> None:
+        await asyncio.Event().wait()
+
+    async def arrives(_messages: list[Message]) -> None:
+        arrived.set()
+
+    async with db.transaction() as tx:
+        await outbox.emit(tx, "first", {})
+        await outbox.emit(tx, "second", {})
+    turn = asyncio.create_task(outbox.deliver_due(db, {"first": hangs, "second": arrives}))
+    await asyncio.wait_for(arrived.wait(), 5)
+    turn.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
+    async with db.transaction() as tx:
+        await tx.execute(tables.outbox.delete())
     await db.close()
 
 
