@@ -56,7 +56,8 @@ READS = {
 # What a node saw: nobody decided it.
 OBSERVATIONS = {
     "/kontena.deploy.v1.ContainerReportService/ReportContainers", "/kontena.deploy.v1.EventIngestService/PushEvents",
-    "/kontena.deploy.v1.LogIngestService/PushLogs", "/kontena.deploy.v1.StatsIngestService/PushStats",
+    "/kontena.deploy.v1.GridEventService/RecordGridEvents", "/kontena.deploy.v1.LogIngestService/PushLogs",
+    "/kontena.deploy.v1.StatsIngestService/PushStats",
 }  # fmt: skip
 # Effects of something that is recorded where it was decided, under the name of the user.
 EFFECTS = {
