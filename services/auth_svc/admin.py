@@ -36,6 +36,9 @@ async def perform(administration: Administration, options: argparse.Namespace) -
             return [await administration.create_token(options.user, options.scope, options.expires_in)]
         case "create-user":
             return [(await administration.create_user(options.email, options.role, options.grid_id)).id]
+        case "rotate-keys":
+            await administration.rotate_keys()
+            return ["all secret configuration values are under the current key"]
         case _:
             users = await administration.list_users()
             return ["\t".join((user.id, user.email, ",".join(role.name for role in user.roles))) for user in users]
@@ -54,5 +57,6 @@ def parser() -> argparse.ArgumentParser:
     user.add_argument("--email", required=True)
     user.add_argument("--role", action="append", default=[], help="may be repeated")
     user.add_argument("--grid-id", action="append", default=[], help="make it a member of this grid; may be repeated")
+    commands.add_parser("rotate-keys", help="bring secret configuration values under the current VAULT_KEY")
     commands.add_parser("list-users", help="print id, e-mail and roles of all accounts, separated by tabs")
     return root

@@ -134,7 +134,8 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The offline admin commands; they need the database and the secrets, and no running service."""
     db = Database(settings.database_url, pool_size=1)
     try:
-        yield Administration(db, Mint(settings.digest_key()), Trail(Outbox(tables.outbox)))
+        trail = Trail(Outbox(tables.outbox))
+        yield Administration(db, Mint(settings.digest_key()), trail, Config(db, settings.keyring(), trail))
     finally:
         await db.close()
 

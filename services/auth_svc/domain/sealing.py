@@ -59,6 +59,11 @@ def unseal(ring: Keyring, key: str, sealed: bytes) -> Json:
         raise Unavailable(text) from None
 
 
+def is_current(ring: Keyring, sealed: bytes) -> bool:
+    """Whether the current key encrypted it."""
+    return sealed[1 : 1 + _ID] == ring.current
+
+
 def _bound_to(key: str) -> bytes:
     return b"auth.config\0" + key.encode()
 

@@ -7,20 +7,28 @@ from services.auth_svc.domain.access_token import Owner
 from services.auth_svc.domain.user import ROLES, User, valid_email
 from services.auth_svc.store import bootstrap_steps, grid_members, invalidations, users
 from services.auth_svc.usecases.bootstrap import ensure_admin
+from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, Unavailable, ValidationFailed
 from services.kernel.ids import is_id, new_id
 
 
 class Administration:
     """Works on the database directly; running replicas notice at once."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config) -> None:
         self._db = db
         self._mint = mint
         self._trail = trail
+        self._config = config
+
+    async def rotate_keys(self) -> None:
+        """Bring secret configuration values under the current VAULT_KEY. Raises Unavailable when some do not open."""
+        lost = await self._config.rotate_keys()
+        if lost:
+            raise Unavailable(f"{lost} values do not open: set them again, or name their key in VAULT_OLD_KEYS")
 
     async def reset_code(self) -> str:
         """A new code that logs in as the local administrator; existing tokens and codes stay as they are."""

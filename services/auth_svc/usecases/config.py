@@ -77,6 +77,23 @@ class Config:
         """Set keys that are not set."""
         await config.put(tx, self._seal(values), replace=False)
 
+    async def rotate_keys(self) -> int:
+        """Encrypt with the current key what an older one encrypted, so that that one can be dropped. Returns how many
+        values do not open; they stay as they are."""
+        async with self._db.transaction() as tx:
+            await config.lock(tx)
+            opened: dict[str, Json] = {}
+            lost = 0
+            for key, stored in (await config.find(tx)).items():
+                if stored.sealed is None or sealing.is_current(self._keyring, stored.sealed):
+                    continue
+                try:
+                    opened[key] = self._value(key, stored)
+                except Unavailable:
+                    lost += 1
+            await config.put(tx, self._seal(opened))
+        return lost
+
     async def provider(self, tx: Tx) -> Provider | None:
         """The authentication provider, or None when it is not configured."""
         return provider_of(self._open(await config.find(tx, OTHER_KEYS, PREFIX)))

@@ -4,11 +4,14 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import pytest
 from google.protobuf.json_format import MessageToDict
 
 from kontena.auth.v1 import config_pb2 as pb
 from kontena.auth.v1.config_pb2_grpc import ConfigServiceStub
-from services.auth_svc.app import build
+from services.auth_svc.admin import parser, perform
+from services.auth_svc.app import administration, build
+from services.kernel.errors import Unavailable
 from tests.integration.auth_svc.auth_client import AuthClient, refused
 from tests.integration.auth_svc.conftest import MakeSettings
 from tests.support.running import Running, running
@@ -79,6 +82,26 @@ async def test_a_new_vault_key_still_opens_old_values(
         await client.configure({"new_secret": "sealed with the new key"})
     status, body = await refused(show(admin))
     assert (status, "new_secret" in body["error"]) == (503, True)
+
+
+async def test_rotated_values_need_no_old_key(admin: AuthClient, auth_settings: MakeSettings, auth_url: str) -> None:
+    await admin.configure({"old_secret": SECRET, "plain": "y"})
+    before = await stored(auth_url)
+    new, newest = "a new key of the vault", "the newest key of the vault"
+    async with administration(auth_settings(vault_key=new)) as offline:
+        assert await perform(offline, parser().parse_args(["rotate-keys"])) != []
+    # The keys of before, CLUSTER_SECRET among them, are not needed any more.
+    settings = auth_settings(vault_key=newest, vault_old_keys=new, cluster_secret="another cluster secret")
+    async with administration(settings) as offline:
+        await offline.rotate_keys()
+        await offline.rotate_keys()
+    after = await stored(auth_url)
+    assert before["old_secret"]["sealed"] != after["old_secret"]["sealed"]
+    assert before["plain"] == after["plain"]
+    async with administration(auth_settings()) as offline:
+        with pytest.raises(Unavailable, match="values do not open"):
+            await offline.rotate_keys()
+    assert await stored(auth_url) == after
 
 
 async def test_each_start_sets_what_is_not_set(auth_settings: MakeSettings, admin: AuthClient, auth_url: str) -> None:
