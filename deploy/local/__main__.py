@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|admin`: what the Makefile calls."""
+"""`python -m deploy.local up|down|status|logs|admin|vault`: what the Makefile calls, and commands for operators."""
 
 import argparse
 import os
@@ -18,14 +18,13 @@ _SECONDS = 60.0
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", "status", "logs", "admin"))
+    commands = {"up": up, "down": down, "status": status, "logs": logs, "admin": admin, "vault": vault}
+    parser.add_argument("command", choices=tuple(commands))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     parsed = parser.parse_args(arguments)
     settings = LocalSettings()
     try:
-        return {"up": up, "down": down, "status": status, "logs": logs, "admin": admin}[parsed.command](
-            settings, parsed.rest
-        )
+        return commands[parsed.command](settings, parsed.rest)
     except probes.NotUp as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -78,6 +77,14 @@ def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
     env = service_env(settings, load_secrets(settings), "auth")
     command = [sys.executable, "-m", "services.auth_svc", "admin", *rest]
     return subprocess.call(command, cwd=ROOT, env=env)  # noqa: S603
+
+
+def vault(settings: LocalSettings, rest: Sequence[str]) -> int:
+    """Run an offline command of vault_svc in the suite's environment."""
+    passphrase = {name: value for name, value in os.environ.items() if name == "VAULT_EXPORT_PASSPHRASE"}
+    env = {**service_env(settings, load_secrets(settings), "vault"), **passphrase}
+    # Files are named from where the operator is.
+    return subprocess.call([sys.executable, "-m", "services.vault_svc", *rest], env=env)  # noqa: S603
 
 
 def _remove_containers(settings: LocalSettings) -> bool:

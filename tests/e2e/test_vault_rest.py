@@ -1,7 +1,10 @@
 """The vault through the gateway: the documented requests, and a changed secret that reaches its containers."""
 
+import subprocess
+from pathlib import Path
+
 from tests.support.containers import Docker
-from tests.support.suite import Api, soon
+from tests.support.suite import Api, Suite, soon
 
 
 def test_the_documented_secret_requests(api: Api) -> None:
@@ -54,6 +57,22 @@ def test_certificate_requests_without_an_account(api: Api) -> None:
     for subject in ("foo.domain.com", "*.domain.com", "%2A.domain.com", "register"):
         api.call("GET", f"/v1/certificates/{api.grid}/{subject}", status=404)
         api.call("GET", f"/v1/certificates/{api.grid}/{subject}/export", status=404)
+
+
+def test_the_vault_of_a_grid_comes_back_from_an_export(suite: Suite, api: Api, tmp_path: Path) -> None:
+    secret, value = f"/v1/secrets/{api.grid}/KEEP", "a-value-to-be-kept\n"
+    api.call("PUT", secret, {"value": value, "upsert": True}, status=201)
+    for command in ("export", "import"):
+        words = [str(suite.folder / ".venv/bin/python"), "-m", "deploy.local", "vault", command, api.grid, "grid.vault"]
+        env = {**suite.env, "KONTENA_VAR": str(suite.var), "PYTHONPATH": str(suite.folder)}
+        env["VAULT_EXPORT_PASSPHRASE"] = "a passphrase that is long"
+        done = subprocess.run(words, cwd=tmp_path, env=env, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if command == "export":
+            api.call("DELETE", secret)
+    assert value.strip().encode() not in (tmp_path / "grid.vault").read_bytes()
+    assert api.call("GET", secret)["value"] == value
+    api.call("DELETE", secret)
 
 
 def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, image: str) -> None:
