@@ -80,8 +80,9 @@ def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:
 
 
 def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:
-    """Environment of the node agent; DOCKER_HOST is taken over when the caller has one."""
-    optional = {"DOCKER_HOST": os.environ.get("DOCKER_HOST", ""), "KONTENA_NODE_NAME": settings.node_name}
+    """Environment of the node agent; some of it is taken over from the caller."""
+    given = {name: os.environ.get(name, "") for name in ("DOCKER_HOST", "KONTENA_STATS_SECONDS")}
+    optional = {**given, "KONTENA_NODE_NAME": settings.node_name}
     return {
         **_base_env(),
         "KONTENA_URI": f"127.0.0.1:{settings.port}",

@@ -74,6 +74,46 @@ def test_logs_by_container_stack_and_grid(api: Api, box: str) -> None:
         soon(lambda path=path: [i["data"] for i in api.call("GET", path)["logs"]] == ["ready"], message=path)
 
 
+def test_stats_and_metrics_come_from_the_container(api: Api, service: str, box: str) -> None:
+    busy = ["sh", "-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"]
+    api.call("POST", f"/v1/containers/{box}/exec", {"cmd": busy})
+
+    def measured() -> dict[str, Any] | None:
+        (found,) = api.call("GET", f"/v1/services/{service}/stats?sort=memory&limit=1")["stats"]
+        return found if "memory" in found else None
+
+    stats = soon(measured, within=30, message="the container is measured")
+    assert stats["container_id"] == "box-1"
+    assert 0 < stats["memory"]["usage"] < stats["memory"]["limit"]
+    assert stats["cpu"]["num_cores"] >= 1
+    assert stats["network"]["internal"] is not None
+    (minute, *_) = soon(lambda: api.call("GET", f"/v1/services/{service}/metrics")["stats"])
+    assert minute["memory"]["used"] > 0
+    assert minute["cpu"]["cores"] >= 1
+    for path in (f"/v1/grids/{api.grid}/stats", f"/v1/nodes/{api.grid}/local-node/stats"):
+        assert "box-1" in [item["container_id"] for item in api.call("GET", path)["stats"]]
+
+
+def test_no_line_is_lost_between_start_and_exit(api: Api, image: str) -> None:
+    """Two hundred lines of a program that ends at once, from its first words to its last."""
+    script = "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo line $i; done; echo bye >&2"
+    body = {"name": "brief", "image": image, "stateful": False, "cmd": ["sh", "-c", script], "stop_grace_period": "0s"}
+    service = api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"]
+    try:
+        api.deployed(service, api.call("POST", f"/v1/services/{service}/deploy", {}))
+
+        def first_run() -> list[str]:
+            found = api.call("GET", f"/v1/services/{service}/container_logs?limit=5000")["logs"]
+            lines = [item["data"] for item in found if item["type"] == "stdout"]
+            said = [item["data"] for item in found if item["type"] == "stderr"]
+            return lines if "bye" in said and len(lines) >= 200 else []
+
+        lines = soon(first_run, message="the lines of a whole run")
+        assert lines[:200] == [f"line {number}" for number in range(1, 201)]
+    finally:
+        api.call("DELETE", f"/v1/services/{service}")
+
+
 def test_instances_are_shown_with_their_node(api: Api, service: str) -> None:
     (instance,) = api.call("GET", f"/v1/services/{service}/instances")["instances"]
     assert (instance["state"], instance["node"]["name"]) == ("running", "local-node")

@@ -106,6 +106,7 @@ class Suite:
             "KONTENA_PORT": str(base + 29),
             "KONTENA_PORT_BASE": str(base),
             "KONTENA_NODE_NAME": "local-node",
+            "KONTENA_STATS_SECONDS": "3",
         }
         self.port_base = base
         self.acme = Ports(*range(base + 21, base + 25), http=80, tls=443)
