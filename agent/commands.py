@@ -1,4 +1,4 @@
-"""What the master asks of this node at once: inspect, top, exec (docs: protos/kontena/deploy/v1/node_command.proto)."""
+"""What the master asks of this node at once: protos/kontena/deploy/v1/node_command.proto."""
 
 import asyncio
 import json
@@ -35,6 +35,7 @@ _NOT_FOUND = 404
 
 _UNKNOWN = pb.CommandError(kind="refused", message="the agent of this node does not know this command; update it")
 
+_BEGIN = ("exec", "inspect", "top", "remove_volume")
 _Send = Callable[[pb.NodeCommandEvent], Coroutine[Any, Any, None]]
 
 
@@ -86,7 +87,7 @@ class NodeCommands:
             if message is grpc.aio.EOF:
                 raise StreamEnded("the master ended the command stream")
             kind = message.WhichOneof("message")
-            if kind in ("exec", "inspect", "top"):
+            if kind in _BEGIN:
                 command = running[message.id] = _Running()
                 command.task = asyncio.create_task(self._run(message, kind, command, send))
                 command.task.add_done_callback(partial(_forget, running, message.id))
@@ -137,6 +138,9 @@ class NodeCommands:
 
     async def _answer(self, message: pb.NodeCommand, kind: str, command: _Running, send: _Send) -> pb.NodeCommandEvent:
         wanted = getattr(message, kind)
+        if kind == "remove_volume":
+            await self._runtime.remove_volume(wanted.name, self._state.node_ids)
+            return pb.NodeCommandEvent(result=pb.CommandResult(json="{}"))
         shown = await self._runtime.inspection.describe(wanted.container_id)
         tags = {} if shown is None else (shown.get("Config") or {}).get("Labels") or {}
         if shown is None or not labels.is_ours(tags, self._state.node_ids):

@@ -86,6 +86,9 @@ class HollowRuntime:
     async def ensure_volume(self, volume: NamedVolume) -> None:
         return
 
+    async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
+        return
+
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         found = [hollow.container for hollow in self._containers.values()]
         return [Listed(c.id, c.name, c.labels, c.running) for c in found if labels.is_ours(c.labels, node_ids)]

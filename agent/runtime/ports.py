@@ -130,6 +130,10 @@ class Runtime(Protocol):
     async def ensure_volume(self, volume: NamedVolume) -> None:
         """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""
 
+    async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
+        """Remove a volume with its data; nothing happens when there is none that carries one of the node ids. Raises
+        EngineRefused while a container uses it."""
+
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         """All containers, running or not, that carry one of the node ids."""
 

@@ -100,7 +100,7 @@ async def build(settings: Settings) -> Application:
     vault = VaultDirectory(secrets, certificates)
     access = Access(db, grids)
     containers = ContainerParts(settings, channels.tokens, db, listener, (grids, nodes))
-    stacks = stacks_app.StackParts(db, listener, grids, nodes, vault)
+    stacks = stacks_app.StackParts(db, listener, (grids, nodes), vault, containers.commands)
     values = PodValues(db, secrets, certificates, RegistryResolver(channels.vault))
     assignments = Assignments(db, listener, values, nodes)
     rollout = RolloutLoop(db, listener, nodes, grids)

@@ -65,7 +65,7 @@ PROTO_SERVICES = (
 
 
 class ContainerParts:
-    """Made once per process; `servicers` are those of PROTO_SERVICES."""
+    """Made once per process; `servicers` are those of PROTO_SERVICES, `commands` reach nodes."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class ContainerParts:
         self._event_wakes = LogWakes(listener, event_tables.EVENTS_ARRIVED)
         self._mirror = ContainerMirror(db, nodes)
         paths = ContainerAccess(db, grids, nodes)
-        commands = NodeCommands(db, nodes, own_address(settings), self._relay)
+        self.commands = NodeCommands(db, nodes, own_address(settings), self._relay)
         logs = ContainerLogs(db, grids, nodes, (access, paths), self._log_wakes)
         events = EventLogs(db, grids, nodes, access, self._event_wakes)
-        asked = ContainerCommands(db, paths, commands)
+        asked = ContainerCommands(db, paths, self.commands)
         containers = ContainerServicer(Containers(db, grids, nodes, access, paths), asked)
         self.servicers: list[Any] = [
             (container_pb2_grpc.add_ContainerServiceServicer_to_server, containers),
@@ -110,8 +110,8 @@ class ContainerParts:
             ),
             (stats_pb2_grpc.add_StatsIngestServiceServicer_to_server, StatsIngestServicer(StatsIngest(db, nodes))),
             (container_exec_pb2_grpc.add_ContainerExecServiceServicer_to_server, ContainerExecServicer(asked)),
-            (node_command_pb2_grpc.add_NodeCommandServiceServicer_to_server, NodeCommandServicer(commands)),
-            (node_command_pb2_grpc.add_CommandRelayServiceServicer_to_server, CommandRelayServicer(commands)),
+            (node_command_pb2_grpc.add_NodeCommandServiceServicer_to_server, NodeCommandServicer(self.commands)),
+            (node_command_pb2_grpc.add_CommandRelayServiceServicer_to_server, CommandRelayServicer(self.commands)),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:

@@ -5,11 +5,14 @@ from typing import Any
 from kontena.deploy.v1 import stack_pb2_grpc, volume_pb2_grpc
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.stacks import StackLoop
+from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.store import stack_tables
 from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stacks import Stacks
@@ -29,9 +32,16 @@ class StackParts:
     """Made once per process; `servicers` are those of PROTO_SERVICES, `once` is for other servicers too."""
 
     def __init__(
-        self, db: Database, listener: Listener, grids: GridDirectory, nodes: NodeDirectory, vault: VaultDirectory
+        self,
+        db: Database,
+        listener: Listener,
+        directories: tuple[GridDirectory, NodeDirectory],
+        vault: VaultDirectory,
+        commands: NodeCommands,
     ) -> None:
+        grids, nodes = directories
         self.once = Idempotency(db)
+        self._removals = VolumeRemovals(db, nodes, commands)
         self._loop = StackLoop(db, listener, nodes)
         stacks = StackServicer(
             Stacks(db, grids, vault),
@@ -39,12 +49,15 @@ class StackParts:
             StackPlans(db, grids, nodes, vault),
             self.once,
         )
+        volumes = Volumes(db, grids, self._removals.wake)
         self.servicers: list[Any] = [
             (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
-            (volume_pb2_grpc.add_VolumeServiceServicer_to_server, VolumeServicer(Volumes(db, grids), self.once)),
+            (volume_pb2_grpc.add_VolumeServiceServicer_to_server, VolumeServicer(volumes, self.once)),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:
         """Add the background work."""
         supervisor.add("stacks", self._loop.run)
         supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)
+        removals = self._removals
+        supervisor.every("volume_removals", volume_removals.PERIOD_SECONDS, removals.turn, removals.wake)

@@ -70,6 +70,9 @@ class DockerRuntime:
     async def ensure_volume(self, volume: NamedVolume) -> None:
         await self._volumes.ensure(volume)
 
+    async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
+        await self._volumes.remove(name, node_ids)
+
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         return await self._containers.list_all(node_ids)
 

@@ -16,6 +16,8 @@ def order_to_proto(command_id: str, order: Order) -> pb.NodeCommand:
             return pb.NodeCommand(id=command_id, inspect=pb.InspectCommand(container_id=order.container_id))
         case domain.Top():
             return pb.NodeCommand(id=command_id, top=pb.TopCommand(container_id=order.container_id))
+        case domain.RemoveVolume():
+            return pb.NodeCommand(id=command_id, remove_volume=pb.RemoveVolumeCommand(name=order.name))
         case domain.Input():
             return pb.NodeCommand(id=command_id, input=pb.ExecInput(data=order.data, end=order.end))
         case domain.Size():
@@ -36,6 +38,8 @@ def request_from_proto(command: pb.NodeCommand) -> Request:
             return domain.Inspect(command.inspect.container_id)
         case "top":
             return domain.Top(command.top.container_id)
+        case "remove_volume":
+            return domain.RemoveVolume(command.remove_volume.name)
     raise InvalidRequest("the first message begins no command")
 
 

@@ -29,6 +29,13 @@ class Top:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveVolume:
+    """Remove a named volume of the engine with its data."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """Input of a program; `end` says that no more follows."""
 
@@ -78,7 +85,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer to Inspect and Top, as JSON text."""
+    """The answer to Inspect, Top and RemoveVolume, as JSON text."""
 
     json: str
 
@@ -98,7 +105,7 @@ class Failed:
     message: str
 
 
-Request = Exec | Inspect | Top
+Request = Exec | Inspect | Top | RemoveVolume
 FollowUp = Input | Size
 Order = Request | FollowUp | Read | Cancel
 Answer = Output | Exit | Result | Failed

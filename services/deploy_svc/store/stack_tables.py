@@ -105,6 +105,16 @@ volume_instances = sa.Table(
     sa.Index("ix_volume_instances_node_id", "node_id"),
 )
 
+# Volumes of nodes that are to go, with their data: what a deleted volume leaves until the node has removed it.
+volume_removals = sa.Table(
+    "volume_removals",
+    metadata,
+    sa.Column("node_id", sa.String(24), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("due_at", timestamp(), nullable=False, server_default=_now),
+    sa.Index("ix_volume_removals_due_at", "due_at"),
+)
+
 # First answers to requests with an Idempotency-Key; `key` and `request` are digests.
 idempotency_keys = sa.Table(
     "idempotency_keys",

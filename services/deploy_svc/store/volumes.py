@@ -14,6 +14,7 @@ from services.kernel.ids import new_id
 
 _t = stack_tables.volumes
 _i = stack_tables.volume_instances
+_r = stack_tables.volume_removals
 _s = tables.services
 
 UNIQUE_NAME = "uq_volumes_grid_id_name"
@@ -74,7 +75,9 @@ async def users(tx: Tx, grid_id: str) -> Mapping[str, list[str]]:
 
 
 async def delete(tx: Tx, volume_id: str) -> None:
-    """Forget a volume."""
+    """Forget a volume; what nodes hold of it is to be removed (volume_removals.py)."""
+    held = sa.select(_i.c.node_id, _i.c.name).where(_i.c.volume_id == volume_id)
+    await tx.execute(upsert(_r).from_select(["node_id", "name"], held).on_conflict_do_nothing())
     await tx.execute(_t.delete().where(_t.c.id == volume_id))
 
 
@@ -101,6 +104,9 @@ async def record_instances(tx: Tx, rows: Collection[Mapping[str, str]]) -> None:
     unique = {tuple(row.values()): row for row in rows if row["volume_id"] in there}
     if unique:
         await tx.execute(upsert(_i).values(list(unique.values())).on_conflict_do_nothing())
+        # What a volume of the same name left behind is in use again.
+        again = [(row["node_id"], row["name"]) for row in unique.values()]
+        await tx.execute(_r.delete().where(sa.tuple_(_r.c.node_id, _r.c.name).in_(again)))
 
 
 def _volume(row: Any) -> GridVolume:

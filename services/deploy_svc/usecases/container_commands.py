@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import NoReturn
 
-from services.deploy_svc.domain.node_command import Answer, Exec, Exit, Failed, Inspect, Output, Request, Result, Top
+from services.deploy_svc.domain.node_command import Answer, Exec, Exit, Inspect, Output, Top
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.container_paths import ContainerAccess, resource
-from services.deploy_svc.usecases.node_commands import Command, NodeCommands
+from services.deploy_svc.usecases.node_commands import Command, NodeCommands, refuse
 from services.kernel import audit
 from services.kernel.db import Database
-from services.kernel.errors import InvalidRequest, NotFound, Unavailable, ValidationFailed
+from services.kernel.errors import Unavailable, ValidationFailed
 from services.kernel.principal import Principal
 
 _LOOK_SECONDS = 20.0
@@ -52,12 +51,12 @@ class ContainerCommands:
         grid, node, container = await self._access.readable(principal, path)
         async with self._db.transaction() as tx:
             await audit.record(tx, tables.outbox, "inspect", resource(grid, node, container))
-        return await self._ask(node.id, Inspect(container.container_id))
+        return await self._commands.ask(node.id, Inspect(container.container_id), self._look_seconds)
 
     async def top(self, principal: Principal, path: str) -> str:
         """The processes as a JSON array."""
         _, node, container = await self._access.readable(principal, path)
-        return await self._ask(node.id, Top(container.container_id))
+        return await self._commands.ask(node.id, Top(container.container_id), self._look_seconds)
 
     async def exec(self, principal: Principal, path: str, cmd: Sequence[str]) -> Outcome:
         """Run a command to its end. Raises ValidationFailed without one, or when it prints too much."""
@@ -97,30 +96,9 @@ class ContainerCommands:
 
         return run
 
-    async def _ask(self, node_id: str, request: Request) -> str:
-        try:
-            async with asyncio.timeout(self._look_seconds), self._commands.open(node_id, request) as command:
-                async for answer in command.answers():
-                    if isinstance(answer, Result):
-                        return answer.json
-                    refuse(answer)
-        except TimeoutError:
-            raise Unavailable(f"The node did not answer within {self._look_seconds:.0f} s") from None
-        raise Unavailable("The node ended the command without a result")
-
 
 def output_of(answer: Answer) -> Output:
     """The output that the answer is. Raises what a failed command means."""
     if not isinstance(answer, Output):
         refuse(answer)
     return answer
-
-
-def refuse(answer: Answer) -> NoReturn:
-    """Raise what an answer means that is not the expected one."""
-    if isinstance(answer, Failed):
-        if answer.kind == "not_found":
-            raise NotFound
-        if answer.kind == "refused":
-            raise InvalidRequest(answer.message)
-    raise Unavailable(answer.message if isinstance(answer, Failed) else "The node answered something else")

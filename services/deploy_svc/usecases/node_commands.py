@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.node_command import (
@@ -18,13 +18,14 @@ from services.deploy_svc.domain.node_command import (
     Output,
     Read,
     Request,
+    Result,
 )
 from services.deploy_svc.store import command_routes as store
 from services.deploy_svc.store.command_routes import RENEW_SECONDS, Route
 from services.deploy_svc.usecases.assignments import SessionEnded
 from services.deploy_svc.usecases.container_reports import require_newest
 from services.kernel.db import Database, translate_database_error
-from services.kernel.errors import Unavailable
+from services.kernel.errors import InvalidRequest, NotFound, Unavailable
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
 from services.kernel.principal import NodeSession
@@ -108,6 +109,18 @@ class NodeCommands:
             async with self._relay.open(route.address, node_id, request) as relayed:
                 yield relayed
 
+    async def ask(self, node_id: str, request: Request, seconds: float) -> str:
+        """The JSON that a node answers. Raises NotFound, InvalidRequest when it refuses, Unavailable."""
+        try:
+            async with asyncio.timeout(seconds), self.open(node_id, request) as command:
+                async for answer in command.answers():
+                    if isinstance(answer, Result):
+                        return answer.json
+                    refuse(answer)
+        except TimeoutError:
+            raise Unavailable(f"The node did not answer within {seconds:.0f} s") from None
+        raise Unavailable("The node ended the command without a result")
+
     @asynccontextmanager
     async def open_here(self, node_id: str, request: Request) -> AsyncIterator[Command]:
         """As `open`, for a node that is attached to this replica. Raises Unavailable when it is not."""
@@ -137,6 +150,16 @@ class NodeCommands:
                 await store.remove(tx, node_id, stream_id)
         except Exception as error:
             log.info("route not removed, it will expire", node_id=node_id, error=repr(error)[:300])
+
+
+def refuse(answer: Answer) -> NoReturn:
+    """Raise what an answer means that is not the expected one."""
+    if isinstance(answer, Failed):
+        if answer.kind == "not_found":
+            raise NotFound
+        if answer.kind == "refused":
+            raise InvalidRequest(answer.message)
+    raise Unavailable(answer.message if isinstance(answer, Failed) else "The node answered something else")
 
 
 class _Stream:

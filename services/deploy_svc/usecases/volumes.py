@@ -1,5 +1,6 @@
 """Volumes: list, create, get, delete (spec/deploy_rest.md section 11)."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +21,11 @@ from services.kernel.validation import NAME
 class Volumes:
     """The use cases."""
 
-    def __init__(self, db: Database, grids: GridDirectory) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, removals: asyncio.Event) -> None:
         self._db = db
         self._grids = grids
+        # Set when there is something for nodes to remove.
+        self._removals = removals
 
     async def list(self, principal: Principal, grid_name: str) -> list[VolumeView]:
         """The volumes of a grid in the order of creation."""
@@ -60,7 +63,7 @@ class Volumes:
         return VolumeView(volume)
 
     async def delete(self, principal: Principal, path: str) -> None:
-        """Forget a volume. Raises ValidationFailed while a service mounts it."""
+        """Forget a volume; nodes remove theirs, with the data. Raises ValidationFailed while a service mounts it."""
         grid_name, _, name = path.partition("/")
         grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
         async with self._db.transaction() as tx:
@@ -69,6 +72,7 @@ class Volumes:
                 raise ValidationFailed({volume.name: f"Volume is used by: {', '.join(users)}"})
             await store.delete(tx, volume.id)
             await audit.record(tx, tables.outbox, "delete", _resource(grid, volume))
+        self._removals.set()
 
 
 async def _named(name: str, grid: Any) -> Grid:

@@ -9,6 +9,7 @@ from kontena.deploy.v1 import assignment_pb2 as assignment_pb
 from kontena.deploy.v1 import node_command_pb2 as pb
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.container_master import ContainerMaster
+from tests.integration.agent.stand_in_master import NODE_ID
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.unit.agent.agent_factories import assignment
@@ -176,3 +177,24 @@ async def test_a_new_stream_begins_with_everything(chief: ContainerMaster, web: 
     await chief.start()
     await chief.mirrored("web-1")
     assert chief.snapshots > before
+
+
+async def test_a_volume_is_removed_unless_it_is_in_use_or_of_somebody_else(
+    chief: ContainerMaster, web: str, engine: Engine
+) -> None:
+    ours = {"io.kontena.node.id": NODE_ID}
+    for name, tags in (("idle", ours), ("used", ours), ("foreign", {})):
+        engine.request("POST", "/volumes/create", {"Name": name, "Labels": tags})
+    holder = {"Image": IMAGE, "Cmd": SLEEP, "HostConfig": {"Binds": ["used:/data"]}}
+    engine.request("POST", "/containers/create?name=holder", holder)
+
+    async def answered(name: str) -> str:
+        _, _, event = await chief.ask(remove_volume=pb.RemoveVolumeCommand(name=name)).outcome()
+        return str(event.WhichOneof("message"))
+
+    assert [await answered(name) for name in ("idle", "idle", "foreign", "used")] == [*["result"] * 3, "error"]
+    left = {volume["Name"] for volume in engine.request("GET", "/volumes")["Volumes"] or []}
+    assert left & {"idle", "used", "foreign"} == {"used", "foreign"}
+    engine.request("DELETE", "/containers/holder")
+    assert await answered("used") == "result"
+    engine.request("DELETE", "/volumes/foreign")

@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc.domain import pod
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store import volumes as volume_store
 from services.kernel.db import Database
+from tests.integration.deploy_svc.container_agents import Reply, command_agent, failed, result
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, document, service
-from tests.integration.deploy_svc.stand_ins import GRID, Neighbours
+from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, Neighbours
 from tests.support.eventually import eventually
 from tests.support.running import Running
 
@@ -129,3 +131,54 @@ async def test_where_a_volume_exists_is_shown(stacks: StackRest, deploy_db: Data
         await volume_store.record_instances(tx, [row, row, {**row, "volume_id": "gone"}])
         await volume_store.record_instances(tx, [row])
     assert (await stacks.volume()).body["instances"] == [{"node": "n1", "name": "data"}]
+
+
+def removing(answers: dict[str, command_pb.NodeCommandEvent]) -> Reply:
+    """A node that answers the removal of a volume by its name, once; any other is done."""
+
+    def reply(order: command_pb.NodeCommand) -> list[command_pb.NodeCommandEvent]:
+        return [answers.pop(order.remove_volume.name, result("{}"))] if order.HasField("remove_volume") else []
+
+    return reply
+
+
+async def _held(db: Database, node_id: str, *names: str) -> None:
+    async with db.transaction() as tx:
+        volume_id = (await tx.execute(sa.select(stack_tables.volumes.c.id))).scalar_one()
+        rows = [{"volume_id": volume_id, "node_id": node_id, "node": "n1", "name": name} for name in names]
+        await volume_store.record_instances(tx, rows)
+
+
+async def _left(db: Database) -> set[str]:
+    async with db.read() as tx:
+        return set((await tx.execute(sa.select(stack_tables.volume_removals.c.name))).scalars())
+
+
+async def test_nodes_remove_what_a_deleted_volume_leaves(
+    stacks: StackRest, deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+    busy = failed("refused", "volume is in use")
+    async with command_agent(deploy.channel, removing({"web.data-2": busy})) as agent:
+        await stacks.create_volume({**DATA, "scope": "instance"})
+        await _held(deploy_db, NODE_1, "web.data-1", "web.data-2")
+        await _held(deploy_db, "9" * 24, "elsewhere")
+        assert (await stacks.delete_volume()).status == 200
+
+        async def asked() -> bool:
+            names = [order.remove_volume.name for order in agent.orders]
+            return sorted(names) == ["web.data-1", "web.data-2"] and await _left(deploy_db) == {"web.data-2"}
+
+        await eventually(asked, message="done, done because the node is no more, and refused for now")
+
+
+async def test_a_volume_of_the_same_name_keeps_what_is_there(
+    stacks: StackRest, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+    await stacks.create_volume(DATA)
+    await _held(deploy_db, NODE_1, "data", "other")
+    await stacks.delete_volume()
+    await stacks.create_volume(DATA)
+    await _held(deploy_db, NODE_1, "data")
+    assert await _left(deploy_db) == {"other"}

@@ -1,0 +1,47 @@
+"""Has nodes remove what deleted volumes left on them, whenever they are connected."""
+
+import asyncio
+
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.node_command import RemoveVolume
+from services.deploy_svc.store import volume_removals as store
+from services.deploy_svc.store.volume_removals import VolumeRemoval
+from services.deploy_svc.usecases.node_commands import NodeCommands
+from services.kernel.db import Database
+from services.kernel.errors import DomainError
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+# A volume is in use until its last container is gone, which takes a moment.
+PERIOD_SECONDS = 10.0
+_SECONDS = 20.0
+
+
+class VolumeRemovals:
+    """Any number of replicas may run it. `wake` makes it look at once."""
+
+    def __init__(self, db: Database, nodes: NodeDirectory, commands: NodeCommands) -> None:
+        self._db = db
+        self._nodes = nodes
+        self._commands = commands
+        self.wake = asyncio.Event()
+
+    async def turn(self) -> None:
+        """Ask for each removal that is due; one that fails is asked for again later."""
+        async with self._db.transaction() as tx:
+            due = await store.claim(tx)
+        known = (await self._nodes.all()).keys() if due else ()
+        for removal in due:
+            # A node that was removed from its grid keeps what it has.
+            if removal.node_id not in known or await self._removed(removal):
+                async with self._db.transaction() as tx:
+                    await store.done(tx, removal)
+
+    async def _removed(self, removal: VolumeRemoval) -> bool:
+        try:
+            await self._commands.ask(removal.node_id, RemoveVolume(removal.name), _SECONDS)
+        except DomainError as error:
+            log.info("volume not removed yet", node_id=removal.node_id, name=removal.name, cause=error.message)
+            return False
+        return True
