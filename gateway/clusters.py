@@ -43,10 +43,13 @@ def websocket_cluster(name: str, endpoints: Sequence[Endpoint], settings: Gatewa
 def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:
     return {
         "name": name,
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "ALL",
-        "dns_refresh_rate": seconds(settings.dns_refresh_seconds),
-        "typed_dns_resolver_config": _resolver(settings.dns_servers),
+        "cluster_type": extension(
+            "envoy.clusters.dns",
+            "extensions.clusters.dns.v3.DnsCluster",
+            dns_lookup_family="ALL",
+            dns_refresh_rate=seconds(settings.dns_refresh_seconds),
+            typed_dns_resolver_config=_resolver(settings.dns_servers),
+        ),
         "connect_timeout": seconds(settings.connect_timeout_seconds),
         "lb_policy": "LEAST_REQUEST",
         # A replica that becomes healthy or fails counts at once, not within a second: agents that lost one all come

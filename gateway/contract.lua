@@ -42,7 +42,7 @@ end
 -- Query parameter names in their plain spelling: the transcoder would decode `i%64` only after it has looked for the
 -- names that may not override the path (filters.py).
 local function plain_query_names(path)
-  local mark = path:find("?", 1, true)
+  local mark = path and path:find("?", 1, true) -- CONNECT has none.
   if not mark or not path:find("%", mark, true) then
     return nil
   end

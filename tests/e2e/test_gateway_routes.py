@@ -5,12 +5,15 @@ import re
 import uuid
 from typing import Any
 
+import grpc
 import pytest
 
+from gateway import catalog
 from gateway.exec_bridge.target import PATH as EXEC_PATH
-from tests.support.api_document import DOCUMENT, OPERATIONS, check_against_document
+from tests.support.api_document import DOCUMENT, OPERATIONS, SETTINGS, check_against_document
 from tests.support.suite import Api
 
+SERVICES = catalog.services(catalog.load_descriptors(SETTINGS.descriptors))
 ROWS = [(verb, path, operation) for (verb, path), operation in OPERATIONS.items()]
 PROTECTED = [row for row in ROWS if row[2]["security"]]
 OPEN = [row for row in ROWS if not row[2]["security"]]
@@ -119,3 +122,21 @@ def test_internal_headers_of_clients_mean_nothing(api: Api) -> None:
     }  # fmt: skip
     for token, status in ((api.token, 200), ("", 401)):
         assert Api(api.url, token, api.grid).request("GET", "/v1/grids", headers=spoofed).status_code == status
+
+
+NOT_PUBLIC = [(service, method) for service in SERVICES if not service.public for method in service.methods]
+
+
+@pytest.mark.parametrize(("service", "method"), NOT_PUBLIC, ids=[method.path for _, method in NOT_PUBLIC])
+def test_a_user_reaches_no_rpc_of_services_and_agents(
+    api: Api, service: catalog.Service, method: catalog.Method
+) -> None:
+    """With the token of the administrator: internal ones are not there, those of agents take node sessions only. That
+    which opens such a session reads a message first."""
+    refusals = {"UNAUTHENTICATED", "PERMISSION_DENIED"} if service.routed else {"UNIMPLEMENTED"}
+    with grpc.insecure_channel(api.url.removeprefix("http://")) as channel:
+        call: Any = channel.stream_stream(method.path)
+        metadata = (("authorization", f"Bearer {api.token}"),)
+        with pytest.raises(grpc.RpcError) as raised:
+            list(call(iter([b""]), metadata=metadata, timeout=10))
+    assert raised.value.code().name in ({"INVALID_ARGUMENT"} if method.open else refusals), raised.value.details()

@@ -54,7 +54,9 @@ def gateway(echo: Echo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ga
     folder = Path(tmp_path_factory.mktemp("gateway"))
     with running(settings(folder, echo.port, rate_limit_requests=5), folder) as gateway:
         yield gateway
-        assert gateway.counter("http.public.lua.errors") == 0, (folder / "envoy.log").read_text()
+        log = (folder / "envoy.log").read_text()
+        assert gateway.counter("http.public.lua.errors") == 0, log
+        assert "Deprecated" not in log, log
 
 
 @pytest.fixture(scope="session")

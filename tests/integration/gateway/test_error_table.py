@@ -108,7 +108,7 @@ def test_upgrade(gateway: Any) -> None:
 
 
 def test_rows_that_failures_show() -> None:
-    """The other rows need broken or slow parties: test_failures.py and test_slow_clients.py."""
-    elsewhere = {408, 429, 503, 504}
+    """The other rows need broken or slow parties: test_failures.py, test_slow_clients.py and test_malformed_http.py."""
+    elsewhere = {408, 426, 429, 501, 503, 504}
     shown = {400, 403, 404, 413, 431}
     assert {status for status, _ in OWN.values()} == elsewhere | shown

@@ -52,6 +52,20 @@ def test_json_does_not_reach_grpc_paths(call: Caller) -> None:
     assert call.last is None
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/grpc-web", "application/grpc-web+proto", "application/grpc-web-text", "Application/gRPC",
+        "application/grpc;charset=x", "application/grpcx", "application/connect+proto", "application/proto", "",
+    ],
+)  # fmt: skip
+def test_other_dialects_reach_no_rpc_at_all(call: Caller, content_type: str) -> None:
+    for _, path in METHODS:
+        response = call("POST", path, b"\0\0\0\0\0", content_type=content_type)
+        assert (response.status_code, response.json()) == (404, {"error": "Not found"}), path
+        assert call.last is None, path
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize(
     "path", ["/nope", "/v1/nope", "/v1", "//v1/grids", "/v1/nodes/a/b/c/d", "/v1/x%2F../grids", "/V1/grids"]
