@@ -27,6 +27,7 @@ from services.clients.secrets import SecretResolver
 from services.deploy_svc import stacks_app
 from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, ContainerParts
 from services.deploy_svc.domain.reconcile import Pace
+from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS, Limits
 from services.deploy_svc.loops import deploy_history, grid_cleanup, log_retention
 from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
@@ -43,6 +44,7 @@ from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.grid_usage import GridUsage
 from services.deploy_svc.usecases.log_ingest import LogIngest
+from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
@@ -103,8 +105,10 @@ async def build(settings: Settings) -> Application:
     stacks = stacks_app.StackParts(db, listener, (grids, nodes), vault, containers.commands)
     values = PodValues(db, secrets, certificates, RegistryResolver(channels.vault))
     assignments = Assignments(db, listener, values, nodes)
-    rollout = RolloutLoop(db, listener, nodes, grids)
-    pace = Pace(grace=settings.grace_factor)
+    patience = settings.grace_factor
+    limits = Limits(offline=OFFLINE_SECONDS * patience)
+    rollout = RolloutLoop(db, listener, nodes, grids, limits=limits, mistrust=MISTRUST_SECONDS * patience)
+    pace = Pace(grace=patience)
     reconcile = ReconcileLoop(db, nodes, grids, period=settings.reconcile_seconds, pace=pace)
     cleanup, retention = GridCleanup(db, grids), LogRetention(db, settings.log_retention_days)
 

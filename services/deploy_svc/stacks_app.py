@@ -10,7 +10,7 @@ from services.deploy_svc.loops.stacks import StackLoop
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
-from services.deploy_svc.store import stack_tables
+from services.deploy_svc.store import stack_tables, tables
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
@@ -22,7 +22,7 @@ from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 
-CHANNELS = (stack_tables.STACK_CHANGED,)
+CHANNELS = (stack_tables.STACK_CHANGED, tables.DEPLOY_ENDED)
 PROTO_SERVICES = ("kontena.deploy.v1.StackService", "kontena.deploy.v1.VolumeService")
 
 _EXPIRE_SECONDS = 3600.0

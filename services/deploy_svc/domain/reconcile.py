@@ -35,7 +35,7 @@ class Case:
     """A service as it is. `service` and `affinity` are as its last rollback left them when it is `pinned`.
 
     `nodes` are all nodes of the grid, with the instances of all services. `past` are finished deploys, newest first.
-    `busy` says that a deploy of the service, or of its stack, is under way.
+    `busy` says that a deploy of the service, or of its stack, is under way. `memory_need` is as for a rollout.
     """
 
     service: Service
@@ -46,6 +46,7 @@ class Case:
     pinned: bool = False
     busy: bool = False
     past: tuple[PastDeploy, ...] = ()
+    memory_need: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _wrong(case: Case, nodes: Sequence[NodeView]) -> str | None:
     if not set(placed.values()) <= set(names):
         # The node is new and not known here yet, or was removed, which takes the instance off it soon.
         return None
-    scheduler = Scheduler(case.service, nodes, case.affinity)
+    scheduler = Scheduler(case.service, nodes, case.affinity, case.memory_need)
     total = scheduler.total()
     if set(placed) != set(range(1, total + 1)) or len(case.instances) != total:
         return f"{len(placed)} instances are placed, {total} are wanted"

@@ -24,6 +24,7 @@ from services.deploy_svc.domain.rollout_plan import (
     Snapshot,
     Start,
     StopOnOldNode,
+    Unplaced,
 )
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
@@ -90,7 +91,7 @@ class _Step:
             if self._service.state != "running":
                 self._finish(f"Aborted: the service {self._service.path} is not running")
                 return self._done()
-            if not self._start():
+            if any(map(self._may_return, self._instances.values())) or not self._start():
                 return self._done()
         for rollout in list(self._rollouts.values()):
             if rollout.state == "ongoing":
@@ -122,7 +123,7 @@ class _Step:
         for number in surplus:
             del self._instances[number]
         if hopeless:
-            self._finish(str(self._scheduler.why_none()))
+            self._cannot_place(1, str(self._scheduler.why_none()))
         return not hopeless
 
     def _prepare_scheduler(self) -> None:
@@ -201,6 +202,16 @@ class _Step:
         self._look_again(self._limits.offline - node.offline_seconds)
         return None
 
+    def _may_return(self, instance: Instance) -> bool:
+        """Whether its node was lost only moments ago: it is given the time to come back before anything moves."""
+        node = self._nodes.get(instance.node_id or "")
+        if node is None or node.connected or node.availability != "active":
+            return False
+        left = self._limits.offline - node.offline_seconds
+        if left > 0:
+            self._look_again(left)
+        return left > 0
+
     def _timed_out(self, rollout: InstanceDeploy) -> bool:
         left = self._limits.instance - (self._now - rollout.started_at).total_seconds()
         if left > 0:
@@ -220,15 +231,22 @@ class _Step:
         most = in_flight_limit(total, self._service.spec.deploy_opts.min_health)
         failure = self._failure()
         while failure is None and self._in_flight() < most and len(self._rollouts) < total:
+            number = len(self._rollouts) + 1
+            if number in self._instances and self._may_return(self._instances[number]):
+                return
             try:
-                self._place(len(self._rollouts) + 1)
+                self._place(number)
             except CannotPlace as error:
                 # What is in transition may free what is missing: only when it has settled, this is final.
-                failure = str(error)
-        if self._in_flight():
-            return
-        if failure is not None or len(self._rollouts) >= total:
+                if not self._in_flight():
+                    self._cannot_place(number, str(error))
+                return
+        if not self._in_flight() and (failure is not None or len(self._rollouts) >= total):
             self._finish(failure)
+
+    def _cannot_place(self, number: int, cause: str) -> None:
+        self._actions.append(Unplaced(self._deploy.id, number, len(self._rollouts), cause))
+        self._finish(cause)
 
     def _place(self, number: int) -> None:
         node = self._scheduler.schedule(number, self._chance(number) if self._chance else None)

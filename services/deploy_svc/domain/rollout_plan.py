@@ -46,13 +46,16 @@ class Snapshot:
     memory_need: float = 0.0
 
 
+OFFLINE_SECONDS = 20.0
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds. `offline` is how long a node may be lost before its instances in a rollout count as failed."""
+    """Seconds. `offline` is how long a rollout waits for a lost node before its instances count as failed, or move."""
 
     instance: float = 300.0
     deploy: float = 1800.0
-    offline: float = 20.0
+    offline: float = OFFLINE_SECONDS
     recheck: float = 5.0
 
 
@@ -75,6 +78,16 @@ class Place:
     position: int
     node_id: str
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """No node can take the instance, and the deploy ends with that."""
+
+    deploy_id: str
+    instance_number: int
+    position: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,7 @@ class RollBack:
     good: int
 
 
-Action = Start | Place | StopOnOldNode | Run | MarkInstance | Finish | RollBack
+Action = Start | Place | Unplaced | StopOnOldNode | Run | MarkInstance | Finish | RollBack
 
 
 @dataclass(frozen=True, slots=True)

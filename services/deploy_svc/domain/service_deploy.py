@@ -10,7 +10,7 @@ Cause = Literal["request", "automatic", "rollback"]
 
 @dataclass(frozen=True, slots=True)
 class InstanceDeploy:
-    """The rollout of one instance within a deploy."""
+    """The rollout of one instance within a deploy; `node_id` and `node` are empty when no node could take it."""
 
     instance_number: int
     node_id: str

@@ -1,21 +1,21 @@
 """Keeps services as they were deployed while nodes come and go; see domain/reconcile.py for the rules."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import prometheus_client
 
 from services.clients.grids import Grid, GridDirectory
 from services.clients.nodes import Node, NodeDirectory
-from services.deploy_svc.domain.reconcile import Decision, Pace, Redeploy, Resume, assess
+from services.deploy_svc.domain.reconcile import Case, Decision, Pace, Redeploy, Resume, assess
 from services.deploy_svc.domain.rollout_events import about_service
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
-from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.store import event_logs, reconciles
+from services.deploy_svc.store.placement_facts import memory_need
 from services.deploy_svc.store.reconciles import Subject
-from services.deploy_svc.usecases.node_views import views
+from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
 from services.kernel.db import Database, Tx
 from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.logs import get_logger
@@ -25,9 +25,6 @@ log = get_logger(__name__)
 _AT_ONCE = 50
 # Changes of a moment are looked at together.
 _SETTLE_SECONDS = 0.2
-# When nobody listened for a while (we, or grid_svc, were down), every node looks late: its agent must be given the time
-# to come back before the time it was away counts.
-_MISTRUST_SECONDS = 60.0
 
 _DECISIONS = prometheus_client.Counter("reconcile_decisions_total", "Decisions of the reconcile loop.", ["decision"])
 
@@ -52,9 +49,9 @@ class ReconcileLoop:
         self._grids = grids
         self._period = period
         self._pace = pace or Pace()
+        self._views = NodeViews(nodes, MISTRUST_SECONDS * self._pace.grace)
         self._changed: set[str] = set()
         self._seen: dict[str, tuple[object, ...]] = {}
-        self._lost_since: dict[str, float] = {}
         self.wake = asyncio.Event()
         nodes.informer.on_change(self._observe_node)
         grids.informer.on_change(self._observe_grid)
@@ -91,7 +88,7 @@ class ReconcileLoop:
         async with self._db.read() as tx:
             world = await reconciles.load(tx, service_ids, defaults)
             ready = {
-                grid_id: await reconciles.with_nodes(tx, grid_id, subjects, await self._views(grid_id))
+                grid_id: await reconciles.with_nodes(tx, grid_id, subjects, await self._views.in_grid(grid_id))
                 for grid_id, subjects in world.by_grid.items()
             }
         for subjects in ready.values():
@@ -101,7 +98,7 @@ class ReconcileLoop:
                 if moving and names_instances(subject.case.affinity):
                     waits[subject.wanted.id] = self._period / 2
                     continue
-                decision = assess(subject.case, world.now, self._pace)
+                decision = await self._decide(subject.case, world.now)
                 await self._apply(subject, decision)
                 moving = moving or (isinstance(decision, Redeploy) and names_instances(subject.case.affinity))
                 wait = getattr(decision, "seconds", None)
@@ -110,6 +107,15 @@ class ReconcileLoop:
                 await asyncio.sleep(0)
         async with self._db.transaction() as tx:
             await reconciles.sooner(tx, waits)
+
+    async def _decide(self, case: Case, now: datetime) -> Decision:
+        decision = assess(case, now, self._pace)
+        if not isinstance(decision, Redeploy) or decision.situation is None:
+            return decision
+        # What its containers used decides as well where they go; it is asked for only when it matters.
+        async with self._db.read() as tx:
+            need = await memory_need(tx, case.service)
+        return assess(replace(case, memory_need=need), now, self._pace) if need else decision
 
     async def _apply(self, subject: Subject, decision: Decision) -> None:
         """One service that cannot be changed must not keep the others from being looked at."""
@@ -137,34 +143,15 @@ class ReconcileLoop:
 
     # Nodes.
 
-    async def _views(self, grid_id: str) -> list[NodeView]:
-        now = time.monotonic()
-        return [
-            replace(view, offline_seconds=self._trusted(view, now))
-            for view in views(await self._nodes.in_grid(grid_id), now)
-        ]
-
-    def _trusted(self, view: NodeView, now: float) -> float:
-        """For how long the node has been lost: the word of grid_svc, once the node had a chance to come back."""
-        if view.connected:
-            return 0.0
-        seen = now - self._lost_since.get(view.id, now)
-        return view.offline_seconds if seen >= _MISTRUST_SECONDS * self._pace.grace else min(view.offline_seconds, seen)
-
     def _observe_node(self, change: Change[Node]) -> None:
         match change:
             case Upsert(key, node):
-                if node.connected:
-                    self._lost_since.pop(key, None)
-                else:
-                    self._lost_since.setdefault(key, time.monotonic())
                 facts = (node.grid_id, node.connected, node.availability, node.labels)
                 if self._seen.get(key) == facts:
                     return
                 self._seen[key] = facts
                 self._note(node.grid_id)
             case Delete(key):
-                self._lost_since.pop(key, None)
                 self._note(str(self._seen.pop(key, ("",))[0]))
             case Synced():
                 pass

@@ -13,9 +13,9 @@ from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain import rollout_events
 from services.deploy_svc.domain.rollout import next_step
 from services.deploy_svc.domain.rollout_plan import Limits
-from services.deploy_svc.store import event_logs, instances, rollouts
+from services.deploy_svc.store import event_logs, instances, rollout_plans, rollout_snapshots, rollouts
 from services.deploy_svc.store.tables import SERVICE_CHANGED
-from services.deploy_svc.usecases.node_views import views
+from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
 from services.kernel.db import Database, translate_database_error
 from services.kernel.errors import DomainError
 from services.kernel.informer import Change, Delete, Synced, Upsert
@@ -42,11 +42,14 @@ class RolloutLoop:
         listener: Listener,
         nodes: NodeDirectory,
         grids: GridDirectory,
+        *,
         limits: Limits | None = None,
+        mistrust: float = MISTRUST_SECONDS,
     ) -> None:
         self._db = db
         self._listener = listener
         self._nodes = nodes
+        self._views = NodeViews(nodes, mistrust)
         self._grids = grids
         self._limits = limits or Limits()
         self._wanted: set[str] = set()
@@ -182,8 +185,8 @@ class RolloutLoop:
             if claim is None:
                 return
             grid = grids.get(claim.service.grid_id)
-            nodes = views(await self._nodes.in_grid(claim.service.grid_id), time.monotonic())
-            snapshot = await rollouts.load(tx, claim, nodes, grid.default_affinity if grid else ())
+            nodes = await self._views.in_grid(claim.service.grid_id)
+            snapshot = await rollout_snapshots.load(tx, claim, nodes, grid.default_affinity if grid else ())
             # Any replica draws the same numbers for the same instance.
             deploy_id = snapshot.deploys[0].id if snapshot.deploys else ""
             plan = next_step(
@@ -192,7 +195,7 @@ class RolloutLoop:
                 self._limits,
                 lambda number: Random(f"{deploy_id}-{number}"),
             )
-            await rollouts.apply(tx, snapshot, plan)
+            await rollout_plans.apply(tx, snapshot, plan)
             # Last: it holds a lock of the whole grid until the transaction ends.
             await event_logs.record(tx, *rollout_events.events(snapshot, plan))
 

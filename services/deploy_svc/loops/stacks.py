@@ -9,7 +9,7 @@ from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.stack_rollout import Finish, Limits, next_removal, next_step
 from services.deploy_svc.store import instances, services, stack_deploys
 from services.deploy_svc.store.stack_tables import STACK_CHANGED
-from services.deploy_svc.store.tables import SERVICE_CHANGED
+from services.deploy_svc.store.tables import DEPLOY_ENDED
 from services.deploy_svc.usecases.stack_checks import foreign_linkers
 from services.kernel.db import Database, translate_database_error
 from services.kernel.errors import DomainError
@@ -35,21 +35,25 @@ class StackLoop:
 
     async def run(self) -> None:
         """Work until cancelled; a failing step is retried or ends its deploy, it never ends the loop."""
-        async with self._listener.subscribe(STACK_CHANGED, SERVICE_CHANGED) as wake:
+        async with self._listener.subscribe(STACK_CHANGED, DEPLOY_ENDED) as wake:
+            pause = 0.0
             while True:
-                await self.turn(frozenset(await _woken(wake)))
+                pause = await self.turn(frozenset(await _woken(wake, pause)))
 
-    async def turn(self, service_ids: frozenset[str] = frozenset()) -> None:
-        """Step every deploy and removal whose time has come, or that waits for one of the services."""
+    async def turn(self, service_ids: frozenset[str] = frozenset()) -> float:
+        """Step every deploy and removal whose time has come, or that waits for one of the services.
+
+        Returns the seconds after which to look again.
+        """
         async with self._db.read() as tx:
-            deploys = await stack_deploys.due(tx)
-            if service_ids:
-                deploys += await stack_deploys.waiting_for(tx, service_ids)
-            removals = await stack_deploys.removals_due(tx, service_ids)
-        for deploy_id in dict.fromkeys(deploys):
+            deploys = await stack_deploys.due(tx, service_ids)
+            removals = await stack_deploys.removals(tx)
+        for deploy_id in deploys:
             await self._guarded(deploy_id, self.step, self._end_broken)
-        for stack_id in dict.fromkeys(removals):
-            await self._guarded(stack_id, self.remove, None)
+        for stack_id, ready in removals.items():
+            if ready:
+                await self._guarded(stack_id, self.remove, None)
+        return _REMOVAL_SECONDS if removals else _POLL_SECONDS
 
     async def step(self, deploy_id: str) -> None:
         """One step of a deploy; nothing if it ended or another replica has it."""
@@ -114,10 +118,10 @@ class StackLoop:
             await stack_deploys.end(tx, deploy_id, Finish("error", reason))
 
 
-async def _woken(wake: asyncio.Queue[str | None]) -> set[str]:
+async def _woken(wake: asyncio.Queue[str | None], seconds: float) -> set[str]:
     """The payloads that arrived; nothing when the time to poll has come first."""
     try:
-        async with asyncio.timeout(_POLL_SECONDS):
+        async with asyncio.timeout(seconds):
             return {payload for payload in drain(wake, await wake.get()) if payload}
     except TimeoutError:
         return set()

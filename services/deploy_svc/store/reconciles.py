@@ -10,12 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.deploy_svc.domain.instance import DesiredState, Instance
-from services.deploy_svc.domain.pod import container_name
 from services.deploy_svc.domain.reconcile import Case, PastDeploy
 from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.store import good_specs, rollouts
+from services.deploy_svc.store import good_specs, recorded, rollouts
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store.instances import lock, notify_nodes, row_to_instance
 from services.deploy_svc.store.placement_facts import held_volumes
@@ -127,19 +126,9 @@ async def load(tx: Tx, service_ids: Collection[str], default_affinity: Mapping[s
 
 async def with_nodes(tx: Tx, grid_id: str, subjects: Sequence[Subject], nodes: Sequence[NodeView]) -> list[Subject]:
     """The subjects of one grid with its nodes, and what is recorded on them."""
-    query = (
-        sa.select(
-            instances.c.node_id, instances.c.instance_number, instances.c.container_id,
-            services.c.id, services.c.stack, services.c.name, services.c.spec["ports"].label("ports"),
-        )
-        .join(services, services.c.id == instances.c.service_id)
-        .where(instances.c.grid_id == grid_id, instances.c.node_id.is_not(None))
-    )  # fmt: skip
-    recorded: defaultdict[str, list[Recorded]] = defaultdict(list)
-    for row in await tx.execute(query):
-        recorded[row.node_id].append(_recorded(row))
+    there = await recorded.in_grid(tx, grid_id)
     volumes = await held_volumes(tx, [subject.case.service for subject in subjects])
-    views = [node.with_recorded(*recorded.get(node.id, ())) for node in nodes]
+    views = [node.with_recorded(*there.get(node.id, ())) for node in nodes]
     found = []
     for subject in subjects:
         key = subject.case.service.id
@@ -228,13 +217,3 @@ async def _past(tx: Tx, service_ids: Collection[str]) -> dict[str, list[PastDepl
         started = row.started_at is not None
         found[row.service_id].append(PastDeploy(row.state, row.cause, row.situation, started, row.finished_at))
     return found
-
-
-def _recorded(row: Any) -> Recorded:
-    return Recorded(
-        service_id=row.id,
-        service=f"{row.stack}/{row.name}",
-        instance_number=row.instance_number,
-        node_ports=frozenset(int(port["node_port"]) for port in row.ports or ()),
-        container=container_name(row.stack, row.name, row.instance_number) if row.container_id else None,
-    )

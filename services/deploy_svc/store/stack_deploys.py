@@ -80,20 +80,11 @@ async def get(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
     return replace(_deploy(row), service_deploys=tuple((rows[key], found[key]) for key in rows if key in found))
 
 
-async def due(tx: Tx, limit: int = 100) -> list[str]:
-    """Unfinished deploys whose time has come."""
-    query = sa.select(_t.c.id).where(_t.c.finished_at.is_(None), _t.c.due_at <= sa.func.now()).order_by(_t.c.due_at)
-    return list((await tx.execute(query.limit(limit))).scalars())
-
-
-async def waiting_for(tx: Tx, service_ids: Collection[str]) -> list[str]:
-    """Unfinished deploys with a step to do for one of the services."""
-    query = (
-        sa.select(_s.c.stack_deploy_id)
-        .join(_t, _t.c.id == _s.c.stack_deploy_id)
-        .where(_s.c.service_id.in_(service_ids), sa.not_(_s.c.done), _t.c.finished_at.is_(None))
-        .distinct()
-    )
+async def due(tx: Tx, service_ids: Collection[str] = (), limit: int = 100) -> list[str]:
+    """Unfinished deploys whose time has come, or with a step to do for one of the services."""
+    waits = sa.exists().where(_s.c.stack_deploy_id == _t.c.id, _s.c.service_id.in_(service_ids), sa.not_(_s.c.done))
+    ready = sa.or_(_t.c.due_at <= sa.func.now(), waits) if service_ids else _t.c.due_at <= sa.func.now()
+    query = sa.select(_t.c.id).where(_t.c.finished_at.is_(None), ready).order_by(_t.c.due_at).limit(limit)
     return list((await tx.execute(query)).scalars())
 
 
@@ -164,13 +155,10 @@ async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:
 # Removal of stacks.
 
 
-async def removals_due(tx: Tx, service_ids: Collection[str] = (), limit: int = 100) -> list[str]:
-    """Stacks to be removed whose time has come, or that have one of the services."""
-    own = sa.and_(_services.c.grid_id == _stacks.c.grid_id, _services.c.stack == _stacks.c.name)
-    waiting = sa.exists().where(own, _services.c.id.in_(service_ids))
-    due = _stacks.c.due_at <= sa.func.now()
-    query = sa.select(_stacks.c.id).where(_stacks.c.removed_at.is_not(None), sa.or_(due, waiting))
-    return list((await tx.execute(query.order_by(_stacks.c.due_at).limit(limit))).scalars())
+async def removals(tx: Tx, limit: int = 100) -> dict[str, bool]:
+    """Stacks to be removed, and whether it is time to go on, longest waiting first."""
+    query = sa.select(_stacks.c.id, _stacks.c.due_at <= sa.func.now()).where(_stacks.c.removed_at.is_not(None))
+    return {row[0]: row[1] for row in await tx.execute(query.order_by(_stacks.c.due_at).limit(limit))}
 
 
 async def claim_removal(tx: Tx, stack_id: str, connected: Collection[str]) -> tuple[Removal, datetime] | None:

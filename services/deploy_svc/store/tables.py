@@ -9,8 +9,10 @@ from services.kernel.outbox import Outbox, outbox_table
 
 metadata = schema_metadata("deploy")
 
-# NOTIFY channels. Payloads: a service id, a node record id, a grid id.
+# NOTIFY channels. Payloads: a service id (something to do for its deploys; a deploy of it ended), a node record id, a
+# grid id.
 SERVICE_CHANGED = "deploy_service"
+DEPLOY_ENDED = "deploy_ended"
 NODE_CHANGED = "deploy_node"
 LOGS_ARRIVED = "deploy_logs"
 

@@ -1,7 +1,6 @@
 """Dry run of a stack: what a document would do. Nothing is written."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,13 +14,13 @@ from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_input import Attributes
 from services.deploy_svc.domain.stack_plan import PlannedService, StackPlan, place
+from services.deploy_svc.store import recorded as record_store
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.store import stack_plans as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store.placement_facts import held_volumes, memory_need
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
-from services.deploy_svc.usecases.node_views import views
+from services.deploy_svc.usecases.node_views import NodeViews
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -35,7 +34,7 @@ class StackPlans:
     def __init__(self, db: Database, grids: GridDirectory, nodes: NodeDirectory, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids
-        self._nodes = nodes
+        self._nodes = NodeViews(nodes)
         self._vault = vault
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackPlan:
@@ -66,10 +65,9 @@ class StackPlans:
         return StackPlan(stack.path, _next_revision(stack, current, made.document), services)
 
     async def _services(self, tx: Tx, grid: Grid, stack: str, made: Prepared) -> tuple[PlannedService, ...]:
-        recorded = await store.recorded(tx, grid.id)
+        recorded = await record_store.in_grid(tx, grid.id)
         nodes: Sequence[NodeView] = [
-            node.with_recorded(*recorded.get(node.id, ()))
-            for node in views(await self._nodes.in_grid(grid.id), time.monotonic())
+            node.with_recorded(*recorded.get(node.id, ())) for node in await self._nodes.in_grid(grid.id)
         ]
         planned = []
         for item in made.services:

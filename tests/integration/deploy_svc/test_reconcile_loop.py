@@ -14,6 +14,7 @@ from services.deploy_svc.domain.service_spec import DeployOpts
 from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import tables
+from services.deploy_svc.store.stats_tables import container_stats
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, obey, settings
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
@@ -145,6 +146,23 @@ async def test_a_third_node_takes_an_instance(world: Engine) -> None:
     assert (await automatic(world, service_id)).state == "success"
     assert await homes(world, service_id) == [NODE_1, NODE_2, NODE_3]
     await quiet(world, service_id, 2)
+
+
+async def test_a_new_node_that_has_too_little_memory_for_what_is_used_is_no_reason_to_deploy(world: Engine) -> None:
+    """A deploy would not use it, so the loop must not ask for one again and again."""
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    service_id = await deployed(world, instances=3)
+    sample = {"grid_id": GRID, "node_id": NODE_1, "service_id": service_id, "container_id": "c", "time": sa.func.now()}
+    async with world.db.transaction() as tx:
+        await tx.execute(container_stats.insert().values(**sample, usage={"memory": {"usage": 1e9}}))
+    world.node(NODE_3, 3, mem_total=1.2e9)
+    await quiet(world, service_id, 1)
+    world.node(NODE_3, 3, mem_total=1.3e9)
+    world.attach(replica, NODE_3)
+    assert (await automatic(world, service_id)).state == "success"
+    assert await homes(world, service_id) == [NODE_1, NODE_2, NODE_3]
 
 
 async def test_a_daemon_grows_and_shrinks_with_the_grid(world: Engine) -> None:

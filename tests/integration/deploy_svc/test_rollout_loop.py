@@ -15,7 +15,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.domain.service_spec import DeployOpts, Port
 from services.deploy_svc.store import instances as instance_store
-from services.deploy_svc.store import rollouts, tables
+from services.deploy_svc.store import rollout_plans, tables
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, ignore, obey, settings
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
@@ -242,7 +242,16 @@ async def _sees_drain(world: Engine) -> bool:
     return world.around.grids.nodes.records[NODE_1].availability == "drain"
 
 
-async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(world: Engine) -> None:
+async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(rollout_url: str) -> None:
+    await truncate(rollout_url, "deploy")
+    # Everything that is said about a lost node is believed at once.
+    async with engine(rollout_url, grace_factor=0.0) as world:
+        world.node(NODE_1, 1)
+        world.node(NODE_2, 2)
+        await fails_on_a_lost_node(world)
+
+
+async def fails_on_a_lost_node(world: Engine) -> None:
     replica = await world.start_replica()
     world.attach(replica, NODE_1, behave=ignore)
     world.attach(replica, NODE_2, behave=ignore)
@@ -254,6 +263,26 @@ async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(world: En
     world.node(rollout.node_id, number, connected=False, disconnected_seconds=60)
     result = await world.finished(service_id, deploy_id)
     assert result.instance_deploys[0].error == f"NODE: node n{number} is not connected"
+
+
+async def test_a_rollout_outlives_an_outage_in_which_nobody_saw_the_node(world: Engine) -> None:
+    """The control plane was away for an hour: its agents get the time to come back."""
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1, behave=ignore)
+    world.around.grids.nodes.remove(NODE_2)
+    service_id = await world.service()
+    deploy_id = await world.deploy(service_id)
+    await eventually(lambda: _started(world, service_id, deploy_id))
+    world.node(NODE_1, 1, connected=False, disconnected_seconds=3600)
+    waiting = await world.deploy(service_id)
+    [agent] = world.agents
+    agent.behave = obey
+    await agent.catch_up()
+    assert (await world.finished(service_id, deploy_id)).state == "success"
+    assert (await world.result(service_id, waiting)).state == "created"
+    world.node(NODE_1, 1, session=1)
+    result = await world.finished(service_id, waiting)
+    assert (result.state, [item.node for item in result.instance_deploys]) == ("success", ["n1"])
 
 
 async def test_a_removed_node_loses_its_instances(world: Engine) -> None:
@@ -351,7 +380,7 @@ async def test_a_loop_that_dies_in_the_middle_of_a_step_leaves_nothing_half_done
         raise ConnectionError("the process died here")
 
     with monkeypatch.context() as broken:
-        broken.setattr(rollouts, "_apply_marks", die)
+        broken.setattr(rollout_plans, "_apply_marks", die)
         with pytest.raises(ConnectionError):
             await loop.step(service_id)
     assert (await world.result(service_id, deploy_id)).state == "created"

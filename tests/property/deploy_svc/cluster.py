@@ -22,6 +22,7 @@ from services.deploy_svc.domain.rollout_plan import (
     Snapshot,
     Start,
     StopOnOldNode,
+    Unplaced,
 )
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
@@ -206,6 +207,11 @@ class Cluster:
                 assert position == len(placed)
                 assert number not in {item.instance_number for item in placed}
                 new = InstanceDeploy(number, node_id, node, "ongoing", None, self.now)
+                self._deploy(deploy_id, instance_deploys=(*placed, new))
+            case Unplaced(deploy_id, number, position, error):
+                placed = self.result(deploy_id).instance_deploys
+                assert position == len(placed)
+                new = InstanceDeploy(number, "", "", "error", error, self.now)
                 self._deploy(deploy_id, instance_deploys=(*placed, new))
             case StopOnOldNode(number, rev):
                 self._instance(number, desired_state="stopped", deploy_rev=rev, rev=None, error=None)

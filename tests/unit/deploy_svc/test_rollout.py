@@ -105,6 +105,7 @@ def test_a_daemon_that_fits_nowhere_fails_and_keeps_what_runs() -> None:
     deploy_id = cluster.deploy()
     cluster.run()
     assert "label==gpu" in str(cluster.result(deploy_id).reason)
+    assert [item.error for item in cluster.result(deploy_id).instance_deploys] == [cluster.result(deploy_id).reason]
     assert cluster.placed() == {1: "n1", 2: "n2"}
 
 
@@ -113,9 +114,20 @@ def test_a_taken_port_is_named() -> None:
     cluster = Cluster(make_service(ports=(Port(80, 80),)), [NodeView("n1", "n1", 1, recorded=(other,))])
     deploy_id = cluster.deploy()
     cluster.run()
-    reason = str(cluster.result(deploy_id).reason)
+    result = cluster.result(deploy_id)
+    reason = str(result.reason)
     assert "Cannot place g/stack/web-1" in reason
     assert "port 80 taken by stack/proxy" in reason
+    [instance] = result.instance_deploys
+    assert (instance.instance_number, instance.node, instance.state, instance.error) == (1, "", "error", reason)
+
+
+def test_nodes_that_are_away_are_named_where_they_are_missed() -> None:
+    cluster = Cluster(make_service(instances=2, affinity=("service!=web",)), make_nodes(2), ("service!=web",))
+    cluster.lose("n2", 60)
+    deploy_id = cluster.deploy()
+    cluster.run()
+    assert "not connected: n2" in str(cluster.result(deploy_id).reason)
 
 
 def test_more_instances_with_a_port_than_nodes() -> None:
@@ -232,15 +244,48 @@ def test_a_moving_instance_stops_on_the_old_node_first() -> None:
 
 
 def test_a_lost_old_node_does_not_keep_an_instance() -> None:
+    """MH-29; the warning is in test_rollout_events.py."""
     cluster = Cluster(make_service(), make_nodes(2))
     cluster.deploy()
     cluster.run()
-    cluster.lose("n1")
+    cluster.lose("n1", 20)
     deploy_id = cluster.deploy()
     cluster.step()
     assert cluster.placed() == {1: "n2"}
     cluster.run()
     assert cluster.result(deploy_id).state == "success"
+
+
+def test_a_node_that_was_lost_a_moment_ago_may_come_back_before_anything_moves() -> None:
+    """A gateway that was restarted cuts all agents off for some seconds."""
+    cluster = Cluster(make_service(instances=3, strategy="daemon"), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    before = cluster.placed()
+    cluster.lose("n1", 5)
+    deploy_id = cluster.deploy()
+    assert cluster.step().until <= cluster.now + timedelta(seconds=15)
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("created", before)
+    cluster.regain("n1")
+    cluster.run()
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", before)
+
+
+def test_a_node_that_is_lost_in_the_middle_is_waited_for_as_well() -> None:
+    cluster = Cluster(make_service(instances=2), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    before = cluster.placed()
+    deploy_id = cluster.deploy()
+    cluster.step()
+    cluster.obey()
+    cluster.lose(str(before[2]))
+    cluster.step()
+    assert len(cluster.result(deploy_id).instance_deploys) == 1
+    cluster.pass_time(20)
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+    assert set(cluster.placed().values()) == {before[1]}
 
 
 def test_an_old_node_that_goes_away_while_it_stops_does_not_either() -> None:

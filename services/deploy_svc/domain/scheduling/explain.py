@@ -30,19 +30,22 @@ def no_nodes(path: str) -> CannotPlace:
     return CannotPlace(path, "no nodes are available, because no node of the grid is connected")
 
 
-def emptied(path: str, name: str, refusals: Sequence[Refusal]) -> CannotPlace:
-    """The filter `name` refused the last nodes; earlier refusals are told as well."""
-    return CannotPlace(path, f"the {name} filter left no node; {_sentence(refusals)}", refusals)
+def emptied(path: str, name: str, refusals: Sequence[Refusal], away: Sequence[str] = ()) -> CannotPlace:
+    """The filter `name` refused the last nodes; earlier refusals, and nodes that are `away`, are told as well."""
+    return CannotPlace(path, f"the {name} filter left no node{_told(refusals, away)}", refusals)
 
 
-def none_chosen(path: str, strategy: str, why: str, refusals: Sequence[Refusal]) -> CannotPlace:
+def none_chosen(
+    path: str, strategy: str, why: str, refusals: Sequence[Refusal], away: Sequence[str] = ()
+) -> CannotPlace:
     """The strategy found none of the remaining nodes right."""
-    told = f"; {_sentence(refusals)}" if refusals else ""
-    return CannotPlace(path, f"the {strategy} strategy chose no node: {why}{told}", refusals)
+    return CannotPlace(path, f"the {strategy} strategy chose no node: {why}{_told(refusals, away)}", refusals)
 
 
-def _sentence(refusals: Sequence[Refusal]) -> str:
-    return "; ".join(f"{item.filter} refused {_names(item.nodes)}: {item.cause}" for item in refusals)
+def _told(refusals: Sequence[Refusal], away: Sequence[str]) -> str:
+    told = [f"{item.filter} refused {_names(item.nodes)}: {item.cause}" for item in refusals]
+    told += [f"not connected: {_names(away)}"] if away else []
+    return "".join(f"; {text}" for text in told)
 
 
 def _names(nodes: Sequence[str]) -> str:

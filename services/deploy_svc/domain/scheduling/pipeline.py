@@ -70,7 +70,7 @@ class Scheduler:
         try:
             node = self.strategy.choose(placement, kept, home, rng)
         except NothingChosen as error:
-            raise explain.none_chosen(placement.path, self.strategy.name, str(error), refused) from None
+            raise explain.none_chosen(placement.path, self.strategy.name, str(error), refused, self._away()) from None
         self.scheduled[number] = node.id
         return node
 
@@ -148,6 +148,9 @@ class Scheduler:
     def _candidates(self) -> tuple[NodeView, ...]:
         return tuple(node for node in self.nodes if node.connected)
 
+    def _away(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.nodes if not node.connected)
+
     @staticmethod
     def _varies(placement: Placement) -> bool:
         return any(item.varies(placement) for item in FILTERS)
@@ -156,14 +159,19 @@ class Scheduler:
         """What the filters leave; remembered while it is the same for every instance number."""
         if self._kept is not None and not self._varies(placement):
             return self._kept, self._refused
-        kept, refused = survivors(placement, self._candidates())
+        kept, refused = survivors(placement, self._candidates(), self._away())
         if not self._varies(placement):
             self._kept, self._refused = kept, refused
         return kept, refused
 
 
-def survivors(placement: Placement, nodes: Sequence[NodeView]) -> tuple[tuple[NodeView, ...], tuple[Refusal, ...]]:
-    """The nodes that pass all filters, and why the others did not. Raises CannotPlace when none is left."""
+def survivors(
+    placement: Placement, nodes: Sequence[NodeView], away: Sequence[str] = ()
+) -> tuple[tuple[NodeView, ...], tuple[Refusal, ...]]:
+    """The nodes that pass all filters, and why the others did not. Raises CannotPlace when none is left.
+
+    `away` are names of nodes that could not be asked.
+    """
     if not nodes:
         raise explain.no_nodes(placement.path)
     kept: tuple[NodeView, ...] = tuple(nodes)
@@ -172,7 +180,7 @@ def survivors(placement: Placement, nodes: Sequence[NodeView]) -> tuple[tuple[No
         verdict = item.check(placement, kept)
         kept, refused = verdict.kept, (*refused, *verdict.refused)
         if not kept:
-            raise explain.emptied(placement.path, item.name, refused)
+            raise explain.emptied(placement.path, item.name, refused, away)
     return kept, refused
 
 
