@@ -13,6 +13,17 @@ from tests.support.suite import Api, Suite, soon
 NAME = "second-node"
 
 
+def statuses(api: Api) -> dict[str, str]:
+    """What the master says of each node, by name."""
+    nodes = api.call("GET", f"/v1/grids/{api.grid}/nodes")["nodes"]
+    return {str(node["name"]): str(node["status"]) for node in nodes}
+
+
+def all_online(api: Api, count: int = 2) -> None:
+    """Wait until this many nodes, and no others, are online: earlier tests may have cut them off."""
+    soon(lambda: list(statuses(api).values()) == ["online"] * count, within=60, message=f"{count} nodes are online")
+
+
 class SecondNode:
     """`python -m agent` of the suite's tree beside the suite's own, on `engine`. A port may take 3 s to open here."""
 
@@ -54,8 +65,7 @@ class SecondNode:
 
     def status(self) -> str:
         """What the master says of the node."""
-        nodes = self._api.call("GET", f"/v1/grids/{self._api.grid}/nodes")["nodes"]
-        return str(next((node["status"] for node in nodes if node["name"] == NAME), "unknown"))
+        return statuses(self._api).get(NAME, "unknown")
 
     def leave(self) -> None:
         """The node is gone for good."""

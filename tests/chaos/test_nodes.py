@@ -1,5 +1,7 @@
 """Two Docker Engines as two nodes of one grid: spread, drain, loss and return, and a rolling deploy under load."""
 
+import os
+import signal
 import tempfile
 import threading
 import time
@@ -11,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chaos.nodes_support import NAME, SecondNode
+from tests.chaos.nodes_support import NAME, SecondNode, all_online
+from tests.chaos.outage import away
+from tests.chaos.test_engine_faults import CONTROL_PLANE, asked, ended, outcome
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.registry import Registry
@@ -31,6 +35,12 @@ def second(suite: Suite, api: Api, image: str) -> Iterator[SecondNode]:
         node.start()
         yield node
         node.leave()
+
+
+@pytest.fixture(autouse=True)
+def both_online(api: Api, second: SecondNode) -> None:
+    """Each test begins with two nodes that are there."""
+    all_online(api)
 
 
 @contextmanager
@@ -200,3 +210,42 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_its_return_ch
             message=f"the returned node gives up what moved: {second.log()[-3000:]}",
         )
         assert docker.running(lost) == replaced
+
+
+def everywhere(docker: Docker, second: SecondNode, name: str) -> dict[str, tuple[str, str]]:
+    """Running containers of a service on both nodes."""
+    return {**docker.running(name), **second.docker.running(name)}
+
+
+def test_a_deploy_while_the_agents_come_back_moves_nothing(
+    suite: Suite, api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    """The gateway dies, so that no node is connected for a moment; they come back one by one."""
+    with service(api, "patient", image, instances=2) as patient:
+        api.deploy(patient)
+        before = everywhere(docker, second, patient)
+        assert len(second.docker.running(patient)) == 1
+        for pid in suite.pids("gateway"):
+            os.kill(pid, signal.SIGKILL)
+        made = asked(api, "POST", f"/v1/services/{patient}/deploy")
+        assert outcome(ended(api, patient, str(made["id"]))) == ("success", None)
+        assert everywhere(docker, second, patient) == before
+
+
+def test_a_control_plane_that_is_away_for_long_loses_no_deploy_and_moves_nothing(
+    suite: Suite, api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    """KONTENA_OUTAGE_SECONDS=65 is longer than grid_svc takes a silent node for connected."""
+    seconds = float(os.environ.get("KONTENA_OUTAGE_SECONDS", "3"))
+    with service(api, "calm", image, instances=2) as calm, service(api, "caught", image, instances=4) as caught:
+        api.deploy(calm)
+        before = everywhere(docker, second, calm)
+        assert len(second.docker.running(calm)) == 1
+        made = api.call("POST", f"/v1/services/{caught}/deploy", {})
+        with away(suite, CONTROL_PLANE, seconds):
+            assert everywhere(docker, second, calm) == before
+        assert outcome(ended(api, caught, str(made["id"]), within=120)) == ("success", None)
+        assert len(everywhere(docker, second, caught)) == 4
+        again = asked(api, "POST", f"/v1/services/{calm}/deploy")
+        assert outcome(ended(api, calm, str(again["id"]))) == ("success", None)
+        assert everywhere(docker, second, calm) == before
