@@ -1,4 +1,4 @@
-"""The vault through the gateway: the documented requests, and a changed secret that reaches its containers."""
+"""The vault through the gateway: names with ports and wildcards, a backup, a changed secret in its containers."""
 
 import subprocess
 from pathlib import Path
@@ -7,29 +7,9 @@ from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
 
-def test_the_documented_secret_requests(api: Api) -> None:
-    path = f"/v1/services/{api.grid}/secrets"
-    made = api.call("POST", path, {"name": "SECRET_PWD", "value": "T0Ps3crT"}, status=201)
-    assert (made["id"], made["name"], made["value"]) == (f"{api.grid}/SECRET_PWD", "SECRET_PWD", "T0Ps3crT")
-    for listed in (path, f"/v1/grids/{api.grid}/secrets"):
-        found = [secret for secret in api.call("GET", listed)["secrets"] if secret["name"] == "SECRET_PWD"]
-        assert len(found) == 1
-        assert "value" not in found[0]
-    secret = f"/v1/secrets/{api.grid}/SECRET_PWD"
-    assert api.call("PUT", secret, {"value": "other", "upsert": False})["value"] == "other"
-    assert api.call("GET", secret)["value"] == "other"
-    assert api.call("DELETE", secret) == {}
-    api.call("GET", secret, status=404)
-
-
-def test_the_documented_registry_requests(api: Api) -> None:
+def test_registries_with_ports_and_all_ways_to_remove_one(api: Api) -> None:
     path = f"/v1/grids/{api.grid}/external_registries"
-    body = {"url": "https://registry.domain.com/", "username": "a_bot", "email": "a_bot@domain.com", "password": "xyz"}
-    shown = {"id": f"{api.grid}/registry.domain.com", "name": "registry.domain.com"}
-    shown |= {name: value for name, value in body.items() if name != "password"}
-    assert api.call("POST", path, body, status=201) == shown
-    assert api.call("GET", path) == {"external_registries": [shown]}
-    assert api.call("DELETE", f"/v1/external_registries/{api.grid}/registry.domain.com") == {}
+    body = {"username": "a_bot", "email": "a_bot@domain.com", "password": "xyz"}
     for port, spelling in ((5001, "r.io:5001"), (5002, "r.io%3A5002")):
         api.call("POST", path, body | {"url": f"https://r.io:{port}"}, status=201)
         assert api.call("GET", f"/v1/external_registries/{api.grid}/{spelling}")["name"] == f"r.io:{port}"
