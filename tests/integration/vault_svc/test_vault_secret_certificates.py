@@ -94,7 +94,7 @@ async def test_several_names_and_a_wildcard(serve: Serve) -> None:
 async def test_a_server_that_reuses_no_authorization_asks_for_new_records(
     vault_settings: MakeSettings, vault_neighbours: Neighbours, pebble_ca: Pebble, tmp_path: Path
 ) -> None:
-    async with pebble(tmp_path / "ca", PEBBLE_AUTHZREUSE="0", PEBBLE_WFE_NONCEREJECT="50") as ca:
+    async with pebble(tmp_path / "ca", PEBBLE_AUTHZREUSE="0", PEBBLE_WFE_NONCEREJECT="30") as ca:
         async with server(vault_settings, ca, vault_neighbours)() as acme:
             await acme.register()
             await acme.authorized("a.test", "b.test")
