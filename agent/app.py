@@ -12,6 +12,7 @@ from agent.domain.errors import AgentError
 from agent.hook_journal import HookJournal
 from agent.line_queue import LineQueue
 from agent.log_collector import LogCollector
+from agent.log_forwarder import LogForwarder
 from agent.log_positions import LogPositions
 from agent.log_shipper import LogShipper
 from agent.machine import Machine
@@ -57,7 +58,8 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     channel = open_channel(settings.uri, settings.ca_file)
     membership, reporter = Membership(), Reporter()
     queue, positions = LineQueue(), LogPositions(folder)
-    logs = LogCollector(runtime, queue, positions)
+    forwarder = LogForwarder(state.node)
+    logs = LogCollector(runtime, queue, positions, forwarder.offer)
     hooks = HookJournal()
     telemetry = Telemetry(channel, membership, runtime, state)
     worker = Worker(
@@ -71,6 +73,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         if state.node is not None and state.node.id != node.id:
             worker.forget()
         state.describe_node(node)
+        forwarder.describe_node(node)
 
     supervisor = Supervisor()
     supervisor.add("state", state.run)
@@ -79,6 +82,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     supervisor.every("resync", _RESYNC_SECONDS, worker.resync, wake=worker.resync_wanted)
     supervisor.add("session", Session(channel, introduction, membership, machine, on_node).run)
     supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
+    supervisor.add("log forwarder", forwarder.run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
     telemetry.supervise(supervisor, settings.stats_seconds)
     log.info("agent starts", version=VERSION, runtime=runtime.name, node_id=state.node_id, master=settings.uri)

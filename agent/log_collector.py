@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -23,12 +23,22 @@ _DRAIN_SECONDS = 10.0
 
 
 class LogCollector:
-    """One follower per container. Where a container was never read, it is read from its beginning."""
+    """One follower per container. Where a container was never read, it is read from its beginning.
 
-    def __init__(self, runtime: Runtime, queue: LineQueue, positions: LogPositions) -> None:
+    `on_line` hears of every line, with the labels of its container, before it is put into the queue.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        queue: LineQueue,
+        positions: LogPositions,
+        on_line: Callable[[pb.LogLine, Mapping[str, str]], None] = lambda _line, _labels: None,
+    ) -> None:
         self._runtime = runtime
         self._queue = queue
         self._positions = positions
+        self._on_line = on_line
         self._read: dict[str, Position] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -80,7 +90,9 @@ class LogCollector:
             # Its own log goes on where it was.
             after = self._read.get(container.id) or self._positions.get(container.id) or Position()
             frame = Frame(stream, time.time_ns(), data, complete=True)
-            self._queue.offer(Line(self._line(container, frame), after))
+            line = self._line(container, frame)
+            self._on_line(line, container.labels)
+            self._queue.offer(Line(line, after))
 
     async def close(self) -> None:
         """Stop reading."""
@@ -142,7 +154,9 @@ class LogCollector:
         self._read.setdefault(container.id, start)
 
     async def _put(self, container: Container, frame: Frame, after: Position) -> None:
-        await self._queue.put(Line(self._line(container, frame), after))
+        line = self._line(container, frame)
+        self._on_line(line, container.labels)
+        await self._queue.put(Line(line, after))
         self._read[container.id] = after
 
     def _line(self, container: Container, frame: Frame) -> pb.LogLine:

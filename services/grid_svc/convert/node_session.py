@@ -8,11 +8,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from kontena.grid.v1 import node_pb2
 from kontena.grid.v1 import node_session_pb2 as pb
+from services.grid_svc.convert import grid as grids
 from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.node import Driver, Facts
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo
 from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, Outgoing, Welcome
 from services.kernel.validation import clean
+
+_DESCRIBED_AS_IS = tuple(field.name for field in fields(NodeDescription) if field.name not in ("statsd", "logs"))
 
 
 def join_tokens(metadata: Iterable[tuple[str, str | bytes]]) -> JoinTokens:
@@ -86,7 +89,8 @@ def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
 
 def _description(node: NodeDescription) -> pb.NodeDescription:
     # Not `asdict`, which copies the addresses one by one: a grid may have thousands, and every agent hears of them.
-    return pb.NodeDescription(**{field.name: getattr(node, field.name) for field in fields(node)})
+    same = {name: getattr(node, name) for name in _DESCRIBED_AS_IS}
+    return pb.NodeDescription(**same, stats=grids.stats(node.statsd), logs=grids.logs(node.logs))
 
 
 def _text(value: str) -> str | None:

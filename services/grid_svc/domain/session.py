@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.grid_svc.domain.grid import Grid, last_node_number, overlay_ip
+from services.grid_svc.domain.grid import Grid, Logs, Statsd, last_node_number, overlay_ip
 from services.grid_svc.domain.names import unique_name
 from services.grid_svc.domain.node import GRID_FULL as FULL
 from services.grid_svc.domain.node import Facts, Node, lowest_free_number
@@ -60,6 +60,11 @@ class NodeDescription:
     grid: str
     subnet: str
     supernet: str
+    initial_member: bool = False
+    initial_size: int = 1
+    trusted_subnets: tuple[str, ...] = ()
+    statsd: Statsd | None = None
+    logs: Logs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +199,9 @@ def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:
         grid=grid.name,
         subnet=grid.subnet,
         supernet=grid.supernet,
+        initial_member=node.node_number <= grid.initial_size,
+        initial_size=grid.initial_size,
+        trusted_subnets=grid.trusted_subnets,
+        statsd=grid.statsd,
+        logs=grid.logs,
     )

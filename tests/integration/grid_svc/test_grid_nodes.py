@@ -129,6 +129,14 @@ async def test_agents_hear_of_changes_around_them(admin: Caller, grid: Running, 
         await admin.update_node("alpha/node-1", {"labels": ["a=b"]})
         while list((node := (await one.read()).node).labels) != ["a=b"]:
             pass
+        assert (node.initial_member, node.initial_size, node.HasField("logs")) == (True, 3, False)
+        logs = {"forwarder": "fluentd", "opts": {"fluentd-address": "127.0.0.1:1"}}
+        stats = {"statsd": {"server": "127.0.0.1", "port": 8125}}
+        await admin.update_grid("alpha", {"logs": logs, "stats": stats, "trusted_subnets": ["10.9.0.0/16"]})
+        while not (node := (await one.read()).node).HasField("logs"):
+            pass
+        assert (node.logs.forwarder, dict(node.logs.opts)) == ("fluentd", {"fluentd-address": "127.0.0.1:1"})
+        assert (node.stats.statsd.port, list(node.trusted_subnets)) == (8125, ["10.9.0.0/16"])
         await admin.delete_node("alpha/node-2")
         while list((await one.read()).node.peer_ips):
             pass
