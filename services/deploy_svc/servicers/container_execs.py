@@ -42,6 +42,7 @@ class ContainerExecServicer(ContainerExecServiceServicer):
                     yield pb.AttachExecResponse(output=output_to_proto(output_of(answer)))
             finally:
                 feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
 
 
 async def _next(requests: Requests, kind: str) -> pb.AttachExecRequest:

@@ -49,6 +49,7 @@ class CommandRelayServicer(CommandRelayServiceServicer):
                     yield convert.answer_to_proto(answer)
             finally:
                 feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
 
 
 async def _events(messages: AsyncIterator[pb.NodeCommandEvent]) -> AsyncIterator[tuple[str, Event]]:

@@ -1,0 +1,140 @@
+"""One attached node: orders on their way to it, and the commands that wait for its answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.deploy_svc.domain.node_command import (
+    Answer,
+    Cancel,
+    Event,
+    Failed,
+    FollowUp,
+    Input,
+    InputRead,
+    Order,
+    Output,
+    Read,
+    Request,
+)
+from services.kernel.errors import Unavailable
+from services.kernel.ids import new_id
+
+# Orders that wait for a node that does not read them hold up whoever gives more.
+_WAITING_ORDERS = 64
+# The flow control of the node keeps its output far below this.
+_WAITING_ANSWERS = 10_000
+# Input that the node has not confirmed; whoever gives more waits.
+_INPUT_WINDOW = 256 * 1024
+
+LOST = "The connection to the node of this container broke"
+
+
+class _Orders:
+    """Orders on their way to a node. Whoever gives more than it takes waits; cancelling never has to."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[tuple[str, Order]] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_WAITING_ORDERS)
+
+    async def put(self, command_id: str, order: Order) -> None:
+        await self._room.acquire()
+        self._queue.put_nowait((command_id, order))
+
+    def cancel(self, command_id: str) -> None:
+        self._queue.put_nowait((command_id, Cancel()))
+
+    async def get(self) -> tuple[str, Order]:
+        item = await self._queue.get()
+        if not isinstance(item[1], Cancel):
+            self._room.release()
+        return item
+
+
+class LocalCommand:
+    """A command on a node that is attached here."""
+
+    def __init__(self, command_id: str, orders: _Orders) -> None:
+        self._id = command_id
+        self._orders = orders
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(_WAITING_ANSWERS)
+        self._unread = 0
+        self._room = asyncio.Event()
+        self.ended = False
+
+    def receive(self, event: Event | None) -> None:
+        """What the node says; None when it is lost."""
+        if isinstance(event, InputRead):
+            self._unread -= event.size
+            self._room.set()
+        else:
+            self._answers.put_nowait(event)
+
+    async def send(self, item: FollowUp) -> None:
+        if isinstance(item, Input):
+            while self._unread >= _INPUT_WINDOW:
+                self._room.clear()
+                await self._room.wait()
+            self._unread += item.weight
+        await self._orders.put(self._id, item)
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        while not self.ended:
+            answer = await self._answers.get()
+            if answer is None:
+                self.ended = True
+                raise Unavailable(LOST)
+            self.ended = not isinstance(answer, Output)
+            if isinstance(answer, Failed) and answer.kind == "unavailable":
+                raise Unavailable(answer.message)
+            yield answer
+            if isinstance(answer, Output):
+                await self._orders.put(self._id, Read(len(answer.data)))
+
+
+class NodeStream:
+    """One attached node."""
+
+    def __init__(self, stream_id: str) -> None:
+        self.id = stream_id
+        self._orders = _Orders()
+        self._open: dict[str, LocalCommand] = {}
+
+    async def receive(self, events: AsyncIterator[tuple[str, Event]]) -> None:
+        """Hand events to their commands. Returns when the node ends its side."""
+        async for command_id, event in events:
+            command = self._open.get(command_id)
+            if command is not None:
+                command.receive(event)
+
+    async def orders_until(self, tasks: list[asyncio.Task[None]]) -> AsyncIterator[tuple[str, Order]]:
+        """Orders until one of the tasks ends, whose error is raised."""
+        while True:
+            upcoming = asyncio.ensure_future(self._orders.get())
+            try:
+                await asyncio.wait([upcoming, *tasks], return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done():
+                        task.result()
+                        return
+                item = upcoming.result()
+            finally:
+                upcoming.cancel()
+            yield item
+
+    def lose(self) -> None:
+        """The node is gone: every command under way ends."""
+        for command in self._open.values():
+            command.receive(None)
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[LocalCommand]:
+        command_id = new_id()
+        command = self._open[command_id] = LocalCommand(command_id, self._orders)
+        try:
+            await self._orders.put(command_id, request)
+            yield command
+        finally:
+            del self._open[command_id]
+            if not command.ended:
+                self._orders.cancel(command_id)
