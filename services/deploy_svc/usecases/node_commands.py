@@ -1,4 +1,4 @@
-"""Commands to nodes: each node holds one stream to one replica, and any replica reaches it (docs/adr/0021-exec-bridge.md)."""
+"""Commands to nodes: each holds one stream to one replica, any of which reaches it (docs/adr/0021-exec-bridge.md)."""
 
 import asyncio
 from collections.abc import AsyncIterator
