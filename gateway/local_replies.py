@@ -16,8 +16,9 @@ _TEXTS = {
     503: "Service unavailable. Try again in a moment.",
     504: "The service did not answer in time. Try again in a moment.",
 }
-# Our script and the transcoder say what is wrong with a request; other texts are Envoy's own words, or none.
+# Our script and the transcoder say what is wrong with a request, our routes too; other texts are Envoy's own, or none.
 _EXPLAINED = "response.code_details.contains('grpc_json_transcode_failure') || response.code_details == 'lua_response'"
+_OF_A_ROUTE = "response.code_details == 'direct_response'"
 _READY = f"response.code_details.startsWith('{READY_DETAILS}')"
 _GRPC_CALLER = {"name": "content-type", "string_match": {"safe_regex": {"regex": r"application/grpc(\+.*)?"}}}
 _TRANSCODED = {"name": "x-envoy-original-path", "present_match": True}
@@ -26,7 +27,8 @@ _TRANSCODED = {"name": "x-envoy-original-path", "present_match": True}
 def local_reply_config(headers: dict[str, str]) -> Config:
     """JSON for REST callers, the bare text as status message for gRPC callers; success is left alone."""
     added = [header(name, value) for name, value in headers.items()]
-    cases = [(_equals(status), text) for status, text in _TEXTS.items()]
+    cases = [(_all(_at_least(400), _details(_OF_A_ROUTE)), "%LOCAL_REPLY_BODY%")]
+    cases += [(_equals(status), text) for status, text in _TEXTS.items()]
     cases += [(_all(_at_least(400), _details(_EXPLAINED)), "%LOCAL_REPLY_BODY%"), (_at_least(400), "Bad request")]
     ready = {
         "filter": _details(_READY),

@@ -15,13 +15,14 @@ from gateway.typed import Config, header, seconds
 
 # spec/auth_grid.md section 1.2; the second spelling of `/authenticate` is the documented one.
 _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
+_UPGRADE = "This is a WebSocket: send the headers of an upgrade, or POST for a command without input"
 _TRANSCODED = [{"name": "x-envoy-original-path", "present_match": True}]
 
 
 def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: Iterable[OwnAnswer]) -> Config:
     """Everything the gateway answers, whatever the host name; what no route names is 404."""
     routed = [service for service in services if service.routed]
-    routes = [*(_answer(answer) for answer in own), exec_route(settings)]
+    routes = [*(_answer(answer) for answer in own), *exec_routes(settings)]
     for upstream in sorted({service.upstream for service in routed}):
         methods = [method for service in routed if service.upstream == upstream for method in service.methods]
         routes += upstream_routes(upstream, methods, settings)
@@ -52,22 +53,27 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
     ]
 
 
-def exec_route(settings: GatewaySettings) -> Config:
-    """The only WebSocket. The exec bridge also answers plain requests of its path; every other upgrade is 403."""
-    return {
-        "match": {
-            "safe_regex": {"regex": EXEC_PATH},
-            "headers": [{"name": ":method", "string_match": {"exact": "GET"}}],
-        },
-        "route": {
-            "cluster": EXEC,
-            "timeout": "0s",
-            # Pings pass more often.
-            "idle_timeout": seconds(settings.stream_idle_seconds),
-            "upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}],
-            "retry_policy": retry_policy(),
-        },
+def exec_routes(settings: GatewaySettings) -> list[Config]:
+    """The only WebSocket; every other upgrade is 403. A plain request is told so here: it may have a body, and a bridge
+    could only hang up on that."""
+    get = {"name": ":method", "string_match": {"exact": "GET"}}
+    path = {"safe_regex": {"regex": EXEC_PATH}}
+    bridge = {
+        "cluster": EXEC,
+        "timeout": "0s",
+        # Pings pass more often.
+        "idle_timeout": seconds(settings.stream_idle_seconds),
+        "upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}],
+        "retry_policy": retry_policy(),
     }
+    return [
+        {"match": {**path, "headers": [get, {"name": "upgrade", "present_match": True}]}, "route": bridge},
+        {
+            "match": {**path, "headers": [get]},
+            "direct_response": {"status": 426, "body": {"inline_string": _UPGRADE}},
+            "response_headers_to_add": [header("upgrade", "websocket")],
+        },
+    ]
 
 
 def rate_limited(method: Method) -> bool:

@@ -19,6 +19,8 @@ from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
 
 PATH = "/v1/containers/g/n/c/exec"
+# Not all an upgrade needs.
+HALF = {"upgrade": "websocket", "connection": "upgrade"}
 REFUSED = {"abort": ["NOT_FOUND", "m"], "trailing": [["x-http-status", "404"], ["x-error-json", '{"error":"m"}']]}
 
 
@@ -58,7 +60,7 @@ def exec_gateway(echo: Echo, port: int, tmp_path_factory: pytest.TempPathFactory
 def bridged(exec_gateway: Gateway, echo: Echo, port: int) -> Iterator[Gateway]:
     with bridge(port, echo.port):
         url = f"{exec_gateway.url}{PATH}"
-        eventually(lambda: httpx.get(url).status_code == 426, "the bridge answers through the gateway")
+        eventually(lambda: httpx.get(url, headers=HALF).status_code == 400, "the bridge answers through the gateway")
         yield exec_gateway
 
 
@@ -95,8 +97,10 @@ def test_without_an_upgrade_it_is_said_what_is_missing(bridged: Gateway, echo: E
     answer = httpx.get(f"{bridged.url}{PATH}")
     assert (answer.status_code, answer.headers["content-type"]) == (426, "application/json")
     assert "WebSocket" in answer.json()["error"]
-    half = httpx.get(f"{bridged.url}{PATH}", headers={"upgrade": "websocket", "connection": "upgrade"})
+    half = httpx.get(f"{bridged.url}{PATH}", headers=HALF)
     assert (half.status_code, half.json()) == (400, {"error": "Not a valid WebSocket handshake"})
+    for body in (b"{}", iter([b"{}"])):
+        assert httpx.request("GET", f"{bridged.url}{PATH}", content=body).status_code == 426
     # The same path with POST is the command without input.
     assert httpx.post(f"{bridged.url}{PATH}", json={"cmd": ["ls"]}).status_code == 200
     assert "/kontena.deploy.v1.ContainerService/ExecContainer" in echo.calls
