@@ -104,7 +104,8 @@ async def build(settings: Settings) -> Application:
         await db.close()
 
     return Application(
-        authenticator=Authenticator(cluster_tokens, introspection.resolve, SERVICE_NAMES),
+        # No stream of this service belongs to a user, so nobody listens.
+        authenticator=Authenticator(cluster_tokens, introspection.resolve, SERVICE_NAMES, lambda _listener: None),
         servicers=(
             (oauth_pb2_grpc.add_OAuthServiceServicer_to_server, oauth),
             (access_token_pb2_grpc.add_AccessTokenServiceServicer_to_server, tokens),

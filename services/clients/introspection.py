@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ class Introspection:
         self._stub: IntrospectionServiceAsyncStub = channel.stub(IntrospectionServiceStub)
         self._entries: dict[bytes, _Entry] = {}
         self._generation = 0
+        self._listeners: list[Callable[[str], None]] = []
+
+    def on_change(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the id of each user that changed, once the cache is right; empty means everybody."""
+        self._listeners.append(listener)
 
     async def resolve(self, token: str) -> Principal:
         """The owner of the token. Raises Unauthenticated, or an RPC error when auth_svc does not answer."""
@@ -67,6 +73,8 @@ class Introspection:
             self._entries.clear()
         for key in [key for key, entry in self._entries.items() if entry.principal.user_id == user_id]:
             del self._entries[key]
+        for listener in self._listeners:
+            listener(user_id)
 
 
 def decode(response: pb.IntrospectTokenResponse) -> tuple[Principal, float]:

@@ -138,7 +138,7 @@ async def build(settings: Settings) -> Application:
         await grids.informer.items()
 
     return Application(
-        authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES),
+        authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES, introspection.on_change),
         servicers=[
             (secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server, SecretUsageServicer(SecretUsage(db))),
             *containers.servicers,

@@ -109,7 +109,7 @@ async def build(settings: Settings) -> Application:
         await db.close()
 
     return Application(
-        authenticator=Authenticator(tokens, callers.resolve, _SERVICES),
+        authenticator=Authenticator(tokens, callers.resolve, _SERVICES, callers.on_change),
         servicers=[
             (add_GridServiceServicer_to_server, GridServicer(grids)),
             (add_NodeServiceServicer_to_server, NodeServicer(Nodes(db, outbox))),

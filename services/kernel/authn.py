@@ -11,16 +11,22 @@ from services.kernel.principal import Principal
 # Resolves an access token of a user; raises Unauthenticated.
 Introspect = Callable[[str], Awaitable[Principal]]
 
+# Takes a function that is called with the id of each user whose tokens or rights changed; empty means everybody.
+OnChange = Callable[[Callable[[str], None]], None]
+
 _HEALTH_AND_REFLECTION = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
 
 
 class Authenticator:
     """Decides who calls, from the audience of the method and the `authorization` metadata."""
 
-    def __init__(self, tokens: ClusterTokens, introspect: Introspect, service_names: Iterable[str]) -> None:
+    def __init__(
+        self, tokens: ClusterTokens, introspect: Introspect, service_names: Iterable[str], on_change: OnChange
+    ) -> None:
         self._tokens = tokens
         self._introspect = introspect
         self._methods = describe(service_names)
+        self.on_change = on_change
 
     async def authenticate(self, path: str, metadata: Mapping[str, str]) -> Principal | None:
         """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated."""

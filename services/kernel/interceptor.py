@@ -16,6 +16,7 @@ from services.kernel.authn import Authenticator
 from services.kernel.db import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.logs import get_logger
+from services.kernel.reauthentication import Reauthentication
 from services.kernel.streams import Streams
 
 log = get_logger(__name__)
@@ -31,6 +32,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._streams = Streams()
+        self._callers = Reauthentication(authenticator, self._streams)
 
     def end_streams(self) -> None:
         """End all streams now and any that begins later with UNAVAILABLE: their clients find another replica."""
@@ -75,9 +77,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
-                await self._begin(method, context)
-                async for response in self._streams.guarded(inner(request, context)):
-                    yield response
+                call = await self._begin(method, context)
+                with self._callers.following(method, _texts(context), call.principal):
+                    async for response in self._streams.guarded(inner(request, context)):
+                        yield response
             except Exception as error:
                 refusal = _refusal(error, method)
                 code = refusal.code
@@ -88,12 +91,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return run
 
     async def _begin(self, method: str, context: Any) -> calls.Call:
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        metadata = _texts(context)
         call = calls.from_metadata(method, metadata)
         calls.start(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
         call.principal = await self._authenticator.authenticate(method, metadata)
         return call
+
+
+def _texts(context: Any) -> dict[str, str]:
+    """The metadata of a call without binary values."""
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
 
 
 async def _send_reply_metadata(call: calls.Call, context: Any) -> None:

@@ -1,25 +1,33 @@
-"""Ends the streams of a process that is about to stop, so that nobody waits for it to be killed."""
+"""Ends streams early: all of them when the process is about to stop, one when its caller may not have it any more."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from services.kernel.errors import Unavailable
+from services.kernel.errors import DomainError, Unavailable
 
 
 class Streams:
-    """Streaming RPCs in progress. `end` interrupts those that wait; one that is sending ends after its message."""
+    """Streaming RPCs in progress, by task. One that waits is interrupted, one that sends ends after its message."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Task[Any]] = set()
+        self._reasons: dict[asyncio.Task[Any], DomainError] = {}
         self._ended = False
 
     def end(self) -> None:
-        """End them, and each that begins from now on, with Unavailable. Idempotent."""
+        """End all, and each that begins from now on, with Unavailable. Idempotent."""
         if not self._ended:
             self._ended = True
             for task in self._waiting:
+                task.cancel()
+
+    def end_one(self, task: asyncio.Task[Any], reason: DomainError) -> None:
+        """End the stream that runs in a task, with this error."""
+        if task not in self._reasons:
+            self._reasons[task] = reason
+            if task in self._waiting:
                 task.cancel()
 
     async def guarded(self, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -41,22 +49,30 @@ class Streams:
 
         return run
 
+    def forget(self, task: asyncio.Task[Any]) -> None:
+        """The stream of the task is over."""
+        self._reasons.pop(task, None)
+
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        if self._ended:
-            raise _stopping()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- for the type checker.
+        if (reason := self._reason(task)) is not None:
+            raise reason
         self._waiting.add(task)
         try:
             yield
         except asyncio.CancelledError:
-            if not self._ended:
+            reason = self._reason(task)
+            if reason is None:
                 raise
             task.uncancel()
-            raise _stopping() from None
+            raise reason from None
         finally:
             self._waiting.discard(task)
+
+    def _reason(self, task: asyncio.Task[Any]) -> DomainError | None:
+        return _stopping() if self._ended else self._reasons.get(task)
 
 
 def _stopping() -> Unavailable:

@@ -123,7 +123,7 @@ async def build(settings: VaultSettings) -> Application:
         await db.close()
 
     return Application(
-        authenticator=Authenticator(channels.tokens, callers.resolve, SERVICE_NAMES),
+        authenticator=Authenticator(channels.tokens, callers.resolve, SERVICE_NAMES, callers.on_change),
         servicers=_servicers(parts, work),
         service_names=SERVICE_NAMES,
         supervisor=supervisor,

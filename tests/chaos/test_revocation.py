@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 
 import grpc
+import httpx
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 
@@ -123,3 +124,20 @@ def test_two_replicas_give_one_token_for_one_code(suite: Suite, api: Api, replic
     assert outcomes == {OK: 1, grpc.StatusCode.INVALID_ARGUMENT: 199}
     assert replicas.answers(token["access_token"], api.grid) == [OK, OK]
     api.call("DELETE", f"/oauth2/tokens/{token['id']}")
+
+
+def test_streams_of_a_revoked_token_end(api: Api, replicas: Replicas) -> None:
+    token = token_of(api, "admin")
+    path = f"/v1/grids/{api.grid}/event_logs?follow=1"
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    with httpx.stream("GET", f"{api.url}{path}", headers=headers, timeout=20) as stream:
+        assert stream.status_code == 200
+        chunks = stream.iter_raw()
+        next(chunks)
+        request = access_token_pb2.DeleteAccessTokenRequest(id=token["id"])
+        AccessTokenServiceStub(replicas.auth).DeleteAccessToken(request, metadata=_bearer(api.token))
+        began = time.monotonic()
+        # Without the end of the stream this would go on for ever: an idle one sends a blank line each second.
+        for _ in chunks:
+            assert time.monotonic() - began < 5
+    report("followed events of a revoked token, ended", [time.monotonic() - began])

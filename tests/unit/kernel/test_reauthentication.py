@@ -1,0 +1,107 @@
+"""Open streams of callers whose token or rights change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from kontena.deploy.v1 import container_log_pb2
+from services.kernel.authn import Authenticator
+from services.kernel.cluster_token import ClusterTokens
+from services.kernel.errors import DomainError, Unauthenticated, Unavailable
+from services.kernel.principal import Principal
+from services.kernel.reauthentication import Reauthentication
+from services.kernel.streams import Streams
+
+SERVICE = container_log_pb2.DESCRIPTOR.services_by_name["ContainerLogService"].full_name
+METHOD = f"/{SERVICE}/ListGridLogs"
+EVE = Principal("user", user_id="eve", roles=frozenset({"user_admin"}), grid_ids=frozenset({"a", "b"}))
+
+
+class World:
+    """A stream that never ends by itself, and what introspection answers."""
+
+    def __init__(self) -> None:
+        self.known: Principal | DomainError = EVE
+        self.tell: Callable[[str], None] = lambda _user_id: None
+        self.streams = Streams()
+        secret = ClusterTokens("a-secret-of-sixteen-characters")
+        authenticator = Authenticator(secret, self._introspect, [SERVICE], self._listen)
+        self.callers = Reauthentication(authenticator, self.streams)
+        self.began = asyncio.Event()
+
+    def _listen(self, listener: Callable[[str], None]) -> None:
+        self.tell = listener
+
+    async def _introspect(self, _token: str) -> Principal:
+        if isinstance(self.known, DomainError):
+            raise self.known
+        return self.known
+
+    async def _responses(self) -> AsyncIterator[int]:
+        yield 1
+        self.began.set()
+        await asyncio.Event().wait()
+
+    async def follow(self, principal: Principal = EVE) -> None:
+        with self.callers.following(METHOD, {"authorization": "Bearer t"}, principal):
+            async for _ in self.streams.guarded(self._responses()):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("now", "error"),
+    [
+        (Unauthenticated(), Unauthenticated),
+        (Unauthenticated("Token expired"), Unauthenticated),
+        (replace(EVE, grid_ids=frozenset({"a"})), Unavailable),
+        (replace(EVE, roles=frozenset()), Unavailable),
+        (replace(EVE, roles=frozenset({"user_admin", "viewer"})), Unavailable),
+    ],
+)
+@pytest.mark.parametrize("user_id", ["eve", ""])
+async def test_who_loses_a_right_loses_the_stream(
+    now: Principal | DomainError, error: type[DomainError], user_id: str
+) -> None:
+    world = World()
+    stream = asyncio.create_task(world.follow())
+    await world.began.wait()
+    world.known = now
+    world.tell(user_id)
+    with pytest.raises(error):
+        await asyncio.wait_for(stream, 5)
+    assert not stream.cancelled()
+
+
+@pytest.mark.parametrize(
+    ("now", "user_id"),
+    [
+        (EVE, "eve"),
+        (replace(EVE, grid_ids=frozenset({"a", "b", "c"})), "eve"),
+        (Unauthenticated(), "somebody else"),
+        (Unavailable("auth_svc is away"), "eve"),
+    ],
+)
+async def test_other_changes_leave_a_stream_alone(now: Principal | DomainError, user_id: str) -> None:
+    world = World()
+    stream = asyncio.create_task(world.follow())
+    await world.began.wait()
+    world.known = now
+    world.tell(user_id)
+    done, _ = await asyncio.wait([stream], timeout=0.2)
+    assert not done
+    stream.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stream
+
+
+async def test_streams_of_services_are_not_looked_at() -> None:
+    world = World()
+    world.known = Unauthenticated()
+    stream = asyncio.create_task(world.follow(Principal("service", service="vault_svc")))
+    await world.began.wait()
+    world.tell("")
+    world.streams.end()
+    with pytest.raises(Unavailable, match="about to stop"):
+        await asyncio.wait_for(stream, 5)
