@@ -86,8 +86,8 @@ async def delete(tx: Tx, grid_id: str, subject: str) -> None:
     await tx.execute(t.delete().where(t.c.grid_id == grid_id, t.c.subject == subject))
 
 
-async def claim_due(tx: Tx, margin: timedelta, hold: timedelta, limit: int) -> list[Certificate]:
-    """Certificates whose renewal is due, each for this caller alone until `hold` is over.
+async def claim_due(tx: Tx, margin: timedelta, hold: timedelta) -> Certificate | None:
+    """The certificate whose renewal is most urgent, for this caller alone until `hold` is over; None when none is due.
 
     Due is what has less left than a third of its lifetime or than `margin`, and is not waiting after a failure.
     """
@@ -98,7 +98,7 @@ async def claim_due(tx: Tx, margin: timedelta, hold: timedelta, limit: int) -> l
         .where(left <= sa.func.greatest(third, margin.total_seconds()))
         .where(sa.or_(t.c.next_renewal_at.is_(None), t.c.next_renewal_at <= sa.func.now()))
         .order_by(t.c.valid_until)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     claim = (
@@ -107,7 +107,8 @@ async def claim_due(tx: Tx, margin: timedelta, hold: timedelta, limit: int) -> l
         .values(next_renewal_at=sa.func.now() + sa.literal(hold, sa.Interval))
         .returning(*_SHOWN)
     )
-    return [_certificate(row) for row in await tx.execute(claim)]
+    row = (await tx.execute(claim)).one_or_none()
+    return None if row is None else _certificate(row)
 
 
 async def renewal_failed(tx: Tx, certificate_id: str, error: str, pause: timedelta) -> None:

@@ -79,14 +79,18 @@ class AcmeAccounts:
 
     @asynccontextmanager
     async def exclusive(self, grid: Grid, *, within: float | None = None) -> AsyncIterator[None]:
-        """Nobody else works at the authority for the grid inside the block, which must end within so many seconds,
-        by default within the limit of a request. Raises Unavailable when others work there for too long."""
+        """Nobody else works at the authority for the grid inside the block, which must end within so many seconds from
+        now, by default within the limit of a request. Raises Unavailable when others work there for half the time."""
         holder, seconds = new_id(), within or self._limit
+        end = asyncio.get_running_loop().time() + seconds
         await self._take(grid, holder, seconds)
+        limit = asyncio.timeout_at(end)
         try:
-            async with asyncio.timeout(seconds):
+            async with limit:
                 yield
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise ValidationFailed({"challenge_verify": "Challenge verification timeout"}) from None
         finally:
             async with self._db.transaction() as tx:
@@ -94,7 +98,7 @@ class AcmeAccounts:
 
     async def _take(self, grid: Grid, holder: str, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._limit):
+            async with asyncio.timeout(seconds / 2):
                 while True:
                     if await self._try_to_take(grid, holder, seconds):
                         return

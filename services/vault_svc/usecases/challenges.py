@@ -112,10 +112,13 @@ class Challenges:
         """Let the authority verify all of them. Raises ValidationFailed with every domain that failed."""
         await self._deployed(grid, authorizations)
         asked = [await self._ask(conversation, one) for one in authorizations]
+        limit = asyncio.timeout(self._verify_seconds * len(asked))
         try:
-            async with asyncio.timeout(self._verify_seconds * len(asked)):
+            async with limit:
                 done = [await self._outcome(conversation, one) for one in asked]
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise ValidationFailed({"challenge_verify": "Challenge verification timeout"}) from None
         failed = [f"{one.domain}: {one.problem}" for one in done if one.state == "error"]
         if failed:

@@ -25,7 +25,6 @@ from services.vault_svc.usecases.parts import Parts
 log = get_logger(__name__)
 
 _EVENT = "certificate:renew"
-_BATCH = 20
 # Longer than one renewal takes: a claim that ends by itself belonged to a process that is gone.
 _HOLD = timedelta(hours=1)
 # What cannot be renewed is looked at again: its authorizations may get a linked service.
@@ -60,13 +59,14 @@ class Renewals:
 
     async def turn(self) -> None:
         """Renew what is due, one after the other; a failure of one never stops the others."""
-        while await self._vault.is_open():
-            async with self._db.transaction() as tx:
-                due = await store.claim_due(tx, self._margin, _HOLD, _BATCH)
-            for one in due:
-                await self._try(one)
-            if len(due) < _BATCH:
-                return
+        if await self._vault.is_open():
+            while (due := await self._claim()) is not None:
+                await self._try(due)
+
+    async def _claim(self) -> Certificate | None:
+        """One at a time: the claim must outlive the renewal."""
+        async with self._db.transaction() as tx:
+            return await store.claim_due(tx, self._margin, _HOLD)
 
     async def _try(self, one: Certificate) -> None:
         grid = await self._grids.by_id(one.grid_id)
