@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -11,6 +11,7 @@ import grpc
 from agent.domain import labels
 from agent.domain.container_usage import Reading, reading, sample
 from agent.domain.errors import AgentError
+from agent.domain.labels import InstanceKey, key_of
 from agent.membership import Joined, Membership
 from agent.retrying import keep_trying
 from agent.runtime.ports import Runtime
@@ -18,7 +19,6 @@ from agent.state import State
 from kontena.deploy.v1 import stats_pb2 as pb
 from kontena.deploy.v1 import stats_pb2_grpc
 
-PERIOD_SECONDS = 60.0
 # Containers that were not read before are read again after this time, so that new ones show up soon.
 _SECOND_READING_SECONDS = 3.0
 _AT_ONCE = 8
@@ -45,13 +45,17 @@ class StatsShipper:
     async def measure(self) -> None:
         """One round; raises when the engine does not answer."""
         listed = await self._runtime.list_all(self._state.node_ids)
+        shares: dict[InstanceKey | None, int] = {
+            InstanceKey(item.service_id, item.instance_number): item.pod.cpu_shares
+            for item in self._state.assignments.values()
+        }
         running = {
-            item.id
+            item.id: shares.get(key_of(item.labels), 0)
             for item in listed
             if item.running and item.labels.get(labels.CONTAINER_TYPE) == labels.TYPE_CONTAINER
         }
         self._last = {key: last for key, last in self._last.items() if key in running}
-        new = running - self._last.keys()
+        new = {key: weight for key, weight in running.items() if key not in self._last}
         samples = await self._read(running)
         if new:
             await asyncio.sleep(_SECOND_READING_SECONDS * random.uniform(0.9, 1.1))
@@ -60,17 +64,18 @@ class StatsShipper:
             self._batches.append(pb.PushStatsRequest(samples=samples))
             self._filled.set()
 
-    async def _read(self, container_ids: Iterable[str]) -> list[pb.ContainerSample]:
+    async def _read(self, containers: Mapping[str, int]) -> list[pb.ContainerSample]:
+        """Samples of the containers whose ids and weights are given."""
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(container_id: str) -> pb.ContainerSample | None:
+        async def one(container_id: str, shares: int) -> pb.ContainerSample | None:
             async with slots:
-                return await self._sample(container_id)
+                return await self._sample(container_id, shares)
 
-        found = await asyncio.gather(*(one(container_id) for container_id in sorted(container_ids)))
+        found = await asyncio.gather(*(one(container_id, shares) for container_id, shares in containers.items()))
         return [item for item in found if item is not None]
 
-    async def _sample(self, container_id: str) -> pb.ContainerSample | None:
+    async def _sample(self, container_id: str, shares: int) -> pb.ContainerSample | None:
         try:
             shown = await self._runtime.inspection.usage(container_id)
         except AgentError:
@@ -80,7 +85,7 @@ class StatsShipper:
         if after is None:
             return None
         self._last[container_id] = after
-        return None if before is None else sample(container_id, before, after)
+        return None if before is None else sample(container_id, before, after, shares=shares)
 
     async def _push(self, joined: Joined) -> None:
         await self._filled.wait()

@@ -1,6 +1,6 @@
 """From two readings of a container's counters to what it used in between (spec/orchestration.md section 9.4)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +45,12 @@ def reading(shown: Mapping[str, Any]) -> Reading | None:
     )
 
 
-def sample(
-    container_id: str, before: Reading, after: Reading, *, shares: int = 0, internal: Collection[str] = ()
-) -> pb.ContainerSample | None:
-    """What was used between two readings; None when there is no time between them. `internal` names the interfaces of
-    the grid's network."""
+def sample(container_id: str, before: Reading, after: Reading, *, shares: int) -> pb.ContainerSample | None:
+    """What was used between two readings; None when there is no time between them. `shares` is the container's weight,
+    0 for the engine's default. All interfaces count as external: the one network of a container leads everywhere."""
     elapsed = after.time_ns - before.time_ns
     if elapsed <= 0:
         return None
-    inside = [name for name in sorted(after.traffic) if name in internal]
-    outside = [name for name in sorted(after.traffic) if name not in internal]
     return pb.ContainerSample(
         container_id=container_id,
         time=Timestamp(seconds=after.time_ns // NANO, nanos=after.time_ns % NANO),
@@ -65,7 +61,7 @@ def sample(
         ),
         memory=pb.MemoryStats(usage=after.memory, limit=after.memory_limit),
         network=pb.NetworkStats(
-            internal=_interfaces(inside, before, after), external=_interfaces(outside, before, after)
+            internal=_interfaces([], before, after), external=_interfaces(sorted(after.traffic), before, after)
         ),
     )
 

@@ -223,14 +223,14 @@ class HollowRuntime:
             hollow.container, running=False, finished_at_ns=time.time_ns(), exit_code=code, address=""
         )
         hollow.changed.set()
-        self._tell(hollow, "die", code)
+        self._tell(hollow, "die")
 
     def _say(self, hollow: _Hollow, text: str) -> None:
         hollow.frames.append(Frame("stdout", time.time_ns(), text.encode(), complete=True))
         hollow.changed.set()
 
-    def _tell(self, hollow: _Hollow, action: str, code: int | None = None) -> None:
-        event = ContainerEvent(action, hollow.container.id, hollow.container.labels, time.time_ns(), code)
+    def _tell(self, hollow: _Hollow, action: str) -> None:
+        event = ContainerEvent(action, hollow.container.id, hollow.container.labels)
         for queue in self._listeners:
             queue.put_nowait(event)
 

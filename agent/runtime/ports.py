@@ -28,6 +28,9 @@ class Container:
     started_at_ns: int = 0
     finished_at_ns: int = 0
     exit_code: int = 0
+    # Whether it ended because it had used up its memory.
+    oom_killed: bool = False
+    # Why it cannot be started; one with such a reason is made anew.
     start_error: str = ""
     # Address on the engine's network, or of the container whose network it shares; empty without one (host network,
     # not running).
@@ -56,8 +59,6 @@ class ContainerEvent:
     action: str
     container_id: str
     labels: Mapping[str, str]
-    time_ns: int
-    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

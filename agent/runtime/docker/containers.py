@@ -15,6 +15,7 @@ from agent.runtime.ports import Container, CreateBody, Listed
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
 _BEYOND_GRACE = 30.0
+_DEAD = "its removal has begun and did not end"
 _CREATE_SECONDS = 60.0
 _START_SECONDS = 120.0
 
@@ -125,7 +126,8 @@ def container_from(shown: Mapping[str, Any]) -> Container:
         started_at_ns=_time(state.get("StartedAt")),
         finished_at_ns=_time(state.get("FinishedAt")),
         exit_code=state.get("ExitCode", 0),
-        start_error=state.get("Error", ""),
+        oom_killed=bool(state.get("OOMKilled")),
+        start_error=state.get("Error") or (_DEAD if state.get("Dead") else ""),
         address=next((address for address in addresses if address), ""),
     )
 

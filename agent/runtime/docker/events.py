@@ -23,12 +23,4 @@ async def follow_events(engine: Engine) -> AsyncIterator[ContainerEvent | Resync
 
 def event_from(data: Mapping[str, Any]) -> ContainerEvent:
     """An event from the engine's JSON."""
-    attributes = data["Actor"]["Attributes"]
-    code = attributes.get("exitCode", "")
-    return ContainerEvent(
-        action=data["Action"],
-        container_id=data["Actor"]["ID"],
-        labels=attributes,
-        time_ns=int(data["timeNano"]),
-        exit_code=int(code) if code.isdigit() else None,
-    )
+    return ContainerEvent(data["Action"], data["Actor"]["ID"], data["Actor"]["Attributes"])

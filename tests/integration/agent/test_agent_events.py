@@ -88,3 +88,11 @@ async def test_a_crash_is_told_with_its_exit_code_and_pause_and_a_stop_in_the_pa
     assert later.started_at == status.started_at, "not started again"
     chief.withdraw(wanted.instance_id)
     await gone(engine, "web-1")
+
+
+async def test_a_container_that_used_up_its_memory_says_so(chief: ContainerMaster) -> None:
+    # dd takes a buffer of 64 MB and writes to all of it.
+    cmd = ["sh", "-c", "exec dd if=/dev/zero of=/dev/null bs=64M count=1"]
+    wanted = assignment(pod={"cmd": cmd, "memory": 8_000_000, "memory_swap": 8_000_000})
+    chief.assign(wanted)
+    await told(chief, WARN, "service:instance_crash", "exit code 137 (out of memory)")
