@@ -14,12 +14,13 @@ from agent.probes import accepts, http_status
 async def port() -> AsyncIterator[int]:
     """A server that answers with the status in its path; a redirect leads to a 404."""
     agents: list[str] = []
+    over = asyncio.Event()
 
     async def answer(request: web.Request) -> web.Response:
         agents.append(request.headers["User-Agent"])
         status = int(request.match_info["status"])
         if status == 0:
-            await asyncio.sleep(30)
+            await over.wait()
         return web.Response(status=status, headers={"Location": "/404"} if status == 302 else {})
 
     application = web.Application()
@@ -29,6 +30,7 @@ async def port() -> AsyncIterator[int]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     yield runner.addresses[0][1]
+    over.set()
     await runner.cleanup()
     assert {agent.partition("/")[0] for agent in agents} <= {"Kontena-Agent"}
 
