@@ -10,6 +10,7 @@ from agent.assignments import Assignments
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import AgentError
 from agent.hook_journal import HookJournal
+from agent.image_cleaner import ImageCleaner
 from agent.line_queue import LineQueue
 from agent.log_collector import LogCollector
 from agent.log_forwarder import LogForwarder
@@ -36,6 +37,7 @@ from services.kernel.loops import Supervisor
 log = get_logger(__name__)
 
 _RESYNC_SECONDS = 30.0
+_IMAGES_SECONDS = 60.0
 
 
 async def serve(settings: AgentSettings) -> None:
@@ -62,8 +64,16 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     logs = LogCollector(runtime, queue, positions, forwarder.offer)
     hooks = HookJournal()
     telemetry = Telemetry(channel, membership, runtime, state)
+    images = ImageCleaner(runtime, folder, settings.image_keep_seconds)
     worker = Worker(
-        runtime, reporter, state, logs, hooks, events=telemetry.events, port_wait=settings.port_wait_seconds
+        runtime,
+        reporter,
+        state,
+        logs,
+        hooks,
+        events=telemetry.events,
+        port_wait=settings.port_wait_seconds,
+        pulled=images.pulled,
     )
     logs.instance_id = worker.instance_id
     machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
@@ -84,6 +94,9 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
     supervisor.add("log forwarder", forwarder.run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
+    supervisor.add("images", images.run)
+    if settings.image_keep_seconds:
+        supervisor.every("unused images", min(_IMAGES_SECONDS, settings.image_keep_seconds), images.turn)
     telemetry.supervise(supervisor, settings.stats_seconds)
     log.info("agent starts", version=VERSION, runtime=runtime.name, node_id=state.node_id, master=settings.uri)
     try:
@@ -94,6 +107,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         await logs.close()
         state.flush()
         positions.flush()
+        images.flush()
         await channel.close()
         await runtime.close()
         folder.close()

@@ -10,7 +10,7 @@ from agent.domain.hooks import PRE_START
 from agent.domain.labels import InstanceKey, key_of
 from agent.hooks import Hooks
 from agent.runtime import config
-from agent.runtime.ports import Container, Login
+from agent.runtime.ports import Container, Image, Login
 from agent.site import Site
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
@@ -55,23 +55,27 @@ class Operations:
             given = pod.image_credentials
             login = Login(given.username, given.password, given.email)
         try:
-            return await self._unless_overtaken(self._runtime.ensure_image(pod.image, assignment.deploy_rev, login))
+            pull = self._runtime.ensure_image(pod.image, assignment.deploy_rev, login)
+            image = await self._unless_overtaken(pull)
         except ImageUnavailable as error:
             if sealed and pod.HasField("image_credentials"):
                 raise SecretsNeeded("the login of the registry is known to the master only") from error
             raise
+        if image.pulled:
+            self._site.pulled(image.id)
+        return image.id
 
-    async def _unless_overtaken(self, pull: Coroutine[Any, Any, str]) -> str:
-        tasks = [asyncio.create_task(pull), asyncio.create_task(self._overtaken.wait())]
+    async def _unless_overtaken(self, pull: Coroutine[Any, Any, Image]) -> Image:
+        pulling, overtaken = asyncio.create_task(pull), asyncio.create_task(self._overtaken.wait())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not tasks[0].done():
+            await asyncio.wait((pulling, overtaken), return_when=asyncio.FIRST_COMPLETED)
+            if not pulling.done():
                 raise Overtaken("the pull was given up")
-            return str(tasks[0].result())
+            return pulling.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            pulling.cancel()
+            overtaken.cancel()
+            await asyncio.gather(pulling, overtaken, return_exceptions=True)
 
     async def create(self, assignment: pb.Assignment, old: Container | None, *, sealed: bool) -> None:
         """Replace `old` by a new container and start it. Whatever can be known to be wrong before, is found before the

@@ -27,6 +27,12 @@ class AgentSettings(BaseSettings):
     port_wait_seconds: float = Field(
         default=300.0, gt=0, validation_alias="KONTENA_PORT_WAIT_SECONDS", description="To open `wait_for_port`."
     )
+    image_keep_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        validation_alias="KONTENA_IMAGE_KEEP_SECONDS",
+        description="How long an image that was pulled stays unused; 0: for ever.",
+    )
     public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
     private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
     stats_seconds: float = Field(

@@ -59,8 +59,9 @@ class LoggedEvents:
 @dataclass(frozen=True, slots=True)
 class Site:
     """`is_assigned` tells whether an instance is to exist on this node; `port_wait` is how many seconds one may take
-    to open its port. `starts` is held while a container is made and started: an engine that starts all of a node's
-    containers at once has the first one ready hardly before the last one."""
+    to open its port; `pulled` hears the ids of images that were brought onto the node. `starts` is held while a
+    container is made and started: an engine that starts all of a node's containers at once has the first one ready
+    hardly before the last one."""
 
     runtime: Runtime
     reporter: Reporter
@@ -70,6 +71,7 @@ class Site:
     is_assigned: Callable[[InstanceKey], bool]
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
+    pulled: Callable[[str], None] = lambda _: None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))
 
     def identity(self) -> NodeIdentity:

@@ -1,7 +1,7 @@
 """Turns assignments into supervised instances, and the engine's events into their wake-ups."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.domain import labels
 from agent.domain.errors import EngineUnreachable
@@ -31,6 +31,7 @@ class Worker:
         *,
         events: EventSink | None = None,
         port_wait: float = PORT_WAIT_SECONDS,
+        pulled: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._runtime = runtime
         self._state = state
@@ -42,7 +43,7 @@ class Worker:
         self._complete = False
         self.resync_wanted = asyncio.Event()
         self._site = Site(
-            runtime, reporter, state, logs, oneshots, self._is_assigned, events or LoggedEvents(), port_wait
+            runtime, reporter, state, logs, oneshots, self._is_assigned, events or LoggedEvents(), port_wait, pulled
         )
 
     async def __aenter__(self) -> "Worker":

@@ -27,6 +27,7 @@ from agent.runtime.ports import (
     CreateBody,
     Driver,
     EngineInfo,
+    Image,
     Listed,
     Login,
     NamedVolume,
@@ -75,10 +76,16 @@ class HollowRuntime:
             volume_drivers=[Driver("hollow")],
         )
 
-    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> Image:
         if image.startswith("hollow/missing"):
             raise ImageUnavailable(f"image {image} cannot be pulled: the hollow runtime was told so")
-        return _image_id(image)
+        return Image(_image_id(image))
+
+    async def images_in_use(self) -> set[str]:
+        return {hollow.container.image_id for hollow in self._containers.values()}
+
+    async def remove_image(self, image_id: str) -> bool:
+        return True
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         return

@@ -99,6 +99,14 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image on the node. `pulled`: it was not there before."""
+
+    id: str
+    pulled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NamedVolume:
     """A volume that outlives containers."""
 
@@ -121,9 +129,16 @@ class Runtime(Protocol):
     async def info(self) -> EngineInfo:
         """The engine and its machine."""
 
-    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
-        """Id of the image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> Image:
+        """The image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
         ImageUnavailable when there is neither."""
+
+    async def images_in_use(self) -> set[str]:
+        """Ids of the images of all containers on the node, whosever they are."""
+
+    async def remove_image(self, image_id: str) -> bool:
+        """Whether the image needs no care any more: it was removed or is gone, or somebody gave it a second name. False
+        when a container uses it."""
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""

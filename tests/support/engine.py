@@ -137,6 +137,10 @@ class Engine:
         path = f"/images/create?fromSrc=-&repo={name}&tag={version}"
         return str(self.request("POST", path, _busybox_archive(marker, programs), "application/x-tar")["status"])
 
+    def image_id(self, tag: str) -> str:
+        """Id of an image."""
+        return str(self.request("GET", f"/images/{tag}/json")["Id"])
+
     def containers(self) -> list[dict[str, Any]]:
         """All containers, as `docker ps -a` lists them."""
         found: list[dict[str, Any]] = self.request("GET", "/containers/json?all=1")

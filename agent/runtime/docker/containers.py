@@ -30,6 +30,11 @@ class Containers:
         found = [listed for node_id in node_ids for listed in await self._query([f"{labels.NODE_ID}={node_id}"])]
         return list({listed.id: listed for listed in found}.values())
 
+    async def image_ids(self) -> set[str]:
+        async with self._engine.call() as docker:
+            found = await docker.containers.list(all=1)
+        return {item._container["ImageID"] for item in found}
+
     async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
         wanted = {
             labels.SERVICE_ID: key.service_id,

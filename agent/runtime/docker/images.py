@@ -4,11 +4,13 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from agent.domain.errors import EngineRefused, ImageUnavailable
 from agent.runtime.docker.engine import Engine
 from agent.runtime.docker.json_lines import json_lines
-from agent.runtime.ports import Login
+from agent.runtime.ports import Image, Login
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -21,6 +23,7 @@ _BETWEEN_ATTEMPTS = 0.1
 _FIRST_WORD_WITH_COPY = 10.0
 _FIRST_WORD = 60.0
 _SILENCE = 120.0
+_REMOVE_SECONDS = 60.0
 
 
 class Images:
@@ -31,16 +34,28 @@ class Images:
         self._locks: dict[str, asyncio.Lock] = {}
         self._cache: dict[tuple[str, str], tuple[float, str]] = {}
 
-    async def ensure(self, image: str, rev: str, login: Login | None) -> str:
+    async def ensure(self, image: str, rev: str, login: Login | None) -> Image:
         async with self._locks.setdefault(image, asyncio.Lock()):
             now = time.monotonic()
             self._cache = {key: kept for key, kept in self._cache.items() if now - kept[0] < _CACHE_SECONDS}
             present = await self._id(image)
             if present is not None and (image, rev) in self._cache:
-                return present
+                return Image(present)
             found = await self._pull_or_copy(image, login, present)
             self._cache[image, rev] = (time.monotonic(), found)
-            return found
+            return Image(found, pulled=found != present)
+
+    async def remove(self, image_id: str) -> bool:
+        shown = await self._show(image_id)
+        if shown is None or len(shown.get("RepoTags") or ()) > 1:
+            return True
+        name = (shown.get("RepoTags") or [image_id])[0]
+        try:
+            async with self._engine.call(_REMOVE_SECONDS) as docker:
+                await docker.images.delete(name)
+        except EngineRefused as error:
+            return error.status == _NOT_FOUND
+        return True
 
     async def _pull_or_copy(self, image: str, login: Login | None, present: str | None) -> str:
         try:
@@ -86,14 +101,18 @@ class Images:
             raise _Silent from None
 
     async def _id(self, image: str) -> str | None:
+        shown = await self._show(image)
+        return None if shown is None else str(shown["Id"])
+
+    async def _show(self, image: str) -> Mapping[str, Any] | None:
         try:
             async with self._engine.call() as docker:
-                shown = await docker.images.inspect(image)
+                shown: Mapping[str, Any] = await docker.images.inspect(image)
         except EngineRefused as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return str(shown["Id"])
+        return shown
 
 
 class _Silent(Exception):

@@ -21,6 +21,7 @@ from agent.runtime.ports import (
     CreateBody,
     Driver,
     EngineInfo,
+    Image,
     Listed,
     Login,
     NamedVolume,
@@ -61,8 +62,14 @@ class DockerRuntime:
             labels=shown.get("Labels") or [],
         )
 
-    async def ensure_image(self, image: str, rev: str, login: Login | None) -> str:
+    async def ensure_image(self, image: str, rev: str, login: Login | None) -> Image:
         return await self._images.ensure(image, rev, login)
+
+    async def images_in_use(self) -> set[str]:
+        return await self._containers.image_ids()
+
+    async def remove_image(self, image_id: str) -> bool:
+        return await self._images.remove(image_id)
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         await self._networks.ensure(name, labels)

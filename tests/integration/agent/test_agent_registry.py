@@ -7,8 +7,11 @@ import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.integration.agent.agent_node import SLEEP, assignment, redeployed
+from tests.integration.agent.agent_process import running_agent, settings
+from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
+from tests.support.eventually import eventually
 from tests.support.registry import PASSWORD, USER, Registry
 
 pytestmark = pytest.mark.docker
@@ -52,6 +55,44 @@ async def test_a_deploy_takes_what_the_tag_means_now(master: Master, engine: Eng
     master.assign(newest)
     third = await master.running(newest)
     assert third.container_id != after.container_id, "without the registry, the copy of the node serves"
+
+
+async def test_images_that_were_pulled_go_some_time_after_their_last_container_and_others_stay(
+    master: Master, engine: Engine, registry: Registry, tmp_path: Path
+) -> None:
+    def images() -> set[str]:
+        return {item["Id"] for item in engine.request("GET", "/images/json")}
+
+    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, image_keep_seconds=0.5)
+    local = assignment(2)
+    tag = registry.push(engine, "web:2", "first\n")
+    wanted = marked(tag)
+    master.assigned = {item.instance_id: item for item in (wanted, local)}
+    async with running_agent(chosen):
+        await master.running(wanted)
+        await master.running(local)
+        first = engine.inspect("web-1")["Image"]
+        registry.push(engine, "web:2", "second\n")
+        again = redeployed(wanted)
+        master.assign(again)
+        await master.running(again)
+        second = engine.inspect("web-1")["Image"]
+        master.withdraw(local.instance_id)
+
+        async def old_one_is_gone() -> bool:
+            return first not in images()
+
+        await eventually(old_one_is_gone, within=15)
+        assert {second, engine.image_id(IMAGE)} <= images()
+    # The next agent knows what the last one has pulled.
+    del master.assigned[wanted.instance_id]
+    async with running_agent(chosen):
+
+        async def new_one_is_gone() -> bool:
+            return second not in images()
+
+        await eventually(new_one_is_gone, within=15)
+        assert engine.image_id(IMAGE) in images()
 
 
 @pytest.mark.usefixtures("node")
