@@ -186,3 +186,37 @@ async def test_a_restart_asked_for_while_the_agent_was_down_happens_once(
     agent_process.start()
     again = await master.running(wanted)
     assert again.started_at == after.started_at
+
+
+async def test_an_agent_killed_at_any_step_of_a_deploy_ends_it_after_its_return(
+    master: Master, engine: Engine, agent_process: AgentProcess
+) -> None:
+    data = {"stateful": True, "volumes": [{"path": "/data"}]}
+    slow = [pb.PodHook(id="pre_start/slow", type="pre_start", cmd="sleep 0.3")]
+    wanted = assignment(pod={"image": IMAGE, "cmd": SLEEP, "hooks": slow, **data})
+    bystander = assignment(2, pod={"image": IMAGE, "cmd": SLEEP})
+    master.assigned = {item.instance_id: item for item in (wanted, bystander)}
+    agent_process.start()
+    await master.running(wanted)
+    healthy = await master.running(bystander)
+    for step in ("getting image", "removed the old container", "/web-1-pre_start-", "container created"):
+        said = len(agent_process.output())
+        wanted.service_revision += 1
+        wanted.deploy_rev += "+"
+        master.assign(wanted)
+
+        async def reached(step: str = step, said: int = said) -> bool:
+            names = [name for item in engine.containers() for name in item["Names"]]
+            return step in agent_process.output()[said:] or any(name.startswith(step) for name in names)
+
+        await eventually(reached, message=step)
+        agent_process.kill()
+        agent_process.start()
+        await master.running(wanted, within=25)
+        names = sorted(name for item in engine.containers() for name in item["Names"])
+        assert names == ["/web-1", "/web-1-volumes", "/web-2"], step
+        revision = engine.inspect("web-1")["Config"]["Labels"]["io.kontena.container.service_revision"]
+        assert revision == str(wanted.service_revision)
+    again = await master.running(bystander)
+    assert (again.container_id, again.started_at) == (healthy.container_id, healthy.started_at)
+    assert {status.error for status in master.history} == {""}
