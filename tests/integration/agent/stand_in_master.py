@@ -27,7 +27,8 @@ class Master(
 ):
     """Used as `async with`. `stop` and `start` keep the port."""
 
-    def __init__(self, node_id: str = NODE_ID) -> None:
+    def __init__(self, node_id: str = NODE_ID, tls: grpc.ServerCredentials | None = None) -> None:
+        self._tls = tls
         self.node_id = node_id
         self.heartbeat_seconds = 0.2
         # When set, joins are refused with this reason.
@@ -72,7 +73,8 @@ class Master(
         assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(self, server)
         assignment_pb2_grpc.add_LogIngestServiceServicer_to_server(self, server)
         self.register(server)
-        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        address = f"127.0.0.1:{self.port}"
+        self.port = server.add_secure_port(address, self._tls) if self._tls else server.add_insecure_port(address)
         await server.start()
         self._server = server
 
