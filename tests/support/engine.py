@@ -80,13 +80,15 @@ class Engine:
         self.halt()
         self._firewall("-D")
         subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
-        for mount in self._folder.glob("exec/netns/*"):
-            # The namespace of the machine itself, once a container has used it.
-            subprocess.run(["umount", mount], capture_output=True, check=False)
+        # The namespace of the machine itself, once a container has used it; the data of an engine that had been told to
+        # let containers live.
+        for mount in (*self._folder.glob("exec/netns/*"), self._folder / "data"):
+            while subprocess.run(["umount", mount], capture_output=True, check=False).returncode == 0:
+                pass
         for name in ("data", "exec"):
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
-    def launch(self) -> None:
+    def launch(self, *flags: str) -> None:
         """Start dockerd, again after `halt` with the data it had. Returns when it answers."""
         folder = self._folder
         command = [
@@ -103,6 +105,7 @@ class Engine:
             "--ip6tables=false",
             "--ip-masq=false",
             "--shutdown-timeout=1",
+            *flags,
         ]
         with (folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

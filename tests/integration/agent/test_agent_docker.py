@@ -296,3 +296,31 @@ async def test_an_engine_restart_is_survived_and_nothing_false_is_reported(
         )
     assert not [status for status in master.history if status.error or status.state == "missing"]
     engine.remove_containers()
+
+
+async def test_containers_that_outlive_their_engine_are_not_touched_when_it_is_back(
+    master: Master, tmp_path: Path, shared_engine: Engine
+) -> None:
+    engine = shared_engine
+    await asyncio.to_thread(engine.halt)
+    await asyncio.to_thread(engine.launch, "--live-restore")
+    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host)
+    kept, next_one = assignment(1), assignment(2)
+    master.assigned[kept.instance_id] = kept
+    try:
+        async with running_agent(chosen):
+            before = await master.running(kept)
+            await asyncio.to_thread(engine.halt)
+            await asyncio.to_thread(engine.launch, "--live-restore")
+            master.assign(next_one)
+            await master.running(next_one, within=40)
+        state = engine.inspect("web-1")["State"]
+        assert state["Running"]
+        assert {
+            status.started_at.ToNanoseconds() for status in master.history if status.instance_id == kept.instance_id
+        } == {before.started_at.ToNanoseconds()}
+        assert {(status.state, status.error) for status in master.history} == {("running", "")}
+    finally:
+        engine.remove_containers()
+        await asyncio.to_thread(engine.halt)
+        await asyncio.to_thread(engine.launch)
