@@ -86,15 +86,13 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         forwarder.describe_node(node)
 
     supervisor = Supervisor()
-    supervisor.add("state", state.run)
-    supervisor.add("log positions", positions.run)
+    supervisor.add("state", folder.run)
     supervisor.add("engine events", worker.follow_events)
     supervisor.every("resync", _RESYNC_SECONDS, worker.resync, wake=worker.resync_wanted)
     supervisor.add("session", Session(channel, introduction, membership, machine, on_node).run)
     supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
     supervisor.add("log forwarder", forwarder.run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
-    supervisor.add("images", images.run)
     if settings.image_keep_seconds:
         supervisor.every("unused images", min(_IMAGES_SECONDS, settings.image_keep_seconds), images.turn)
     telemetry.supervise(supervisor, settings.stats_seconds)
@@ -105,9 +103,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
             await stop.wait()
     finally:
         await logs.close()
-        state.flush()
-        positions.flush()
-        images.flush()
+        folder.flush()
         await channel.close()
         await runtime.close()
         folder.close()

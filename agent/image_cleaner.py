@@ -13,7 +13,7 @@ _DELAY = 1.0
 
 
 class ImageCleaner:
-    """Images that came onto the node in another way are never touched: perhaps no registry has them. `turn` and `run`
+    """Images that came onto the node in another way are never touched: perhaps no registry has them. `turn`
     must be supervised; what was pulled survives the process."""
 
     def __init__(self, runtime: Runtime, folder: StateDir, keep_seconds: float) -> None:
@@ -27,14 +27,6 @@ class ImageCleaner:
         """This agent has brought the image onto the node."""
         self._used[image_id] = time.time()
         self._file.touch()
-
-    def flush(self) -> None:
-        """Write now."""
-        self._file.flush()
-
-    async def run(self) -> None:
-        """Write changes as they come."""
-        await self._file.run()
 
     async def turn(self) -> None:
         """Remove what was not used for `keep_seconds`; raises when the engine does not answer."""

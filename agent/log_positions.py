@@ -37,13 +37,5 @@ class LogPositions:
         if gone:
             self._file.touch()
 
-    def flush(self) -> None:
-        """Write now."""
-        self._file.flush()
-
-    async def run(self) -> None:
-        """Write changes as they come."""
-        await self._file.run()
-
     def _content(self) -> dict[str, list[int]]:
         return {key: [item.since_ns, item.skip, item.newest_ns] for key, item in self._positions.items()}

@@ -83,10 +83,6 @@ class State:
         """Write now."""
         self._file.flush()
 
-    async def run(self) -> None:
-        """Write changes as they come, several at once."""
-        await self._file.run()
-
     def _content(self) -> dict[str, Any]:
         return {
             "node_id": self.node_id,

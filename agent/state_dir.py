@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 class StateDir:
-    """The agent's folder. Only one process may use it."""
+    """The agent's folder. Only one process may use it. `run` must be supervised."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -24,6 +24,7 @@ class StateDir:
         self._writing = threading.Lock()
         self._generations = itertools.count(1)
         self._written: dict[str, int] = {}
+        self._files: list[StateFile] = []
         self._lock = (path / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,6 +65,21 @@ class StateDir:
             temporary.replace(self._path / name)
             self._written[name] = generation
 
+    def add(self, file: "StateFile") -> None:
+        """Keep this document written."""
+        self._files.append(file)
+
+    async def run(self) -> None:
+        """Write changes as they come. Raises when that fails; call it again."""
+        async with asyncio.TaskGroup() as writers:
+            for file in self._files:
+                writers.create_task(file.run())
+
+    def flush(self) -> None:
+        """Write everything now, or log why that is not possible."""
+        for file in self._files:
+            file.flush()
+
     def close(self) -> None:
         """Let another process use the folder."""
         self._lock.close()
@@ -79,6 +95,7 @@ class StateFile:
         self._content = content
         self._delay = delay
         self._dirty = asyncio.Event()
+        folder.add(self)
 
     def read(self) -> dict[str, Any]:
         """What was written last, empty when there is nothing that can be read."""
