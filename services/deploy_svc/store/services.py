@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.deploy_svc.domain.service import Service, ServiceState
+from services.deploy_svc.domain.service import NULL_STACK, Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import tables
@@ -65,6 +65,12 @@ async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[S
     if stack is not None:
         query = query.where(_t.c.stack == stack)
     return [row_to_service(row) for row in await tx.execute(query)]
+
+
+async def list_in_stacks(tx: Tx, grid_id: str) -> list[Service]:
+    """The services of all stacks of a grid but those outside any, newest first."""
+    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.stack != NULL_STACK)
+    return [row_to_service(row) for row in await tx.execute(query.order_by(_t.c.created_at.desc(), _t.c.id.desc()))]
 
 
 async def existing(

@@ -18,16 +18,23 @@ _d = stack_tables.stack_deploys
 UNIQUE_NAME = "uq_stacks_grid_id_name"
 
 _FIELDS = frozenset(field.name for field in fields(Document))
-_joined = (
-    sa.select(_t, _r.c.document, _r.c.created_at.label("revised_at"))
-    .select_from(_t.join(_r, sa.and_(_r.c.stack_id == _t.c.id, _r.c.revision == _t.c.revision)))
-    .order_by(_t.c.seq)
-)
+
+
+def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return (
+        sa.select(_t, document.label("document"), _r.c.created_at.label("revised_at"))
+        .select_from(_t.join(_r, sa.and_(_r.c.stack_id == _t.c.id, _r.c.revision == _t.c.revision)))
+        .order_by(_t.c.seq)
+    )
+
+
+_joined = _with_document(_r.c.document)
+_shown = _with_document(_r.c.document.op("-", return_type=_r.c.document.type)(sa.literal("services", sa.Text)))
 
 
 async def list_by_grid(tx: Tx, grid_id: str) -> list[Stack]:
-    """The stacks of a grid in the order of creation."""
-    return [_stack(row) for row in await tx.execute(_joined.where(_t.c.grid_id == grid_id))]
+    """The stacks of a grid in the order of creation, their documents without services: lists do not show them."""
+    return [_stack(row) for row in await tx.execute(_shown.where(_t.c.grid_id == grid_id))]
 
 
 async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:

@@ -35,8 +35,7 @@ class Stacks:
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
             found = await store.list_by_grid(tx, grid.id)
-            services = await service_store.list_by_grid(tx, grid.id)
-            return await _views(tx, grid, found, [item for item in services if item.stack != NULL_STACK], found)
+            return await _views(tx, grid, found, await service_store.list_in_stacks(tx, grid.id), found)
 
     async def get(self, principal: Principal, path: str) -> StackView:
         """One stack; `null` is the one of the services that belong to none."""
