@@ -8,6 +8,8 @@ import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
+from services.deploy_svc.domain.service_spec import Link, ServiceSpec
+from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import volumes as volume_store
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, ignore, obey, settings
@@ -158,6 +160,27 @@ async def test_a_removal_stops_dependents_first_and_leaves_nothing(stacks: Stack
     stopped = [item.pod.container_name for item in agent.seen if item.desired_state == "stopped"]
     assert stopped == ["shop.web-1", "shop.api-1", "shop.db-1"]
     await eventually(lambda: _names(agent, set()))
+
+
+async def test_a_stack_stays_while_somebody_links_to_one_of_its_services(
+    world: Engine, stacks: StackRest, agent: Agent
+) -> None:
+    await stacks.created(*CHAIN)
+    spec = ServiceSpec(image="a", stateful=False, links=(Link("shop", "db", "db"),))
+    async with world.db.transaction() as tx:
+        # As when the link came after the check of the request.
+        await service_store.insert(tx, grid_id=GRID, grid="g1", stack="null", name="late", spec=spec)
+        stack = await stack_store.get(tx, GRID, "shop", lock=True)
+        assert stack is not None
+        await stack_store.request_removal(tx, stack)
+
+    async def left() -> bool:
+        found = await stacks.get()
+        return found.status == 200 and [one["name"] for one in found.body["services"]] == ["db"]
+
+    await eventually(left, message="the services that nobody else links to are gone")
+    async with world.db.read() as tx:
+        assert await stack_store.get(tx, GRID, "shop") is not None
 
 
 async def test_a_deploy_ends_when_its_stack_is_removed(stacks: StackRest, agent: Agent) -> None:
