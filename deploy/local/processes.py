@@ -9,7 +9,17 @@ from deploy.local import postgres
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 
 # What an operator may set for the services in the environment of `make up`.
-_PASSED_ON = ("ACME_", "AUTH_", "CERTIFICATE_", "SERVER_NAME", "KONTENA_MASTER_URL", "VAULT_OLD_KEYS", "LOG_LEVEL")
+_PASSED_ON = (
+    "ACME_",
+    "AUTH_",
+    "CERTIFICATE_",
+    "SERVER_NAME",
+    "TOKEN_DIGEST_KEY",
+    "USERINFO_",
+    "KONTENA_MASTER_URL",
+    "VAULT_OLD_KEYS",
+    "LOG_LEVEL",
+)
 
 
 @dataclass(frozen=True, slots=True)

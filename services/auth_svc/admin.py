@@ -5,9 +5,17 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from asyncpg import PostgresError
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError
+
 from services.auth_svc import app
 from services.auth_svc.usecases.administration import Administration
+from services.kernel.db import translate_database_error
 from services.kernel.errors import DomainError
+
+# SQLSTATEs: undefined table, undefined schema.
+_NO_SCHEMA = ("42P01", "3F000")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,11 +23,24 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     try:
         lines = asyncio.run(_run(options))
-    except DomainError as error:
-        sys.stderr.write(f"{error.message}\n")
+    except (DomainError, DBAPIError, OSError, PostgresError, ValidationError) as error:
+        sys.stderr.write(f"{_explained(error)}\n")
         return 1
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
+
+
+def _explained(error: Exception) -> str:
+    """What an operator can do about an error."""
+    known = error if isinstance(error, DomainError) else translate_database_error(error)
+    if known is not None:
+        return known.message
+    if isinstance(error, ValidationError):
+        names = ", ".join(str(problem["loc"][0]).upper() for problem in error.errors())
+        return f"Missing or wrong in the environment: {names}"
+    if getattr(getattr(error, "orig", None), "sqlstate", None) in _NO_SCHEMA:
+        return "The database has no tables yet: run python -m services.auth_svc migrate"
+    return f"The database refuses: {error}"
 
 
 async def _run(options: argparse.Namespace) -> list[str]:

@@ -15,8 +15,8 @@ from tests.support.postgres import TestPostgres
 from tests.support.running import CLUSTER_SECRET
 
 
-async def _run(url: str, *arguments: str) -> tuple[int, str, str]:
-    environment = {**os.environ, "DATABASE_URL": url, "CLUSTER_SECRET": CLUSTER_SECRET}
+async def _run(url: str, *arguments: str, **changed: str) -> tuple[int, str, str]:
+    environment = {**os.environ, "DATABASE_URL": url, "CLUSTER_SECRET": CLUSTER_SECRET, **changed}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -65,6 +65,17 @@ async def test_a_mistake_is_explained_and_nothing_else_is_printed(auth_url: str)
     assert (status, out, err) == (1, "", "There is no user nobody@x.org\n")
 
 
+async def test_what_is_wrong_with_the_surroundings_is_explained(empty_url: str) -> None:
+    nowhere = "postgresql://x@127.0.0.1:1/x"
+    texts = {
+        "The database does not answer. Try again in a moment.\n": {"DATABASE_URL": nowhere},
+        "Missing or wrong in the environment: CLUSTER_SECRET\n": {"CLUSTER_SECRET": ""},
+        "The database has no tables yet: run python -m services.auth_svc migrate\n": {},
+    }
+    runs = (_run(empty_url, "admin", "list-users", **environment) for environment in texts.values())
+    assert await asyncio.gather(*runs) == [(1, "", text) for text in texts]
+
+
 async def test_rules_of_new_accounts(offline: Administration) -> None:
     await offline.create_user("eve@x.org")
     for email, roles, grids, text in (
@@ -77,7 +88,7 @@ async def test_rules_of_new_accounts(offline: Administration) -> None:
     assert [user.email for user in await offline.list_users()] == ["admin", "eve@x.org"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def empty_url(postgres: TestPostgres) -> str:
     return postgres.database()
 
