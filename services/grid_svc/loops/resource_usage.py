@@ -1,6 +1,7 @@
 """Writes samples in batches, exports them, and keeps the history short."""
 
 from services.grid_svc.clients.statsd import Statsd
+from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.statsd import gauges
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import resource_usage as store
@@ -31,14 +32,14 @@ class SampleWriter:
             return
         async with self._db.transaction() as tx:
             names = await store.store(tx, batch)
-        await self._export([sample for sample in batch if sample.session in names], names)
+            # In the same transaction: a sample that can be read was not exported to where a later change points.
+            grids = await grid_store.read(tx, {session.grid_id for session in names})
+        await self._export([sample for sample in batch if sample.session in names], names, grids)
 
-    async def _export(self, batch: list[store.Sample], names: dict[NodeSession, str]) -> None:
-        async with self._db.read() as tx:
-            found = await grid_store.read(tx, {sample.session.grid_id for sample in batch})
-        grids = {grid.id: grid for grid in found if grid.statsd is not None}
+    async def _export(self, batch: list[store.Sample], names: dict[NodeSession, str], grids: list[Grid]) -> None:
+        wanted = {grid.id: grid for grid in grids if grid.statsd is not None}
         for sample in batch:
-            grid = grids.get(sample.session.grid_id)
+            grid = wanted.get(sample.session.grid_id)
             if grid is not None and grid.statsd is not None:
                 await self._statsd.send(grid.statsd, gauges(grid.name, names[sample.session], sample.usage))
 
