@@ -136,13 +136,13 @@ class NodeSessions:
             log.warning("clock of a node differs", node_id=hello.node_id, name=hello.name, seconds=round(skew, 1))
         async with self._rejoining, self._db.transaction() as tx:
             node = await store.reopen(tx, shown, hello, skew)
+        if node is not None:
+            return node
+        join = self._by_grid_token if shown.grid else self._by_own_token
         for attempt in range(1, _JOIN_TRIES + 1):
-            if node is not None:
-                return node
             try:
                 async with self._joining, self._db.transaction() as tx:
-                    join = self._by_grid_token if shown.grid else self._by_own_token
-                    node = await join(tx, shown, hello, skew)
+                    return await join(tx, shown, hello, skew)
             except IntegrityError as error:
                 # The same machine joined another grid in this moment; the next try sees it.
                 if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:

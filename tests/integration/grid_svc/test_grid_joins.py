@@ -138,6 +138,23 @@ async def test_one_machine_joining_many_times_at_once_is_one_node(
         agent.break_off()
 
 
+async def test_one_machine_joining_two_grids_at_once_is_a_node_of_one(
+    grid: Running, other_replica: Running, admin: Caller, token: str
+) -> None:
+    """Grids are locked one by one, so both joins may find the machine unknown: the constraint decides."""
+    other = (await admin.create_grid({"name": "beta"})).body["token"]
+    for number in range(10):
+        agents = [Agent((grid, other_replica)[n].channel, {GRID: shown}) for n, shown in enumerate((token, other))]
+        hellos = [agent.hello(node_id=engine_id(number), name=f"n{number}") for agent in agents]
+        results = await asyncio.gather(*hellos, return_exceptions=True)
+        refusals = [reason(error) for error in results if isinstance(error, grpc.aio.AioRpcError)]
+        assert refusals == ["NODE_ID_IN_USE"]
+        for agent in agents:
+            agent.break_off()
+    found = [*(await admin.nodes("alpha")).body["nodes"], *(await admin.nodes("beta")).body["nodes"]]
+    assert len({node["node_id"] for node in found}) == len(found) == 10
+
+
 async def fill(grid_url: str, but: int) -> None:
     connection = await asyncpg.connect(grid_url)
     await connection.execute(
