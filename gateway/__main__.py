@@ -1,5 +1,5 @@
-"""`python -m gateway render OUT` writes the Envoy configuration for the settings in the environment, and
-`python -m gateway openapi OUT` the OpenAPI document."""
+"""`python -m gateway render OUT` writes the Envoy configuration for the settings in the environment,
+`... openapi OUT` the OpenAPI document; `... drain` prepares a running Envoy for its end."""
 
 import argparse
 import json
@@ -9,24 +9,33 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.catalog import load_descriptors
+from gateway.drain import drain
 from gateway.openapi.document import document
 from gateway.render import write
 from gateway.settings import GatewaySettings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 2 when settings or protos are wrong, with the reason on stderr."""
+    """Returns the exit code: 2 when settings or protos are wrong or no Envoy runs, with the reason on stderr."""
     parser = argparse.ArgumentParser(prog="gateway", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     render = commands.add_parser("render", help="write the Envoy configuration as JSON")
     render.add_argument("out", type=Path)
     openapi = commands.add_parser("openapi", help="write the OpenAPI document as JSON")
     openapi.add_argument("out", type=Path)
+    leave = commands.add_parser("drain", help="send clients elsewhere; then Envoy can be stopped")
+    leave.add_argument("--notice", type=float, default=5, help="seconds for load balancers to see /readyz fail")
+    leave.add_argument(
+        "--limit", type=float, default=25, help="seconds after which streams that still run do not count"
+    )
     options = parser.parse_args(arguments)
     try:
         settings = GatewaySettings()
         if options.command == "render":
             write(settings, options.out)
+        elif options.command == "drain":
+            left = drain(settings, notice=options.notice, limit=options.limit)
+            sys.stderr.write(f"gateway: {left} connections left\n")
         else:
             found = document(settings, load_descriptors(settings.descriptors))
             options.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

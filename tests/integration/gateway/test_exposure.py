@@ -1,11 +1,16 @@
 """What can be reached from outside, and what a client can make a service believe."""
 
+from pathlib import Path
+
 import grpc
+import httpx
 import pytest
 
 from gateway.catalog import Service, load_descriptors, services
 from gateway.settings import GatewaySettings
 from tests.integration.gateway.conftest import Caller, raw
+from tests.integration.gateway.echo import Echo
+from tests.integration.gateway.proxy import running, settings
 
 ALL = services(load_descriptors(GatewaySettings().descriptors))
 METHODS = [(service, method.path) for service in ALL for method in service.methods]
@@ -125,6 +130,23 @@ def test_query_values_arrive_decoded(call: Caller) -> None:
 def test_true_client_address(call: Caller) -> None:
     call("GET", "/v1/grids", x_forwarded_for="9.9.9.9, 8.8.8.8")
     assert call.seen.metadata["x-forwarded-for"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "sent", "believed"),
+    [
+        (1, "9.9.9.9, 8.8.8.8", "8.8.8.8"),
+        (2, "9.9.9.9, 8.8.8.8", "9.9.9.9"),
+        (1, "9.9.9.9, nonsense", "127.0.0.1"),
+        (2, "8.8.8.8", "127.0.0.1"),
+    ],
+)
+def test_as_many_proxies_are_believed_as_there_are(
+    echo: Echo, tmp_path: Path, proxies: int, sent: str, believed: str
+) -> None:
+    with running(settings(tmp_path, echo.port, trusted_proxies=proxies), tmp_path) as gateway:
+        httpx.get(f"{gateway.url}/v1/grids", headers={"x-forwarded-for": sent, "x-request-id": "proxied"})
+    assert echo.calls.pop("proxied").metadata["x-forwarded-for"] == believed
 
 
 @pytest.mark.parametrize(
