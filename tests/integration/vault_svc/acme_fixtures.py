@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from services.vault_svc.app import build
-from tests.integration.vault_svc.conftest import MakeSettings
+from services.vault_svc.settings import VaultSettings
 from tests.integration.vault_svc.json_caller import Answer, JsonCaller
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.pebble import Pebble
@@ -19,7 +19,6 @@ class Acme(JsonCaller):
     """A member of the grids on a vault that uses a pebble."""
 
     ca: Pebble
-    url: str
 
     async def register(self, grid: str = "alpha") -> Answer:
         return await self.call("CertificateService.RegisterAcmeAccount", grid=grid, email="john.doe@domain.com")
@@ -49,6 +48,13 @@ class Acme(JsonCaller):
         assert found.status == 200, found
         return str(found.body["value"])
 
+    async def http01(self, *domains: str) -> None:
+        """http-01 through the service `lb`, with the challenges published."""
+        for domain in domains:
+            made = await self.d2(domain, "http-01", "null/lb")
+            assert made.status == 201, made
+            await self.ca.add_http01(**made.body["challenge_opts"])
+
     async def authorized(self, *domains: str) -> None:
         """dns-01 with the records set."""
         for domain in domains:
@@ -57,7 +63,7 @@ class Acme(JsonCaller):
             await self.ca.set_txt(record.body["record_fqdn"], record.body["record_content"])
 
 
-def server(make: MakeSettings, ca: Pebble, neighbours: Neighbours) -> Serve:
+def server(make: Callable[..., VaultSettings], ca: Pebble, neighbours: Neighbours) -> Serve:
     """Starts the vault, as often as a test wants to."""
 
     @asynccontextmanager

@@ -3,6 +3,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 import services.vault_svc
@@ -10,6 +11,7 @@ from services.kernel.migrations import migrate
 from services.vault_svc.app import build
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store.tables import metadata
+from tests.integration.vault_svc.acme_fixtures import Serve, server
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.json_caller import JsonCaller
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
@@ -95,3 +97,15 @@ async def pebble_ca(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[P
         pytest.skip(f"not installed: {', '.join(MISSING)} (Debian package pebble)")
     async with pebble(tmp_path_factory.mktemp("pebble")) as served:
         yield served
+
+
+@pytest.fixture
+def serve(vault_settings: MakeSettings, pebble_ca: Pebble, vault_neighbours: Neighbours) -> Serve:
+    return server(vault_settings, pebble_ca, vault_neighbours)
+
+
+@pytest.fixture
+async def sql(vault_url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(vault_url)
+    yield connection
+    await connection.close()

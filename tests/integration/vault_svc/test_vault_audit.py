@@ -1,17 +1,8 @@
 """What the requests that need an authority for certificates leave in the audit log."""
 
-import pytest
-
-from tests.integration.vault_svc.acme_fixtures import Serve, server
-from tests.integration.vault_svc.conftest import MakeSettings
+from tests.integration.vault_svc.acme_fixtures import Serve
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
-from tests.support.pebble import Pebble
-
-
-@pytest.fixture
-def serve(vault_settings: MakeSettings, pebble_ca: Pebble, vault_neighbours: Neighbours) -> Serve:
-    return server(vault_settings, pebble_ca, vault_neighbours)
 
 
 async def test_each_is_recorded_once(serve: Serve, vault_neighbours: Neighbours) -> None:

@@ -1,10 +1,8 @@
 """Authorizations and accounts that the authority does not keep: given up, expired, forgotten."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from services.vault_svc.ca.account_key import AccountKey
@@ -13,22 +11,10 @@ from services.vault_svc.domain.plaintext import Plaintext
 from tests.integration.vault_svc.acme_fixtures import Acme, Serve, server
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.stand_ins import Neighbours
-from tests.support.pebble import Pebble, Ports, pebble
+from tests.support.pebble import Ports, pebble
 
 EXPIRED = {"error": {"authorization": "Domain authorization expired for domain gone.test"}}
 NOT_REGISTERED = {"error": {"acme_client": "Registration probably missing for LE"}}
-
-
-@pytest.fixture
-def serve(vault_settings: MakeSettings, pebble_ca: Pebble, vault_neighbours: Neighbours) -> Serve:
-    return server(vault_settings, pebble_ca, vault_neighbours)
-
-
-@pytest.fixture
-async def sql(vault_url: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(vault_url)
-    yield connection
-    await connection.close()
 
 
 async def _give_up(acme: Acme, sql: Any) -> None:

@@ -19,11 +19,6 @@ from tests.support.pebble import Pebble, pebble
 from tests.support.running import running
 
 
-@pytest.fixture
-def serve(vault_settings: MakeSettings, pebble_ca: Pebble, vault_neighbours: Neighbours) -> Serve:
-    return server(vault_settings, pebble_ca, vault_neighbours)
-
-
 def _leaf(pem: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(pem.encode())
 
@@ -164,11 +159,11 @@ async def test_grids_have_accounts_of_their_own(serve: Serve, vault_url: str) ->
         assert len(accounts) == 2
 
 
-async def test_a_failing_challenge_is_told_and_kept(serve: Serve) -> None:
+async def test_a_failing_challenge_is_told_and_kept(serve: Serve, sql: Any) -> None:
     async with serve() as acme:
         await acme.register()
         await acme.authorized("failing.test")
-        await _wrong_at_the_authority_only(acme, "failing.test")
+        await _wrong_at_the_authority_only(acme, sql, "failing.test")
         failed = await acme.to_secrets("X", "failing.test")
         assert failed.status == 422, failed
         assert failed.body["error"]["challenge"].startswith("failing.test: ")
@@ -181,24 +176,14 @@ async def test_a_failing_challenge_is_told_and_kept(serve: Serve) -> None:
         assert (await acme.to_secrets("X", "failing.test")).status == 201
 
 
-async def _wrong_at_the_authority_only(acme: Acme, domain: str) -> None:
+async def _wrong_at_the_authority_only(acme: Acme, sql: Any, domain: str) -> None:
     """The record the vault looks for is there, but the authority will look for another one."""
-    connection = await asyncpg.connect(_URL[0])
-    await connection.execute(
+    await sql.execute(
         "update vault.authorizations set challenge = jsonb_set(challenge, '{content}', '\"decoy\"') where domain = $1",
         domain,
     )
-    await connection.close()
     await acme.ca.clear_txt(f"_acme-challenge.{domain}")
     await acme.ca.set_txt(f"_acme-challenge.{domain}", "decoy")
-
-
-_URL: list[str] = []
-
-
-@pytest.fixture(autouse=True)
-def _url(vault_url: str) -> None:
-    _URL[:] = [vault_url]
 
 
 async def test_an_unreachable_authority_is_503_and_nothing_is_lost(

@@ -1,0 +1,122 @@
+"""Certificates made elsewhere: in, out and away."""
+
+from typing import Any
+
+from tests.integration.vault_svc.certificates import Made, make
+from tests.integration.vault_svc.json_caller import Answer, JsonCaller
+from tests.integration.vault_svc.stand_ins import Neighbours
+from tests.support.eventually import eventually
+
+
+async def _import(api: JsonCaller, subject: str, made: Made, **changed: Any) -> Answer:
+    body = {"certificate": made.certificate, "private_key": made.key, "chain": made.chain} | changed
+    given = {name: value for name, value in body.items() if value is not None}
+    return await api.call("CertificateService.ImportCertificate", id=f"alpha/{subject}", **given)
+
+
+async def test_import_export_and_delete(vault_api: JsonCaller, vault_neighbours: Neighbours) -> None:
+    made = make("x.test", "www.x.test")
+    imported = await _import(vault_api, "x.test", made)
+    assert imported.status == 201, imported
+    assert imported.body["alt_names"] == ["www.x.test"]
+    exported = await vault_api.call("CertificateService.ExportCertificate", id="alpha/x.test")
+    assert exported.headers["cache-control"] == "no-store"
+    assert exported.body == {
+        "id": "alpha/x.test",
+        "subject": "x.test",
+        "certificate": made.certificate,
+        "chain": "".join(made.chain),
+        "private_key": made.key,
+    }
+    again = make("x.test")
+    assert (await _import(vault_api, "x.test", again, chain=None)).status == 201
+    assert (await vault_api.call("CertificateService.ExportCertificate", id="alpha/x.test")).body["chain"] == ""
+    vault_neighbours.deploy.certificate_users = {"x.test": ["alpha/null/lb", "alpha/shop/web"]}
+    used = await vault_api.call("CertificateService.DeleteCertificate", id="alpha/x.test")
+    text = "Certificate still in use in services: alpha/null/lb,alpha/shop/web"
+    assert (used.status, used.body) == (422, {"error": {"certificate": text}})
+    vault_neighbours.deploy.certificate_users = {}
+    statuses = [(await vault_api.call("CertificateService.DeleteCertificate", id="alpha/x.test")).status for _ in "ab"]
+    assert statuses == [200, 404]
+
+    async def audited() -> bool:
+        events = [event for event, name in vault_neighbours.audit.seen() if name == "x.test"]
+        return events == ["create", "export", "create", "export", "delete"]
+
+    await eventually(audited)
+    assert "PRIVATE KEY" not in str(vault_neighbours.audit.events)
+
+
+async def test_a_wildcard_is_found_by_its_encoded_name(vault_api: JsonCaller) -> None:
+    assert (await _import(vault_api, "%2A.w.test", make("*.w.test"))).body["id"] == "alpha/*.w.test"
+    for subject in ("*.w.test", "%2a.w.test"):
+        assert (await vault_api.call("CertificateService.GetCertificate", id=f"alpha/{subject}")).status == 200
+    assert (await vault_api.call("CertificateService.DeleteCertificate", id="alpha/%2A.w.test")).status == 200
+
+
+async def test_the_same_import_again_writes_nothing(vault_api: JsonCaller, vault_neighbours: Neighbours) -> None:
+    made = make("x.test")
+    for _ in range(3):
+        assert (await _import(vault_api, "x.test", made)).status == 201
+    assert (await _import(vault_api, "last.test", make("last.test"))).status == 201
+
+    async def told() -> bool:
+        return "last.test" in vault_neighbours.deploy.changed_certificates.values()
+
+    await eventually(told)
+    assert sorted(vault_neighbours.deploy.changed_certificates.values()) == ["last.test", "x.test"]
+
+
+async def test_kinds_of_keys_that_can_be_imported(vault_api: JsonCaller) -> None:
+    for subject, made in (
+        ("ec.test", make("ec.test", kind="ec")),
+        ("sec1.test", make("sec1.test", kind="sec1")),
+        ("pkcs8.test", make("pkcs8.test", kind="pkcs8")),
+        ("nocn.test", make("nocn.test", common_name=False)),
+        ("test", make("test")),
+    ):
+        assert (await _import(vault_api, subject, made)).status == 201, subject
+
+
+async def test_refused_imports(vault_api: JsonCaller) -> None:
+    made, other = make("x.test"), make("y.test")
+    nameless = make(common_name=False)
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({"certificate": None}, "certificate", "Certificate is required"),
+        ({"private_key": None}, "private_key", "Private Key is required"),
+        ({"certificate": "no pem"}, "certificate", ""),
+        ({"chain": ["no pem"]}, "chain", ""),
+        ({"private_key": "no pem"}, "private_key", "Private Key is not an RSA or EC key in PEM"),
+        ({"private_key": made.encrypted_key()}, "private_key", "Private Key is encrypted"),
+        ({"private_key": other.key}, "private_key", "Private Key does not belong to the certificate"),
+        (
+            {"certificate": other.certificate, "private_key": other.key},
+            "subject",
+            "Certificate subject 'y.test' does not match expected subject 'x.test'",
+        ),
+        (
+            {"certificate": nameless.certificate, "private_key": nameless.key},
+            "certificate",
+            "Unable to find CN from certificate subject: ",
+        ),
+    ]
+    for changed, attribute, text in cases:
+        refused = await _import(vault_api, "x.test", made, **changed)
+        assert (refused.status, list(refused.body["error"])) == (422, [attribute]), changed
+        assert refused.body["error"][attribute].startswith(text)
+        assert "BEGIN" not in str(refused.body)
+
+
+async def test_strangers_learn_nothing(vault_api: JsonCaller, vault_api_as: Any) -> None:
+    await _import(vault_api, "x.test", make("x.test"))
+    stranger, viewer = vault_api_as("stranger"), vault_api_as("viewer")
+    for name in ("x.test", "none.test"):
+        for rpc in ("GetCertificate", "ExportCertificate", "ImportCertificate", "DeleteCertificate"):
+            found = await stranger.call(f"CertificateService.{rpc}", id=f"alpha/{name}")
+            assert (found.status, found.body) == (403, {"error": "Access denied"})
+        for rpc in ("GetDomainAuthorization", "DeleteDomainAuthorization"):
+            assert (await stranger.call(f"DomainAuthorizationService.{rpc}", id=f"alpha/{name}")).status == 403
+    for rpc in ("RegisterAcmeAccount", "AuthorizeDomain", "CreateSecretCertificate", "CreateCertificate"):
+        for caller in (stranger, viewer):
+            assert (await caller.call(f"CertificateService.{rpc}", grid="alpha")).status == 403
+        assert (await vault_api.call(f"CertificateService.{rpc}", grid="none")).status == 404
