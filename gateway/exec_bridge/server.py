@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -12,9 +12,10 @@ import uvloop
 from prometheus_client import Counter, Gauge, start_http_server
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from gateway.exec_bridge import session
+from gateway.exec_bridge import frames, session
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
 from gateway.exec_bridge.upstream import Refused, Upstream
@@ -108,7 +109,7 @@ def respond(status: int, body: str, headers: Mapping[str, str] | None = None) ->
 
 @asynccontextmanager
 async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
-    """The running bridge; when the block ends no new session begins and those under way are closed with 1001."""
+    """The running bridge; when the block ends, sessions under way are told so and closed with 1001."""
     upstream = Upstream(settings.deploy_address, settings.exec_open_seconds)
     bridge = ExecBridge(settings, upstream)
     host, _, port = settings.listen_address.rpartition(":")
@@ -130,8 +131,15 @@ async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
     try:
         async with server as served:
             yield served
+            await asyncio.gather(*(_farewell(connection) for connection in served.connections))
     finally:
         await upstream.close()
+
+
+async def _farewell(connection: ServerConnection) -> None:
+    with suppress(ConnectionClosed, TimeoutError):
+        async with asyncio.timeout(1):
+            await connection.send(frames.error("The server of this session is about to stop"))
 
 
 def main() -> None:

@@ -319,6 +319,16 @@ async def test_deploy_svc_away_is_503_in_time() -> None:
     assert json.loads(refused.value.response.body) == {"error": "Service unavailable. Try again in a moment."}
 
 
+async def test_a_bridge_that_stops_tells_its_clients(deploy: Running, agent: CommandAgent) -> None:
+    async with bridge(deploy.address) as url:
+        client = await opened(url)
+        await say(client, cmd=["silent"])
+        await until(agent, "exec")
+    assert await heard(client) == [{"error": "The server of this session is about to stop"}]
+    assert client.close_code == 1001
+    await until(agent, "cancel")
+
+
 async def test_silent_clients_are_noticed_by_pings(deploy: Running, agent: CommandAgent) -> None:
     async with bridge(deploy.address, exec_ping_seconds=0.2) as url:
         client = await opened(url)
