@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.suite import Api, soon
+from tests.support.suite import Api, Suite, soon
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +163,24 @@ def test_a_client_that_drops_the_connection_ends_the_program(api: Api, box: str,
     soon(lambda: not processes(mark), message="the program was ended")
 
 
-def test_sessions_are_counted(api: Api, box: str, suite: Any) -> None:
+def test_a_killed_bridge_ends_its_sessions_and_comes_back(api: Api, box: str, suite: Suite) -> None:
+    def works() -> bool:
+        try:
+            return bool(run(api, box, "true").get("exit") == 0)
+        except (InvalidStatus, OSError):
+            return False
+
+    with opened(api, box) as client:
+        say(client, cmd=["sleep", "98800"])
+        soon(lambda: processes("98800"), message="the program runs")
+        [pid] = suite.pids("exec_bridge")
+        os.kill(pid, signal.SIGKILL)
+        assert "exit" not in heard(client)
+    soon(lambda: not processes("98800"), message="the program was ended")
+    soon(works, message="a new bridge serves")
+
+
+def test_sessions_are_counted(api: Api, box: str, suite: Suite) -> None:
     assert run(api, box, "true")["exit"] == 0
     text = httpx.get(f"http://127.0.0.1:{suite.port_base + 16}/metrics").text
     assert 'exec_bridge_sessions_ended_total{how="exit"}' in text
