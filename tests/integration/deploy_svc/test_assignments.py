@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.domain.instance_status import InstanceStatus
-from services.deploy_svc.domain.service_spec import SecretRef
+from services.deploy_svc.domain.service_spec import SecretRef, ServiceSpec
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import tables
@@ -71,7 +71,7 @@ async def test_what_is_sent_once_is_not_sent_again(world: Engine) -> None:
     replica = await world.start_replica()
     agent = world.attach(replica, NODE_1)
     service_id = await deployed(world, agent)
-    before = len(agent.seen)
+    before, old = len(agent.seen), agent.seen[-1]
     async with world.db.transaction() as tx:
         await instance_store.notify_nodes(tx, service_id)
         await instance_store.notify_nodes(tx, service_id)
@@ -83,6 +83,30 @@ async def test_what_is_sent_once_is_not_sent_again(world: Engine) -> None:
 
     await eventually(restarted)
     assert len(agent.seen) == before + 1
+    # MH-33.
+    assert (agent.seen[-1].deploy_rev, agent.seen[-1].service_revision) == (old.deploy_rev, old.service_revision)
+
+
+async def test_a_changed_service_reaches_its_node_with_a_deploy_only(world: Engine) -> None:
+    """MH-56; the loop deploys stateless services by itself."""
+    replica = await world.start_replica()
+    agent = world.attach(replica, NODE_1)
+    service_id = await deployed(world, agent, stateful=True)
+    before = len(agent.seen)
+    async with world.db.transaction() as tx:
+        await service_store.update(tx, service_id, ServiceSpec(image="app:2", stateful=True), bump=True)
+        await instance_store.notify_nodes(tx, service_id)
+        # What comes after the notification shows that the node was looked at.
+        await instance_store.request_restart(tx, service_id)
+
+    async def restarted() -> bool:
+        return agent.seen[-1].restarts == 1
+
+    await eventually(restarted)
+    assert len(agent.seen) > before
+    assert {(item.pod.image, item.service_revision) for item in agent.seen} == {("app", 1)}
+    await world.finished(service_id, await world.deploy(service_id))
+    assert {(item.pod.image, item.service_revision) for item in agent.assigned.values()} == {("app:2", 2)}
 
 
 async def test_stop_start_and_delete_reach_the_node(world: Engine) -> None:

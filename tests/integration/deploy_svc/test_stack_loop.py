@@ -1,15 +1,18 @@
 """Deploys and removals of stacks carried out by replicas on one database, with scripted nodes."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.store import services as service_store
+from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import volumes as volume_store
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, ignore, obey, settings
@@ -174,13 +177,33 @@ async def test_a_stack_stays_while_somebody_links_to_one_of_its_services(
         assert stack is not None
         await stack_store.request_removal(tx, stack)
 
-    async def left() -> bool:
-        found = await stacks.get()
-        return found.status == 200 and [one["name"] for one in found.body["services"]] == ["db"]
+    table = stack_tables.stacks
 
-    await eventually(left, message="the services that nobody else links to are gone")
-    async with world.db.read() as tx:
-        assert await stack_store.get(tx, GRID, "shop") is not None
+    async def left_for_later() -> bool:
+        """The loop came to the service that is linked to, and put the rest off."""
+        later = table.c.due_at > sa.func.now() + timedelta(seconds=1)
+        async with world.db.read() as tx:
+            return bool((await tx.execute(sa.select(table.c.id).where(later))).all())
+
+    await eventually(left_for_later)
+    assert [item["name"] for item in (await stacks.get()).body["services"]] == ["db"]
+
+
+async def test_the_exposed_service_is_that_of_the_newest_revision(stacks: StackRest, agent: Agent) -> None:
+    """MH-51: it changes with the deploy of the revision, not before."""
+
+    async def exposed() -> set[str]:
+        return {item.pod.container_name for item in agent.assigned.values() if item.pod.exposed}
+
+    services = (service("web"), service("db"))
+    await stacks.created(*services, expose="web")
+    await stacks.finished((await stacks.deploy()).body["id"])
+    assert await exposed() == {"shop.web-1"}
+    assert (await stacks.put(document(*services, expose="db", version="2"))).status == 200
+    assert await exposed() == {"shop.web-1"}
+    deploy = await stacks.finished((await stacks.deploy()).body["id"])
+    assert deploy["state"] == "success", deploy
+    assert await exposed() == {"shop.db-1"}
 
 
 async def test_a_deploy_ends_when_its_stack_is_removed(stacks: StackRest, agent: Agent) -> None:

@@ -28,6 +28,7 @@ from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Cause, InstanceDeploy, ServiceDeploy
 from services.deploy_svc.domain.service_spec import ServiceSpec
+from tests.property.deploy_svc import laws
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -111,7 +112,10 @@ class Cluster:
     # What the engine does.
 
     def step(self) -> Plan:
-        plan = next_step(self.snapshot(), self.now, self.limits, self.chance)
+        """Decide and apply; every step is held against the laws."""
+        snapshot = self.snapshot()
+        plan = next_step(snapshot, self.now, self.limits, self.chance)
+        laws.check(snapshot, plan, self.now, self.limits)
         for action in plan.actions:
             self._apply(action)
         self.log += plan.actions

@@ -1,5 +1,6 @@
 """What must hold for every service, every cluster and every order of events."""
 
+from collections import Counter
 from dataclasses import replace
 from random import Random
 
@@ -7,13 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.deploy_svc.domain.rollout_plan import Finish, Place, StopOnOldNode
-from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import ServiceDeploy
 from services.deploy_svc.domain.service_spec import DeployOpts, Port
 from tests.property.deploy_svc.cluster import Cluster, make_service
+from tests.property.deploy_svc.laws import refused
 
 LABELS = ["gpu", "ssd", "az=a", "az=b"]
 RULES = ["label==gpu", "label!=~ssd", "label==~az=a", "node!=n1", "node==/n[1-4]/", "node==n%s", "service!=web", "bad"]
+RULES += ["service==db", "service!=~proxy"]
+NEIGHBOURS = [Recorded("s2", "stack/db", 1, frozenset({80})), Recorded("s3", "stack/proxy", 1, frozenset({443}))]
 
 nodes = st.lists(
     st.builds(
@@ -25,6 +30,9 @@ nodes = st.lists(
         connected=st.sampled_from([True, True, True, False]),
         availability=st.sampled_from(["active", "active", "active", "drain"]),
         mem_total=st.just(2.0**30),
+        recorded=st.lists(st.sampled_from([None, None, *NEIGHBOURS]), max_size=2, unique=True).map(
+            lambda found: tuple(item for item in found if item)
+        ),
     ),
     max_size=6,
 ).map(lambda views: [replace(view, id=f"n{i}", name=f"n{i}", number=i) for i, view in enumerate(views, 1)])
@@ -59,8 +67,20 @@ def check(cluster: Cluster) -> None:
             assert deploy.finished_at is None or item.state in {"success", "error"}
     started = [deploy for deploy in cluster.deploys if deploy.started_at and not deploy.finished_at]
     assert len(started) <= 1, "two deploys of one service run at the same time"
-    total = max((deploy.total or 0 for deploy in cluster.deploys), default=0)
-    assert len(cluster.instances) <= total
+    begun = [deploy for deploy in cluster.deploys if deploy.total is not None]
+    assert set(cluster.instances) <= set(range(1, (begun[-1].total or 0) + 1 if begun else 1)) or hopeless(begun[-1])
+
+
+def hopeless(deploy: ServiceDeploy) -> bool:
+    """It could place nothing, so it took nothing away either."""
+    return deploy.total == 0 and deploy.state == "error"
+
+
+def eligible(cluster: Cluster) -> int:
+    """How many nodes may take an instance that is nowhere yet, or one that is there."""
+    seen = cluster.snapshot()
+    numbers = range(1, cluster.service.spec.instances * len(cluster.nodes) + 1)
+    return sum(any(refused(seen, node, number, []) is None for number in numbers) for node in cluster.nodes.values())
 
 
 @settings(max_examples=150, deadline=None)
@@ -71,12 +91,8 @@ def test_every_deploy_ends_and_a_second_one_moves_nothing(service: Service, view
     cluster.run()
     check(cluster)
     if cluster.result(first).state == "success":
-        wanted = service.spec.instances
-        eligible = sum(view.connected and view.availability == "active" for view in views)
-        most = wanted * eligible if service.spec.strategy == "daemon" else wanted
-        assert len(cluster.instances) <= most
-        if service.spec.strategy != "daemon":
-            assert len(cluster.instances) == wanted
+        copies = eligible(cluster) if service.spec.strategy == "daemon" else 1
+        assert len(cluster.instances) == service.spec.instances * copies
         before = cluster.placed()
         second = cluster.deploy()
         cluster.run()
@@ -84,6 +100,28 @@ def test_every_deploy_ends_and_a_second_one_moves_nothing(service: Service, view
         assert cluster.result(second).state == "success"
         assert cluster.placed() == before
         assert not any(isinstance(action, StopOnOldNode) for action in cluster.log)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 9), nodes, st.sampled_from(["ha", "daemon"]), st.integers(0, 99))
+def test_a_fresh_service_is_spread_evenly(instances: int, views: list[NodeView], strategy: str, seed: int) -> None:
+    """`ha` over zones first and then over the nodes of each zone; `daemon` is the same everywhere."""
+    cluster = cluster_of(make_service(instances=instances, strategy=strategy), views, seed)
+    takers = {node.id: node.label("az") for node in views if node.connected and node.availability == "active"}
+    cluster.deploy()
+    cluster.run()
+    load = Counter(dict.fromkeys(takers, 0))
+    load.update(str(home) for home in cluster.placed().values())
+    if strategy == "daemon":
+        assert set(load.values()) <= {instances}
+        return
+    zones: Counter[str] = Counter(dict.fromkeys(takers.values(), 0))
+    for node_id, count in load.items():
+        zones[takers[node_id]] += count
+    assert max(zones.values(), default=0) - min(zones.values(), default=0) <= 1
+    for zone in zones:
+        inside = [load[node_id] for node_id, there in takers.items() if there == zone]
+        assert max(inside) - min(inside) <= 1
 
 
 EVENTS = ["step", "obey", "deploy", "stop", "start", "report", "lose", "regain", "drain", "time", "scale", "late"]

@@ -1,0 +1,120 @@
+"""What every step of every rollout must respect, written down without the code of the engine."""
+
+import re
+from datetime import datetime
+from math import floor
+
+from services.deploy_svc.domain.rollout_plan import (
+    Limits,
+    MarkInstance,
+    Place,
+    Plan,
+    Run,
+    Snapshot,
+    Start,
+    StopOnOldNode,
+)
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
+
+
+def check(snapshot: Snapshot, plan: Plan, now: datetime, limits: Limits) -> None:
+    """Fails with the law that the plan breaks."""
+    if not snapshot.deploys:
+        assert plan.actions == ()
+        return
+    _a_service_that_shall_not_run_gets_nothing(snapshot, plan)
+    _instances_go_only_where_they_may(snapshot, plan)
+    _an_instance_leaves_a_node_before_it_starts_elsewhere(snapshot, plan, now, limits)
+    _only_what_runs_well_is_a_success(snapshot, plan)
+    _not_too_many_are_in_transition(snapshot, plan)
+
+
+def _a_service_that_shall_not_run_gets_nothing(snapshot: Snapshot, plan: Plan) -> None:
+    if snapshot.service.state != "running":
+        assert not any(isinstance(action, Start | Place | Run | StopOnOldNode) for action in plan.actions)
+
+
+def _instances_go_only_where_they_may(snapshot: Snapshot, plan: Plan) -> None:
+    nodes = {node.id: node for node in snapshot.nodes}
+    gone = {number for action in plan.actions if isinstance(action, Start) for number in action.surplus}
+    there = {item.instance_number: {item.node_id} for item in snapshot.instances if item.instance_number not in gone}
+    for rollout in snapshot.deploys[0].instance_deploys:
+        if rollout.state == "ongoing":
+            there.setdefault(rollout.instance_number, set()).add(rollout.node_id)
+    for action in plan.actions:
+        if isinstance(action, Place):
+            beside = [number for number, homes in there.items() if action.node_id in homes]
+            beside = [number for number in beside if number != action.instance_number]
+            problem = refused(snapshot, nodes[action.node_id], action.instance_number, beside)
+            assert problem is None, f"instance {action.instance_number} on {action.node}: {problem}"
+            there.setdefault(action.instance_number, set()).add(action.node_id)
+
+
+def refused(snapshot: Snapshot, node: NodeView, number: int, beside: list[int]) -> str | None:
+    """Why the instance may not be placed on the node, where the instances `beside` of the service are already."""
+    service = snapshot.service
+    if not node.connected:
+        return "the node is not connected"
+    if node.availability != "active":
+        return "the node takes nothing"
+    ports = {port.node_port for port in service.spec.ports}
+    taken = {port for item in node.recorded for port in item.node_ports}
+    if ports and (beside or ports & taken):
+        return "a node port is taken"
+    names = {item.service for item in node.recorded} | ({f"{service.stack}/{service.name}"} if beside else set())
+    broken = [rule for rule in snapshot.affinity if not _kept(rule, number, node, names)]
+    return f"rules {broken}" if broken else None
+
+
+def _kept(rule: str, number: int, node: NodeView, services: set[str]) -> bool:
+    found = re.fullmatch(r"(node|label|service)(==|!=)(~?)(.+)", rule.replace("%s", str(number)))
+    if found is None:
+        return False
+    key, comparator, soft, value = found.groups()
+    if soft:
+        return True
+    seen = {"node": {node.name}, "label": set(node.labels), "service": services}[key]
+    if key == "service":
+        value = f"stack/{value}"
+    matches = any(re.search(value.strip("/"), name) for name in seen) if value.startswith("/") else value in seen
+    return matches == (comparator == "==")
+
+
+def _an_instance_leaves_a_node_before_it_starts_elsewhere(
+    snapshot: Snapshot, plan: Plan, now: datetime, limits: Limits
+) -> None:
+    homes = {item.instance_number: item for item in snapshot.instances}
+    nodes = {node.id: node for node in snapshot.nodes}
+    begun = {item.instance_number: item.started_at for item in snapshot.deploys[0].instance_deploys}
+    for action in plan.actions:
+        before = homes.get(action.instance_number) if isinstance(action, Run) else None
+        if not isinstance(action, Run) or before is None or before.node_id in {None, action.node_id}:
+            continue
+        old = nodes.get(before.node_id or "")
+        stopped = before.rev is not None and before.rev >= action.deploy_rev
+        waited = (now - begun.get(action.instance_number, now)).total_seconds() >= limits.instance
+        assert stopped or waited or old is None or not old.connected, "an instance runs on two nodes"
+
+
+def _only_what_runs_well_is_a_success(snapshot: Snapshot, plan: Plan) -> None:
+    instances = {item.instance_number: item for item in snapshot.instances}
+    targets = {item.instance_number: item.node_id for item in snapshot.deploys[0].instance_deploys}
+    for action in plan.actions:
+        if isinstance(action, MarkInstance) and action.state == "success":
+            found = instances[action.instance_number]
+            facts = (found.node_id, found.rev, found.state, found.error)
+            wanted = (targets[action.instance_number], snapshot.deploys[0].deploy_rev, "running", None)
+            assert facts == wanted, "a success that was not one"
+
+
+def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
+    deploy = snapshot.deploys[0]
+    begin = next((action for action in plan.actions if isinstance(action, Start)), None)
+    total = begin.total if begin is not None else (deploy.total or 0)
+    health = snapshot.service.spec.deploy_opts.min_health
+    most = max(1, min(floor(total * (1.0 - (0.8 if health is None else health))), 20))
+    settled = {action.instance_number for action in plan.actions if isinstance(action, MarkInstance)}
+    ongoing = {item.instance_number for item in deploy.instance_deploys if item.state == "ongoing"} - settled
+    placed = {action.instance_number for action in plan.actions if isinstance(action, Place)}
+    assert not placed or len(ongoing | placed) <= most, "too many instances in transition"
+    assert all(number <= total for number in placed), "more than wanted"
