@@ -84,8 +84,13 @@ class Agent:
 
 
 def session_of(agent: Agent) -> NodeSession:
+    """The session of an agent that is welcome."""
+    return opened_by(agent.welcome)
+
+
+def opened_by(welcome: pb.Welcome) -> NodeSession:
     """The session that a welcome opened."""
-    session = ClusterTokens(CLUSTER_SECRET).verify_node(agent.welcome.session_token).node
+    session = ClusterTokens(CLUSTER_SECRET).verify_node(welcome.session_token).node
     assert session is not None
     return session
 
