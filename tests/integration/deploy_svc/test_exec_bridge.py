@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from gateway.exec_bridge.server import serving
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from kontena.deploy.v1 import container_pb2 as pb
 from kontena.deploy.v1 import node_command_pb2 as command_pb
+from services.deploy_svc import app
+from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import command_routes
 from services.kernel.db import Database
 from tests.integration.deploy_svc.container_agents import (
@@ -27,8 +30,9 @@ from tests.integration.deploy_svc.container_agents import (
     output,
 )
 from tests.integration.deploy_svc.stand_ins import NODE_1, Neighbours
+from tests.integration.deploy_svc.test_container_commands import free_port
 from tests.support.eventually import eventually
-from tests.support.running import Running
+from tests.support.running import Running, running
 
 PATH = "/v1/containers/g1/node-a/web-1/exec"
 
@@ -115,6 +119,13 @@ async def until(agent: CommandAgent, kind: str) -> None:
         return kind in agent.kinds()
 
     await eventually(seen, message=f"the node was told: {kind}")
+
+
+async def until_begun(agent: CommandAgent, word: str) -> None:
+    async def begun() -> bool:
+        return [word] in [list(order.exec.cmd) for order in agent.orders]
+
+    await eventually(begun, message=f"{word} runs")
 
 
 async def test_output_and_exit_code(url: str, agent: CommandAgent, deploy_neighbours: Neighbours) -> None:
@@ -283,6 +294,45 @@ async def test_a_lost_node_is_told(url: str, agent: CommandAgent) -> None:
         agent.leave()
         assert await heard(client) == [{"error": "The connection to the node of this container broke"}]
         assert client.close_code == 4000
+
+
+async def test_a_node_is_reached_through_the_replica_it_is_attached_to(
+    url: str, agent: CommandAgent, deploy_settings: Settings, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    address = f"127.0.0.1:{await free_port()}"
+    settings = deploy_settings.model_copy(update={"advertise_address": address})
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, session=2)
+    async with (
+        running(partial(app.build, settings), address) as other,
+        command_agent(other.channel, reply, session=2) as moved,
+    ):
+
+        async def routed() -> bool:
+            async with deploy_db.read() as tx:
+                found = await command_routes.find(tx, NODE_1)
+            return found is not None and found.address == address
+
+        await eventually(routed)
+        async with opened(url, "?interactive=true") as client:
+            await say(client, cmd=["cat"])
+            # More than fits at once, each piece confirmed over both hops.
+            for number in range(2000):
+                await say(client, stdin=f"{number} ")
+            await say(client, stdin=None)
+            frames = await heard(client)
+        text = "".join(frame.get("chunk", "") for frame in frames)
+        assert (text.split(), frames[-1]) == ([str(number) for number in range(2000)], {"exit": 0})
+        async with opened(url, "?interactive=true") as client:
+            await say(client, cmd=["talk"])
+            for _ in range(200):
+                await say(client, stdin="late")
+            assert (await heard(client))[-1] == {"exit": 3}
+        async with opened(url) as client:
+            await say(client, cmd=["silent"])
+            await until_begun(moved, "silent")
+            client.transport.abort()
+        await until(moved, "cancel")
+    assert "exec" not in agent.kinds()
 
 
 @pytest.mark.usefixtures("agent")
