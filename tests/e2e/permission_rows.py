@@ -11,6 +11,7 @@ from tests.support.suite import Api
 GRID = "permission-matrix"
 NODE = "matrix-node"
 VICTIM = email("victim")
+INVITED = email("invited")
 
 # Name of a user: the roles held, and whether a member of the grid.
 USERS: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -99,7 +100,7 @@ ADMINISTER = (Call(GRID_ADMINS, {}, prepare=node),)
 MASTER = (Call(MASTERS),)
 
 MINT = {"response_type": "token", "scope": "user", "expires_in": "60"}
-INVITE = {"response_type": "invite", "email": VICTIM}
+INVITE = {"response_type": "invite", "email": INVITED}
 GUESS = {"grant_type": "authorization_code", "code": "no-such-code"}
 EXEC = AttachExecRequest(start=ExecStart(id=f"{GRID}/{NODE}/no-such-container"))
 

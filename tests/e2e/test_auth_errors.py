@@ -21,7 +21,7 @@ def oauth(error: str, description: str) -> dict[str, str]:
 
 
 DENIED = oauth("access_denied", "Access denied")
-NO_CODE = oauth("invalid_grant", "The authorization code is unknown or was used before")
+NO_CODE = oauth("invalid_grant", "The authorization code is unknown, too old or was used before")
 NO_REFRESH = oauth("invalid_grant", "The refresh token is unknown or was used before")
 NO_SCOPE = oauth("invalid_scope", "The request needs a scope: user, owner or user,owner")
 NO_TYPE = oauth("unsupported_response_type", "Unsupported response type. Supported: code, token, invite")

@@ -16,7 +16,7 @@ import pytest
 from gateway.catalog import Binding, Method, Service, load_descriptors, services
 from kontena.common.v1 import options_pb2
 from tests.e2e.auth_people import QuickApi, configured, email, people, token_of
-from tests.e2e.permission_rows import GRID, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
+from tests.e2e.permission_rows import GRID, INVITED, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
 from tests.support.suite import Api, Suite, soon
 
 CATALOG = services(load_descriptors(Path(__file__).parents[2] / "gen" / "descriptors.binpb"))
@@ -43,7 +43,8 @@ def callers(api: Api) -> Iterator[dict[str, Api]]:
                     api.call("POST", f"/v1/grids/{GRID}/users", {"email": email(name)}, status=201)
             yield {**made, **strangers(api)}
     finally:
-        api.request("DELETE", f"/v1/users/{VICTIM}")
+        for user in (VICTIM, INVITED):
+            api.request("DELETE", f"/v1/users/{user}")
         api.request("DELETE", "/v1/grids/matrix-scratch")
         api.request("DELETE", f"/v1/nodes/{GRID}/{NODE}")
         api.request("DELETE", f"/v1/services/{GRID}/null/guard")

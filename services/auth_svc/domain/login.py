@@ -11,6 +11,8 @@ from services.kernel.validation import clean
 
 # How long a login may take.
 REQUEST_LIFETIME = timedelta(hours=1)
+# How long the code of a login waits to be exchanged (RFC 6749 section 4.1.2): it was shown in a browser's address.
+CODE_SECONDS = 600
 CODE_PAGE = "/code"
 
 _LOCALHOST = "localhost"

@@ -36,8 +36,8 @@ async def now(tx: Tx) -> datetime:
     return time
 
 
-async def add(tx: Tx, token: AccessToken, digests: Digests) -> None:
-    """Store a new token."""
+async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
+    """Store a new token, or a code that ends when its token would or before."""
     await tx.execute(
         _table.insert().values(
             id=token.id,
@@ -52,6 +52,7 @@ async def add(tx: Tx, token: AccessToken, digests: Digests) -> None:
             scopes=list(token.scopes),
             description=token.description,
             expires_at=token.expires_at,
+            code_expires_at=code_expires_at,
         )
     )
 
@@ -73,8 +74,11 @@ async def find_of_user(tx: Tx, user_id: str) -> list[AccessToken]:
 
 
 async def consume_code(tx: Tx, digest: bytes) -> AccessToken | None:
-    """Use up a code; of any number of concurrent callers exactly one gets it."""
-    return next(iter(await _end(tx, _table.c.code_digest == digest, "consumed_at")), None)
+    """Use up a code that has not ended; of any number of concurrent callers exactly one gets it."""
+    # The earlier of both; null when neither is set.
+    ends = sa.func.least(_table.c.code_expires_at, _table.c.expires_at)
+    usable = sa.or_(ends.is_(None), ends > sa.func.now())
+    return next(iter(await _end(tx, sa.and_(_table.c.code_digest == digest, usable), "consumed_at")), None)
 
 
 async def consume_refresh(tx: Tx, digest: bytes) -> AccessToken | None:
@@ -111,9 +115,10 @@ async def revoke_family(tx: Tx, family_id: str) -> list[AccessToken]:
 
 
 async def forget_ended(tx: Tx, kept: timedelta) -> int:
-    """Remove rows that were used up or revoked longer than `kept` ago. Returns how many."""
-    over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at)
-    return (await tx.execute(_table.delete().where(~_LIVE, over < sa.func.now() - kept))).rowcount
+    """Remove rows that were used up or revoked longer than `kept` ago, and codes of logins that nobody picked up.
+    Returns how many."""
+    over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at, _table.c.code_expires_at)
+    return (await tx.execute(_table.delete().where(over < sa.func.now() - kept))).rowcount
 
 
 def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -31,6 +31,13 @@ async def lock(tx: Tx, grid_id: str) -> list[str]:
     )
 
 
+async def grids_of(tx: Tx, user_id: str) -> list[str]:
+    """Ids of the grids of a user."""
+    return list(
+        (await tx.execute(sa.select(grid_members.c.grid_id).where(grid_members.c.user_id == user_id))).scalars()
+    )
+
+
 async def remove_grid(tx: Tx, grid_id: str) -> list[str]:
     """Remove all members of a grid. Returns their user ids."""
     statement = grid_members.delete().where(grid_members.c.grid_id == grid_id).returning(grid_members.c.user_id)

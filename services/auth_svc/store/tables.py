@@ -73,6 +73,8 @@ access_tokens = sa.Table(
     sa.Column("scopes", ARRAY(sa.Text), nullable=False),
     sa.Column("description", sa.Text),
     sa.Column("expires_at", db.timestamp()),
+    # When a code ends, if that is before the token it would become.
+    sa.Column("code_expires_at", db.timestamp()),
     _created_at(),
     # A row counts as long as both are null. It is kept for a while, so that a second use is noticed.
     sa.Column("consumed_at", db.timestamp()),

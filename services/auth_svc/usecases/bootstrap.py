@@ -11,8 +11,12 @@ from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.kernel.db import Database, Tx
 from services.kernel.ids import new_id
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
 
 _INITIAL_CODE = "initial_admin_code"
+_SHORT = 12
 
 
 class Bootstrap:
@@ -33,6 +37,8 @@ class Bootstrap:
             await bootstrap_steps.lock(tx)
             admin = await ensure_admin(tx)
             if self._code and await bootstrap_steps.first_time(tx, _INITIAL_CODE):
+                if len(self._code) < _SHORT:
+                    log.warning("INITIAL_ADMIN_CODE is easy to guess: use it at once, or take a longer one")
                 await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), SCOPES, value=self._code)
             await self._config.seed(tx, self._seeds)
 

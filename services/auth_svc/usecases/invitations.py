@@ -8,9 +8,9 @@ from services.auth_svc.domain import login
 from services.auth_svc.domain.invitation import Invitation, parse_email, parse_text
 from services.auth_svc.domain.parameters import Parameters
 from services.auth_svc.domain.provider import invitation_link
-from services.auth_svc.domain.user import MASTER_ADMIN, User
+from services.auth_svc.domain.user import User
 from services.auth_svc.policy import is_user_admin
-from services.auth_svc.store import users
+from services.auth_svc.store import grid_members, users
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.trail import Trail
@@ -61,7 +61,15 @@ class Invitations:
                 await users.set_external_id(tx, user.id, external_id)
             await self._trail.user(tx, "create", user)
             return user
-        # Whoever holds the code can log in as that user: it must not make anybody more than they are.
-        if MASTER_ADMIN in found.roles and not caller.is_master_admin:
+        if not await _may_become(tx, caller, found):
             raise OAuthError(403, "access_denied", _REFUSAL)
         return found
+
+
+async def _may_become(tx: Tx, caller: Principal, user: User) -> bool:
+    """Whoever holds the code can log in as that user: it must not make anybody more than they are."""
+    if caller.is_master_admin:
+        return True
+    if any(role.name not in caller.roles for role in user.roles):
+        return False
+    return caller.grid_ids.issuperset(await grid_members.grids_of(tx, user.id))

@@ -101,7 +101,9 @@ class Logins:
                     raise _invalid_userdata("it has no id")
                 await users.link(tx, user.id, person.id, person.name)
                 owner = Owner(user.id, user.email, user.name or person.name)
-                issued = await self._mint.code(tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in)
+                issued = await self._mint.code(
+                    tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
+                )
                 call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
                 await self._trail.user(tx, "authenticate", user)
                 await self._trail.token(tx, "create", issued.token)

@@ -50,8 +50,10 @@ class Mint:
         lifetime: int | None = None,
         description: str | None = None,
         value: str | None = None,
+        usable: int | None = None,
     ) -> IssuedToken:
-        """A new authorization code; `value` when it is not to be a random one."""
+        """A new authorization code; `value` when it is not to be a random one. It ends with the token it would become,
+        or after `usable` seconds."""
         now = await access_tokens.now(tx)
         code = rules.first(
             "authorization_code",
@@ -61,7 +63,7 @@ class Mint:
             expires_at=rules.expiry(now, lifetime),
             description=description,
         )
-        return await self._store(tx, code, now, value)
+        return await self._store(tx, code, now, value, usable)
 
     async def exchanged(self, tx: Tx, code: AccessToken) -> IssuedToken:
         """The token for a used code: it ends when the code would have."""
@@ -74,9 +76,12 @@ class Mint:
         expires_at = rules.expiry(now, rules.REFRESHED_SECONDS)
         return await self._store(tx, rules.successor(used, new_id(), expires_at), now)
 
-    async def _store(self, tx: Tx, token: AccessToken, now: datetime, code: str | None = None) -> IssuedToken:
+    async def _store(
+        self, tx: Tx, token: AccessToken, now: datetime, code: str | None = None, usable: int | None = None
+    ) -> IssuedToken:
         issued = rules.issue(token, _draw(token, code), now)
-        await access_tokens.add(tx, issued.token, digest.digests(self._key, issued.values))
+        digests = digest.digests(self._key, issued.values)
+        await access_tokens.add(tx, issued.token, digests, rules.expiry(now, usable))
         return issued
 
 

@@ -53,7 +53,7 @@ class OAuth:
         async with self._db.transaction() as tx:
             used = await access_tokens.consume_code(tx, self._mint.digest(code))
             if used is None:
-                raise OAuthError(400, "invalid_grant", "The authorization code is unknown or was used before")
+                raise OAuthError(400, "invalid_grant", "The authorization code is unknown, too old or was used before")
             issued = await self._mint.exchanged(tx, used)
             _identify(issued)
             await self._trail.token(tx, "create", issued.token)

@@ -13,6 +13,7 @@ import pytest
 
 from services.auth_svc.usecases.administration import Administration
 from tests.integration.auth_svc.auth_client import AuthClient, Reply
+from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
 from tests.support.provider import FORM, JSON, StandIn, provider_stand_in
 
 CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"]}
@@ -198,6 +199,22 @@ async def test_a_state_ends_after_an_hour(
     assert (reply.status, reply.json["error"]) == (400, "invalid_request")
 
 
+async def test_the_code_of_a_login_waits_ten_minutes_whatever_its_token_lasts(
+    anonymous: AuthClient, offline: Administration, provider: StandIn, auth_url: str
+) -> None:
+    assert provider.url
+    await offline.create_user("carl@x.org")
+    connection = await asyncpg.connect(auth_url)
+    for minutes, status in ((9, 200), (11, 400)):
+        reply = await log_in(anonymous)
+        code = parse_qs(reply.headers["location"].partition("#")[2])["code"][0]
+        await connection.execute(
+            "update auth.access_tokens set code_expires_at = code_expires_at - make_interval(mins => $1)", minutes
+        )
+        assert (await anonymous.redeem(code)).status == status
+    await connection.close()
+
+
 async def test_a_caller_with_a_token_links_their_own_account(
     anonymous: AuthClient, bob: AuthClient, admin: AuthClient, offline: Administration, provider: StandIn, auth_url: str
 ) -> None:
@@ -234,9 +251,13 @@ async def test_an_invitation_makes_nobody_more_than_they_are(
 ) -> None:
     assert provider.url
     await offline.create_user("boss@x.org", ["master_admin"])
-    await offline.create_user("keeper@x.org", ["user_admin"])
+    await offline.create_user("gridder@x.org", ["grid_admin"])
+    await offline.create_user("member@x.org", grid_ids=[ALPHA, BETA])
+    await offline.create_user("colleague@x.org", ["user_admin"], [ALPHA])
+    await offline.create_user("keeper@x.org", ["user_admin"], [ALPHA])
     keeper = anonymous.with_token(await offline.create_token("keeper@x.org", "user", "0"))
-    assert (await keeper.invite("boss@x.org")).status == 403
+    for name, status in (("boss", 403), ("gridder", 403), ("member", 403), ("colleague", 201)):
+        assert (await keeper.invite(f"{name}@x.org")).status == status
     assert (await admin.invite("boss@x.org")).status == 201
     first = (await keeper.invite("new@x.org", username="New")).json
     second = (await keeper.invite("new@x.org")).json

@@ -88,6 +88,22 @@ async def test_a_code_gives_a_token_that_ends_when_the_code_would_have(
     assert reply.json["user"]["email"] == "admin"
 
 
+async def test_a_code_ends_when_its_token_would(anonymous: AuthClient, admin: AuthClient, auth_url: str) -> None:
+    code = (await admin.authorize({"response_type": "code", "scope": "user", "expires_in": 600})).json
+    await _expire(auth_url, code["id"])
+    reply = await anonymous.redeem(code["code"])
+    assert (reply.status, reply.json["error"]) == (400, "invalid_grant")
+
+
+async def test_any_number_of_wrong_guesses_locks_nobody_out(anonymous: AuthClient, admin: AuthClient) -> None:
+    first = await _expiring(admin)
+    guesses = [anonymous.redeem(f"guess-{number}") for number in range(150)]
+    guesses += [anonymous.refresh(f"{first['refresh_token'][:-1]}{number}") for number in range(150)]
+    assert {reply.status for reply in await asyncio.gather(*guesses)} == {400}
+    assert (await anonymous.redeem(INITIAL_CODE)).status == 200
+    assert (await anonymous.refresh(first["refresh_token"])).status == 200
+
+
 async def test_an_expired_token_can_be_refreshed(anonymous: AuthClient, admin: AuthClient, auth_url: str) -> None:
     first = await _expiring(admin)
     await _expire(auth_url, first["id"])
