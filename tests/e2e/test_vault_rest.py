@@ -7,6 +7,16 @@ from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
 
+def test_values_pass_the_gateway_byte_for_byte_and_are_not_to_be_stored(api: Api) -> None:
+    secret, longest = f"/v1/secrets/{api.grid}/BYTES", "\r\n\u00e9\t " + "x" * (131_072 - 6)
+    made = api.request("PUT", secret, {"value": longest, "upsert": True})
+    assert (made.status_code, made.json()["value"]) == (201, longest)
+    assert api.call("PUT", secret, {"value": longest + "x"}, status=422) == {"error": {"value": "Value is too long"}}
+    read = api.request("GET", secret)
+    assert (read.json()["value"], read.headers["cache-control"]) == (longest, "no-store")
+    api.call("DELETE", secret)
+
+
 def test_registries_with_ports_and_all_ways_to_remove_one(api: Api) -> None:
     path = f"/v1/grids/{api.grid}/external_registries"
     body = {"username": "a_bot", "email": "a_bot@domain.com", "password": "xyz"}

@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 
 SHORTEST = 12
+_ENOUGH = 64
 _PATHS = re.compile(r"/v1/.*(secrets|external_registries|certificates)\b")
 _MEMBERS = ("value", "password", "private_key")
 _KEYS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.*?)-----END", re.DOTALL)
@@ -32,7 +33,8 @@ class SecretValues:
         if _PATHS.match(path) and isinstance(document, dict):
             for text in (document.get(member) for member in _MEMBERS):
                 if isinstance(text, str):
-                    self.values |= {part for part in _parts(text) if len(part) >= SHORTEST}
+                    # The beginning of a line is enough, and finds lines that were cut off.
+                    self.values |= {part[:_ENOUGH] for part in _parts(text) if len(part) >= SHORTEST}
 
     def patterns(self) -> list[str]:
         """All values in the forms in which one could be written."""
