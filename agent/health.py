@@ -1,9 +1,11 @@
 """Checks the health of an instance's container, one start of it at a time (spec/orchestration.md section 8.9)."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from agent.domain.health import HEALTHY, UNHEALTHY, HealthCheck, check_of, is_healthy
+from agent.domain.log_frames import NANO
 from agent.runtime.ports import Container, Runtime
 
 
@@ -51,7 +53,9 @@ class HealthMonitor:
             self._task = None
 
     async def _check(self, check: HealthCheck, address: str, start: tuple[str, int]) -> None:
-        await asyncio.sleep(check.initial_delay)
+        # The delay is for a container that has just started, not for an agent that has.
+        age = time.time() - start[1] / NANO
+        await asyncio.sleep(min(check.initial_delay, max(0.0, check.initial_delay - age)))
         while await self._healthy(check, address):
             self.health = HEALTHY
             self._tell()

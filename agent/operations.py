@@ -11,7 +11,7 @@ from agent.domain.labels import InstanceKey, key_of
 from agent.hooks import Hooks
 from agent.runtime import config
 from agent.runtime.ports import Container, Image, Login
-from agent.site import Site
+from agent.site import Severity, Site
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 
@@ -63,6 +63,9 @@ class Operations:
             raise
         if image.pulled:
             self._site.pulled(image.id)
+        if image.problem:
+            text = f"image {pod.image} was not pulled, the copy on this node is used: {image.problem}"
+            self._tell(_CREATE, text[:500], "warn")
         return image.id
 
     async def _unless_overtaken(self, pull: Coroutine[Any, Any, Image]) -> Image:
@@ -152,8 +155,8 @@ class Operations:
             self._tell(_REMOVE, f"container {container.name} was removed")
         await self._hooks.remove_leftovers()
 
-    def _tell(self, kind: str, message: str) -> None:
-        self._site.events.put(self._key, "info", kind, message)
+    def _tell(self, kind: str, message: str, severity: Severity = "info") -> None:
+        self._site.events.put(self._key, severity, kind, message)
 
     @staticmethod
     def _require_secrets(assignment: pb.Assignment, *, sealed: bool) -> None:

@@ -100,10 +100,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image on the node. `pulled`: it was not there before."""
+    """An image on the node. `pulled`: it was not there before. `problem`: why it is the copy that was there before and
+    not what the registry has now, empty when it was asked."""
 
     id: str
     pulled: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,6 @@ from agent.domain.errors import EngineRefused, ImageUnavailable
 from agent.runtime.docker.engine import Engine
 from agent.runtime.docker.json_lines import json_lines
 from agent.runtime.ports import Image, Login
-from services.kernel.logs import get_logger
-
-log = get_logger(__name__)
 
 _NOT_FOUND = 404
 _CACHE_SECONDS = 600.0
@@ -27,23 +24,24 @@ _REMOVE_SECONDS = 60.0
 
 
 class Images:
-    """One pull per image at a time; what it gave is remembered per image and rollout."""
+    """One pull per image at a time; a rollout asks the registry once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._locks: dict[str, asyncio.Lock] = {}
-        self._cache: dict[tuple[str, str], tuple[float, str]] = {}
+        # When a registry was last asked, by image and rollout.
+        self._asked: dict[tuple[str, str], float] = {}
 
     async def ensure(self, image: str, rev: str, login: Login | None) -> Image:
         async with self._locks.setdefault(image, asyncio.Lock()):
             now = time.monotonic()
-            self._cache = {key: kept for key, kept in self._cache.items() if now - kept[0] < _CACHE_SECONDS}
+            self._asked = {key: at for key, at in self._asked.items() if now - at < _CACHE_SECONDS}
             present = await self._id(image)
-            if present is not None and (image, rev) in self._cache:
+            if present is not None and (image, rev) in self._asked:
                 return Image(present)
             found = await self._pull_or_copy(image, login, present)
-            self._cache[image, rev] = (time.monotonic(), found)
-            return Image(found, pulled=found != present)
+            self._asked[image, rev] = time.monotonic()
+            return found
 
     async def remove(self, image_id: str) -> bool:
         shown = await self._show(image_id)
@@ -57,18 +55,17 @@ class Images:
             return error.status == _NOT_FOUND
         return True
 
-    async def _pull_or_copy(self, image: str, login: Login | None, present: str | None) -> str:
+    async def _pull_or_copy(self, image: str, login: Login | None, present: str | None) -> Image:
         try:
             await self._pull_patiently(image, login, _FIRST_WORD if present is None else _FIRST_WORD_WITH_COPY)
         except EngineRefused as error:
             if present is None:
                 raise ImageUnavailable(f"image {image} cannot be pulled: {error}") from error
-            log.info("image not pulled, using the copy on this node", image=image, cause=str(error)[:300])
-            return present
+            return Image(present, problem=str(error))
         pulled = await self._id(image)
         if pulled is None:
             raise ImageUnavailable(f"image {image} was pulled and is gone")
-        return pulled
+        return Image(pulled, pulled=pulled != present)
 
     async def _pull_patiently(self, image: str, login: Login | None, first_word: float) -> None:
         """Raises EngineRefused when the registry does not give the image."""

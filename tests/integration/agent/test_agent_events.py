@@ -7,6 +7,7 @@ import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from tests.integration.agent.agent_node import assignment, gone, hook, redeployed
+from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.container_master import ContainerMaster
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -30,6 +31,7 @@ async def test_the_life_of_an_instance_is_told_without_its_secrets(chief: Contai
     wanted = assignment(secrets=[secret])
     chief.assign(wanted)
     await chief.running(wanted)
+    await told(chief, WARN, "service:create_instance", f"image {IMAGE} was not pulled, the copy on this node is used")
     await told(chief, INFO, "service:create_instance", "container web-1 was created and started")
     stopped = redeployed(wanted, desired_state="stopped")
     chief.assign(stopped)

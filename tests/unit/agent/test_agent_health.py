@@ -1,6 +1,7 @@
 """What a health check is, and how one start of a container is checked: MH-62, MH-63."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -65,6 +66,22 @@ async def test_a_healthy_container_is_not_condemned() -> None:
     await checked(monitor, told, STARTED)
     assert (monitor.health, monitor.condemns(STARTED)) == ("healthy", False)
     assert runtime.asked[0] == ("10.0.0.2", 80, "/up")
+    monitor.cancel()
+
+
+async def test_a_container_that_runs_for_long_is_checked_at_once_by_a_new_agent() -> None:
+    runtime, told = Answering(), asyncio.Event()
+    slow = replace(CHECK, initial_delay=3600)
+    started = replace(STARTED, labels=slow.labels(), started_at_ns=time.time_ns() - 3601 * 10**9)
+    monitor = HealthMonitor(runtime, told.set)
+    await checked(monitor, told, started)
+    assert monitor.health == "healthy"
+    fresh = replace(started, started_at_ns=time.time_ns())
+    monitor.follow(fresh)
+    told.clear()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await told.wait()
     monitor.cancel()
 
 
