@@ -209,7 +209,7 @@ async def test_an_agent_killed_at_any_step_of_a_deploy_ends_it_after_its_return(
             names = [name for item in engine.containers() for name in item["Names"]]
             return step in agent_process.output()[said:] or any(name.startswith(step) for name in names)
 
-        await eventually(reached, message=step)
+        await eventually(reached, within=20, message=step)
         agent_process.kill()
         agent_process.start()
         await master.running(wanted, within=25)

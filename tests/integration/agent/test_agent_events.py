@@ -76,7 +76,7 @@ async def test_a_crash_is_told_with_its_exit_code_and_pause_and_a_stop_in_the_pa
     begun = time.monotonic()
     stopped = redeployed(wanted, desired_state="stopped")
     chief.assign(stopped)
-    status = await chief.status(stopped, lambda status: status.state == "stopped", within=3)
+    status = await chief.status(stopped, lambda status: status.state == "stopped")
 
     async def pause_is_over() -> bool:
         return time.monotonic() > begun + 1.5

@@ -105,7 +105,7 @@ async def test_a_registry_that_says_nothing_holds_up_neither_a_stop_nor_another_
         await asked.wait()
         stopped = redeployed(slow, desired_state="stopped")
         master.assign(stopped)
-        status = await master.status(stopped, lambda status: status.state == "stopped", within=5)
+        status = await master.status(stopped, lambda status: status.state == "stopped")
         assert status.container_id == before.container_id
 
         asked.clear()
@@ -115,7 +115,7 @@ async def test_a_registry_that_says_nothing_holds_up_neither_a_stop_nor_another_
         good = redeployed(again, service_revision=3)
         good.pod.image = wanted.pod.image
         master.assign(good)
-        await master.running(good, within=5)
+        await master.running(good)
 
         asked.clear()
         last = redeployed(good, service_revision=4)
