@@ -236,8 +236,8 @@ class Instance:
         pause = crash_delay(self._crashes)
         self._crashes += 1
         self._readiness.stopped(container.exit_code)
-        log.warning("instance stopped", instance=self.instance_id, exit_code=container.exit_code, restart_in=pause)
         why = f"exit code {container.exit_code}{' (out of memory)' if container.oom_killed else ''}"
+        log.warning("instance stopped", instance=self.instance_id, cause=why, restart_in=pause)
         text = f"container {container.name} ended with {why}; it starts again in {pause:.0f} s"
         self._tell("warn", "service:instance_crash", text)
         self._pause(pause)
