@@ -14,7 +14,7 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 # A volume is in use until its last container is gone, which takes a moment.
-PERIOD_SECONDS = 10.0
+PERIOD_SECONDS = 5.0
 _SECONDS = 20.0
 
 
@@ -42,6 +42,6 @@ class VolumeRemovals:
         try:
             await self._commands.ask(removal.node_id, RemoveVolume(removal.name), _SECONDS)
         except DomainError as error:
-            log.info("volume not removed yet", node_id=removal.node_id, name=removal.name, cause=error.message)
+            log.debug("volume not removed yet", node_id=removal.node_id, name=removal.name, cause=error.message)
             return False
         return True

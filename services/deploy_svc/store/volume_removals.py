@@ -9,7 +9,7 @@ from services.kernel.db import Tx
 
 _t = volume_removals
 
-_AGAIN = sa.text("interval '10 seconds'")
+_AGAIN = sa.text("interval '4 seconds'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class VolumeRemoval:
 
 
 async def claim(tx: Tx, limit: int = 100) -> list[VolumeRemoval]:
-    """Those whose time has come; it comes again in ten seconds unless they are done by then. One replica has each."""
+    """Those whose time has come; it comes again soon unless they are done by then. One replica has each."""
     due = sa.select(_t.c.node_id, _t.c.name).where(_t.c.due_at <= sa.func.now()).order_by(_t.c.due_at).limit(limit)
     locked = due.with_for_update(skip_locked=True).subquery()
     update = (
