@@ -36,6 +36,11 @@ class Method:
     bindings: tuple[Binding, ...]
     open: bool = False
 
+    @property
+    def is_read(self) -> bool:
+        """Done twice it is as good as done once. Open ones are steps of a login."""
+        return not self.open and bool(self.bindings) and all(binding.verb == "GET" for binding in self.bindings)
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

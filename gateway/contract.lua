@@ -10,8 +10,8 @@ local INTERNAL = { ["x-body-fields"] = true, ["x-http-status"] = true, ["x-error
 local INTERNAL_ERROR = "Internal server error"
 local HIDDEN_CODES = { ["2"] = INTERNAL_ERROR, ["13"] = INTERNAL_ERROR, ["15"] = INTERNAL_ERROR } -- UNKNOWN, INTERNAL, DATA_LOSS
 local NOT_FOR_CLIENTS = {
-  "x-http-status", "x-error-json", "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding",
-  "grpc-encoding", "x-envoy-upstream-healthchecked-cluster",
+  "x-http-status", "x-error-json", "x-server-stopping", "grpc-status", "grpc-message", "grpc-status-details-bin",
+  "grpc-accept-encoding", "grpc-encoding", "x-envoy-upstream-healthchecked-cluster",
 }
 
 local function is_grpc(content_type)

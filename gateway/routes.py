@@ -15,6 +15,8 @@ from gateway.typed import Config, header, seconds
 
 # spec/auth_grid.md section 1.2; the second spelling of `/authenticate` is the documented one.
 _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
+# What services say with the end of a stream that they end because they stop (services/kernel/streams.py).
+STOPPING = "x-server-stopping"
 _UPGRADE = "This is a WebSocket: send the headers of an upgrade, or POST for a command without input"
 _TRANSCODED = [{"name": "x-envoy-original-path", "present_match": True}]
 
@@ -36,14 +38,17 @@ def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: It
 
 def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySettings) -> list[Config]:
     """Token endpoints, then unary calls and streams of REST clients, then every call of gRPC clients."""
-    retries = {"retry_policy": retry_policy()}
-    timeout = {"timeout": seconds(settings.request_timeout_seconds), **retries}
+    timeout = {"timeout": seconds(settings.request_timeout_seconds)}
     # A gRPC caller brings its own deadline, a stream has none. Idle ones end: live ones send something far more often.
     endless = {"timeout": "0s", "idle_timeout": seconds(settings.stream_idle_seconds)}
+    read, write = {"retry_policy": retry_policy(reads=True)}, {"retry_policy": retry_policy()}
+    plain = {"typed_per_filter_config": uncompressed()}
     groups: list[tuple[Callable[[Method], bool], list[Config], Config, Config]] = [
-        (rate_limited, [], timeout, {"typed_per_filter_config": per_client_limit(settings)}),
-        (lambda m: not m.streaming, _TRANSCODED, timeout, {}),
-        (lambda m: m.streaming, _TRANSCODED, {**endless, **retries}, {"typed_per_filter_config": uncompressed()}),
+        (rate_limited, [], {**timeout, **write}, {"typed_per_filter_config": per_client_limit(settings)}),
+        (lambda m: not m.streaming and m.is_read, _TRANSCODED, {**timeout, **read}, {}),
+        (lambda m: not m.streaming and not m.is_read, _TRANSCODED, {**timeout, **write}, {}),
+        (lambda m: m.streaming and m.is_read, _TRANSCODED, {**endless, **read}, plain),
+        (lambda m: m.streaming and not m.is_read, _TRANSCODED, {**endless, **write}, plain),
         (lambda m: True, [], endless, {}),
     ]
     return [
@@ -81,11 +86,14 @@ def rate_limited(method: Method) -> bool:
     return any(binding.template.startswith(_LIMITED_PREFIXES) for binding in method.bindings)
 
 
-def retry_policy() -> Config:
+def retry_policy(*, reads: bool = False) -> Config:
     """Only while no service has seen the request, so that writes may be repeated too: some two seconds, enough for a
-    process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; our code never does."""
+    process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; our code never does.
+    Reads are repeated also when their process dies or stops under them."""
+    unseen = "connect-failure,refused-stream,reset-before-request,cancelled"
+    stopping = {"retriable_headers": [{"name": STOPPING, "present_match": True}]}
     return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request,cancelled",
+        **({"retry_on": f"{unseen},reset,retriable-headers", **stopping} if reads else {"retry_on": unseen}),
         "num_retries": 6,
         "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
         "retry_host_predicate": [

@@ -75,5 +75,14 @@ class Streams:
         return _stopping() if self._ended else self._reasons.get(task)
 
 
+class _Stopping(Unavailable):
+    """The header lets the gateway repeat a read on another replica."""
+
+    reason = "SERVER_STOPPING"
+
+    def headers(self) -> dict[str, str]:
+        return {"x-server-stopping": "true"}
+
+
 def _stopping() -> Unavailable:
-    return Unavailable("This server is about to stop. Connect again.", reason="SERVER_STOPPING")
+    return _Stopping("This server is about to stop. Connect again.")

@@ -24,12 +24,14 @@ CLIENTS = 3
 
 @dataclass(frozen=True)
 class Work:
-    """What a client does with the thing that is its own: write the number `n`, and read it back."""
+    """What a client does with the thing that is its own: write the number `n`, and read it back. A read that is a
+    stream of gRPC ends otherwise than others when a process stops."""
 
     write: tuple[str, str]
     read: str
     body: Callable[[int, int], Any]
     number: Callable[[dict[str, Any]], int]
+    stream: str = ""
 
 
 WORK = {
@@ -51,6 +53,7 @@ WORK = {
         "/v1/services/{grid}/null/web-{client}",
         lambda _, n: {"env": [f"N={n}"]},
         lambda shown: shown["revision"] - 1 if shown["env"] == [f"N={shown['revision'] - 1}"] else -1,
+        stream="/v1/services/{grid}/null/web-{client}/container_logs",
     ),
     "vault": Work(
         ("PUT", "/v1/secrets/{grid}/SECRET_{client}"),
@@ -91,6 +94,8 @@ def load(api: Api, grid: str, work: Work) -> Iterator[Counter[object]]:
         read = http.get(work.read.format(grid=grid, client=client))
         outcomes["write", write.status_code] += 1
         outcomes["read", read.status_code] += 1
+        if work.stream:
+            outcomes["read", http.get(work.stream.format(grid=grid, client=client)).status_code] += 1
         if read.status_code == 200 and work.number(read.json()) != n:
             outcomes["lost or repeated", n, read.text] += 1
 

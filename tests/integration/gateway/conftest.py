@@ -21,6 +21,7 @@ class Caller:
 
     http: httpx.Client
     echo: Echo
+    gateway: Gateway
     last: Call | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -66,8 +67,8 @@ def http(gateway: Gateway) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def call(http: httpx.Client, echo: Echo) -> Caller:
-    return Caller(http, echo)
+def call(http: httpx.Client, echo: Echo, gateway: Gateway) -> Caller:
+    return Caller(http, echo, gateway)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 A test steers the answer of its own call with the request header `x-test`, a JSON object:
 `initial` and `trailing` (pairs of metadata), `abort` ([code, message]), `after` (messages to send before the abort),
 `reply` (the response as JSON), `bodies` (raw bodies of a stream), `burst` (number of generated bodies), `pause`
-(seconds before each body but the first), `then_wait` (never ends by itself).
+(seconds before each body but the first), `wait` (seconds before a unary answer), `then_wait` (never ends by itself).
 """
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -102,8 +103,7 @@ class Echo:
 
         async def unary(request: Any, context: Any) -> Any:
             plan = await self._begin(path, request, context)
-            if plan.get("then_wait"):
-                await asyncio.sleep(60)
+            await asyncio.sleep(60 if plan.get("then_wait") else plan.get("wait", 0))
             await _maybe_abort(plan, context)
             return json_format.ParseDict(plan.get("reply", {}), response_class())
 
@@ -168,3 +168,14 @@ def services() -> list[Any]:
         file = import_module(name).DESCRIPTOR
         found += [descriptor_pool.Default().FindServiceByName(s.full_name) for s in file.services_by_name.values()]
     return found
+
+
+def main() -> None:
+    """Serve on the port in the first argument, as a process that a test can kill."""
+    server = Echo(port=int(sys.argv[1]))
+    server.start()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,8 @@
 """Services that are down, restart or hang; clients that come too often."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.settings import REPOSITORY, Endpoint
 from tests.integration.gateway.conftest import Caller
 from tests.integration.gateway.echo import Echo
-from tests.integration.gateway.proxy import Gateway, eventually, running, settings
+from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
 from tests.integration.gateway.wire import connect
 
 
@@ -56,6 +59,49 @@ def test_read_waits_for_a_restart(own: Gateway, own_echo: Echo) -> None:
     own_echo.start()
     request.join(10)
     assert answers == [200]
+
+
+@pytest.mark.parametrize("path", ["/v1/grids", "/v1/services/g/s/web/container_logs"], ids=["unary", "stream"])
+@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
+def test_reads_that_meet_a_stopping_server_are_repeated(call: Caller, path: str, method: str, repeated: bool) -> None:
+    gateway, url = call.gateway, path if method == "GET" else path.replace("container_logs", "deploy")
+    before = sum(gateway.counter(f"cluster.{name}.upstream_rq_retry") for name in ("grid", "deploy"))
+    text = json.dumps({"error": "This server is about to stop."})
+    trailing = [["x-http-status", "503"], ["x-error-json", text], ["x-server-stopping", "true"]]
+    response = call(
+        method, url, {} if method == "POST" else None, {"abort": ["UNAVAILABLE", "m"], "trailing": trailing}
+    )
+    assert (response.status_code, response.text) == (503, text)
+    assert "x-server-stopping" not in response.headers
+    after = sum(gateway.counter(f"cluster.{name}.upstream_rq_retry") for name in ("grid", "deploy"))
+    assert (after > before) == repeated
+
+
+def test_reads_survive_a_killed_process(echo: Echo, tmp_path: Path) -> None:
+    port = free_port()
+    victim = subprocess.Popen([sys.executable, "-m", "tests.integration.gateway.echo", str(port)], cwd=REPOSITORY)
+    config = settings(tmp_path, echo.port)
+    both = (*config.grid_addresses, Endpoint("127.0.0.1", port))
+    statuses: list[int] = []
+
+    def read() -> None:
+        plan = {"x-test": json.dumps({"wait": 0.5})}
+        statuses.append(httpx.get(f"{gateway.url}/v1/grids", headers=plan).status_code)
+
+    try:
+        with running(config.model_copy(update={"grid_addresses": both}), tmp_path) as gateway:
+            readers = [threading.Thread(target=read) for _ in range(8)]
+            for reader in readers:
+                reader.start()
+            host = f"grid::127.0.0.1:{port}::rq_active::"
+            eventually(lambda: f"{host}0" not in gateway.admin("/clusters"), "the victim has some of them")
+            victim.kill()
+            for reader in readers:
+                reader.join(20)
+    finally:
+        victim.kill()
+        victim.wait(10)
+    assert statuses == [200] * 8
 
 
 def test_hanging_service_is_504(impatient: Gateway) -> None:

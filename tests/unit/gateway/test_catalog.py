@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,6 +33,9 @@ def test_what_a_service_is_comes_from_its_options() -> None:
     assert (get.path, get.open, get.streaming) == ("/kontena.grid.v1.ThingService/Get", True, False)
     assert [binding.body for binding in (*get.bindings, *put.bindings)] == ["", "", "*"]
     assert (put.open, watch.open, watch.streaming) == (False, False, True)
+    # An open one is a step of a login, one without REST forms is not called by anybody who counts on this.
+    assert [method.is_read for method in (get, put, watch)] == [False, False, False]
+    assert [replace(method, open=False).is_read for method in (get, put, watch)] == [True, False, False]
 
 
 @pytest.mark.parametrize(
