@@ -1,6 +1,7 @@
 """A login at a real OpenID provider, as a browser does it."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.auth_people import configured, email
+from tests.support.browser import rendered
 from tests.support.suite import Api, soon
 
 CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna", "preferred_username": "anna"}
@@ -106,6 +108,20 @@ def test_an_invited_user_logs_in_and_uses_the_api(master: Api, invitation: str) 
     assert "expires_in" not in token
     events = [entry["event_name"] for entry in master.call("GET", "/v1/audit_logs")["logs"]]
     assert "authenticate" in events
+
+
+@pytest.mark.usefixtures("invitation")
+def test_a_browser_shows_the_code_and_forgets_it(master: Api, tmp_path: Path) -> None:
+    # Known by the e-mail that was invited.
+    done = httpx.get(log_in(master, {"redirect_uri": "/code"}))
+    address = done.headers["location"]
+    code = parse_qs(address.partition("#")[2])["code"][0]
+    page, console = rendered(f"{master.url}{address}", tmp_path)
+    assert console == "", "the policy of the page allows its own script"
+    assert f'<code id="code">{code}</code>' in page
+    assert re.search('<p id="some">', page)
+    grant = {"grant_type": "authorization_code", "code": code}
+    assert httpx.post(f"{master.url}/oauth2/token", json=grant).status_code == 200
 
 
 def test_a_stranger_gets_no_account(master: Api) -> None:
