@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,10 @@ class Replica:
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.process.send_signal(number)
 
@@ -40,6 +45,8 @@ def replica(folder: Path, **environment: str) -> Iterator[Replica]:
     port = proxy.free_port()
     log = folder / f"grid_svc.{port}.log"
     env = {**os.environ, "LISTEN_ADDRESS": f"127.0.0.1:{port}", "CLUSTER_SECRET": CLUSTER_SECRET, **environment}
+    # Compiled modules are kept: processes start here again and again.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.grid_svc"], cwd=REPOSITORY, env=env, stdout=output, stderr=output
@@ -56,6 +63,8 @@ def behind_envoy(folder: Path, count: int, **environment: str) -> Iterator[tuple
     """Address of the gateway, and the replicas behind it, once all of them are healthy."""
     with ExitStack() as stack:
         replicas = [stack.enter_context(replica(folder, **environment)) for _ in range(count)]
+        for each in replicas:
+            proxy.eventually(each.listens, f"a replica that listens, see {each.log}", seconds=60)
         endpoints = tuple(Endpoint("127.0.0.1", each.port) for each in replicas)
         # Nobody calls the other services through this gateway, but it waits until all are healthy.
         config = proxy.settings(folder, replicas[0].port, grid_addresses=endpoints)
