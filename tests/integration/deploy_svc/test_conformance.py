@@ -1,6 +1,8 @@
 """The checklist of the specification (spec/deploy_rest.md section 16), point by point, through the gateway."""
 
 import json
+import statistics
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -149,13 +151,15 @@ async def test_16_a_deleted_stack_is_gone_in_the_end(http: Http, node: Agent) ->
     assert await http.gone(SHOP) == "Not found"
 
 
-async def pushed(edge: HttpWorld, *lines: str) -> None:
+async def pushed(edge: HttpWorld, *lines: str, container: str = "c1") -> None:
     session = edge.engine.around.grids.nodes.records[NODE_1].session
     async with edge.engine.db.read() as tx:
         found = await services.get(tx, GRID, "null", "redis")
     assert found is not None
     async with log_pusher(edge.served.channel, session=session) as pusher:
-        await pusher.push([log_line(data, at, service_id=found.id) for at, data in enumerate(lines)])
+        await pusher.push(
+            [log_line(data, at, service_id=found.id, container_id=container) for at, data in enumerate(lines)]
+        )
 
 
 @pytest.mark.usefixtures("redis", "node")
@@ -184,6 +188,22 @@ async def test_18_a_follower_gets_one_document_per_chunk_and_is_kept_alive(edge:
                 break
     assert [json.loads(chunk)["data"] for chunk in chunks[:2]] == ["one", "two"]
     assert [chunk.strip() for chunk in chunks[2:]] == [b"", b""]
+
+
+@pytest.mark.usefixtures("redis", "node")
+async def test_18_a_new_line_is_there_at_once(edge: HttpWorld, http: Http) -> None:
+    await pushed(edge, "first")
+    delays = []
+    async with http.client.stream("GET", f"{REDIS}/container_logs?follow=1", timeout=20) as answer:
+        lines = (json.loads(line)["data"] async for line in answer.aiter_lines() if line.strip())
+        assert await anext(lines) == "first"
+        for number in range(7):
+            started = time.monotonic()
+            await pushed(edge, f"line {number}", container=f"n{number}")
+            assert await anext(lines) == f"line {number}"
+            delays.append(time.monotonic() - started)
+    # The way in is in it as well, and other processes of the machine may hold up a few.
+    assert statistics.median(delays) < 0.25, delays
 
 
 @pytest.mark.usefixtures("redis")
