@@ -48,8 +48,10 @@ def suite(suite_engine: Engine) -> Iterator[Suite]:
         suite.copy_tree()
         suite.make("up")
         yield suite
-        leaks = suite.leaks()
-        suite.make("down")
+        try:
+            leaks = suite.leaks()
+        finally:
+            suite.make("down")
         left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or [])]
         assert left == [], "make down leaves nothing behind"
         assert leaks == [], "no secret value of any test is anywhere in what the suite wrote"
