@@ -52,7 +52,8 @@ class RolloutLoop:
         self._views = NodeViews(nodes, mistrust)
         self._grids = grids
         self._limits = limits or Limits()
-        self._wanted: set[str] = set()
+        # In the order in which they were asked for, so that none waits for ever.
+        self._wanted: dict[str, None] = {}
         self._running: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._work = asyncio.Event()
@@ -144,7 +145,7 @@ class RolloutLoop:
     # Stepping.
 
     def _want(self, service_ids: Iterable[str]) -> None:
-        self._wanted.update(service_ids)
+        self._wanted.update(dict.fromkeys(service_ids))
         if self._wanted:
             self._work.set()
 
@@ -152,10 +153,10 @@ class RolloutLoop:
         while True:
             await self._work.wait()
             self._work.clear()
-            for service_id in sorted(self._wanted - self._running):
+            for service_id in [wanted for wanted in self._wanted if wanted not in self._running]:
                 if len(self._running) >= _AT_ONCE:
                     break
-                self._wanted.discard(service_id)
+                del self._wanted[service_id]
                 self._running.add(service_id)
                 tasks.create_task(self._step_guarded(service_id))
 

@@ -21,6 +21,8 @@ _p = event_positions
 _s = tables.services
 
 _LONGEST_MESSAGE = 4000
+# Executed once per event, so that it is compiled once however many there are.
+_RECORD = _t.insert().values(time=sa.func.coalesce(sa.bindparam("at", type_=_t.c.time.type), sa.func.now()))
 
 
 async def record(tx: Tx, *events: Event) -> None:
@@ -35,7 +37,7 @@ async def record(tx: Tx, *events: Event) -> None:
     key = sa.func.hashtextextended(f"deploy.event_logs/{grid_id}", 0)
     # The notification leaves at the commit, wherever it stands.
     await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key), sa.func.pg_notify(EVENTS_ARRIVED, grid_id)))
-    await tx.execute(_t.insert().values([_row(event) for event in events]))
+    await tx.execute(_RECORD, [_row(event) for event in events])
 
 
 async def known_services(tx: Tx, grid_id: str, service_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -115,7 +117,7 @@ def _row(event: Event) -> dict[str, Any]:
         "type": event.type,
         "message": event.message.replace("\0", "\ufffd")[:_LONGEST_MESSAGE],
         "instance_number": event.instance_number,
-        "time": sa.func.now() if event.time is None else event.time,
+        "at": event.time,
     }
 
 

@@ -31,7 +31,7 @@ async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
 
     A spec that was changed meanwhile was not deployed as a whole, so it is not remembered.
     """
-    await tx.execute(
+    containers = (
         instances.update()
         .where(
             instances.c.service_id == service_id,
@@ -40,6 +40,7 @@ async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
         .values(good_container_id=instances.c.container_id)
     )
     if not changed:
+        await tx.execute(containers)
         return
     begun = sa.select(services.c.id, services.c.revision, services.c.spec, services.c.exposed, services.c.mounts).where(
         services.c.id == service_id, services.c.revision == services.c.deployed_revision
@@ -48,11 +49,10 @@ async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
     statement = insert(good_specs).from_select(["service_id", *names], begun)
     new = statement.excluded
     differs = sa.or_(*(good_specs.c[name].is_distinct_from(new[name]) for name in names))
-    await tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=["service_id"], set_={name: new[name] for name in names}, where=differs
-        )
+    upsert = statement.on_conflict_do_update(
+        index_elements=["service_id"], set_={name: new[name] for name in names}, where=differs
     )
+    await tx.execute(upsert.add_cte(containers.cte("containers")))
 
 
 def _good(row: Any) -> Good:

@@ -123,8 +123,8 @@ async def end(tx: Tx, service_id: str, finish: Finish) -> None:
         service_deploys.update()
         .where(service_deploys.c.id == finish.deploy_id, service_deploys.c.finished_at.is_(None))
         .values(state=finish.state, reason=finish.reason, finished_at=sa.func.now())
+        .returning(sa.func.pg_notify(DEPLOY_ENDED, service_id))
     )
-    await notify(tx, DEPLOY_ENDED, service_id)
 
 
 async def queue_rollback(tx: Tx, service_id: str, situation: str | None = None) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
 from services.deploy_svc.store import tables
-from services.kernel.db import Tx, notify
+from services.kernel.db import Tx
 from services.kernel.ids import new_id
 
 _t = tables.service_deploys
@@ -17,8 +17,8 @@ _i = tables.instance_deploys
 async def insert(tx: Tx, service_id: str) -> str:
     """Queue a deploy and wake the rollout loop when the transaction commits. Returns its id."""
     deploy_id = new_id()
-    await tx.execute(_t.insert().values(id=deploy_id, service_id=service_id))
-    await notify(tx, tables.SERVICE_CHANGED, service_id)
+    wake = sa.func.pg_notify(tables.SERVICE_CHANGED, service_id)
+    await tx.execute(_t.insert().values(id=deploy_id, service_id=service_id).returning(wake))
     return deploy_id
 
 
