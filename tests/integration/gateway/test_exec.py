@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import Endpoint
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
+from tests.support.certificates import self_signed
 
 PATH = "/v1/containers/g/n/c/exec"
 # Not all an upgrade needs.
@@ -112,3 +114,19 @@ def test_without_a_bridge_it_is_503_and_the_rest_works(exec_gateway: Gateway) ->
     assert refused.value.response.status_code == 503
     assert json.loads(refused.value.response.body)["error"].startswith("Service unavailable")
     assert httpx.get(f"{exec_gateway.url}/readyz").status_code == 200
+
+
+def test_over_tls(echo: Echo, tmp_path: Path) -> None:
+    """As `wss://`, trusted like the certificate that the CLI keeps for a host."""
+    cert, key = self_signed(tmp_path)
+    port = free_port()
+    config = settings(
+        tmp_path, echo.port, tls_cert_file=cert, tls_key_file=key, exec_addresses=(Endpoint("127.0.0.1", port),)
+    )
+    context = ssl.create_default_context(cafile=str(cert))
+    with running(config, tmp_path) as gateway, bridge(port, echo.port):
+        target = f"localhost:{gateway.settings.port}{PATH}"
+        eventually(lambda: httpx.get(f"https://{target}", verify=context).status_code == 426, "the bridge answers")
+        with connect(f"wss://{target}", ssl=context, additional_headers={"x-request-id": "exec-tls"}) as client:
+            client.send('{"cmd":["ls"]}')
+            eventually(lambda: echo.calls["exec-tls"].message.WhichOneof("message") == "cmd", "cmd arrives")
