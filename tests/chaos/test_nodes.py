@@ -204,12 +204,15 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_its_return_ch
             beside.close()
             second.engine.launch()
             second.start()
-        soon(
-            lambda: second.docker.all(lost) == [],
-            within=60,
-            message=f"the returned node gives up what moved: {second.log()[-3000:]}",
-        )
-        assert docker.running(lost) == replaced
+
+        def one_of_each() -> bool:
+            # What moved is given up by the returned node, or moves back to it: two instances are spread again.
+            names = [name for place in (docker, second.docker) for name in place.running(lost)]
+            assert sorted(names) == sorted(replaced), second.log()[-3000:]
+            return True
+
+        soon(one_of_each, within=60)
+        assert stays.items() <= docker.running(lost).items(), "what stayed was not touched"
 
 
 def everywhere(docker: Docker, second: SecondNode, name: str) -> dict[str, tuple[str, str]]:
