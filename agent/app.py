@@ -38,6 +38,8 @@ log = get_logger(__name__)
 
 _RESYNC_SECONDS = 30.0
 _IMAGES_SECONDS = 60.0
+# How long the master is waited for before the agent goes on without it.
+_PATIENCE_SECONDS = 3.0
 
 
 async def serve(settings: AgentSettings) -> None:
@@ -99,7 +101,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     log.info("agent starts", version=VERSION, runtime=runtime.name, node_id=state.node_id, master=settings.uri)
     try:
         async with worker, supervisor:
-            worker.restore()
+            worker.restore(_PATIENCE_SECONDS)
             await stop.wait()
     finally:
         await logs.close()

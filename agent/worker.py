@@ -1,6 +1,7 @@
 """Turns assignments into supervised instances, and the engine's events into their wake-ups."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from agent.domain import labels
@@ -41,6 +42,8 @@ class Worker:
         self._tasks: dict[InstanceKey, asyncio.Task[None]] = {}
         # Until the master has said what is to run, a container without an assignment may be one it wants.
         self._complete = False
+        self._told = asyncio.Event()
+        self._restoring: asyncio.Task[None] | None = None
         self.resync_wanted = asyncio.Event()
         self._site = Site(
             runtime, reporter, state, logs, oneshots, self._is_assigned, events or LoggedEvents(), port_wait, pulled
@@ -50,14 +53,22 @@ class Worker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *([self._restoring] if self._restoring is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def restore(self) -> None:
-        """Go on with what was assigned before this process started."""
-        if self._state.node is not None and not self._desired:
+    def restore(self, patience: float) -> None:
+        """Go on with what was assigned before this process started, unless the master says within `patience` seconds
+        what is assigned now: an instance that has moved meanwhile must not run here once more."""
+        self._restoring = asyncio.create_task(self._restore(patience), name="restore")
+
+    async def _restore(self, patience: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._told.wait()
+        if self._state.node is not None and not self._told.is_set():
+            log.info("the master is away: going on with what was assigned last", count=len(self._state.assignments))
             self._desired = dict(self._state.assignments)
             self._bring_about(sealed=True)
 
@@ -71,6 +82,7 @@ class Worker:
         log.info("assignments received", count=len(assignments))
         self._desired = {assignment.instance_id: assignment for assignment in assignments}
         self._complete = True
+        self._told.set()
         self._changed()
 
     def patch(self, upserted: Sequence[pb.Assignment], removed: Sequence[str]) -> None:

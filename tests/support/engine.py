@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -159,6 +160,14 @@ class Engine:
         with contextlib.closing(_UnixConnection(self.socket)) as connection:
             connection.request("GET", f"/containers/{name_or_id}/logs?stdout=1&stderr=1&tail={lines}")
             return connection.getresponse().read()
+
+    def events(self, action: str, since: float) -> list[dict[str, Any]]:
+        """What happened to containers from a time until now."""
+        filters = quote(json.dumps({"type": ["container"], "event": [action]}))
+        with contextlib.closing(_UnixConnection(self.socket)) as connection:
+            connection.request("GET", f"/events?since={since:.9f}&until={time.time():.9f}&filters={filters}")
+            lines = connection.getresponse().read().decode().splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
 
     def remove_containers(self) -> None:
         """Remove all containers."""

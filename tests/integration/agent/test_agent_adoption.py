@@ -1,11 +1,13 @@
 """An agent that dies and comes back touches nothing that runs: MH-52, MH-53."""
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
+from tests.integration.agent.agent_node import gone
 from tests.integration.agent.agent_process import AgentProcess
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.stand_in_master import Master
@@ -129,6 +131,22 @@ async def test_an_empty_list_removes_all_containers_and_data_of_this_node_and_no
 
     await eventually(removed, within=20)
     assert not engine.request("GET", "/volumes")["Volumes"]
+
+
+async def test_what_moved_away_while_the_node_was_down_does_not_start_here_again(
+    master: Master, engine: Engine, agent_process: AgentProcess
+) -> None:
+    wanted = assignment(pod={"image": IMAGE, "cmd": SLEEP})
+    master.assigned[wanted.instance_id] = wanted
+    agent_process.start()
+    await master.running(wanted)
+    agent_process.kill()
+    engine.request("POST", "/containers/web-1/kill")
+    since = time.time()
+    master.assigned = {}
+    agent_process.start()
+    await gone(engine, "web-1")
+    assert engine.events("start", since) == []
 
 
 async def test_a_container_with_secrets_waits_for_the_master(
