@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from services.grid_svc.domain.node import AddressBook
 from services.grid_svc.domain.session import NodeDescription, silent
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.refusals import SessionRefused
@@ -74,3 +75,16 @@ def test_two_sessions_of_a_node_side_by_side() -> None:
     sessions.remove(new)
     sessions.forget([old])
     assert (sessions.closed(), set(sessions.grids()), list(sessions.of_grid("g"))) == ([new], set(), [])
+
+
+def test_addresses_are_remembered_while_a_grid_has_sessions() -> None:
+    live = LiveSessions(lambda: 0.0)
+    book, other = AddressBook([]), AddressBook([])
+    live.keep({"g": book})
+    assert live.book("g") is None, "nobody of the grid is here"
+    first, second = (live.add(NodeSession("g", node, 1), node) for node in ("a", "b"))
+    live.keep({"g": book, "h": other})
+    live.remove(first)
+    assert live.book("g") is book
+    live.remove(second)
+    assert (live.book("g"), live.book("h")) == (None, None)
