@@ -1,5 +1,7 @@
 """Settings and addresses."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -48,3 +50,10 @@ def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
     with pytest.raises(ValidationError, match="KONTENA_GRID_TOKEN"):
         AgentSettings()
+
+
+def test_every_setting_stands_in_the_operations_guide() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    section = guide.partition("## More nodes")[2].partition("\n## ")[0]
+    names = {str(field.validation_alias) for field in AgentSettings.model_fields.values()}
+    assert {name for name in names if f"`{name}`" not in section} == set()
