@@ -21,7 +21,10 @@ Send the access token in `Authorization: Bearer <token>`. Every error is `{"erro
 `{"error": {"<attribute>": "<message>"}}` with status 422. Unknown routes answer 404.
 
 Logs and events with `follow` are streams: one JSON document per line, and blank lines while nothing happens. A stream
-that breaks off is to be opened again with `from=<id of the last item>`."""
+that breaks off is to be opened again with `from=<id of the last item>`.
+
+Commands with input run over the one WebSocket, `GET /v1/containers/{grid}/{node}/{name}/exec`, which this document
+cannot describe; without input, POST to the same path."""
 
 
 def document(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescriptorSet) -> dict[str, Any]:
