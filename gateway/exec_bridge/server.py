@@ -26,6 +26,7 @@ log = get_logger(__name__)
 # What deploy_svc needs to know of the request, with the user agent: who asks, from where, and how to find it in the
 # logs. The gateway sets the last two.
 _PASSED_ON = ("authorization", "x-request-id", "x-forwarded-for")
+_STOP_SECONDS = 3.0
 _SESSIONS = Gauge("exec_bridge_sessions", "Sessions under way.")
 _ENDED = Counter("exec_bridge_sessions_ended", "Sessions by how they ended.", ["how"])
 
@@ -129,9 +130,16 @@ async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
         server_header=None,
     )
     try:
-        async with server as served:
+        served = await server
+        try:
             yield served
             await asyncio.gather(*(_farewell(connection) for connection in served.connections))
+        finally:
+            served.close()
+            # Not for ever: a connection on which nothing was asked yet would be waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await served.wait_closed()
     finally:
         await upstream.close()
 
