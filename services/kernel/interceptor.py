@@ -1,5 +1,6 @@
 """The one server interceptor: call context, authentication, errors, log line and metrics around every RPC."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,13 +33,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._streams = Streams()
+        self._last_call = 0.0
         self._callers = Reauthentication(authenticator, self._streams)
 
     def end_streams(self) -> None:
         """End all streams now and any that begins later with UNAVAILABLE: their clients find another replica."""
         self._streams.end()
 
+    async def quiet(self, pause: float, limit: float) -> None:
+        """Return when no call has begun for `pause` seconds, after `limit` seconds in any case. Probes do not count."""
+        end = time.monotonic() + limit
+        while (left := min(end, self._last_call + pause) - time.monotonic()) > 0:  # noqa: ASYNC110 -- an event per call would cost each of them.
+            await asyncio.sleep(left)
+
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        if not details.method.startswith("/grpc.health."):
+            self._last_call = time.monotonic()
         handler = await continuation(details)
         if handler is None:
             return None

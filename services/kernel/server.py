@@ -32,6 +32,8 @@ OPTIONS = (
     ("grpc.max_metadata_size", 64 * 1024),
 )
 
+_QUIET_SECONDS, _LEAVE_SECONDS = 0.3, 3.0
+
 
 @dataclass(slots=True)
 class Application:
@@ -75,6 +77,12 @@ class Server:
         state = health_pb2.HealthCheckResponse.SERVING if yes else health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", state)
 
+    async def leave(self) -> None:
+        """Tell callers to go elsewhere, and return when they have: a call that meets the end of a server may be lost.
+        Returns at once when nobody calls, and at the latest when the gateway must have asked for health."""
+        await self.serving(yes=False)
+        await self._calls.quiet(_QUIET_SECONDS, _LEAVE_SECONDS)
+
     async def stop(self, grace: float) -> None:
         """Refuse new calls, end streams at once, let other calls end within `grace` seconds, then cancel them."""
         await self.serving(yes=False)
@@ -105,6 +113,7 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
             await _until_ready(app, server, stop)
             log.info("serving", address=server.address)
             await stop.wait()
+            await server.leave()
             await server.stop(settings.drain_seconds)
     finally:
         await app.close()

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -49,6 +50,7 @@ class Echo:
     port: int = 0
     host: str = "127.0.0.1"
     calls: dict[str, Call] = field(default_factory=dict)
+    _last_call: float = 0.0
 
     def start(self) -> None:
         ready = threading.Event()
@@ -62,11 +64,14 @@ class Echo:
         self._end(self._server.stop(0))
 
     def drain(self) -> None:
-        """End as the services of the suite do on SIGTERM: unhealthy, no new calls, running ones end."""
+        """End as the services of the suite do on SIGTERM: unhealthy until nobody calls, then running calls end."""
         self._end(self._drain())
 
     async def _drain(self) -> None:
         await self._serving.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        end = time.monotonic() + 3
+        while (left := min(end, self._last_call + 0.3) - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
         await self._server.stop(10)
 
     def _end(self, how: Any) -> None:
@@ -134,6 +139,7 @@ class Echo:
         return make(handle, request_class.FromString, response_class.SerializeToString)
 
     async def _begin(self, path: str, request: Any, context: Any) -> dict[str, Any]:
+        self._last_call = time.monotonic()
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         call = Call(path, metadata, request)
         context.add_done_callback(lambda _: call.ended.set())
