@@ -28,7 +28,7 @@ from services.deploy_svc.domain.rollout_plan import (
 )
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
-from services.deploy_svc.domain.scheduling.snapshot import Recorded
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 MOST_IN_FLIGHT = 20
@@ -91,7 +91,7 @@ class _Step:
             if self._service.state != "running":
                 self._finish(f"Aborted: the service {self._service.path} is not running")
                 return self._done()
-            if any(map(self._may_return, self._instances.values())) or not self._start():
+            if any(map(self._home_may_return, self._instances.values())) or not self._start():
                 return self._done()
         for rollout in list(self._rollouts.values()):
             if rollout.state == "ongoing":
@@ -111,11 +111,13 @@ class _Step:
     # Beginning.
 
     def _start(self) -> bool:
-        """Fix revision and total, drop what is too many. False when the deploy ended at once."""
+        """Fix revision and total, drop what is too many. False when the deploy ended at once, or has to wait."""
         self._prepare_scheduler()
         rev = new_rev(self._now, self._last_rev)
         total = self._scheduler.total()
         hopeless = total == 0 and self._service.spec.instances > 0
+        if hopeless and any(map(self._may_return, self._nodes.values())):
+            return False
         # A deploy that cannot place anything takes nothing away either.
         surplus = () if hopeless else tuple(sorted(number for number in self._instances if number > total))
         self._actions.append(Start(self._deploy.id, rev, total, surplus))
@@ -202,9 +204,11 @@ class _Step:
         self._look_again(self._limits.offline - node.offline_seconds)
         return None
 
-    def _may_return(self, instance: Instance) -> bool:
-        """Whether its node was lost only moments ago: it is given the time to come back before anything moves."""
-        node = self._nodes.get(instance.node_id or "")
+    def _home_may_return(self, instance: Instance | None) -> bool:
+        return instance is not None and self._may_return(self._nodes.get(instance.node_id or ""))
+
+    def _may_return(self, node: NodeView | None) -> bool:
+        """Whether the node was lost only moments ago: it is given the time to come back before anything is decided."""
         if node is None or node.connected or node.availability != "active":
             return False
         left = self._limits.offline - node.offline_seconds
@@ -232,13 +236,13 @@ class _Step:
         failure = self._failure()
         while failure is None and self._in_flight() < most and len(self._rollouts) < total:
             number = len(self._rollouts) + 1
-            if number in self._instances and self._may_return(self._instances[number]):
+            if self._home_may_return(self._instances.get(number)):
                 return
             try:
                 self._place(number)
             except CannotPlace as error:
-                # What is in transition may free what is missing: only when it has settled, this is final.
-                if not self._in_flight():
+                # What is in transition may free what is missing, and a node may come back: only then this is final.
+                if not self._in_flight() and not any(map(self._may_return, self._nodes.values())):
                     self._cannot_place(number, str(error))
                 return
         if not self._in_flight() and (failure is not None or len(self._rollouts) >= total):

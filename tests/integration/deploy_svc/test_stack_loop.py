@@ -112,13 +112,20 @@ async def test_the_first_failure_ends_the_deploy_and_says_why(stacks: StackRest,
     assert (await stacks.service("g1/shop/old")).status == 200, "nothing is removed after a failure"
 
 
-async def test_a_deploy_that_cannot_be_placed_ends_with_a_reason(world: Engine, stacks: StackRest) -> None:
-    world.node(NODE_1, 1, connected=False)
-    await stacks.created(service("web"))
-    deploy = await stacks.finished((await stacks.deploy()).body["id"])
-    assert deploy["state"] == "error"
-    assert "no nodes are available" in deploy["reason"]
-    assert "no nodes are available" in deploy["service_deploys"][0]["reason"]
+async def test_a_deploy_that_cannot_be_placed_ends_with_a_reason(stack_loop_url: str) -> None:
+    await truncate(stack_loop_url, "deploy")
+    # No time is given to the lost node to come back.
+    async with engine(stack_loop_url, grace_factor=0.0) as world:
+        world.node(NODE_1, 1, connected=False)
+        stacks = StackRest((await world.start_replica()).channel)
+        await stacks.created(service("web"))
+        deploy = await stacks.finished((await stacks.deploy()).body["id"])
+        assert deploy["state"] == "error"
+        assert "no nodes are available" in deploy["reason"]
+        [failed] = deploy["service_deploys"]
+        assert "no nodes are available" in failed["reason"]
+        [instance] = failed["instance_deploys"]
+        assert (instance["instance_number"], instance["error"], "node" in instance) == (1, failed["reason"], False)
 
 
 async def test_another_replica_goes_on(world: Engine) -> None:

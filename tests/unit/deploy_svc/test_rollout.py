@@ -271,6 +271,18 @@ def test_a_node_that_was_lost_a_moment_ago_may_come_back_before_anything_moves()
     assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", before)
 
 
+@pytest.mark.parametrize("strategy", ["ha", "daemon"])
+def test_a_new_service_waits_for_the_only_node_to_come_back(strategy: str) -> None:
+    cluster = Cluster(make_service(strategy=strategy), make_nodes(1))
+    cluster.lose("n1")
+    deploy_id = cluster.deploy()
+    cluster.step()
+    assert cluster.result(deploy_id).finished_at is None
+    cluster.regain("n1")
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+
+
 def test_a_node_that_is_lost_in_the_middle_is_waited_for_as_well() -> None:
     cluster = Cluster(make_service(instances=2), make_nodes(2))
     cluster.deploy()
