@@ -172,7 +172,11 @@ def test_nodes_that_misbehave_neither_keep_a_deploy_from_ending_nor_make_it_a_su
         cluster.pass_time(chance.choice([0, 1, 30]))
         for number, instance in cluster.instances.items():
             if instance.node_id not in {f"n{silent_one}" for silent_one in silent} and chance.random() < 0.5:
-                odd: list[dict[str, str]] = [{"state": "stopped"}, {"error": "boom"}, {"rev": "0"}]
+                odd = [
+                    {"error": "boom"},
+                    {"rev": "0"},
+                    *({"state": state} for state in ("stopped", "missing", "restarting")),
+                ]
                 cluster.report(number, **(chance.choice(odd) if chance.random() < 0.2 else {}))
     raise AssertionError("the deploy did not end")
 
