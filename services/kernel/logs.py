@@ -8,10 +8,14 @@ from typing import Any
 
 import structlog
 
-_SECRET = re.compile(r"(token|secret|password|authorization|private_key|code|value)$", re.IGNORECASE)
+# A code lets people log in, but not one that a program or a request ended with.
+_SECRET = re.compile(
+    r"(token|secret|password|authorization|private_key|(?<!exit_)(?<!status_)code|value)$", re.IGNORECASE
+)
 
 
-def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: the event without the values of secret-looking keys."""
     for key in event:
         if _SECRET.search(key):
             event[key] = "[redacted]"
@@ -25,7 +29,7 @@ def configure(service: str, level: str = "info") -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _redact,
+        redact,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
