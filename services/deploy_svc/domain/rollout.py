@@ -116,7 +116,7 @@ class _Step:
         rev = new_rev(self._now, self._last_rev)
         total = self._scheduler.total()
         hopeless = total == 0 and self._service.spec.instances > 0
-        if hopeless and any(map(self._may_return, self._nodes.values())):
+        if hopeless and self._may_change():
             return False
         # A deploy that cannot place anything takes nothing away either.
         surplus = () if hopeless else tuple(sorted(number for number in self._instances if number > total))
@@ -216,6 +216,14 @@ class _Step:
             self._look_again(left)
         return left > 0
 
+    def _may_change(self) -> bool:
+        """Whether a node may soon be seen to fit: one comes back, or what somebody changed just before the deploy was
+        asked for is still on its way here."""
+        left = self._limits.news - (self._now - self._deploy.created_at).total_seconds()
+        if left > 0:
+            self._look_again(left)
+        return left > 0 or any(map(self._may_return, self._nodes.values()))
+
     def _timed_out(self, rollout: InstanceDeploy) -> bool:
         left = self._limits.instance - (self._now - rollout.started_at).total_seconds()
         if left > 0:
@@ -242,7 +250,7 @@ class _Step:
                 self._place(number)
             except CannotPlace as error:
                 # What is in transition may free what is missing, and a node may come back: only then this is final.
-                if not self._in_flight() and not any(map(self._may_return, self._nodes.values())):
+                if not self._in_flight() and not self._may_change():
                     self._cannot_place(number, str(error))
                 return
         if not self._in_flight() and (failure is not None or len(self._rollouts) >= total):

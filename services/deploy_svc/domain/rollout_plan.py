@@ -51,11 +51,13 @@ OFFLINE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds. `offline` is how long a rollout waits for a lost node before its instances count as failed, or move."""
+    """Seconds. `offline` is how long a rollout waits for a lost node before its instances count as failed, or move;
+    `news` is how long a change of a node may be on its way to this service."""
 
     instance: float = 300.0
     deploy: float = 1800.0
     offline: float = OFFLINE_SECONDS
+    news: float = 1.0
     recheck: float = 5.0
 
 

@@ -272,6 +272,17 @@ def test_a_node_that_was_lost_a_moment_ago_may_come_back_before_anything_moves()
 
 
 @pytest.mark.parametrize("strategy", ["ha", "daemon"])
+def test_what_somebody_changed_on_a_node_before_the_deploy_may_still_be_on_its_way(strategy: str) -> None:
+    cluster = Cluster(make_service(strategy=strategy), make_nodes(1, availability="drain"))
+    deploy_id = cluster.deploy()
+    assert cluster.step().until <= cluster.now + timedelta(seconds=1)
+    assert cluster.result(deploy_id).finished_at is None
+    cluster.nodes["n1"] = replace(cluster.nodes["n1"], availability="active")
+    cluster.run()
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", {1: "n1"})
+
+
+@pytest.mark.parametrize("strategy", ["ha", "daemon"])
 def test_a_new_service_waits_for_the_only_node_to_come_back(strategy: str) -> None:
     cluster = Cluster(make_service(strategy=strategy), make_nodes(1))
     cluster.lose("n1")
