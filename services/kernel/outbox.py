@@ -5,8 +5,8 @@ replicas relay: a message is claimed for a while, delivered outside any transact
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ _DELIVERY_SECONDS = 10.0
 # How long the messages of a process that died wait for another one: longer than a delivery takes, as short as possible.
 _CLAIM_SECONDS = 15
 _POLL_SECONDS = 5.0
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.02
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +68,63 @@ class Outbox:
         """Add a message to the transaction; it leaves when the transaction commits."""
         values = {"id": new_id(), "topic": topic, "payload": dict(payload)}
         added = self._table.insert().values(values).returning(self._table.c.seq).cte("added")
-        await tx.execute(sa.select(sa.func.pg_notify(self.channel, "")).select_from(added))
+        await tx.execute(sa.select(sa.func.pg_notify(self.channel, topic)).select_from(added))
+
+    async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
+        """Wait until no message of the topic with this payload is left; False when there still is one after `within`
+        seconds. For a caller whose answer must come after the effect; call it when the transaction has committed."""
+        table = self._table
+        same = (table.c.topic == topic, table.c.payload == sa.cast(dict(payload), JSONB))
+        left = sa.select(sa.exists().where(*same))
+        deadline = asyncio.get_running_loop().time() + within
+        while True:
+            async with db.read() as tx:
+                if not (await tx.execute(left)).scalar_one():
+                    return True
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def relay(self, db: Database, listener: Listener, handlers: Mapping[str, Handler]) -> None:
-        """Deliver messages for ever. A failing topic is retried with a growing pause and holds up no other topic."""
+        """Deliver messages for ever. A failing topic is retried with a growing pause; it and a receiver that hangs
+        hold up no other topic."""
+        async with asyncio.TaskGroup() as topics:
+            for topic, handler in handlers.items():
+                topics.create_task(self._relay(db, listener, topic, handler))
+
+    async def _relay(self, db: Database, listener: Listener, topic: str, handler: Handler) -> None:
         async with listener.subscribe(self.channel) as wake:
             while True:
-                while await self.deliver_due(db, handlers):
+                while await self.deliver_due(db, topic, handler):
                     pass
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
-                        first = await wake.get()
+                        while await wake.get() not in {topic, None}:
+                            pass
                         # A burst of messages is one delivery, not hundreds.
                         await asyncio.sleep(_GATHER_SECONDS)
-                        drain(wake, first)
-                except TimeoutError:
-                    continue
+                        drain(wake, None)
 
-    async def deliver_due(self, db: Database, handlers: Mapping[str, Handler]) -> int:
+    async def deliver_due(self, db: Database, topic: str, handler: Handler) -> int:
         """One turn: claim what is due, deliver it, forget it. Returns how many messages were claimed."""
-        messages = await self._claim(db)
-        by_topic: dict[str, list[Message]] = defaultdict(list)
-        for message in messages:
-            by_topic[message.topic].append(message)
-        # At the same time: a receiver that hangs must hold up its own topic only.
-        async with asyncio.TaskGroup() as deliveries:
-            for topic, batch in by_topic.items():
-                deliveries.create_task(self._deliver(db, handlers, topic, batch))
-        return len(messages)
-
-    async def _deliver(self, db: Database, handlers: Mapping[str, Handler], topic: str, batch: list[Message]) -> None:
+        batch = await self._claim(db, topic)
+        if not batch:
+            return 0
         try:
             async with asyncio.timeout(_DELIVERY_SECONDS):
-                await handlers[topic](batch)
+                await handler(batch)
         except Exception as error:
             log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
             await self._postpone(db, batch)
         else:
             await self._forget(db, batch)
+        return len(batch)
 
-    async def _claim(self, db: Database) -> list[Message]:
+    async def _claim(self, db: Database, topic: str) -> list[Message]:
         table = self._table
         due = (
             sa.select(table.c.seq)
-            .where(table.c.not_before <= sa.func.now())
+            .where(table.c.topic == topic, table.c.not_before <= sa.func.now())
             .order_by(table.c.seq)
             .limit(_BATCH)
             .with_for_update(skip_locked=True)

@@ -21,6 +21,7 @@ from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.issuance import Issuance, Issued
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
+from services.vault_svc.usecases.usage import Redeploys
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Certificates:
         self._certificates = certificates
         self._issuance = issuance
         self._usage = usage
+        self._redeploys = Redeploys(parts.db, parts.outbox)
 
     async def of_grid(self, principal: Principal, grid_name: str) -> list[CertificateView]:
         """All certificates of a grid by subject."""
@@ -75,7 +77,9 @@ class Certificates:
         self._vault.keyring()
         names = check_domains(domains)
         issued = await self._issuance.issue(grid, names)
-        return await self.keep(grid, names, issued, event="create")
+        kept = await self.keep(grid, names, issued, event="create")
+        await self._redeploys.of_certificate(grid, names[0])
+        return kept
 
     async def keep(self, grid: Grid, names: tuple[str, ...], issued: Issued, *, event: str) -> CertificateView:
         """Store an issued certificate and tell the services that use it."""
@@ -106,7 +110,9 @@ class Certificates:
             await order_store.delete(tx, issued.order_id)
             resource = audit.Resource("Certificate", given.secret_name, given.domains[0], grid.id, grid.name)
             await audit.record(tx, self._outbox, "create", resource)
-        return [name for name, _ in values]
+        written = [name for name, _ in values]
+        await self._redeploys.of_secrets(grid, *written)
+        return written
 
     async def export(self, principal: Principal, certificate_id: str) -> tuple[Grid, Certificate, Material]:
         """A certificate with its key. Every export leaves an audit event. Raises NotFound."""
@@ -141,7 +147,9 @@ class Certificates:
         async with self._db.transaction() as tx:
             saved = await self._certificates.put(tx, grid, names, material, directory=None)
             await self._audit(tx, "create", grid, saved)
-            return (await self._views(tx, grid, [saved]))[0]
+            (view,) = await self._views(tx, grid, [saved])
+        await self._redeploys.of_certificate(grid, subject)
+        return view
 
     async def delete(self, principal: Principal, certificate_id: str) -> None:
         """Remove a certificate that no service uses. Raises NotFound, ValidationFailed, Unavailable."""

@@ -12,7 +12,7 @@ from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.store import secrets as store
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
-from services.vault_svc.usecases.usage import SecretUsers
+from services.vault_svc.usecases.usage import Redeploys, SecretUsers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Secrets:
         self._vault = parts.vault
         self._writer = writer
         self._users = users
+        self._redeploys = Redeploys(parts.db, parts.outbox)
 
     async def of_grid(self, principal: Principal, grid_name: str) -> list[SecretView]:
         """All secrets of a grid by name, without values."""
@@ -55,6 +56,7 @@ class Secrets:
             secret = await self._writer.insert(tx, grid, checked_name, checked_value)
             if secret is None:
                 raise ValidationFailed({"name": "is already taken"})
+        await self._redeploys.of_secrets(grid, secret.name)
         return await self._view(grid, secret, checked_value)
 
     async def show(self, principal: Principal, secret_id: str) -> SecretView:
@@ -112,6 +114,7 @@ class Secrets:
     async def _put(self, grid: Grid, change: Change) -> tuple[SecretView, bool]:
         async with self._db.transaction() as tx:
             secret, value, created = await self._writer.put(tx, grid, change)
+        await self._redeploys.of_secrets(grid, secret.name)
         return await self._view(grid, secret, value), created
 
     async def _view(self, grid: Grid, secret: Secret, value: Plaintext) -> SecretView:

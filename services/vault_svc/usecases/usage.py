@@ -5,11 +5,15 @@ from collections.abc import Collection, Mapping
 import grpc
 
 from services.clients.grids import Grid
-from services.clients.secret_usage import SecretUsage
+from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED, SecretUsage
+from services.kernel.db import Database
 from services.kernel.logs import get_logger
+from services.kernel.outbox import Outbox
 from services.vault_svc.domain.secret import ServiceRef
 
 log = get_logger(__name__)
+
+_TOLD_SECONDS = 4.0
 
 
 class SecretUsers:
@@ -27,3 +31,27 @@ class SecretUsers:
             log.warning("users of secrets are not known", code=error.code().name)
             return {}
         return {name: tuple(ServiceRef(one.id, one.name) for one in users) for name, users in found.items()}
+
+
+class Redeploys:
+    """Lets an answer to a writer come after the deploys that the write causes are queued.
+
+    Without it a service that the writer deploys next could be deployed a second time, for a value that it has already.
+    """
+
+    def __init__(self, db: Database, outbox: Outbox) -> None:
+        self._db = db
+        self._outbox = outbox
+
+    async def of_secrets(self, grid: Grid, *names: str) -> None:
+        """Wait until deploy_svc knows of what was written, or for four seconds: it may be away, and learns it later."""
+        for name in names:
+            await self._queued(SECRET_CHANGED, {"grid_id": grid.id, "name": name})
+
+    async def of_certificate(self, grid: Grid, subject: str) -> None:
+        """The same for a certificate."""
+        await self._queued(CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": subject})
+
+    async def _queued(self, topic: str, payload: Mapping[str, str]) -> None:
+        if not await self._outbox.delivered(self._db, topic, payload, within=_TOLD_SECONDS):
+            log.warning("services are told later of what was written", topic=topic, **payload)

@@ -25,6 +25,15 @@ async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault
     assert [one.id for one in (await member.read("alpha/A")).body.services] == ["alpha/null/web", "alpha/shop/db"]
 
 
+async def test_users_are_told_of_a_value_before_its_writer_has_the_answer(
+    member: Caller, vault_neighbours: Neighbours
+) -> None:
+    """Or what the writer deploys next would be deployed a second time."""
+    for number, write in enumerate((member.create("A", "1"), member.update("alpha/A", "2")), start=1):
+        await write
+        assert list(vault_neighbours.deploy.changed.values()) == ["A"] * number
+
+
 async def test_each_new_value_is_told_once_and_an_unchanged_one_never(
     member: Caller, vault_neighbours: Neighbours
 ) -> None:
