@@ -121,6 +121,16 @@ def test_instances_are_shown_with_their_node(api: Api, service: str) -> None:
     assert api.call("GET", f"/v1/services/{service}/instances/foo", status=404) == {"error": "Not found"}
 
 
+def test_a_secret_written_before_its_service_causes_no_second_deploy(api: Api, service: str, box: str) -> None:
+    """Nobody is told late of a value that the service has already."""
+
+    def first() -> list[str]:
+        found = api.call("GET", f"/v1/services/{service}/event_logs")["logs"]
+        return [item["message"] for item in found if item["type"] == "service:deploy"]
+
+    assert soon(first) == ["deploy of null/box started: 1 instances", "deploy of null/box finished"]
+
+
 def test_events_tell_the_deploy_and_reach_a_follower(api: Api, service: str) -> None:
     def types() -> set[str]:
         return {item["type"] for item in api.call("GET", f"/v1/services/{service}/event_logs")["logs"]}

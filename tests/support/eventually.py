@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 10.0, message: str = "") -> T:
-    """Poll `fact` until it returns something truthy without an AssertionError; fails with the last reason."""
+    """Poll `fact` until it returns something truthy; fails with the last reason.
+
+    A fact that asserts, unpacks or looks up what is not there yet is asked again.
+    """
     deadline = time.monotonic() + within
     last: object = None
     while True:
@@ -17,7 +20,7 @@ async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 10.0, 
             last = await fact()
             if last:
                 return last
-        except AssertionError as error:
+        except (AssertionError, LookupError, ValueError) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")

@@ -26,7 +26,10 @@ _TRUST = ssl.create_default_context()
 
 
 def soon(fact: Callable[[], T | None], *, within: float = 20.0, message: str = "") -> T:
-    """Poll `fact` until it returns something truthy without an AssertionError; fails with the last reason."""
+    """Poll `fact` until it returns something truthy; fails with the last reason.
+
+    A fact that asserts, unpacks or looks up what is not there yet is asked again.
+    """
     deadline = time.monotonic() + within
     last: object = None
     while True:
@@ -35,7 +38,7 @@ def soon(fact: Callable[[], T | None], *, within: float = 20.0, message: str = "
             if found:
                 return found
             last = found
-        except (AssertionError, httpx.TransportError) as error:
+        except (AssertionError, LookupError, ValueError, httpx.TransportError) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")
