@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from tests.e2e.auth_people import configured, email
 from tests.support.browser import rendered
+from tests.support.ports import free_port
 from tests.support.suite import Api, soon
 
 CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna", "preferred_username": "anna"}
@@ -22,9 +22,7 @@ CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna",
 @pytest.fixture(scope="module")
 def openid() -> Iterator[str]:
     """A real provider process; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("oidc-provider-mock")
     command = [str(program), "--port", str(port), "--user-claims", json.dumps(CLAIMS)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.suite import REPOSITORY, Api, Suite, soon
 
 FOLDER = REPOSITORY / "deploy/monitoring"
@@ -81,9 +81,7 @@ def prometheus(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.skip("prometheus is not installed; the test above checks names without it")
     folder = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text(here(SCRAPE, suite).replace("15s", "1s").replace("10s", "1s"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     process = subprocess.Popen([program, *words, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     yield f"http://127.0.0.1:{port}"

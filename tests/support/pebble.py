@@ -1,11 +1,9 @@
 """A real ACME server with a DNS, HTTP and TLS responder for its challenges, on free loopback ports."""
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 
 PROGRAMS = ("pebble", "pebble-challtestsrv")
 MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -67,14 +66,6 @@ class Pebble:
         }
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 def certificate_of_server(folder: Path) -> None:
     """Make `cert.pem`, which is to be trusted, and `key.pem`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +103,7 @@ class Ports:
     @classmethod
     def free(cls) -> "Ports":
         """Any."""
-        return cls(*_free_ports(6))
+        return cls(*(free_port() for _ in range(6)))
 
 
 @asynccontextmanager

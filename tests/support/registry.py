@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,6 +14,7 @@ from types import TracebackType
 import pytest
 
 from tests.support.engine import Engine
+from tests.support.ports import free_port
 
 USER = "puller"
 PASSWORD = "registry-pass"
@@ -34,9 +34,7 @@ class Registry:
     is not installed, or fails when KONTENA_REQUIRE_DOCKER is set."""
 
     def __init__(self, folder: Path, *, login: bool) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._folder = folder
         self._login = login
         self._process: subprocess.Popen[bytes] | None = None

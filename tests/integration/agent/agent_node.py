@@ -1,6 +1,5 @@
 """Parts of the tests of pods on a real engine."""
 
-import socket
 from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as pb
@@ -30,12 +29,6 @@ def redeployed(old: pb.Assignment, **changed: Any) -> pb.Assignment:
 
 def hook(moment: str, name: str, cmd: str, *, oneshot: bool = False) -> pb.PodHook:
     return pb.PodHook(id=f"{moment}/{name}", type=moment, cmd=cmd, oneshot=oneshot)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def gone(engine: Engine, name: str) -> None:

@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
-from tests.integration.agent.agent_node import SLEEP, assignment, free_port, gone, redeployed
+from tests.integration.agent.agent_node import SLEEP, assignment, gone, redeployed
 from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.stand_in_master import NODE_ID, Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.docker
 

@@ -5,10 +5,11 @@ import pytest
 
 from agent.machine import Machine
 from agent.runtime.docker import DockerRuntime
-from tests.integration.agent.agent_node import SERVE, SLEEP, assignment, free_port, redeployed
+from tests.integration.agent.agent_node import SERVE, SLEEP, assignment, redeployed
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.docker
 

@@ -26,6 +26,7 @@ from tests.integration.deploy_svc.container_agents import (
 from tests.integration.deploy_svc.rest import Answer
 from tests.integration.deploy_svc.stand_ins import NODE_1, Neighbours
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.running import Running, running
 
 PATH = "g1/node-a/web-1"
@@ -184,17 +185,9 @@ async def test_the_newest_stream_of_a_node_counts(ask: ContainerRest, deploy: Ru
         assert len(older.orders) == count
 
 
-async def free_port() -> int:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = int(server.sockets[0].getsockname()[1])
-    server.close()
-    await server.wait_closed()
-    return port
-
-
 @pytest.mark.usefixtures("web")
 async def test_any_replica_reaches_any_node(ask: ContainerRest, deploy_settings: Settings, deploy_db: Database) -> None:
-    address = f"127.0.0.1:{await free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     settings = deploy_settings.model_copy(update={"advertise_address": address})
     async with running(partial(app.build, settings), address) as other:
         async with attached(other, deploy_db) as agent:

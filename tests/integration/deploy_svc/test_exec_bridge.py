@@ -30,8 +30,8 @@ from tests.integration.deploy_svc.container_agents import (
     output,
 )
 from tests.integration.deploy_svc.stand_ins import NODE_1, Neighbours
-from tests.integration.deploy_svc.test_container_commands import free_port
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.running import Running, running
 
 PATH = "/v1/containers/g1/node-a/web-1/exec"
@@ -299,7 +299,7 @@ async def test_a_lost_node_is_told(url: str, agent: CommandAgent) -> None:
 async def test_a_node_is_reached_through_the_replica_it_is_attached_to(
     url: str, agent: CommandAgent, deploy_settings: Settings, deploy_db: Database, deploy_neighbours: Neighbours
 ) -> None:
-    address = f"127.0.0.1:{await free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     settings = deploy_settings.model_copy(update={"advertise_address": address})
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, session=2)
     async with (

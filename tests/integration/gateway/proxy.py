@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import httpx
 
 from gateway.render import write
 from gateway.settings import Endpoint, GatewaySettings
+from tests.support.ports import free_port
 
 # Read once: it takes twenty times as long as a request.
 _TRUST = ssl.create_default_context()
@@ -58,13 +58,6 @@ class Gateway:
     def access_log(self) -> list[dict[str, Any]]:
         lines = Path(self.settings.access_log_path).read_text().splitlines()
         return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(check: Callable[[], object], what: str, seconds: float = 15.0) -> None:

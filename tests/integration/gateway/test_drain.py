@@ -12,7 +12,8 @@ import pytest
 
 from gateway.__main__ import main
 from tests.integration.gateway.echo import Echo
-from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
+from tests.integration.gateway.proxy import Gateway, eventually, running, settings
+from tests.support.ports import free_port
 
 
 @contextmanager

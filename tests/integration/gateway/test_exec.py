@@ -17,8 +17,9 @@ from gateway.exec_bridge.server import serving
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import Endpoint
 from tests.integration.gateway.echo import Echo
-from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
+from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 from tests.support.certificates import self_signed
+from tests.support.ports import free_port
 
 PATH = "/v1/containers/g/n/c/exec"
 # Not all an upgrade needs.

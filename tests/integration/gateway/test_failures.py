@@ -13,8 +13,9 @@ import pytest
 from gateway.settings import REPOSITORY, Endpoint
 from tests.integration.gateway.conftest import Caller
 from tests.integration.gateway.echo import Echo
-from tests.integration.gateway.proxy import Gateway, eventually, free_port, running, settings
+from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 from tests.integration.gateway.wire import connect
+from tests.support.ports import free_port
 
 
 @pytest.fixture

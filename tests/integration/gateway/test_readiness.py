@@ -6,7 +6,8 @@ import httpx
 
 from gateway.settings import Endpoint
 from tests.integration.gateway.echo import Echo
-from tests.integration.gateway.proxy import eventually, free_port, running, settings
+from tests.integration.gateway.proxy import eventually, running, settings
+from tests.support.ports import free_port
 
 
 def test_ready_while_every_service_has_a_healthy_address(echo: Echo, tmp_path: Path) -> None:

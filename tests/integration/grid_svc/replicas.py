@@ -14,6 +14,7 @@ import grpc
 
 from gateway.settings import Endpoint
 from tests.integration.gateway import proxy
+from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
 
 REPOSITORY = Path(__file__).parents[3]
@@ -42,7 +43,7 @@ class Replica:
 @contextmanager
 def replica(folder: Path, **environment: str) -> Iterator[Replica]:
     """`environment` is set on top of what every replica needs."""
-    port = proxy.free_port()
+    port = free_port()
     log = folder / f"grid_svc.{port}.log"
     env = {**os.environ, "LISTEN_ADDRESS": f"127.0.0.1:{port}", "CLUSTER_SECRET": CLUSTER_SECRET, **environment}
     # Compiled modules are kept: processes start here again and again.

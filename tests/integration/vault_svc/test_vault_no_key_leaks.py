@@ -19,10 +19,11 @@ from tests.integration.vault_svc.acme_fixtures import Acme
 from tests.integration.vault_svc.certificates import make
 from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
-from tests.integration.vault_svc.test_vault_no_leaks import _dump, _free_port
+from tests.integration.vault_svc.test_vault_no_leaks import _dump
 from tests.support.eventually import eventually
 from tests.support.leaks import forms, key_lines
 from tests.support.pebble import MISSING, Pebble, pebble
+from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
 
 PASSWORD = "hunter2-é-registry"
@@ -79,7 +80,7 @@ async def _use_everything(acme: Acme, address: str) -> tuple[list[str], str]:
 async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
     vault_url: str, vault_neighbours: Neighbours, eab_ca: Pebble
 ) -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     vault_neighbours.deploy.linked["null/lb"] = [443]
     env = {
         "DATABASE_URL": vault_url,

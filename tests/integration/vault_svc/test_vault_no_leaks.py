@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 
 import asyncpg
@@ -14,16 +13,11 @@ from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
 from tests.support.leaks import forms
+from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
 
 MARK = "hunter2-\u00e9-correct-horse"
 VALUES = [f"{MARK}-created", f"{MARK}-updated\n", f"{MARK}-nul\0", MARK * 8_000, f"{MARK}-mismatch", f"{MARK}-refused"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _dump(url: str) -> str:
@@ -65,7 +59,7 @@ async def _use_everything(member: Caller, stranger: Caller, channel: grpc.aio.Ch
 
 
 async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vault_neighbours: Neighbours) -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     env = {
         "DATABASE_URL": vault_url,
         "CLUSTER_SECRET": CLUSTER_SECRET,
