@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from services.kernel.db import Database, Tx, timestamp
+from services.kernel.db import Database, Tx, notify, timestamp
 from services.kernel.ids import new_id
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
@@ -24,6 +24,7 @@ _BATCH = 200
 _DELIVERY_SECONDS = 10.0
 # How long the messages of a process that died wait for another one: longer than a delivery takes, as short as possible.
 _CLAIM_SECONDS = 15
+_RELEASE_SECONDS = 2.0
 _POLL_SECONDS = 5.0
 _GATHER_SECONDS = 0.02
 _LOOK_SECONDS = 0.01
@@ -51,7 +52,7 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("id", sa.String(24), nullable=False, unique=True),
         sa.Column("topic", sa.String(64), nullable=False),
         sa.Column("payload", JSONB, nullable=False),
-        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),  # Those that failed.
         sa.Column("not_before", timestamp(), nullable=False, server_default=sa.func.now()),
         sa.Index("ix_outbox_not_before", "not_before"),
     )
@@ -72,16 +73,18 @@ class Outbox:
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
-        seconds. For a caller whose answer must come after the effect; call it when the transaction has committed."""
+        seconds, or when all that are left were tried in vain: the receiver is away and learns of them later. For a
+        caller whose answer must come after the effect; call it when the transaction has committed."""
         table = self._table
         same = (table.c.topic == topic, table.c.payload == sa.cast(dict(payload), JSONB))
-        left = sa.select(sa.exists().where(*same))
+        left = sa.select(sa.func.count(), sa.func.min(table.c.attempts)).where(*same)
         deadline = asyncio.get_running_loop().time() + within
         while True:
             async with db.read() as tx:
-                if not (await tx.execute(left)).scalar_one():
-                    return True
-            if asyncio.get_running_loop().time() > deadline:
+                count, fewest_attempts = (await tx.execute(left)).one()
+            if not count:
+                return True
+            if fewest_attempts > 0 or asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -113,6 +116,11 @@ class Outbox:
         try:
             async with asyncio.timeout(_DELIVERY_SECONDS):
                 await handler(batch)
+        except asyncio.CancelledError:
+            # This process ends; another one need not wait for its claim to run out.
+            with suppress(Exception):
+                await self._release(db, batch)
+            raise
         except Exception as error:
             log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
             await self._postpone(db, batch)
@@ -133,20 +141,25 @@ class Outbox:
             table.update()
             .where(table.c.seq.in_(due.scalar_subquery()))
             .values(not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, _CLAIM_SECONDS))
-            .values(attempts=table.c.attempts + 1)
             .returning(table.c.seq, table.c.id, table.c.topic, table.c.payload)
         )
         async with db.transaction() as tx:
             rows = sorted((await tx.execute(claim)).all(), key=lambda row: row.seq)
         return [Message(row.id, row.topic, row.payload) for row in rows]
 
+    async def _release(self, db: Database, batch: list[Message]) -> None:
+        claimed = self._table.update().where(self._table.c.id.in_([m.id for m in batch]))
+        async with asyncio.timeout(_RELEASE_SECONDS), db.transaction() as tx:
+            await tx.execute(claimed.values(not_before=sa.func.now()))
+            await notify(tx, self.channel, batch[0].topic)
+
     async def _postpone(self, db: Database, batch: list[Message]) -> None:
         table = self._table
-        pause = sa.func.make_interval(0, 0, 0, 0, 0, 0, sa.func.least(60, sa.func.power(2, table.c.attempts)))
+        attempts = table.c.attempts + 1
+        pause = sa.func.make_interval(0, 0, 0, 0, 0, 0, sa.func.least(60, sa.func.power(2, attempts)))
+        failed = table.update().where(table.c.id.in_([m.id for m in batch]))
         async with db.transaction() as tx:
-            await tx.execute(
-                table.update().where(table.c.id.in_([m.id for m in batch])).values(not_before=sa.func.now() + pause)
-            )
+            await tx.execute(failed.values(attempts=attempts, not_before=sa.func.now() + pause))
 
     async def _forget(self, db: Database, batch: list[Message]) -> None:
         async with db.transaction() as tx:

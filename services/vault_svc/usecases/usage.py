@@ -1,5 +1,6 @@
 """Which services use what the vault keeps; known to deploy_svc only."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 import grpc
@@ -44,9 +45,9 @@ class Redeploys:
         self._outbox = outbox
 
     async def of_secrets(self, grid: Grid, *names: str) -> None:
-        """Wait until deploy_svc knows of what was written, or for four seconds: it may be away, and learns it later."""
-        for name in names:
-            await self._queued(SECRET_CHANGED, {"grid_id": grid.id, "name": name})
+        """Wait until deploy_svc knows of what was written. At most four seconds, and less when it does not answer: it
+        learns it later then."""
+        await asyncio.gather(*(self._queued(SECRET_CHANGED, {"grid_id": grid.id, "name": name}) for name in names))
 
     async def of_certificate(self, grid: Grid, subject: str) -> None:
         """The same for a certificate."""

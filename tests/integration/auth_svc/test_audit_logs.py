@@ -114,6 +114,47 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
     await db.close()
 
 
+async def test_who_waits_for_a_delivery_learns_at_once_that_it_failed(lonely_url: str) -> None:
+    db = Database(lonely_url, pool_size=2)
+    outbox = Outbox(tables.outbox)
+
+    async def refuses(_messages: list[Message]) -> None:
+        raise ConnectionError("away")
+
+    async with db.transaction() as tx:
+        await outbox.emit(tx, "refused", {"name": "A"})
+    waiting = asyncio.create_task(outbox.delivered(db, "refused", {"name": "A"}, within=600))
+    assert await outbox.deliver_due(db, "refused", refuses) == 1
+    assert await asyncio.wait_for(waiting, 20) is False
+    async with db.transaction() as tx:
+        await tx.execute(tables.outbox.delete())
+    await db.close()
+
+
+async def test_a_process_that_ends_leaves_what_it_was_delivering_to_the_others(lonely_url: str) -> None:
+    db = Database(lonely_url, pool_size=2)
+    outbox = Outbox(tables.outbox)
+    under_way, delivered = asyncio.Event(), []
+
+    async def hangs(_messages: list[Message]) -> None:
+        under_way.set()
+        await asyncio.Event().wait()
+
+    async def arrives(messages: list[Message]) -> None:
+        delivered.extend(messages)
+
+    async with db.transaction() as tx:
+        await outbox.emit(tx, "left", {})
+    ending = asyncio.create_task(outbox.deliver_due(db, "left", hangs))
+    await asyncio.wait_for(under_way.wait(), 20)
+    assert await outbox.deliver_due(db, "left", arrives) == 0, "it is the other's"
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    assert await outbox.deliver_due(db, "left", arrives) == len(delivered) == 1
+    await db.close()
+
+
 @pytest.fixture
 async def entries(auth_url: str) -> None:
     texts = ("event_name", "resource_type", "resource_id", "resource_name", "grid_id", "grid", "service_id")
