@@ -19,7 +19,8 @@ from tests.support.suite import Api, Suite, soon
 # Of the fixture `authority`: it never takes an authorization over into another order.
 AUTHORITY = {"PEBBLE_AUTHZREUSE": "0"}
 # What a balancer does with what it gets: challenges of http-01 become files on port 80, the certificate of a
-# tls-alpn-01 challenge is served on port 443, and without one the certificate that the service names.
+# tls-alpn-01 challenge is served on port 443, and without one the certificate that the service names. Port 80 is open
+# last: with it the deploy ends, and validation begins.
 BALANCER = r"""
 export OPENSSL_CONF=/dev/null
 mkdir -p /www/.well-known/acme-challenge
@@ -31,6 +32,7 @@ alpn=$(env | grep -o '^ACME_ALPN_[a-z0-9_]*' | head -n 1)
 if [ -n "$alpn" ]; then
   eval "printf %s \"\$$alpn\"" >/tmp/tls.pem
   openssl s_server -quiet -accept 443 -www -alpn acme-tls/1 -cert /tmp/tls.pem -key /tmp/tls.pem &
+  until grep -qi ':01bb .* 0A ' /proc/net/tcp /proc/net/tcp6; do usleep 20000; done
 elif [ -n "$SSL_CERTS" ]; then
   printf %s "$SSL_CERTS" >/tmp/tls.pem
   openssl s_server -quiet -accept 443 -www -cert /tmp/tls.pem -key /tmp/tls.pem -cert_chain /tmp/tls.pem &

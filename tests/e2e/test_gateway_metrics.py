@@ -99,7 +99,11 @@ def ask(url: str, query: str) -> list[Any]:
 
 def test_prometheus_answers_every_query(suite: Suite, api: Api, prometheus: str) -> None:
     every = [str(len(targets(suite)))]
-    soon(lambda: [row["value"][1] for row in ask(prometheus, "sum(up)")] == every, message="all targets are up")
+    soon(
+        lambda: [row["value"][1] for row in ask(prometheus, "sum(up)")] == every,
+        within=60,
+        message="all targets are up",
+    )
     # Some happen only when something goes wrong.
     rare = ("loop_failures_total", 'code!="OK"', 'class="5"')
 
@@ -108,5 +112,5 @@ def test_prometheus_answers_every_query(suite: Suite, api: Api, prometheus: str)
         asked = {query: ask(prometheus, query.replace("$__rate_interval", "20s")) for _, query in QUERIES}
         return [query for query, rows in asked.items() if not rows and not any(word in query for word in rare)]
 
-    soon(lambda: empty() == [], message="every query has an answer")
+    soon(lambda: empty() == [], within=60, message="every query has an answer")
     assert Path(FOLDER / "prometheus.yml").is_file()
