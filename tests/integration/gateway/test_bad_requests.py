@@ -70,6 +70,27 @@ def test_what_only_looks_right_is_400_too(call: Caller, method: str, path: str, 
     assert call.last is None
 
 
+SECRET = "hunter2-hunter2"
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "error"),
+    [
+        ("PUT", f'{{"image":"{SECRET}\\ud800"}}', "Invalid json"),
+        ("PUT", f'{{"image":"{SECRET}\\udc00\\ud800"}}', "Invalid json"),
+        ("PUT", f'{{"image":"{SECRET}","x":1e999}}', "Invalid json"),
+        ("PUT", f'{{"instances":"{SECRET}"}}', "service.instances: isn't of the type int32"),
+        ("PUT", '{"image":4711081547110815}', "service.image: isn't of the type string"),
+        ("PUT", f'{{"stateful":"\\"{SECRET}\\n"}}', "service.stateful: isn't of the type bool"),
+        ("GET", SECRET, "Invalid json"),
+        ("DELETE", SECRET, "Invalid json"),
+    ],
+)
+def test_no_error_repeats_what_the_body_holds(call: Caller, method: str, body: str, error: str) -> None:
+    response = call(method, PATH, body)
+    assert (response.status_code, response.json()) == (400, {"error": error})
+
+
 @pytest.mark.parametrize("path", [PATH, "/oauth2/token"])
 def test_oversize_is_413(call: Caller, path: str) -> None:
     method = "PUT" if path == PATH else "POST"
