@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kontena.auth.v1 import introspection_pb2 as pb
@@ -82,7 +83,8 @@ def decode(response: pb.IntrospectTokenResponse) -> tuple[Principal, float]:
     if not response.HasField("principal"):
         raise Unauthenticated("Token expired" if response.expired else "Invalid token")
     found = response.principal
-    lifetime = found.expires_at.ToMilliseconds() / 1000 - time.time() if found.HasField("expires_at") else _KEEP_SECONDS
+    expires_at = found.expires_at.ToDatetime(UTC) if found.HasField("expires_at") else None
+    lifetime = (expires_at - datetime.now(UTC)).total_seconds() if expires_at is not None else _KEEP_SECONDS
     principal = Principal(
         kind="user",
         user_id=found.user_id,
@@ -91,5 +93,6 @@ def decode(response: pb.IntrospectTokenResponse) -> tuple[Principal, float]:
         grid_ids=frozenset(found.grid_ids),
         scopes=frozenset(found.scopes),
         token_id=found.token_id,
+        expires_at=expires_at,
     )
     return principal, lifetime

@@ -1,6 +1,7 @@
 """Who is calling. Filled by authentication, read by the policy of each service."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 
@@ -17,7 +18,8 @@ class NodeSession:
 class Principal:
     """A user with a token, another service of the suite, or a node agent.
 
-    `roles` and `grid_ids` are set for users only, `service` for services only, `node` for agents only.
+    `roles` and `grid_ids` are set for users only, `service` for services only, `node` for agents only. `expires_at` is
+    the end of a user's token, None when it has none.
     """
 
     kind: Literal["user", "service", "node"]
@@ -27,6 +29,7 @@ class Principal:
     grid_ids: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     token_id: str = ""
+    expires_at: datetime | None = None
     service: str = ""
     node: NodeSession | None = field(default=None)
 

@@ -1,4 +1,4 @@
-"""Looks at the callers of open streams again when their tokens or rights change.
+"""Looks at the callers of open streams again when their tokens end or their rights change.
 
 A stream is authorized when it begins, and may last for days. Whoever loses a token, a role or a grid loses the stream;
 those who still may have it just connect again.
@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from services.kernel.authn import Authenticator
@@ -17,6 +18,10 @@ from services.kernel.principal import Principal
 from services.kernel.streams import Streams
 
 log = get_logger(__name__)
+
+# Past the moment until which answers of auth_svc are kept.
+_MARGIN_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Reauthentication:
         self._authenticator = authenticator
         self._streams = streams
         self._open: dict[asyncio.Task[Any], _Open] = {}
+        self._expiries: dict[asyncio.Task[Any], asyncio.TimerHandle] = {}
         self._checks: set[asyncio.Task[None]] = set()
         authenticator.on_change(self._changed)
 
@@ -43,18 +49,34 @@ class Reauthentication:
         assert task is not None  # noqa: S101 -- for the type checker.
         if principal is not None and principal.kind == "user":
             self._open[task] = _Open(method, metadata, principal)
+            self._check_at(task, principal.expires_at)
         try:
             yield
         finally:
             self._open.pop(task, None)
+            if (expiry := self._expiries.pop(task, None)) is not None:
+                expiry.cancel()
             self._streams.forget(task)
 
     def _changed(self, user_id: str) -> None:
         for task, stream in self._open.items():
             if user_id in ("", stream.principal.user_id):
-                check = asyncio.create_task(self._check(task, stream))
-                self._checks.add(check)
-                check.add_done_callback(self._checks.discard)
+                self._start_check(task)
+
+    def _check_at(self, task: asyncio.Task[Any], expires_at: datetime | None) -> None:
+        # auth_svc decides, by its own clock: where that is behind, or does not answer, it is asked again.
+        if expires_at is not None and task in self._open:
+            wait = max(_AGAIN_SECONDS, (expires_at - datetime.now(UTC)).total_seconds() + _MARGIN_SECONDS)
+            self._expiries[task] = asyncio.get_running_loop().call_later(wait, self._expired, task, expires_at)
+
+    def _expired(self, task: asyncio.Task[Any], expires_at: datetime) -> None:
+        self._start_check(task)
+        self._check_at(task, expires_at)
+
+    def _start_check(self, task: asyncio.Task[Any]) -> None:
+        check = asyncio.create_task(self._check(task, self._open[task]))
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
 
     async def _check(self, task: asyncio.Task[Any], stream: _Open) -> None:
         try:

@@ -54,5 +54,6 @@ async def find(tx: Tx, digest: bytes) -> Identity | None:
         grid_ids=frozenset(row.grid_ids),
         scopes=frozenset(row.scopes),
         token_id=row.token_id,
+        expires_at=row.expires_at,
     )
     return Identity(principal, row.expires_at, row.expired)

@@ -1,12 +1,14 @@
 """Open streams of callers whose token or rights change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kontena.deploy.v1 import container_log_pb2
+from services.kernel import reauthentication
 from services.kernel.authn import Authenticator
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import DomainError, Unauthenticated, Unavailable
@@ -24,6 +26,7 @@ class World:
 
     def __init__(self) -> None:
         self.known: Principal | DomainError = EVE
+        self.answer: Callable[[], Principal | DomainError] = lambda: self.known
         self.tell: Callable[[str], None] = lambda _user_id: None
         self.streams = Streams()
         secret = ClusterTokens("a-secret-of-sixteen-characters")
@@ -35,9 +38,10 @@ class World:
         self.tell = listener
 
     async def _introspect(self, _token: str) -> Principal:
-        if isinstance(self.known, DomainError):
-            raise self.known
-        return self.known
+        answer = self.answer()
+        if isinstance(answer, DomainError):
+            raise answer
+        return answer
 
     async def _responses(self) -> AsyncIterator[int]:
         yield 1
@@ -94,6 +98,39 @@ async def test_other_changes_leave_a_stream_alone(now: Principal | DomainError, 
     stream.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stream
+
+
+async def test_a_stream_ends_with_the_token_it_began_with() -> None:
+    world = World()
+    soon = datetime.now(UTC) + timedelta(seconds=0.2)
+    stream = asyncio.create_task(world.follow(replace(EVE, expires_at=soon)))
+    await world.began.wait()
+    world.known = Unauthenticated("Token expired")
+    with pytest.raises(Unauthenticated, match="Token expired"):
+        await asyncio.wait_for(stream, 5)
+
+
+async def test_the_end_of_a_token_is_decided_by_auth_svc_and_asked_for_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reauthentication, "_AGAIN_SECONDS", 0.05)
+    world = World()
+    asked = asyncio.Event()
+    answers: Iterator[Principal | DomainError] = iter(
+        [EVE, Unavailable("auth_svc is away"), Unauthenticated("Token expired")]
+    )
+    stream = asyncio.create_task(world.follow(replace(EVE, expires_at=datetime.now(UTC))))
+    await world.began.wait()
+
+    def next_answer() -> Principal | DomainError:
+        asked.set()
+        return next(answers)
+
+    world.answer = next_answer
+    await asyncio.wait_for(asked.wait(), 5)
+    assert not stream.done()
+    with pytest.raises(Unauthenticated, match="Token expired"):
+        await asyncio.wait_for(stream, 10)
 
 
 async def test_streams_of_services_are_not_looked_at() -> None:
