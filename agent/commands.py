@@ -32,6 +32,7 @@ _PIECE = 32 * 1024
 _MOST_INPUT = 2048
 _MESSAGE_WEIGHT = 256
 _NOT_FOUND = 404
+_CONFLICT = 409
 
 _UNKNOWN = pb.CommandError(kind="refused", message="the agent of this node does not know this command; update it")
 
@@ -139,6 +140,7 @@ class NodeCommands:
     async def _answer(self, message: pb.NodeCommand, kind: str, command: _Running, send: _Send) -> pb.NodeCommandEvent:
         wanted = getattr(message, kind)
         if kind == "remove_volume":
+            self._require_unassigned(wanted.name)
             await self._runtime.remove_volume(wanted.name, self._state.node_ids)
             return pb.NodeCommandEvent(result=pb.CommandResult(json="{}"))
         shown = await self._runtime.inspection.describe(wanted.container_id)
@@ -153,6 +155,12 @@ class NodeCommands:
             return pb.NodeCommandEvent(result=pb.CommandResult(json=json.dumps(document)))
         code = await self._execute(message, command, send)
         return pb.NodeCommandEvent(exit=pb.ExecExit(code=code))
+
+    def _require_unassigned(self, volume: str) -> None:
+        """Between two containers of an instance the engine would let its volume go, with the data."""
+        for assignment in self._state.assignments.values():
+            if any(volume == mounted.name for mounted in assignment.pod.volumes):
+                raise EngineRefused(_CONFLICT, f"volume {volume} belongs to an instance that is assigned to this node")
 
     async def _execute(self, message: pb.NodeCommand, command: _Running, send: _Send) -> int:
         wanted = message.exec

@@ -183,7 +183,12 @@ async def test_a_volume_is_removed_unless_it_is_in_use_or_of_somebody_else(
     chief: ContainerMaster, web: str, engine: Engine
 ) -> None:
     ours = {"io.kontena.node.id": NODE_ID}
-    for name, tags in (("idle", ours), ("used", ours), ("foreign", {})):
+    paused = assignment(
+        2, pod={"image": IMAGE, "volumes": [{"name": "paused", "path": "/data"}]}, desired_state="stopped"
+    )
+    chief.assign(paused)
+    await chief.status(paused, lambda status: status.state == "missing")
+    for name, tags in (("idle", ours), ("used", ours), ("paused", ours), ("foreign", {})):
         engine.request("POST", "/volumes/create", {"Name": name, "Labels": tags})
     holder = {"Image": IMAGE, "Cmd": SLEEP, "HostConfig": {"Binds": ["used:/data"]}}
     engine.request("POST", "/containers/create?name=holder", holder)
@@ -192,9 +197,18 @@ async def test_a_volume_is_removed_unless_it_is_in_use_or_of_somebody_else(
         _, _, event = await chief.ask(remove_volume=pb.RemoveVolumeCommand(name=name)).outcome()
         return str(event.WhichOneof("message"))
 
-    assert [await answered(name) for name in ("idle", "idle", "foreign", "used")] == [*["result"] * 3, "error"]
+    assert [await answered(name) for name in ("idle", "idle", "foreign", "used", "paused")] == [
+        *["result"] * 3,
+        *["error"] * 2,
+    ]
     left = {volume["Name"] for volume in engine.request("GET", "/volumes")["Volumes"] or []}
-    assert left & {"idle", "used", "foreign"} == {"used", "foreign"}
+    assert left & {"idle", "used", "paused", "foreign"} == {"used", "paused", "foreign"}
     engine.request("DELETE", "/containers/holder")
     assert await answered("used") == "result"
     engine.request("DELETE", "/volumes/foreign")
+    chief.withdraw(paused.instance_id)
+
+    async def let_go() -> bool:
+        return await answered("paused") == "result"
+
+    await eventually(let_go)
