@@ -23,6 +23,7 @@ from services.vault_svc.domain.envelope import Binding, Sealed
 from services.vault_svc.domain.plaintext import Plaintext
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _LONGEST_CN = 64
 
 
@@ -136,14 +137,14 @@ def check_import(
     if len(leaf) != 1:
         # Some export leaf and chain as one text.
         leaf, rest = leaf[:1], [*leaf[1:], *rest]
+    key = _only_key(key)
     private = _imported_key(key)
     _check_subject(subject, leaf[0])
     if _public(leaf[0].public_key()) != _public(private.public_key()):
         raise ValidationFailed({"private_key": "Private Key does not belong to the certificate"})
     texts = [one.public_bytes(Encoding.PEM).decode() for one in (*leaf, *rest)]
-    kept = Plaintext(key.reveal().replace("\r\n", "\n").strip() + "\n")
     found = Validity(_names(leaf[0]), leaf[0].not_valid_before_utc, leaf[0].not_valid_after_utc)
-    return Material(texts[0], "".join(texts[1:]), kept), found
+    return Material(texts[0], "".join(texts[1:]), key), found
 
 
 def _check_subject(subject: str, leaf: x509.Certificate) -> None:
@@ -162,6 +163,12 @@ def _parsed(attribute: str, texts: list[str]) -> list[x509.Certificate]:
         return [one for text in texts for one in x509.load_pem_x509_certificates(text.encode())]
     except ValueError as error:
         raise ValidationFailed({attribute: str(error)[:300]}) from None
+
+
+def _only_key(text: Plaintext) -> Plaintext:
+    """The first private key of a text, without what may stand around it. All of it where there is none."""
+    found = _KEY.search(text.reveal().replace("\r\n", "\n"))
+    return Plaintext(found[0] + "\n") if found else text
 
 
 def _imported_key(key: Plaintext) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:

@@ -67,6 +67,16 @@ async def test_the_same_import_again_writes_nothing(vault_api: JsonCaller, vault
     assert sorted(vault_neighbours.deploy.changed_certificates.values()) == ["last.test", "x.test"]
 
 
+async def test_what_stands_around_a_key_is_left_out(vault_api: JsonCaller) -> None:
+    made, other = make("x.test", kind="sec1"), make("other.test")
+    around = f"\0 {made.certificate}{made.key}é\0{other.key}".replace("\n", "\r\n")
+    assert (await _import(vault_api, "x.test", made, private_key=around)).status == 201
+    exported = await vault_api.call("CertificateService.ExportCertificate", id="alpha/x.test")
+    assert exported.body["private_key"] == made.key
+    refused = await _import(vault_api, "x.test", made, private_key=other.key + made.key)
+    assert refused.body == {"error": {"private_key": "Private Key does not belong to the certificate"}}
+
+
 async def test_kinds_of_keys_that_can_be_imported(vault_api: JsonCaller) -> None:
     for subject, made in (
         ("ec.test", make("ec.test", kind="ec")),
