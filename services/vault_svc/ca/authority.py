@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from josepy.errors import Error as JoseError
 from services.kernel.logs import get_logger
 from services.vault_svc.ca import tls_alpn  # noqa: F401 -- importing it teaches the library the challenge type.
 from services.vault_svc.ca.account_key import AccountKey
-from services.vault_svc.ca.session import Network, Session
+from services.vault_svc.ca.session import Network, Session, reason
 from services.vault_svc.domain.acme import AcmeProblem, AcmeUnreachable
 
 log = get_logger(__name__)
@@ -22,6 +23,10 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 _THREADS = 8
+# No connection, no file to trust, an answer that is no JSON, or not that of an ACME server: the library takes what it
+# gets for what it should be.
+_STRANGE = (OSError, errors.Error, JoseError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+_WAIT = re.compile(r"[\w ,:+-]{1,40}", re.ASCII)
 # The library logs what it sends and receives in full.
 logging.getLogger("acme").setLevel(logging.INFO)
 
@@ -46,28 +51,23 @@ class Authority:
     async def connect(self, key: AccountKey) -> "Conversation":
         """A session with the key, not yet as an account. Raises AcmeUnreachable."""
         place = self.directory
+        network = Network(
+            key.jwk,
+            alg=key.alg,
+            verify_ssl=place.ca_file or True,  # type: ignore[arg-type]  # A path is fine for requests.
+            user_agent="kontena-master",
+            timeout=int(place.timeout) or 1,
+        )
+        return Conversation(self, await self.run(network, lambda: Session(network, key, place.url)))
 
-        def open_() -> Session:
-            network = Network(
-                key.jwk,
-                alg=key.alg,
-                verify_ssl=place.ca_file or True,  # type: ignore[arg-type]  # A path is fine for requests.
-                user_agent="kontena-master",
-                timeout=int(place.timeout) or 1,
-            )
-            return Session(network, key, place.url)
-
-        return Conversation(self, await self.run(None, open_))
-
-    async def run(self, session: Session | None, step: Callable[[], T]) -> T:
+    async def run(self, network: Network, step: Callable[[], T]) -> T:
         """One blocking step in a thread. Raises AcmeProblem, AcmeUnreachable."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, step)
         except messages.Error as error:
-            raise _problem(error, session.network.retry_after if session else None) from None
-        except (OSError, errors.Error, JoseError, ValueError, LookupError) as error:
-            # Among them: no connection, no file to trust, an answer that is no JSON, or not that of an ACME server.
+            raise _problem(error, network.retry_after) from None
+        except _STRANGE as error:
             host = urlsplit(self.directory.url).netloc
             log.warning("ACME server not reachable", host=host, error=type(error).__name__, cause=str(error)[:300])
             raise AcmeUnreachable(host) from error
@@ -88,13 +88,14 @@ class Conversation:
 
     async def __call__(self, step: Callable[[Session], T]) -> T:
         """Run `step` with the session. Raises AcmeProblem, AcmeUnreachable."""
-        return await self._authority.run(self._session, lambda: step(self._session))
+        return await self._authority.run(self._session.network, lambda: step(self._session))
 
 
 def _problem(error: messages.Error, retry_after: str | None) -> AcmeProblem:
     parts = tuple(
-        f"{part.identifier.value if part.identifier else 'request'}: {part.detail or part.typ}"
-        for part in error.subproblems or ()
+        f"{part.identifier.value if part.identifier else 'request'}: {reason(part)}" for part in error.subproblems or ()
     )
-    code = error.code or error.typ.rpartition(":")[2]
-    return AcmeProblem(code, error.detail or code, retry_after, parts)
+    code = error.code or str(error.typ).rpartition(":")[2]
+    # It becomes a header of ours.
+    known = retry_after if retry_after and _WAIT.fullmatch(retry_after) else None
+    return AcmeProblem(code, reason(error), known, parts)

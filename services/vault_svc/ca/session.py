@@ -13,6 +13,15 @@ from services.vault_svc.ca.account_key import AccountKey
 from services.vault_svc.domain.acme import AuthorizationAtCa, Challenge, OrderAtCa
 
 _NONCE_ATTEMPTS = 10
+_LONGEST_REASON = 500
+
+
+def reason(problem: messages.Error) -> str:
+    """What a problem document says: its detail or its type, whatever is there, not longer than a person reads."""
+    said: object = problem.detail or problem.typ
+    if not isinstance(said, str) or said == "about:blank":
+        return "The authority gave no reason."
+    return said[:_LONGEST_REASON]
 
 
 class Network(ClientNetwork):
@@ -128,11 +137,11 @@ class Session:
         key = self.key.jwk
         is_record = isinstance(chall, challenges.DNS01)
         content = chall.validation(key) if is_record else chall.key_authorization(key)
-        problem = body.error.detail or body.error.typ if body.error is not None else None
+        problem = reason(body.error) if body.error is not None else None
         return Challenge(chall.typ, chall.encode("token"), body.uri, body.status.name, content, problem)
 
 
 def _order(response: requests.Response, url: str) -> OrderAtCa:
     body = messages.Order.from_json(response.json())
-    problem = body.error.detail or body.error.typ if body.error is not None else None
+    problem = reason(body.error) if body.error is not None else None
     return OrderAtCa(url, body.status.name, tuple(body.authorizations), body.finalize, body.certificate, problem)
