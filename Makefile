@@ -40,7 +40,7 @@ format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 test: setup ## The whole test suite
-	$(BIN)/pytest -q -n 2 --dist loadgroup $(T)
+	$(BIN)/pytest -q -n 3 $(T)
 test-unit: setup ## Pure tests only
 	$(BIN)/pytest -q tests/unit tests/property
 test-integration: setup ## Services against a real Postgres

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.containers import Docker
 from tests.support.engine import Engine
@@ -13,15 +15,29 @@ from tests.support.postgres import TestPostgres
 from tests.support.suite import Api, Suite
 
 IMAGE = "kontena/e2e-busybox:1"
+_SHARING = {"e2e", "chaos"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the running suite share one copy of it, so they go to one worker, in file order."""
+    """Tests on the running suite need a Docker Engine, and some wait for long."""
     for item in items:
-        if {"e2e", "chaos"} & set(Path(item.path).parts):
+        if _SHARING & set(Path(item.path).parts):
             item.add_marker(pytest.mark.docker)
-            item.add_marker(pytest.mark.xdist_group("suite"))
-            item.add_marker(pytest.mark.timeout(500))
+            item.add_marker(pytest.mark.timeout(900))
+
+
+class OneWorkerPerFolder(LoadScopeScheduling):
+    """Tests of a folder that share a running suite go to one worker, in file order, and begin first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        _, folder, *_ = nodeid.split("/")
+        return folder if folder in _SHARING else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWorkerPerFolder:
+    """In place of the groups of pytest-xdist 3.8, which have no effect with pytest 9.2."""
+    return OneWorkerPerFolder(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +62,9 @@ def suite(suite_engine: Engine) -> Iterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="ksuite") as folder:
         suite = Suite(Path(folder), f"unix://{suite_engine.socket}")
         suite.copy_tree()
-        suite.make("up")
-        yield suite
         try:
+            suite.make("up")
+            yield suite
             leaks = suite.leaks()
         finally:
             suite.make("down")
