@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from tests.support.containers import Docker
+from tests.support.ports import free_port
 from tests.support.suite import PROCESSES, Api, Suite, soon
 
+PORT = free_port()
 SCRIPT = 'echo "started $HOSTNAME"; echo "answer of $HOSTNAME $GREETING" > /index.html; exec httpd -f -p 8080 -h /'
 
 
@@ -23,7 +25,7 @@ def web(api: Api, image: str) -> str:
         "cmd": ["sh", "-c", SCRIPT],
         "stop_grace_period": "1s",
         "env": ["GREETING=hi"],
-        "ports": [{"ip": "127.0.0.1", "node_port": "28080", "container_port": "8080"}],
+        "ports": [{"ip": "127.0.0.1", "node_port": str(PORT), "container_port": "8080"}],
         "deploy_opts": {"wait_for_port": 8080},
     }
     created = api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)
@@ -39,7 +41,7 @@ def test_a_service_goes_its_whole_way_and_docker_agrees_at_each_step(api: Api, d
     deploy = api.deploy(web)
     assert [i["state"] for i in deploy["instance_deploys"]] == ["success"]
     assert set(docker.running(web)) == {"journey-1"}
-    assert httpx.get("http://127.0.0.1:28080/", timeout=5).text.strip() == "answer of journey-1 hi"
+    assert httpx.get(f"http://127.0.0.1:{PORT}/", timeout=5).text.strip() == "answer of journey-1 hi"
 
     def log_lines() -> list[str]:
         return [item["data"] for item in api.call("GET", f"{path}/container_logs")["logs"]]

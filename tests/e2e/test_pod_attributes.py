@@ -5,8 +5,10 @@ from typing import Any
 
 from tests.e2e.test_pods import service
 from tests.support.containers import Docker
+from tests.support.ports import free_port
 from tests.support.suite import Api, soon
 
+TCP_PORT, UDP_PORT = free_port(), free_port()
 ATTRIBUTES: dict[str, Any] = {
     "user": "nobody",
     "entrypoint": "/bin/sh -c",
@@ -27,8 +29,8 @@ ATTRIBUTES: dict[str, Any] = {
     "stop_signal": "SIGINT",
     "stop_grace_period": "3s",
     "ports": [
-        {"ip": "127.0.0.1", "node_port": 28181, "container_port": 81},
-        {"ip": "127.0.0.1", "node_port": 28182, "container_port": 81, "protocol": "udp"},
+        {"ip": "127.0.0.1", "node_port": TCP_PORT, "container_port": 81},
+        {"ip": "127.0.0.1", "node_port": UDP_PORT, "container_port": 81, "protocol": "udp"},
     ],
     "health_check": {"protocol": "tcp", "port": 81, "initial_delay": 3600, "interval": 60, "timeout": 10},
 }
@@ -102,8 +104,8 @@ def settings_are_complete(shown: dict[str, Any]) -> None:
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}
     assert (config["StopSignal"], config["StopTimeout"], host["RestartPolicy"]["Name"]) == ("SIGINT", 3, "no")
     assert host["PortBindings"] == {
-        "81/tcp": [{"HostIp": "127.0.0.1", "HostPort": "28181"}],
-        "81/udp": [{"HostIp": "127.0.0.1", "HostPort": "28182"}],
+        "81/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(TCP_PORT)}],
+        "81/udp": [{"HostIp": "127.0.0.1", "HostPort": str(UDP_PORT)}],
     }
     assert list(shown["NetworkSettings"]["Networks"]) == [f"kontena-{grid}"]
     assert labels["io.kontena.health_check.protocol"] == "tcp"

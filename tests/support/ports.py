@@ -1,20 +1,40 @@
-"""Free ports for programs that cannot be told to choose one themselves."""
+"""Loopback ports for servers that start later or in another process.
+
+All lie below the range from which the kernel takes ports for outgoing connections, so none of those takes one between
+the choice and the start of the server. None is given twice, whichever process of the machine asks, while the one that
+got it lives.
+"""
 
 import random
+import socket
 
-from deploy.local import probes
+from deploy.local.probes import port_is_free
 
-# Below the range from which the kernel takes ports for connections and for whoever lets it choose: such a port could
-# be gone between the choice and its use. Whole suites have ports of their own above (`tests/support/suite.py`).
-_RANGE = range(10_000, 20_000)
-_given: set[int] = set()
+_SINGLE = range(10_000, 20_000)
+_BLOCKS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, never the same one twice in a test run. At random, as other runs
-    choose theirs at the same time."""
-    for port in random.sample(_RANGE, 1000):
-        if port not in _given and probes.port_is_free(port):
-            _given.add(port)
-            return port
-    raise AssertionError("no free ports")
+    """A port nobody listens on."""
+    return free_block(1, _SINGLE)
+
+
+def free_block(size: int, among: range = _BLOCKS) -> int:
+    """The first of `size` consecutive ports nobody listens on."""
+    starts = range(among.start, among.stop - size + 1, size)
+    for first in random.sample(starts, len(starts)):
+        if _claim(first) and all(port_is_free(port) for port in range(first, first + size)):
+            return first
+    raise AssertionError(f"no {size} free ports in {among}")
+
+
+def _claim(first: int) -> bool:
+    """Whether no other process has it. The name of the socket goes with this process, however it ends."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0kontena-test-ports-{first}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()
+    return True
