@@ -24,8 +24,8 @@ import psutil
 import pytest
 
 _BUSYBOX = Path("/bin/busybox")
-_START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = 120.0
+_STOP_SECONDS = 60.0
 
 
 class EngineUnavailable(RuntimeError):
@@ -47,6 +47,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._bridge = f"kt{random.randrange(16**6):06x}"
+        self._network = _free_network()
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = folder / "docker.sock"
         self.host = f"unix://{self.socket}"
@@ -99,6 +100,10 @@ class Engine:
             f"--pidfile={folder}/docker.pid",
             f"--host={self.host}",
             f"--bridge={self._bridge}",
+            # Two engines that make a network in the same moment would both take the first free one of the usual pools,
+            # and one of the networks could not be reached. Those are only for machines with a route to all of 10/8.
+            f"--default-address-pool=base={self._network},size=24",
+            "--default-address-pool=base=172.16.0.0/12,size=16",
             f"--containerd-namespace={self._bridge}",
             f"--containerd-plugins-namespace={self._bridge}-plugins",
             # Ports are published by its proxy, so no rule of one engine can be in the way of another one.
@@ -213,7 +218,7 @@ class Engine:
     def _add_bridge(self) -> None:
         for command in (
             ["link", "add", "name", self._bridge, "type", "bridge"],
-            ["addr", "add", f"{_free_gateway()}/24", "dev", self._bridge],
+            ["addr", "add", f"{self._network[1]}/24", "dev", self._bridge],
             ["link", "set", self._bridge, "up"],
         ):
             done = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
@@ -241,16 +246,15 @@ def _require_tools() -> None:
         raise EngineUnavailable("/bin/busybox is not installed (package busybox-static)")
 
 
-def _free_gateway() -> str:
+def _free_network() -> ipaddress.IPv4Network:
     addresses = [address.address for found in psutil.net_if_addrs().values() for address in found]
     while True:
-        subnet = f"10.{random.randrange(190, 250)}.{random.randrange(256)}"
-        network = ipaddress.ip_network(f"{subnet}.0/24")
+        network = ipaddress.IPv4Network(f"10.{random.randrange(100, 250)}.0.0/16")
         if not any(_inside(address, network) for address in addresses):
-            return f"{subnet}.1"
+            return network
 
 
-def _inside(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+def _inside(address: str, network: ipaddress.IPv4Network) -> bool:
     try:
         return ipaddress.ip_address(address.partition("%")[0]) in network
     except ValueError:
