@@ -43,7 +43,7 @@ def postmaster(suite: Suite) -> int:
 def ended(api: Api, service: str, deploy: str, within: float = 90.0) -> dict[str, object]:
     def found() -> dict[str, object] | None:
         try:
-            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}")
+            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=8)
         except httpx.TransportError:
             return None
         return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
@@ -60,7 +60,7 @@ def asked(api: Api, method: str, path: str, status: int = 200) -> dict[str, obje
 
     def answered() -> dict[str, object] | None:
         try:
-            answer = api.request(method, path, {} if method == "POST" else None)
+            answer = api.request(method, path, {} if method == "POST" else None, timeout=8)
         except httpx.TransportError:
             return None
         return answer.json() if answer.status_code == status else None

@@ -8,10 +8,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 10.0, message: str = "") -> T:
+async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 30.0, message: str = "") -> T:
     """Poll `fact` until it returns something truthy; fails with the last reason.
 
-    A fact that asserts, unpacks or looks up what is not there yet is asked again.
+    A fact that asserts, unpacks or looks up what is not there yet is asked again. `within` costs nothing when the fact
+    comes early, so it is for slow machines; only a test that says how fast something is has a short one.
     """
     deadline = time.monotonic() + within
     last: object = None

@@ -1,7 +1,6 @@
 """The whole suite as a user gets it: a clean copy of the tree, `make up`, and a REST client."""
 
 import os
-import random
 import shutil
 import ssl
 import subprocess
@@ -14,9 +13,9 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 import psutil
 
-from deploy.local import probes
 from tests.support.leaks import SecretValues, leaks
 from tests.support.pebble import Ports, certificate_of_server
+from tests.support.ports import free_block
 
 PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,7 +24,7 @@ T = TypeVar("T")
 _TRUST = ssl.create_default_context()
 
 
-def soon(fact: Callable[[], T | None], *, within: float = 20.0, message: str = "") -> T:
+def soon(fact: Callable[[], T | None], *, within: float = 60.0, message: str = "") -> T:
     """Poll `fact` until it returns something truthy; fails with the last reason.
 
     A fact that asserts, unpacks or looks up what is not there yet is asked again.
@@ -70,7 +69,7 @@ class Api:
 
     def send(self, method: str, url: str, **options: Any) -> httpx.Response:
         """A connection for each request, as scripts do it."""
-        return httpx.request(method, url, timeout=20, verify=_TRUST, **options)
+        return httpx.request(method, url, **{"timeout": 60, "verify": _TRUST, **options})
 
     def call(self, method: str, path: str, body: Any = None, *, status: int = 200) -> dict[str, Any]:
         """Send a request, expect `status`, return the JSON answer."""
@@ -79,7 +78,7 @@ class Api:
         document: dict[str, Any] = answer.json()
         return document
 
-    def deployed(self, service: str, deploy: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
+    def deployed(self, service: str, deploy: dict[str, Any], within: float = 120.0) -> dict[str, Any]:
         """Wait for the end of a deploy."""
 
         def ended() -> dict[str, Any] | None:
@@ -104,7 +103,7 @@ class Suite:
     def __init__(self, folder: Path, docker_host: str) -> None:
         self.folder = folder
         self.var = folder / "var"
-        base = _free_block(30)
+        base = free_block(30)
         self.env = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))},
@@ -181,11 +180,3 @@ class Suite:
             if words in command and str(self.folder) in command:
                 found.append(int(process.info["pid"]))
         return sorted(found)
-
-
-def _free_block(size: int) -> int:
-    """`size` consecutive ports that are free now, chosen at random: other runs look for theirs at the same time."""
-    for base in random.sample(range(20_000, 30_000, size), 100):
-        if all(probes.port_is_free(port) for port in range(base, base + size)):
-            return base
-    raise AssertionError("no free ports")

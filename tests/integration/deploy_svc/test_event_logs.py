@@ -206,7 +206,7 @@ async def test_writers_at_the_same_time_lose_nothing_for_a_follower(ask: Contain
 
 
 async def _item(stream: AsyncIterator[dict[str, Any] | None]) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for item in stream:
             if item is not None:
                 return item

@@ -57,7 +57,7 @@ class Echo:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(10), "echo server did not start"
+        assert ready.wait(30), "echo server did not start"
 
     def stop(self) -> None:
         """End at once, as a killed process would; does nothing when it is not running."""

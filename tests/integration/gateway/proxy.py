@@ -60,7 +60,7 @@ class Gateway:
         return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def eventually(check: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+def eventually(check: Callable[[], object], what: str, seconds: float = 30.0) -> None:
     """Wait until `check` is true; errors of the network count as not yet."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

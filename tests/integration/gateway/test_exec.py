@@ -40,7 +40,7 @@ def bridge(port: int, upstream: int) -> Iterator[None]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(30)
     yield
     loop.call_soon_threadsafe(stop.set)
     thread.join(10)

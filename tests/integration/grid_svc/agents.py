@@ -56,7 +56,7 @@ class Agent:
                 return message.heartbeat
 
     async def read(self) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             message = await self.call.read()
         if message is grpc.aio.EOF:
             # Raises the error that the stream ended with.
@@ -67,7 +67,7 @@ class Agent:
 
     async def goodbye(self) -> None:
         await self.call.done_writing()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await self.call.read() is not grpc.aio.EOF:
                 pass
 

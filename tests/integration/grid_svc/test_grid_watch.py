@@ -23,7 +23,7 @@ class Watch:
         self.seen: list[Any] = []
 
     async def until(self, fact: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 event = await self.call.read()
                 assert event is not grpc.aio.EOF

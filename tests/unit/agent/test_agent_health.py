@@ -31,7 +31,7 @@ class Answering(HollowRuntime):
 async def checked(monitor: HealthMonitor, told: asyncio.Event, container: Container) -> None:
     told.clear()
     monitor.follow(container)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await told.wait()
 
 

@@ -74,7 +74,7 @@ async def test_who_loses_a_right_loses_the_stream(
     world.known = now
     world.tell(user_id)
     with pytest.raises(error):
-        await asyncio.wait_for(stream, 5)
+        await asyncio.wait_for(stream, 30)
     assert not stream.cancelled()
 
 
@@ -141,4 +141,4 @@ async def test_streams_of_services_are_not_looked_at() -> None:
     world.tell("")
     world.streams.end()
     with pytest.raises(Unavailable, match="about to stop"):
-        await asyncio.wait_for(stream, 5)
+        await asyncio.wait_for(stream, 30)
