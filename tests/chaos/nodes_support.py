@@ -21,7 +21,7 @@ def statuses(api: Api) -> dict[str, str]:
 
 def all_online(api: Api, count: int = 2) -> None:
     """Wait until this many nodes, and no others, are online: earlier tests may have cut them off."""
-    soon(lambda: list(statuses(api).values()) == ["online"] * count, within=60, message=f"{count} nodes are online")
+    soon(lambda: list(statuses(api).values()) == ["online"] * count, message=f"{count} nodes are online")
 
 
 class SecondNode:
@@ -54,7 +54,7 @@ class SecondNode:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent"], cwd=self._suite.folder, env=env, stdout=log, stderr=log
             )
-        soon(lambda: self.status() == "online", within=30, message=f"the second node is online {self.log()[-2000:]}")
+        soon(lambda: self.status() == "online", message=f"the second node is online {self.log()[-2000:]}")
 
     def kill(self) -> None:
         """kill -9 of the agent."""
@@ -70,7 +70,7 @@ class SecondNode:
     def leave(self) -> None:
         """The node is gone for good."""
         self.kill()
-        soon(lambda: self.status() in ("offline", "unknown"), within=60, message="the second node is offline")
+        soon(lambda: self.status() in ("offline", "unknown"), message="the second node is offline")
         self._api.request("DELETE", f"/v1/nodes/{self.id}")
 
     def log(self) -> str:

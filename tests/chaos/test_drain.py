@@ -38,15 +38,15 @@ def test_stateless_instances_move_and_stateful_ones_wait_for_their_node(
         node = api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "drain"})
         assert (node["status"], node["availability"]) == ("drain", "drain")
         try:
-            soon(lambda: len(docker.running(web)) == 2 and not second.docker.all(web), within=60, message="web moved")
-            soon(lambda: not second.docker.running(db), within=60, message="db is stopped")
+            soon(lambda: len(docker.running(web)) == 2 and not second.docker.all(web), message="web moved")
+            soon(lambda: not second.docker.running(db), message="db is stopped")
             [stopped] = [each for each in second.docker.all(db) if each["Name"] == f"/{container}"]
             assert (stopped["Id"], stopped["State"]["Running"]) == (identity, False)
             assert docker.running(db) == here, "nothing else of it was touched"
         finally:
             node = api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "active"})
         assert node["status"] == "online"
-        soon(lambda: list(second.docker.running(db)) == [container], within=60, message="db is back")
+        soon(lambda: list(second.docker.running(db)) == [container], message="db is back")
         assert second.docker.running(db)[container][0] == identity, "the same container"
         assert second.docker.command("exec", container, "cat", "/kept") == "kept\n"
         assert docker.running(db) == here

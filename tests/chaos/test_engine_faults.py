@@ -65,7 +65,7 @@ def asked(api: Api, method: str, path: str, status: int = 200) -> dict[str, obje
             return None
         return answer.json() if answer.status_code == status else None
 
-    return soon(answered, within=60, message=f"{method} {path} answers {status}")
+    return soon(answered, message=f"{method} {path} answers {status}")
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def steady(api: Api, docker: Docker, image: str) -> Iterator[str]:
 
 
 def removed(api: Api, docker: Docker, service: str) -> None:
-    soon(lambda: api.request("DELETE", f"/v1/services/{service}").status_code in (200, 404), within=60)
-    soon(lambda: docker.all(service) == [], within=60, message="its containers are gone")
+    soon(lambda: api.request("DELETE", f"/v1/services/{service}").status_code in (200, 404))
+    soon(lambda: docker.all(service) == [], message="its containers are gone")
 
 
 def test_postgres_dies_in_the_middle_of_a_deploy(

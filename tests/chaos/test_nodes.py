@@ -51,7 +51,7 @@ def service(api: Api, name: str, image: str, **changed: Any) -> Iterator[str]:
     try:
         yield created
     finally:
-        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404), within=30)
+        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404))
 
 
 def test_instances_that_refuse_each_other_are_spread_and_one_too_many_is_an_error(
@@ -77,8 +77,8 @@ def test_a_drained_node_is_left_and_used_again_after_its_return(
         assert (len(stays), len(second.docker.running(drained))) == (1, 1)
         api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "drain"})
         try:
-            soon(lambda: second.docker.all(drained) == [], within=60, message="the drained node is empty")
-            soon(lambda: len(docker.running(drained)) == 2, within=60)
+            soon(lambda: second.docker.all(drained) == [], message="the drained node is empty")
+            soon(lambda: len(docker.running(drained)) == 2)
             assert stays.items() <= docker.running(drained).items(), "the other instance was not touched"
         finally:
             api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "active"})
@@ -209,7 +209,6 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_it_is_used_ag
                 sorted([*docker.running(lost), *second.docker.running(lost)]) == ["lost-1", "lost-2"]
                 and len(docker.running(lost)) == 1
             ),
-            within=60,
             message=f"each node has one instance: {second.log()[-3000:]}",
         )
 

@@ -48,7 +48,7 @@ def grid_token(api: Api, known: dict[str, str]) -> None:
 def deployed_container(api: Api, known: dict[str, str]) -> None:
     """The container of the service, once its deploy ended."""
     path = f"/v1/services/{api.grid}/null/audited"
-    soon(lambda: "finished_at" in api.call("GET", f"{path}/deploys/{known['deploy']}"), within=60)
+    soon(lambda: "finished_at" in api.call("GET", f"{path}/deploys/{known['deploy']}"))
 
     def mirrored() -> bool:
         found = [one for one in api.call("GET", f"{path}/containers")["containers"] if one["status"] == "running"]

@@ -94,7 +94,7 @@ def requests(api: Api) -> Iterator[dict[str, tuple[str, list[str]]]]:
                 sent[EXEC] = attach(api, known["container"])
             sent[f"{path} {number}"] = (agent, list(step.events))
     yield sent
-    soon(lambda: api.request("GET", f"/v1/stacks/{api.grid}/audited").status_code == 404, within=60)
+    soon(lambda: api.request("GET", f"/v1/stacks/{api.grid}/audited").status_code == 404)
 
 
 def provider_keys(url: str) -> dict[str, str]:

@@ -69,7 +69,7 @@ def authorized(api: Api, domain: str, kind: str) -> dict[str, Any]:
         found = api.call("GET", f"/v1/domain_authorizations/{api.grid}/{domain}")
         return found if found["status"] != "deploying" else None
 
-    found = soon(deployed, within=60, message="the challenge is deployed")
+    found = soon(deployed, message="the challenge is deployed")
     assert found["status"] == "created"
     return found
 
@@ -84,7 +84,7 @@ def restart_vault(suite: Suite, api: Api) -> None:
             api.request("GET", f"/v1/grids/{api.grid}/secrets").status_code == 200
         )
 
-    soon(back, within=60, message="vault_svc is back")
+    soon(back, message="vault_svc is back")
 
 
 async def served(authority: Authority, domain: str) -> x509.Certificate:

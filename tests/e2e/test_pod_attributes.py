@@ -63,7 +63,7 @@ def test_the_engine_is_asked_for_every_attribute_of_a_service(
             environment_is_complete(shown, name)
             settings_are_complete(shown)
             mounts_are_complete(shown, tmp_path)
-        soon(lambda: docker.all(name) == [], within=30)
+        soon(lambda: docker.all(name) == [])
     # Data of named volumes outlives services.
     docker.command("volume", "rm", "whole.kept-1")
     api.call("DELETE", f"/v1/volumes/{api.grid}/kept")

@@ -21,7 +21,7 @@ def service(api: Api, name: str, image: str, **changed: Any) -> Iterator[str]:
     try:
         yield created
     finally:
-        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404), within=30)
+        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404))
 
 
 def failed(api: Api, name: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_an_unhealthy_instance_is_restarted_and_shown(api: Api, docker: Docker, 
                 found for found in docker.running(name).values() if found[0] == container and found[1] > first
             ] != []
 
-        soon(restarted, within=30, message="the unhealthy container was restarted in place")
+        soon(restarted, message="the unhealthy container was restarted in place")
 
 
 def test_a_secret_that_is_missing_ends_the_deploy_and_leaves_the_instance_alone(

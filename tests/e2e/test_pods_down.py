@@ -19,7 +19,7 @@ def test_containers_go_with_make_down_and_return_with_make_up(
         assert docker.all(resting) == []
     finally:
         suite.make("up")
-    soon(lambda: len(docker.running(resting)) == 2, within=60, message="the containers are back")
+    soon(lambda: len(docker.running(resting)) == 2, message="the containers are back")
     assert docker.running(resting).keys() == before.keys()
     assert api.call("GET", f"/v1/services/{resting}")["state"] == "running"
     # The key of the vault was generated once: what it encrypted can be read.
@@ -27,4 +27,4 @@ def test_containers_go_with_make_down_and_return_with_make_up(
     assert all("RESTING=kept with the key" in container["Config"]["Env"] for container in docker.all(resting))
     api.call("DELETE", f"/v1/services/{resting}")
     api.call("DELETE", secret)
-    soon(lambda: docker.all(resting) == [], within=30)
+    soon(lambda: docker.all(resting) == [])

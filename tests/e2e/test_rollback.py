@@ -26,8 +26,8 @@ def name(api: Api, docker: Docker, image: str) -> Iterator[str]:
     created = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
     api.deploy(created)
     yield created
-    soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404), within=30)
-    soon(lambda: docker.all(created) == [], within=30, message="its containers are gone")
+    soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404))
+    soon(lambda: docker.all(created) == [], message="its containers are gone")
 
 
 def failed(api: Api, name: str) -> str:
@@ -62,7 +62,7 @@ def test_what_a_failed_deploy_changed_is_brought_back_and_nothing_else_is_touche
     reason = failed(api, name)
     assert "careful-1 on node local-node" in reason
     assert reason.endswith("; rolling back to revision 1")
-    soon(lambda: versions(docker, name) == {"careful-1": "1", "careful-2": "1"}, within=30, message="all is as before")
+    soon(lambda: versions(docker, name) == {"careful-1": "1", "careful-2": "1"}, message="all is as before")
     after = docker.running(name)
     assert after["careful-2"] == before["careful-2"], "the instance that the deploy had not reached"
     assert after["careful-1"] != before["careful-1"], "the one whose container the deploy had removed"

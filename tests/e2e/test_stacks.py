@@ -17,7 +17,7 @@ def path(api: Api) -> Iterator[str]:
     found = f"/v1/stacks/{api.grid}/{NAME}"
     yield found
     api.request("DELETE", found)
-    soon(lambda: api.request("GET", found).status_code == 404, within=60)
+    soon(lambda: api.request("GET", found).status_code == 404)
 
 
 def document(image: str, *names: str, **changed: Any) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def test_a_stack_goes_its_whole_way_and_docker_agrees(api: Api, docker: Docker, 
     assert docker.all(f"{stack_id}/db")[0]["Id"] == db[0]["Id"]
 
     assert api.call("DELETE", path) == {}
-    soon(lambda: api.request("GET", path).status_code == 404, within=60, message="the stack goes away")
+    soon(lambda: api.request("GET", path).status_code == 404, message="the stack goes away")
     soon(lambda: docker.all(f"{stack_id}/db") == [], message="no container is left")
 
 
@@ -146,6 +146,6 @@ def test_a_volume_outlives_the_containers_that_use_it(api: Api, docker: Docker, 
         assert (refused.status_code, list(refused.json()["error"])) == (422, ["e2e-data"])
     finally:
         api.request("DELETE", path)
-        soon(lambda: api.request("GET", path).status_code == 404, within=60)
+        soon(lambda: api.request("GET", path).status_code == 404)
         api.call("DELETE", f"{volume}/e2e-data")
     soon(lambda: docker.command("volume", "ls", "-q", "--filter", f"name={NAME}.e2e-data") == "", within=40)

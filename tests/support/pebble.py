@@ -171,4 +171,4 @@ async def _ready(running: Pebble) -> None:
             except httpx.TransportError:
                 return False
 
-    await eventually(answers, within=20, message="pebble answers")
+    await eventually(answers, message="pebble answers")

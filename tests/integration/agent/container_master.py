@@ -100,7 +100,7 @@ class ContainerMaster(
             item = self.mirror.get(name)
             return item if item is not None and item.state.running is running else None
 
-        item = await eventually(found, within=20, message=f"{name} in the mirror")
+        item = await eventually(found, message=f"{name} in the mirror")
         assert item is not None
         return item
 

@@ -14,6 +14,7 @@ from kontena.grid.v1 import node_session_pb2 as session_pb
 from kontena.grid.v1 import node_session_pb2_grpc
 from services.kernel.server import OPTIONS
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 
 NODE_ID = "5f" * 12
 # A text in field 100: what a newer release may say in any message.
@@ -54,7 +55,7 @@ class Master(
         self._outgoing: set[asyncio.Queue[pb.AttachResponse]] = set()
         self._server: grpc.aio.Server | None = None
         self._open: dict[str, set[asyncio.Event]] = {"Connect": set(), "Attach": set(), "PushLogs": set()}
-        self.port = 0
+        self.port = free_port()
 
     @property
     def uri(self) -> str:
@@ -112,7 +113,7 @@ class Master(
             queue.put_nowait(message)
 
     async def status(
-        self, assignment: pb.Assignment, accept: Callable[[pb.InstanceStatus], bool], within: float = 15.0
+        self, assignment: pb.Assignment, accept: Callable[[pb.InstanceStatus], bool], within: float = 30.0
     ) -> pb.InstanceStatus:
         """The status of the assignment's rollout that `accept` takes, once the agent reports it."""
 
@@ -127,7 +128,7 @@ class Master(
         assert found is not None
         return found
 
-    async def running(self, assignment: pb.Assignment, within: float = 15.0) -> pb.InstanceStatus:
+    async def running(self, assignment: pb.Assignment, within: float = 30.0) -> pb.InstanceStatus:
         return await self.status(assignment, lambda status: status.state == "running" and not status.error, within)
 
     def texts(self, container_name: str, kind: str = "") -> list[str]:

@@ -107,7 +107,7 @@ async def test_an_agent_that_starts_without_a_master_touches_nothing(
     async def tried() -> bool:
         return agent_process.output().count("not connected to the master") >= 3
 
-    await eventually(tried, within=20)
+    await eventually(tried)
     assert started(engine) == before
 
 
@@ -129,7 +129,7 @@ async def test_an_empty_list_removes_all_containers_and_data_of_this_node_and_no
     async def removed() -> bool:
         return [item["Names"] for item in engine.containers()] == [["/foreign"]]
 
-    await eventually(removed, within=20)
+    await eventually(removed)
     assert not engine.request("GET", "/volumes")["Volumes"]
 
 
@@ -227,7 +227,7 @@ async def test_an_agent_killed_at_any_step_of_a_deploy_ends_it_after_its_return(
             names = [name for item in engine.containers() for name in item["Names"]]
             return step in agent_process.output()[said:] or any(name.startswith(step) for name in names)
 
-        await eventually(reached, within=20, message=step)
+        await eventually(reached, message=step)
         agent_process.kill()
         agent_process.start()
         await master.running(wanted, within=25)

@@ -161,7 +161,7 @@ async def test_samples_of_running_containers(chief: ContainerMaster, web: str) -
     async def sampled() -> bool:
         return web in chief.samples
 
-    await eventually(sampled, within=15)
+    await eventually(sampled)
     found = chief.samples[web]
     assert found.memory.usage > 0
     assert found.memory.limit > 0

@@ -23,7 +23,7 @@ async def told(chief: ContainerMaster, severity: int, kind: str, text: str) -> A
         assert any(event[:2] == (severity, kind) and text in event[2] for event in events), events
         return True
 
-    await eventually(found, within=15)
+    await eventually(found)
 
 
 async def test_the_life_of_an_instance_is_told_without_its_secrets(chief: ContainerMaster, engine: Engine) -> None:

@@ -152,5 +152,5 @@ async def test_a_full_disk_keeps_the_agent_from_nothing_and_what_it_knows_is_wri
                     2
                 ]
 
-            await eventually(written, within=20)
+            await eventually(written)
     assert {item.error for item in master.history} == {""}

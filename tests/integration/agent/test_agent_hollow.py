@@ -133,7 +133,7 @@ async def test_a_refused_agent_keeps_asking_slowly_and_joins_when_it_may(master:
         async def joined() -> bool:
             return bool(master.hellos)
 
-        await eventually(joined, within=15)
+        await eventually(joined)
 
 
 async def test_an_assignment_nobody_can_mean_changes_nothing(master: Master, tmp_path: Path) -> None:

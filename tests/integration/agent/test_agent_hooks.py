@@ -151,7 +151,7 @@ async def test_a_hook_cut_short_by_the_death_of_the_agent_leaves_nothing(
     async def hook_runs() -> bool:
         return any(item["State"] == "running" for item in engine.containers())
 
-    await eventually(hook_runs, within=15)
+    await eventually(hook_runs)
     agent_process.kill()
     agent_process.start()
     await master.running(wanted, within=25)

@@ -21,7 +21,7 @@ async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[
         yield
 
 
-async def arrived(master: Master, name: str, expected: list[str], kind: str = "", within: float = 15.0) -> None:
+async def arrived(master: Master, name: str, expected: list[str], kind: str = "", within: float = 30.0) -> None:
     async def complete() -> bool:
         found = master.texts(name, kind)
         assert len(found) >= len(expected), f"{len(found)} of {len(expected)} lines"
@@ -41,7 +41,7 @@ async def test_a_container_that_prints_and_exits_at_once_loses_no_line(master: M
     async def several_runs() -> bool:
         return len(master.texts("web-1", "stderr")) >= 2
 
-    await eventually(several_runs, within=20)
+    await eventually(several_runs)
     stopped = assignment(pod={"image": IMAGE}, desired_state="stopped", deploy_rev="3")
     master.assign(stopped)
     await master.status(stopped, lambda status: status.state == "stopped")
@@ -161,7 +161,7 @@ async def test_a_flood_that_the_master_does_not_take_waits_in_the_engine_and_not
         shown = engine.tail("web-1", 1)
         return b" 50000:" in shown
 
-    await eventually(written, within=30)
+    await eventually(written)
     assert agent_process.memory() - before < 40_000_000
     master.confirms = True
     master.cut("PushLogs")
@@ -188,5 +188,5 @@ async def test_a_log_that_the_engine_rotates_arrives_whole(master: Master) -> No
     async def complete() -> bool:
         return len(master.texts("web-1")) >= 10_000
 
-    await eventually(complete, within=30)
+    await eventually(complete)
     assert [int(text.split()[0]) for text in master.texts("web-1")] == list(range(10_000))

@@ -30,7 +30,7 @@ async def answers(master: Master, number: int, name: str) -> list[str]:
         assert "end" in texts, texts
         return True
 
-    await eventually(ended, within=20)
+    await eventually(ended)
     master.withdraw(client.instance_id)
     return sorted(text for text in master.texts(client.pod.container_name) if text != "end")
 

@@ -82,7 +82,7 @@ async def test_images_that_were_pulled_go_some_time_after_their_last_container_a
         async def old_one_is_gone() -> bool:
             return first not in images()
 
-        await eventually(old_one_is_gone, within=15)
+        await eventually(old_one_is_gone)
         assert {second, engine.image_id(IMAGE)} <= images()
     # The next agent knows what the last one has pulled.
     del master.assigned[wanted.instance_id]
@@ -91,7 +91,7 @@ async def test_images_that_were_pulled_go_some_time_after_their_last_container_a
         async def new_one_is_gone() -> bool:
             return second not in images()
 
-        await eventually(new_one_is_gone, within=15)
+        await eventually(new_one_is_gone)
         assert engine.image_id(IMAGE) in images()
 
 

@@ -193,7 +193,7 @@ class Engine:
         assert found is not None
         return found
 
-    async def finished(self, service_id: str, deploy_id: str, within: float = 15.0) -> ServiceDeploy:
+    async def finished(self, service_id: str, deploy_id: str, within: float = 30.0) -> ServiceDeploy:
         """The deploy once it ended."""
 
         async def ended() -> ServiceDeploy | None:

@@ -68,7 +68,7 @@ class Http:
         assert document["error"], document
         return answer.status_code, document["error"]
 
-    async def until(self, path: str, fact: Callable[[Any], bool], within: float = 15.0) -> Any:
+    async def until(self, path: str, fact: Callable[[Any], bool], within: float = 30.0) -> Any:
         """The answer to GET once it satisfies `fact`."""
 
         async def found() -> Any:
@@ -78,7 +78,7 @@ class Http:
 
         return await eventually(found, within=within, message=path)
 
-    async def gone(self, path: str, within: float = 15.0) -> Any:
+    async def gone(self, path: str, within: float = 30.0) -> Any:
         """The `error` of the 404 that GET answers in the end."""
 
         async def missing() -> Any:

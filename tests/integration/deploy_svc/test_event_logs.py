@@ -222,7 +222,7 @@ async def test_deploys_tell_their_beginning_and_their_end(ask: ContainerRest, re
         found = await grid_events(ask, services="null/web")
         return found if any("failed" in item["message"] for item in found) else []
 
-    found = await eventually(told, within=15)
+    found = await eventually(told)
     assert {item["type"] for item in found} == {"service:deploy"}
     assert found[-1]["severity"] == 3
     assert {"id": "g1/null/web", "type": "service"} in found[-1]["relationships"]

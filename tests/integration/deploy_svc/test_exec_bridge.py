@@ -249,7 +249,7 @@ async def test_a_client_that_does_not_read_holds_the_program_up(url: str, agent:
             await asyncio.sleep(0.3)
             return before == printed > 1
 
-        await eventually(stuck, within=20)
+        await eventually(stuck)
         assert printed < 2000, "a program that nobody reads must wait"
         client.transport.abort()
     await until(agent, "cancel")

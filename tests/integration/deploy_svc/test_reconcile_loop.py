@@ -54,7 +54,7 @@ async def deploys(world: Engine, service_id: str) -> list[Any]:
         return list(await tx.execute(table.select().where(table.c.service_id == service_id).order_by(table.c.seq)))
 
 
-async def automatic(world: Engine, service_id: str, count: int = 2, within: float = 15.0) -> ServiceDeploy:
+async def automatic(world: Engine, service_id: str, count: int = 2, within: float = 30.0) -> ServiceDeploy:
     """The newest deploy, once there are `count` and all ended."""
 
     async def ended() -> bool:
@@ -84,7 +84,7 @@ async def quiet(world: Engine, service_id: str, count: int) -> None:
                 now = (await tx.execute(query)).scalar()
             return now if now != then else None
 
-        before = await eventually(looked_at, within=10, message="the loop looks at the service")
+        before = await eventually(looked_at, message="the loop looks at the service")
     assert len(await deploys(world, service_id)) == count
 
 

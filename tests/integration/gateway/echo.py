@@ -22,6 +22,8 @@ from google.api import httpbody_pb2
 from google.protobuf import descriptor_pool, json_format, message_factory
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tests.support.ports import free_port
+
 GEN = Path(__file__).parents[3] / "gen"
 # One limit instead of a soft and a hard one: in between, gRPC refuses at random.
 METADATA_LIMIT = 8192
@@ -47,7 +49,7 @@ class Call:
 class Echo:
     """The server, running in a thread of its own until `stop`."""
 
-    port: int = 0
+    port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     calls: dict[str, Call] = field(default_factory=dict)
     _last_call: float = 0.0

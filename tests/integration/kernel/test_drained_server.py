@@ -9,6 +9,7 @@ import grpc
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
 
 METHOD = "/test.Thing/Change"
@@ -19,7 +20,7 @@ class Replica:
     """A bare gRPC server with one method; `calls` counts what reached it."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.calls = 0
 
     async def start(self) -> None:

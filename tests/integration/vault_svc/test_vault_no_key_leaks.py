@@ -109,7 +109,7 @@ async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
             async def open_() -> bool:
                 return (await acme.call("SecretService.ListSecrets", grid="alpha")).status == 200
 
-            await eventually(open_, within=20)
+            await eventually(open_)
             secrets, errors = await _use_everything(acme, address)
             dump = await _dump(vault_url)
 

@@ -84,7 +84,7 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
             async def open_() -> bool:
                 return (await member.of_grid()).status == 200
 
-            await eventually(open_, within=20)
+            await eventually(open_)
             errors = await _use_everything(member, Caller(channel, "stranger"), channel, vault_url)
             dump = await _dump(vault_url)
 

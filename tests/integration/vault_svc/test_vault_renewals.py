@@ -41,7 +41,7 @@ async def test_a_due_certificate_is_renewed_once_by_two_replicas(
             row = await sql.fetchrow("select * from vault.certificates where subject = 'r.test'")
             return row["certificate"] != first and ("renew", "r.test") in vault_neighbours.audit.seen()
 
-        await eventually(renewed, within=30)
+        await eventually(renewed)
         await _quiet(sql)
         assert "renewal_error" not in (await acme.get("r.test")).body
     assert vault_neighbours.audit.seen().count(("renew", "r.test")) == 1
@@ -75,7 +75,7 @@ async def test_a_failing_renewal_is_shown_and_backs_off(serve: Serve, sql: Any, 
             body = (await acme.get("bad.test")).body
             return body if body.get("renewal_error") else None
 
-        shown: Any = await eventually(told, within=30)
+        shown: Any = await eventually(told)
         assert "Linked service not found: null/gone" in shown["renewal_error"]
         wait = datetime.fromisoformat(shown["next_renewal_at"]) - datetime.now(UTC)
         assert 3500 < wait.total_seconds() < 4000
@@ -83,7 +83,7 @@ async def test_a_failing_renewal_is_shown_and_backs_off(serve: Serve, sql: Any, 
         async def other_one() -> bool:
             return await sql.fetchval("select certificate from vault.certificates where subject = 'ok.test'") != ok
 
-        await eventually(other_one, within=30)
+        await eventually(other_one)
 
         async def audited() -> bool:
             return ("renew_failed", "bad.test") in vault_neighbours.audit.seen()
