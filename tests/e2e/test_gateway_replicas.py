@@ -139,19 +139,19 @@ def test_a_second_process_joins_and_leaves_unnoticed(suite: Suite, api: Api, gri
     env = {**service_env(settings, load_secrets(settings), name), "PYTHONPATH": python}
     env |= {"LISTEN_ADDRESS": second, "METRICS_ADDRESS": ""}
     command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
-    with load(api, grid, WORK[name]) as outcomes:
-        process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
-        try:
-            soon(lambda: probes.service_serves(second), message=f"the second {name}_svc serves")
+    process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
+    try:
+        soon(lambda: probes.service_serves(second), message=f"the second {name}_svc serves")
+        with load(api, grid, WORK[name]) as outcomes:
             addresses(settings.address(name), second)
             soon(served, message="it gets its share")
             # As an orchestrator would: the process first, its address later.
             process.terminate()
-            process.wait(20)
+            process.wait(60)
             seen = sum(outcomes.values())
             soon(lambda: sum(outcomes.values()) > seen + 50, message="the load goes on")
-        finally:
-            process.kill()
-            process.wait(20)
-            addresses(settings.address(name))
+    finally:
+        process.kill()
+        process.wait()
+        addresses(settings.address(name))
     assert set(outcomes) == {("write", 200), ("read", 200)}, outcomes
