@@ -155,9 +155,8 @@ async def test_a_node_that_was_given_up_resets_its_session(
 
 @pytest.fixture
 async def hasty(grid_settings: MakeSettings) -> AsyncIterator[Running]:
-    """A replica whose agents must speak five times a second."""
-    settings = grid_settings(heartbeat_seconds=0.2, last_seen_seconds=0.1, token_refresh_seconds=0.01)
-    async with running(partial(build, settings)) as served:
+    """A replica whose agents must speak five times a second; no loop gives a node up before its session does."""
+    async with running(partial(build, grid_settings(heartbeat_seconds=0.2))) as served:
         yield served
 
 
