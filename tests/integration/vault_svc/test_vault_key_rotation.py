@@ -32,8 +32,7 @@ async def test_no_read_or_write_fails_while_keys_rotate(vault_settings: MakeSett
     async with running(partial(build, behind)) as old, running(partial(build, ahead)) as new:
         members = [Caller(old.channel, "member"), Caller(new.channel, "member")]
         values = {f"N{number}": f"value {number}" for number in range(COUNT)}
-        for name, value in values.items():
-            await members[0].create(name, value)
+        await asyncio.gather(*(members[0].create(name, value) for name, value in values.items()))
         before = await _rows(vault_url)
         done = asyncio.Event()
 

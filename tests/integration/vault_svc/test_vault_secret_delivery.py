@@ -1,3 +1,5 @@
+import asyncio
+
 import grpc
 import sqlalchemy as sa
 
@@ -44,8 +46,7 @@ async def test_it_takes_one_query_and_no_other_service(
     vault: Running, member: Caller, vault_neighbours: Neighbours
 ) -> None:
     names = [f"N{number}" for number in range(20)]
-    for name in names:
-        await member.create(name, name)
+    await asyncio.gather(*(member.create(name, name) for name in names))
     statements: list[str] = []
 
     def count(_c: object, _cursor: object, statement: str, *_: object) -> None:
@@ -63,8 +64,7 @@ async def test_it_takes_one_query_and_no_other_service(
 
 async def test_many_long_values_fit_into_one_answer(vault: Running, member: Caller) -> None:
     names = [f"LONG{number}" for number in range(40)]
-    for name in names:
-        await member.create(name, name + "x" * 100_000)
+    await asyncio.gather(*(member.create(name, name + "x" * 100_000) for name in names))
     options = [("grpc.max_receive_message_length", 16 * 1024 * 1024)]
     async with grpc.aio.insecure_channel(vault.address, options=options) as channel:
         assert len((await resolve(channel, ALPHA, *names)).body.values) == 40
