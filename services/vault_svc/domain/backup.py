@@ -61,8 +61,8 @@ def decrypt(data: bytes, passphrase: str) -> Contents:
         raise Unreadable("this is no export of a vault")
     if head[len(_MAGIC)] != _VERSION:
         raise Unreadable(f"this export has version {head[len(_MAGIC)]}, known is {_VERSION}")
-    if head[len(_MAGIC) + 1] > _MOST_COST:
-        # It would take gigabytes of memory to find out that the file is damaged.
+    if not 0 < head[len(_MAGIC) + 1] <= _MOST_COST:
+        # With a larger one it would take gigabytes of memory to find out that the file is damaged.
         raise Unreadable("this export is damaged")
     try:
         plain = _cipher(head, passphrase).decrypt(head[-_NONCE:], data[_HEAD:], head)
