@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 from xdist.remote import Producer
@@ -16,6 +17,9 @@ from tests.support.suite import Api, Suite
 
 IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos"}
+# Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
+# the machine. `pytest --hypothesis-profile=default` looks for new ones.
+hypothesis.settings.load_profile("ci")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -113,7 +113,9 @@ def test_nested_as_deep_as_services_parse(call: Caller) -> None:
     assert call("PUT", PATH, '{"cmd":' + "[" * 31 + "]" * 31 + "}").status_code == 200
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]":,\\ue10.-+ tnfx\n', max_size=30).map(str.encode))
 def test_no_body_causes_a_500(call: Caller, body: bytes) -> None:
     response = call("PUT", PATH, b'{"cmd":' + body + b"}")

@@ -110,7 +110,9 @@ def expected_paths(document: dict[str, Any]) -> set[str]:
     return {path if value is not None else f"{path}!" for path, value in paths.items()}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(document=st.dictionaries(NAMES, VALUES, max_size=6), ascii_only=st.booleans(), indent=st.sampled_from([None, 2]))
 def test_agrees_with_a_json_parser(
     call: Caller, document: dict[str, Any], ascii_only: bool, indent: int | None
