@@ -56,6 +56,8 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
+            # Errors are logged, and what a statement was given may be nobody's business.
+            hide_parameters=True,
             # A stuck statement must not hold a pool slot for ever; loops and requests retry.
             connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
         )
