@@ -12,7 +12,7 @@ from deploy.local.processes import agent_env, envoy_config, gateway_env, service
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
 
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 
 def main(arguments: Sequence[str]) -> int:
