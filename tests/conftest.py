@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import psutil
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -20,6 +21,8 @@ _SHARING = {"e2e", "chaos"}
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
+# httpx waits five seconds for an answer, which is too short where a lot else runs; there is no other place to say so.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -132,7 +132,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
 
     def _look(self) -> None:
         found = []

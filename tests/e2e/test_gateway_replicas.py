@@ -117,7 +117,7 @@ def load(api: Api, grid: str, work: Work) -> Iterator[Counter[object]]:
     finally:
         stop.set()
         for thread in clients:
-            thread.join(30)
+            thread.join(60)
 
 
 @pytest.mark.parametrize("name", SERVICES)

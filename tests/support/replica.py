@@ -24,4 +24,4 @@ def replica(suite: Suite, name: str, offset: int, **changed: str) -> Iterator[st
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

@@ -82,7 +82,7 @@ class Echo:
             return
         asyncio.run_coroutine_threadsafe(how, self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

@@ -45,4 +45,4 @@ def serving() -> Iterator[Names]:
         thread.start()
         yield names
         server.shutdown()
-        thread.join(10)
+        thread.join(60)

@@ -46,7 +46,7 @@ def clients(gateways: list[Gateway]) -> Iterator[Counter[tuple[str, int]]]:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
 
 
 def test_a_gateway_leaves_unnoticed(

@@ -43,7 +43,7 @@ def bridge(port: int, upstream: int) -> Iterator[None]:
     assert ready.wait(30)
     yield
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 
@@ -85,7 +85,7 @@ def test_the_upgrade_reaches_the_stream_with_what_services_need(bridged: Gateway
     assert call.path == "/kontena.deploy.v1.ContainerExecService/AttachExec"
     assert call.metadata["authorization"] == "Bearer t"
     assert call.metadata["x-forwarded-for"] == "127.0.0.1"
-    assert call.ended.wait(10), "the stream ends with the connection"
+    assert call.ended.wait(60), "the stream ends with the connection"
 
 
 def test_only_this_path_may_upgrade(bridged: Gateway) -> None:

@@ -58,7 +58,7 @@ def test_read_waits_for_a_restart(own: Gateway, own_echo: Echo) -> None:
     request.start()
     eventually(lambda: own.counter("cluster.grid.upstream_rq_retry") >= 1, "a first try has failed")
     own_echo.start()
-    request.join(10)
+    request.join(60)
     assert answers == [200]
 
 
@@ -98,10 +98,10 @@ def test_reads_survive_a_killed_process(echo: Echo, tmp_path: Path) -> None:
             eventually(lambda: f"{host}0" not in gateway.admin("/clusters"), "the victim has some of them")
             victim.kill()
             for reader in readers:
-                reader.join(20)
+                reader.join(60)
     finally:
         victim.kill()
-        victim.wait(10)
+        victim.wait(60)
     assert statuses == [200] * 8
 
 

@@ -39,7 +39,7 @@ def load(gateway: Gateway) -> Iterator[Counter[object]]:
     finally:
         stop.set()
         for thread in clients:
-            thread.join(30)
+            thread.join(60)
 
 
 @pytest.fixture

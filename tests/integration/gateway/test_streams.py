@@ -55,7 +55,7 @@ def test_leaving_client_ends_the_rpc(call: Caller, gateway: Gateway) -> None:
         plan = {"bodies": ["first\n"], "then_wait": True}
         connection.send("GET", LOGS, x_test=json.dumps(plan), x_request_id="leaving")
         connection.head()
-    assert call.echo.calls["leaving"].ended.wait(10)
+    assert call.echo.calls["leaving"].ended.wait(60)
 
 
 def test_error_after_the_first_message_ends_the_stream(call: Caller) -> None:

@@ -56,7 +56,7 @@ def replica(folder: Path, **environment: str) -> Iterator[Replica]:
         yield Replica(process, port, log)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 @contextmanager
