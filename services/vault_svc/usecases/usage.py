@@ -54,5 +54,11 @@ class Redeploys:
         await self._queued(CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": subject})
 
     async def _queued(self, topic: str, payload: Mapping[str, str]) -> None:
-        if not await self._outbox.delivered(self._db, topic, payload, within=_TOLD_SECONDS):
-            log.warning("services are told later of what was written", topic=topic, **payload)
+        try:
+            told = await self._outbox.delivered(self._db, topic, payload, within=_TOLD_SECONDS)
+        except Exception as error:
+            # The write is done already, and must not look as if it failed.
+            log.warning("not known whether services were told", topic=topic, error=repr(error)[:300])
+        else:
+            if not told:
+                log.warning("services are told later of what was written", topic=topic, **payload)

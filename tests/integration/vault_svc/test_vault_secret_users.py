@@ -2,10 +2,15 @@ from functools import partial
 
 import asyncpg
 
+from services.clients.grids import Grid
+from services.kernel.db import Database
+from services.kernel.outbox import Outbox
 from services.vault_svc.app import build
+from services.vault_svc.store import tables
+from services.vault_svc.usecases.usage import Redeploys
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.conftest import MakeSettings
-from tests.integration.vault_svc.stand_ins import Neighbours
+from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
 from tests.support.running import running
 
@@ -69,6 +74,14 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
             return len(vault_neighbours.deploy.changed) == 2
 
         await eventually(told, within=45)
+
+
+async def test_a_write_that_is_done_is_not_refused_when_the_database_goes_away() -> None:
+    db = Database("postgresql://postgres@127.0.0.1:1/postgres")
+    redeploys = Redeploys(db, Outbox(tables.outbox))
+    await redeploys.of_secrets(Grid(ALPHA, "alpha"), "A", "B")
+    await redeploys.of_certificate(Grid(ALPHA, "alpha"), "x.test")
+    await db.close()
 
 
 async def test_a_removal_tells_which_services_are_left_without(member: Caller, vault_neighbours: Neighbours) -> None:
