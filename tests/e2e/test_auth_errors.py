@@ -298,7 +298,8 @@ def test_members_are_shown_added_and_removed(crowd: dict[str, Api], api: Api) ->
     for _ in range(2):
         users = crowd["gridder"].call("POST", path, {"email": email("plain")}, status=201)["users"]
         assert email("plain") in [user["email"] for user in users]
-    assert crowd["plain"].call("GET", f"/v1/grids/{api.grid}")["name"] == api.grid
+    # Other services hear of it within a second.
+    soon(lambda: crowd["plain"].call("GET", f"/v1/grids/{api.grid}")["name"] == api.grid)
     users = crowd["gridder"].call("DELETE", f"{path}/{email('plain')}")["users"]
     assert email("plain") not in [user["email"] for user in users]
-    assert crowd["plain"].request("GET", f"/v1/grids/{api.grid}").status_code == 403
+    soon(lambda: crowd["plain"].request("GET", f"/v1/grids/{api.grid}").status_code == 403)
