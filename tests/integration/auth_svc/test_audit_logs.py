@@ -96,7 +96,8 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
         await outbox.emit(tx, "first", {})
         await outbox.emit(tx, "second", {})
     listener = Listener(lonely_url, [outbox.channel])
-    relay = asyncio.gather(listener.run(), outbox.relay(db, listener, {"first": hangs, "second": arrives}))
+    work = (listener.run(), outbox.relay(db, listener, {"first": hangs, "second": arrives}))
+    tasks = [asyncio.ensure_future(one) for one in work]
     try:
         await asyncio.wait_for(arrived.wait(), 20)
         # Also what is written while the first delivery is under way.
@@ -107,8 +108,10 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
         assert await outbox.delivered(db, "second", {}, within=20)
         assert not await outbox.delivered(db, "first", {}, within=0.1)
     finally:
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        # Until both have ended, which takes the listener a moment.
+        await asyncio.wait(tasks)
     async with db.transaction() as tx:
         await tx.execute(tables.outbox.delete())
     await db.close()

@@ -79,13 +79,17 @@ async def _told(url: str) -> None:
     Also what a server had just claimed that ended with the last test.
     """
     connection = await asyncpg.connect(url)
-    await connection.execute("update vault.outbox set not_before = now() where attempts = 0")
-    await connection.execute("select pg_notify('vault_outbox', topic) from vault.outbox")
 
     async def everything() -> bool:
         return bool(await connection.fetchval("select count(*) = 0 from vault.outbox where attempts = 0"))
 
     try:
+        # Not in the way of a delivery that is just being noted down.
+        await connection.execute(
+            "update vault.outbox set not_before = now()"
+            " where seq in (select seq from vault.outbox where attempts = 0 for update skip locked)"
+        )
+        await connection.execute("select pg_notify('vault_outbox', topic) from vault.outbox")
         await eventually(everything, within=30, message="the neighbours are told")
     finally:
         await connection.close()
