@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from kontena.auth.v1 import (
     user_pb2_grpc,
 )
 from services.auth_svc.clients.provider import ProviderClient
-from services.auth_svc.loops.ended_tokens import PERIOD_SECONDS, forget_ended_tokens
+from services.auth_svc.loops import audit_retention, ended_tokens
 from services.auth_svc.servicers.access_tokens import AccessTokenServicer
 from services.auth_svc.servicers.audit import AuditIngestServicer
 from services.auth_svc.servicers.audit_logs import AuditLogServicer
@@ -89,7 +90,11 @@ async def build(settings: Settings) -> Application:
     supervisor.add("auth.listener", listener.run)
     supervisor.add("auth.grids", directory.informer.run)
     supervisor.add("auth.outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
-    supervisor.every("auth.ended_tokens", PERIOD_SECONDS, partial(forget_ended_tokens, db))
+    supervisor.every("auth.ended_tokens", ended_tokens.PERIOD_SECONDS, partial(ended_tokens.forget_ended_tokens, db))
+    if settings.audit_retention_days:
+        kept = timedelta(days=settings.audit_retention_days)
+        forget = partial(audit_retention.forget_old_entries, db, kept)
+        supervisor.every("auth.audit_retention", audit_retention.PERIOD_SECONDS, forget)
     oauth = OAuthServicer(
         OAuth(db, mint, trail),
         Invitations(db, mint, trail, config),

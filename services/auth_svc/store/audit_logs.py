@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -30,3 +31,17 @@ async def find(tx: Tx, page: Page, grid_id: str | None = None) -> list[RecordedE
         statement = statement.where(audit_logs.c.seq < page.before)
     rows = (await tx.execute(statement)).all()
     return [RecordedEntry(row.seq, AuditEntry(**{name: getattr(row, name) for name in _FIELDS})) for row in rows[::-1]]
+
+
+async def forget_older(tx: Tx, kept: timedelta, limit: int) -> int:
+    """Remove at most `limit` entries from before the time that is kept, oldest first; returns how many."""
+    old = (
+        sa.select(audit_logs.c.event_id)
+        .where(audit_logs.c.time < sa.func.now() - kept)
+        .order_by(audit_logs.c.time)
+        .limit(limit)
+        # What another replica is removing is not waited for.
+        .with_for_update(skip_locked=True)
+    )
+    result = await tx.execute(audit_logs.delete().where(audit_logs.c.event_id.in_(old.scalar_subquery())))
+    return int(result.rowcount)

@@ -1,6 +1,7 @@
 """The audit log is complete and has nothing twice, whatever dies between a mutation and its delivery."""
 
 import asyncio
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from kontena.auth.v1 import audit_log_pb2 as pb
 from kontena.auth.v1.audit_log_pb2_grpc import AuditLogServiceStub
+from services.auth_svc.loops import audit_retention
 from services.auth_svc.store import tables
 from services.auth_svc.usecases.administration import Administration
 from services.auth_svc.usecases.audit_logs import AuditLogs
@@ -210,3 +212,16 @@ async def test_a_grid_shows_its_own_entries(admin: AuthClient, bob: AuthClient) 
     assert (await refused(bob.call(AuditLogServiceStub, "ListGridAuditLogs", request)))[0] == 403
     unknown = pb.ListGridAuditLogsRequest(grid="nope")
     assert (await refused(admin.call(AuditLogServiceStub, "ListGridAuditLogs", unknown)))[0] == 404
+
+
+@pytest.mark.usefixtures("entries")
+async def test_entries_are_kept_as_long_as_the_operator_says(
+    auth_url: str, admin: AuthClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_retention, "_BATCH", 2)
+    db = Database(auth_url, pool_size=1)
+    async with db.transaction() as tx:
+        await tx.execute(sa.text("update auth.audit_logs set time = now() - interval '29 days' where event_id = 'e1'"))
+    await audit_retention.forget_old_entries(db, timedelta(days=30))
+    await db.close()
+    assert [log.event_name for log in await listed(admin) if log.user_identity.email == "u@x"] == ["event1"]
