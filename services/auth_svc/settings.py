@@ -44,7 +44,9 @@ class Settings(ServiceSettings):
     initial_admin_code: SecretStr | None = Field(
         default=None, description="Authorization code of the first login; used once in the life of the installation."
     )
-    audit_retention_days: int = Field(default=0, ge=0, description="Days that audit entries are kept; 0 is for ever.")
+    audit_retention_days: int = Field(
+        default=0, ge=0, le=36500, description="Days that audit entries are kept; 0 is for ever."
+    )
     vault_key: SecretStr | None = Field(
         default=None,
         description="Encrypts secret configuration values. Without it CLUSTER_SECRET does; see domain/sealing.py.",

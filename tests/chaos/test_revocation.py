@@ -162,5 +162,7 @@ def test_streams_of_a_revoked_token_end(api: Api, replicas: Replicas) -> None:
 
 
 def test_streams_end_with_their_token(api: Api) -> None:
+    began = time.monotonic()
     with followed_events(api, token_of(api, "admin", seconds=2)) as end:
         end()
+    assert time.monotonic() - began > 1.9, "not before"

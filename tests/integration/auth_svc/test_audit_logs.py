@@ -222,6 +222,8 @@ async def test_entries_are_kept_as_long_as_the_operator_says(
     db = Database(auth_url, pool_size=1)
     async with db.transaction() as tx:
         await tx.execute(sa.text("update auth.audit_logs set time = now() - interval '29 days' where event_id = 'e1'"))
-    await audit_retention.forget_old_entries(db, timedelta(days=30))
-    await db.close()
+    try:
+        await audit_retention.forget_old_entries(db, timedelta(days=30))
+    finally:
+        await db.close()
     assert [log.event_name for log in await listed(admin) if log.user_identity.email == "u@x"] == ["event1"]
