@@ -11,10 +11,10 @@ from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
 from services.kernel import call
 from services.kernel.db import Database
-from tests.integration.deploy_svc.engine_fixtures import engine
+from tests.integration.deploy_svc.engine_fixtures import Engine, engine
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
 from tests.integration.deploy_svc.rest import Rest
-from tests.integration.deploy_svc.stand_ins import Neighbours, neighbours
+from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours, neighbours
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
 
@@ -127,3 +127,20 @@ def deploy_queries() -> Callable[[str], AbstractContextManager[list[str]]]:
             sa.event.remove(sa.Engine, "before_cursor_execute", record)
 
     return recording
+
+
+@pytest.fixture(scope="session")
+def rollout_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(_settings(url))
+    return url
+
+
+@pytest.fixture
+async def world(rollout_url: str) -> AsyncIterator[Engine]:
+    """Two nodes and no replica yet."""
+    await truncate(rollout_url, "deploy")
+    async with engine(rollout_url) as found:
+        found.node(NODE_1, 1)
+        found.node(NODE_2, 2)
+        yield found

@@ -193,6 +193,10 @@ class Engine:
         assert found is not None
         return found
 
+    async def started(self, service_id: str, deploy_id: str) -> bool:
+        """Whether the deploy has placed an instance."""
+        return bool((await self.result(service_id, deploy_id)).instance_deploys)
+
     async def finished(self, service_id: str, deploy_id: str, within: float = 30.0) -> ServiceDeploy:
         """The deploy once it ended."""
 

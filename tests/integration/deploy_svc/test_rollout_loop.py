@@ -2,9 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -12,31 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from kontena.deploy.v1 import assignment_pb2 as pb
-from services.deploy_svc import app
-from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.service_spec import DeployOpts, Port
-from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import rollout_plans, tables
-from tests.integration.deploy_svc.engine_fixtures import Engine, engine, ignore, obey, settings
+from tests.integration.deploy_svc.engine_fixtures import Engine, ignore, obey
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
-
-
-@pytest.fixture(scope="session")
-def rollout_url(postgres: TestPostgres) -> str:
-    url = postgres.database()
-    app.migrate(settings(url))
-    return url
-
-
-@pytest.fixture
-async def world(rollout_url: str) -> AsyncIterator[Engine]:
-    await truncate(rollout_url, "deploy")
-    async with engine(rollout_url) as found:
-        found.node(NODE_1, 1)
-        found.node(NODE_2, 2)
-        yield found
 
 
 async def test_a_deploy_reaches_its_nodes_and_succeeds(world: Engine) -> None:
@@ -106,17 +85,13 @@ async def test_a_killed_replica_is_taken_over(world: Engine) -> None:
     service_id = await world.service(instances=3)
     async with world.replica():
         deploy_id = await world.deploy(service_id)
-        await eventually(lambda: _started(world, service_id, deploy_id))
+        await eventually(lambda: world.started(service_id, deploy_id))
     for agent in world.agents:
         agent.behave = obey
         await agent.catch_up()
     result = await world.finished(service_id, deploy_id)
     assert result.state == "success"
     assert len(result.instance_deploys) == 3
-
-
-async def _started(world: Engine, service_id: str, deploy_id: str) -> bool:
-    return bool((await world.result(service_id, deploy_id)).instance_deploys)
 
 
 async def test_work_waits_for_a_replica_when_all_are_gone(world: Engine) -> None:
@@ -134,7 +109,7 @@ async def test_a_stop_in_the_middle_ends_the_deploy_with_an_error(world: Engine)
     agents = [world.attach(replica, NODE_1, behave=ignore), world.attach(replica, NODE_2, behave=ignore)]
     service_id = await world.service(instances=3)
     deploy_id = await world.deploy(service_id)
-    await eventually(lambda: _started(world, service_id, deploy_id))
+    await eventually(lambda: world.started(service_id, deploy_id))
     await world.stop(service_id)
     result = await world.finished(service_id, deploy_id)
     assert result.state == "error"
@@ -196,126 +171,6 @@ async def _change_spec(world: Engine, service_id: str, changes: dict[str, object
     spec = tables.services.c.spec.concat(sa.cast(changes, JSONB))
     async with world.db.transaction() as tx:
         await tx.execute(tables.services.update().where(tables.services.c.id == service_id).values(spec=spec))
-
-
-def stops_nothing(assignment: pb.Assignment) -> pb.InstanceStatus | None:
-    """A node whose containers take long to end."""
-    return None if assignment.desired_state == "stopped" else obey(assignment)
-
-
-async def test_a_moving_instance_stops_on_the_old_node_before_the_new_one_starts_it(world: Engine) -> None:
-    replica = await world.start_replica()
-    world.node(NODE_2, 2, availability="drain")
-    first, second = world.attach(replica, NODE_1), world.attach(replica, NODE_2)
-    service_id = await world.service()
-    await world.finished(service_id, await world.deploy(service_id))
-    (before,) = await world.instances(service_id)
-    assert before.node_id == NODE_1
-    first.behave = stops_nothing
-    world.node(NODE_1, 1, availability="drain")
-    world.node(NODE_2, 2)
-    # The deploy may begin before the replica hears of the drain: then the instance is moved after it.
-    await world.deploy(service_id)
-
-    async def stopping() -> bool:
-        return first.assigned[before.id].desired_state == "stopped"
-
-    await eventually(stopping)
-    assert second.assigned == {}
-    first.behave = obey
-    await first.catch_up()
-
-    async def moved() -> Instance:
-        (found,) = await world.instances(service_id)
-        assert (found.id, found.node_id, found.state) == (before.id, NODE_2, "running")
-        assert not first.assigned
-        return found
-
-    after = await eventually(moved)
-    # What the old node still says about it counts no more.
-    sequence = await first.report(pb.InstanceStatus(instance_id=before.id, rev="9", state="stopped", error="late"))
-    await eventually(lambda: _acked(first, sequence))
-    (still,) = await world.instances(service_id)
-    assert (still.state, still.error, still.rev) == ("running", None, after.rev)
-
-
-async def _acked(agent: object, sequence: int) -> bool:
-    return agent.acked >= sequence  # type: ignore[attr-defined]
-
-
-async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(rollout_url: str) -> None:
-    await truncate(rollout_url, "deploy")
-    # Everything that is said about a lost node is believed at once.
-    async with engine(rollout_url, grace_factor=0.0) as world:
-        world.node(NODE_1, 1)
-        world.node(NODE_2, 2)
-        await fails_on_a_lost_node(world)
-
-
-async def fails_on_a_lost_node(world: Engine) -> None:
-    replica = await world.start_replica()
-    world.attach(replica, NODE_1, behave=ignore)
-    world.attach(replica, NODE_2, behave=ignore)
-    service_id = await world.service()
-    deploy_id = await world.deploy(service_id)
-    await eventually(lambda: _started(world, service_id, deploy_id))
-    (rollout,) = (await world.result(service_id, deploy_id)).instance_deploys
-    number = 1 if rollout.node_id == NODE_1 else 2
-    world.node(rollout.node_id, number, connected=False, disconnected_seconds=60)
-    result = await world.finished(service_id, deploy_id)
-    assert result.instance_deploys[0].error == f"NODE: node n{number} is not connected"
-
-
-async def test_a_rollout_outlives_an_outage_in_which_nobody_saw_the_node(world: Engine) -> None:
-    """The control plane was away for an hour: its agents get the time to come back."""
-    replica = await world.start_replica()
-    world.attach(replica, NODE_1, behave=ignore)
-    world.around.grids.nodes.remove(NODE_2)
-    service_id = await world.service()
-    deploy_id = await world.deploy(service_id)
-    await eventually(lambda: _started(world, service_id, deploy_id))
-    world.node(NODE_1, 1, connected=False, disconnected_seconds=3600)
-    waiting = await world.deploy(service_id)
-    [agent] = world.agents
-    agent.behave = obey
-    await agent.catch_up()
-    assert (await world.finished(service_id, deploy_id)).state == "success"
-    assert (await world.result(service_id, waiting)).state == "created"
-    world.node(NODE_1, 1, session=1)
-    result = await world.finished(service_id, waiting)
-    assert (result.state, [item.node for item in result.instance_deploys]) == ("success", ["n1"])
-
-
-async def test_a_removed_node_loses_its_instances(world: Engine) -> None:
-    replica = await world.start_replica()
-    world.attach(replica, NODE_1)
-    world.attach(replica, NODE_2)
-    service_id = await world.service(instances=2, stateful=True)
-    await world.finished(service_id, await world.deploy(service_id))
-    world.around.grids.nodes.remove(NODE_2)
-
-    async def nowhere() -> bool:
-        return {item.node_id for item in await world.instances(service_id)} == {NODE_1, None}
-
-    await eventually(nowhere)
-    result = await world.finished(service_id, await world.deploy(service_id))
-    assert result.state == "success"
-    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1}
-
-
-async def test_unknown_nodes_are_forgotten_only_when_nothing_happened_lately(world: Engine) -> None:
-    replica = await world.start_replica()
-    world.attach(replica, NODE_1)
-    world.attach(replica, NODE_2)
-    service_id = await world.service(instances=2)
-    await world.finished(service_id, await world.deploy(service_id))
-    async with world.db.transaction() as tx:
-        await instance_store.forget_unknown_nodes(tx, [NODE_1])
-    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1, NODE_2}
-    async with world.db.transaction() as tx:
-        await tx.execute(tables.instances.update().values(updated_at=sa.func.now() - timedelta(minutes=2)))
-        await instance_store.forget_unknown_nodes(tx, [NODE_1])
-    assert {item.node_id for item in await world.instances(service_id)} == {NODE_1, None}
 
 
 async def test_two_services_deployed_at_once_never_share_a_port_on_a_node(world: Engine) -> None:

@@ -1,0 +1,153 @@
+"""The deploy state machine where nodes drain, are lost or never answer (spec/orchestration.md section 2)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+
+
+def test_a_moving_instance_stops_on_the_old_node_first() -> None:
+    cluster = Cluster(make_service(), make_nodes(1))
+    cluster.deploy()
+    cluster.run()
+    cluster.nodes = {node.id: node for node in [replace(cluster.nodes["n1"], availability="drain"), *make_nodes(2)[1:]]}
+    deploy_id = cluster.deploy()
+    cluster.step()
+    moving = cluster.instances[1]
+    rev = cluster.result(deploy_id).deploy_rev
+    assert (moving.node_id, moving.desired_state, moving.deploy_rev, moving.rev) == ("n1", "stopped", rev, None)
+    cluster.report(1, node_id="n1")
+    cluster.step()
+    moved = cluster.instances[1]
+    assert (moved.node_id, moved.desired_state, moved.rev) == ("n2", "running", None)
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+
+
+def test_a_lost_old_node_does_not_keep_an_instance() -> None:
+    """MH-29; the warning is in test_rollout_events.py."""
+    cluster = Cluster(make_service(), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    cluster.lose("n1", 20)
+    deploy_id = cluster.deploy()
+    cluster.step()
+    assert cluster.placed() == {1: "n2"}
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+
+
+def test_a_node_that_was_lost_a_moment_ago_may_come_back_before_anything_moves() -> None:
+    """A gateway that was restarted cuts all agents off for some seconds."""
+    cluster = Cluster(make_service(instances=3, strategy="daemon"), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    before = cluster.placed()
+    cluster.lose("n1", 5)
+    deploy_id = cluster.deploy()
+    assert cluster.step().until <= cluster.now + timedelta(seconds=15)
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("created", before)
+    cluster.regain("n1")
+    cluster.run()
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", before)
+
+
+@pytest.mark.parametrize("strategy", ["ha", "daemon"])
+def test_what_somebody_changed_on_a_node_before_the_deploy_may_still_be_on_its_way(strategy: str) -> None:
+    cluster = Cluster(make_service(strategy=strategy), make_nodes(1, availability="drain"))
+    deploy_id = cluster.deploy()
+    assert cluster.step().until <= cluster.now + timedelta(seconds=1)
+    assert cluster.result(deploy_id).finished_at is None
+    cluster.nodes["n1"] = replace(cluster.nodes["n1"], availability="active")
+    cluster.run()
+    assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", {1: "n1"})
+
+
+@pytest.mark.parametrize("strategy", ["ha", "daemon"])
+def test_a_new_service_waits_for_the_only_node_to_come_back(strategy: str) -> None:
+    cluster = Cluster(make_service(strategy=strategy), make_nodes(1))
+    cluster.lose("n1")
+    deploy_id = cluster.deploy()
+    cluster.step()
+    assert cluster.result(deploy_id).finished_at is None
+    cluster.regain("n1")
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+
+
+def test_a_node_that_is_lost_in_the_middle_is_waited_for_as_well() -> None:
+    cluster = Cluster(make_service(instances=2), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    before = cluster.placed()
+    deploy_id = cluster.deploy()
+    cluster.step()
+    cluster.obey()
+    cluster.lose(str(before[2]))
+    cluster.step()
+    assert len(cluster.result(deploy_id).instance_deploys) == 1
+    cluster.pass_time(20)
+    cluster.run()
+    assert cluster.result(deploy_id).state == "success"
+    assert set(cluster.placed().values()) == {before[1]}
+
+
+def test_an_old_node_that_goes_away_while_it_stops_does_not_either() -> None:
+    cluster = Cluster(make_service(), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    cluster.nodes["n1"] = replace(cluster.nodes["n1"], availability="drain")
+    cluster.deploy()
+    cluster.step()
+    cluster.lose("n1")
+    cluster.step()
+    assert cluster.placed() == {1: "n2"}
+
+
+def test_an_old_node_that_never_answers_is_waited_for_five_minutes_only() -> None:
+    cluster = Cluster(make_service(), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    cluster.nodes["n1"] = replace(cluster.nodes["n1"], availability="drain")
+    cluster.deploy()
+    cluster.step()
+    cluster.pass_time(299)
+    cluster.step()
+    assert cluster.placed() == {1: "n1"}
+    cluster.pass_time(1)
+    cluster.step()
+    assert cluster.placed() == {1: "n2"}
+
+
+def test_a_node_that_never_reports_fails_the_instance_after_five_minutes() -> None:
+    cluster = Cluster(make_service(), make_nodes(1))
+    deploy_id = cluster.deploy()
+    plan = cluster.step()
+    assert plan.until <= cluster.now + timedelta(seconds=300)
+    cluster.pass_time(300)
+    cluster.step()
+    assert cluster.result(deploy_id).instance_deploys[0].error == "TIMEOUT: no confirmation within 300 seconds"
+    assert cluster.result(deploy_id).state == "error"
+
+
+def test_a_short_absence_of_the_node_does_not_fail_the_instance_but_a_long_one_does() -> None:
+    cluster = Cluster(make_service(), make_nodes(1))
+    deploy_id = cluster.deploy()
+    cluster.step()
+    cluster.lose("n1")
+    assert cluster.step().until <= cluster.now + timedelta(seconds=20)
+    assert cluster.result(deploy_id).state == "ongoing"
+    cluster.pass_time(20)
+    cluster.step()
+    assert cluster.result(deploy_id).instance_deploys[0].error == "NODE: node n1 is not connected"
+
+
+def test_a_removed_node_fails_the_instance_at_once() -> None:
+    cluster = Cluster(make_service(), make_nodes(1))
+    deploy_id = cluster.deploy()
+    cluster.step()
+    cluster.nodes = {}
+    cluster.step()
+    assert cluster.result(deploy_id).instance_deploys[0].error == "NODE: node n1 was removed"
