@@ -169,6 +169,9 @@ class Instance:
         action = await self._decide(order, container, record)
         if action is not Action.NOTHING:
             log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
+            if self._health.condemns(container) and record.applied_rev == assignment.deploy_rev:
+                # Known before it stops, which may take its whole grace period.
+                self._report(assignment, container, self._readiness.problem)
             await self._act(action, order, container)
             container = await self._operations.find()
             self._health.follow(container)
