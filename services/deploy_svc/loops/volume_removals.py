@@ -1,6 +1,7 @@
 """Has nodes remove what deleted volumes left on them, whenever they are connected."""
 
 import asyncio
+from collections.abc import Collection
 
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.node_command import RemoveVolume
@@ -16,6 +17,7 @@ log = get_logger(__name__)
 # A volume is in use until its last container is gone, which takes a moment.
 PERIOD_SECONDS = 5.0
 _SECONDS = 20.0
+_AT_ONCE = 16
 
 
 class VolumeRemovals:
@@ -28,15 +30,25 @@ class VolumeRemovals:
         self.wake = asyncio.Event()
 
     async def turn(self) -> None:
-        """Ask for each removal that is due; one that fails is asked for again later."""
+        """Ask for each removal that is due; one that fails is asked for again later.
+
+        Nodes are asked the moment a removal is claimed: one that waited here could meet a volume that has come back.
+        """
+        claimed = _AT_ONCE
+        while claimed == _AT_ONCE:
+            async with self._db.transaction() as tx:
+                due = await store.claim(tx, _AT_ONCE)
+            claimed = len(due)
+            known = (await self._nodes.all()).keys() if due else ()
+            async with asyncio.TaskGroup() as removals:
+                for removal in due:
+                    removals.create_task(self._remove(removal, known))
+
+    async def _remove(self, removal: VolumeRemoval, known: Collection[str]) -> None:
+        # A node that was removed from its grid keeps what it has.
+        over = removal.node_id not in known or await self._removed(removal)
         async with self._db.transaction() as tx:
-            due = await store.claim(tx)
-        known = (await self._nodes.all()).keys() if due else ()
-        for removal in due:
-            # A node that was removed from its grid keeps what it has.
-            if removal.node_id not in known or await self._removed(removal):
-                async with self._db.transaction() as tx:
-                    await store.done(tx, removal)
+            await (store.done if over else store.again)(tx, removal)
 
     async def _removed(self, removal: VolumeRemoval) -> bool:
         try:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc.domain import pod
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.store import stack_tables
+from services.deploy_svc.store import stack_tables, volume_removals
 from services.deploy_svc.store import volumes as volume_store
 from services.kernel.db import Database
 from tests.integration.deploy_svc.container_agents import Reply, command_agent, failed, result
@@ -170,6 +170,45 @@ async def test_nodes_remove_what_a_deleted_volume_leaves(
             return sorted(names) == ["web.data-1", "web.data-2"] and await _left(deploy_db) == {"web.data-2"}
 
         await eventually(asked, message="done, done because the node is no more, and refused for now")
+
+
+async def test_a_node_that_hangs_holds_up_no_removal(
+    stacks: StackRest, deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    """Nor would one that waits behind it be sent after its volume has come back."""
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+
+    def hangs(order: command_pb.NodeCommand) -> list[command_pb.NodeCommandEvent]:
+        return [] if order.remove_volume.name in ("", "a") else [result("{}")]
+
+    async with command_agent(deploy.channel, hangs):
+        await stacks.create_volume(DATA)
+        await _held(deploy_db, NODE_1, *"abc")
+        assert (await stacks.delete_volume()).status == 200
+
+        async def others_removed() -> bool:
+            return await _left(deploy_db) == {"a"}
+
+        await eventually(others_removed, within=15, message="before the node is given up")
+
+
+async def test_what_was_queued_since_is_not_taken_for_done(
+    stacks: StackRest, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+    await stacks.create_volume(DATA)
+    await _held(deploy_db, NODE_1, "data")
+    await stacks.delete_volume()
+    async with deploy_db.transaction() as tx:
+        await tx.execute(stack_tables.volume_removals.update().values(due_at=sa.func.now()))
+        (claimed,) = await volume_removals.claim(tx, 5)
+        assert await volume_removals.claim(tx, 5) == []
+    await stacks.create_volume(DATA)
+    await _held(deploy_db, NODE_1, "data")
+    await stacks.delete_volume()
+    async with deploy_db.transaction() as tx:
+        await volume_removals.done(tx, claimed)
+    assert await _left(deploy_db) == {"data"}
 
 
 async def test_a_volume_of_the_same_name_keeps_what_is_there(
