@@ -117,11 +117,17 @@ async def test_a_renewal_at_a_server_that_reuses_nothing_publishes_new_challenge
             async def renewed() -> bool:
                 return await sql.fetchval("select certificate from vault.certificates") != first
 
+            async def published_anew() -> bool:
+                # Whatever it is told, pebble reuses one authorization in a hundred: then another renewal is needed.
+                if await renewed() and len(vault_neighbours.deploy.deployed) == 1:
+                    await _age(sql, "n.test")
+                return len(vault_neighbours.deploy.deployed) == 2
+
             try:
-                await eventually(renewed, within=40)
+                await eventually(published_anew, within=60)
+                await eventually(renewed, within=60)
             finally:
                 publisher.cancel()
-    assert len(vault_neighbours.deploy.deployed) == 2
 
 
 async def _publish(ca: Pebble, url: str) -> None:

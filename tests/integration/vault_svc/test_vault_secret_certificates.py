@@ -92,19 +92,21 @@ async def test_a_server_that_reuses_no_authorization_asks_for_new_records(
     async with pebble(tmp_path / "ca", PEBBLE_AUTHZREUSE="0", PEBBLE_WFE_NONCEREJECT="30") as ca:
         async with server(vault_settings, ca, vault_neighbours)() as acme:
             await acme.register()
-            await acme.authorized("a.test", "b.test")
-            asked = await acme.to_secrets("X", "a.test", "b.test")
-            assert asked.status == 422
-            parts = asked.body["error"]["dns_record"].split("; ")
+            for pair in (("a.test", "b.test"), ("c.test", "d.test"), ("e.test", "f.test")):
+                await acme.authorized(*pair)
+                asked = await acme.to_secrets("X", *pair)
+                parts = asked.body["error"]["dns_record"].split("; ") if asked.status == 422 else []
+                # Whatever it is told, pebble reuses one authorization in a hundred.
+                if len(parts) == 2:
+                    break
             assert [part.split(":")[0] for part in parts] == [
-                "New DNS record required for domain a.test",
-                "New DNS record required for domain b.test",
+                f"New DNS record required for domain {domain}" for domain in pair
             ]
             for part in parts:
                 name, _, content = part.partition(": ")[2].partition(" TXT ")
                 await acme.ca.set_txt(name, content)
         async with server(vault_settings, ca, vault_neighbours)() as acme:
-            assert (await acme.to_secrets("X", "a.test", "b.test")).status == 201
+            assert (await acme.to_secrets("X", *pair)).status == 201
 
 
 async def test_without_an_account_or_an_authorization(serve: Serve) -> None:
