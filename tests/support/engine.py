@@ -23,6 +23,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from tests.support.ports import claimed
+
 _BUSYBOX = Path("/bin/busybox")
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
@@ -250,7 +252,8 @@ def _free_network() -> ipaddress.IPv4Network:
     addresses = [address.address for found in psutil.net_if_addrs().values() for address in found]
     while True:
         network = ipaddress.IPv4Network(f"10.{random.randrange(100, 250)}.0.0/16")
-        if not any(_inside(address, network) for address in addresses):
+        # Claimed, as engines of several workers start at the same time.
+        if not any(_inside(address, network) for address in addresses) and claimed(f"network-{network}"):
             return network
 
 

@@ -23,16 +23,17 @@ def free_block(size: int, among: range = _BLOCKS) -> int:
     """The first of `size` consecutive ports nobody listens on."""
     starts = range(among.start, among.stop - size + 1, size)
     for first in random.sample(starts, len(starts)):
-        if _claim(first) and all(port_is_free(port) for port in range(first, first + size)):
+        if claimed(f"ports-{first}") and all(port_is_free(port) for port in range(first, first + size)):
             return first
     raise AssertionError(f"no {size} free ports in {among}")
 
 
-def _claim(first: int) -> bool:
-    """Whether no other process has it. The name of the socket goes with this process, however it ends."""
+def claimed(name: str) -> bool:
+    """Whether the name is this process's from now on: no other process of the machine had it. The claim is a socket,
+    which goes with the process, however it ends."""
     claim = socket.socket(socket.AF_UNIX)
     try:
-        claim.bind(f"\0kontena-test-ports-{first}")
+        claim.bind(f"\0kontena-test-{name}")
     except OSError:
         claim.close()
         return False
