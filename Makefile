@@ -25,7 +25,9 @@ logs: ## Follow the logs of the suite
 	@$(LOCAL) logs
 
 ##@ Develop
-.PHONY: setup protos check format test test-unit test-integration test-e2e soak lock
+# What dependencies may be under: permissive, or weak copyleft of single files.
+LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
+.PHONY: setup protos check audit sbom format test test-unit test-integration test-e2e soak lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -36,6 +38,12 @@ check: setup ## Format, lint, types, import rules, protos
 	$(BIN)/lint-imports
 	$(BIN)/buf lint gen/descriptors.binpb --config protos/buf.yaml
 	$(BIN)/python -m protos.check_breaking
+	$(BIN)/deptry .
+	$(BIN)/pip-licenses --partial-match --allow-only="$(LICENCES)" >/dev/null
+audit: setup ## Known vulnerabilities of the locked dependencies
+	@$(BIN)/python -m deploy.supply_chain audit
+sbom: setup ## Bill of materials of all dependencies, with licences: var/sbom.cdx.json
+	@mkdir -p var && $(BIN)/python -m deploy.supply_chain sbom var/sbom.cdx.json && $(BIN)/pip-licenses --format=markdown
 format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)

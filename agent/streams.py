@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -88,13 +89,11 @@ def reason_of(error: BaseException) -> str:
     """The machine-readable reason the master gave, else the gRPC status, else the kind of failure."""
     if not isinstance(error, grpc.aio.AioRpcError):
         return type(error).__name__
-    for key, value in _trailers(error):
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR) and detail.Unpack(info):
-                    return str(info.reason)
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status else ():
+        if detail.Unpack(info):
+            return str(info.reason)
     return str(error.code().name)
 
 
@@ -103,7 +102,3 @@ def describe(error: BaseException) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"[:300]
     return (str(error) or type(error).__name__)[:300]
-
-
-def _trailers(error: grpc.aio.AioRpcError) -> Sequence[tuple[str, str | bytes]]:
-    return list(error.trailing_metadata() or ())
