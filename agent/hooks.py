@@ -81,11 +81,11 @@ class Hooks:
 
     async def _in_own_container(self, pod_name: str, hook: Hook, body: dict[str, Any]) -> int | None:
         name = f"{pod_name}-{rules.PRE_START}-{secrets.token_hex(4)}"
-        container_id = await self._runtime.create(name, config.hook_container_config(body, hook.cmd))
+        container_id = await self._runtime.create(name, config.hook_container_config(body, hook))
         try:
             container = await self._runtime.inspect(container_id)
             if container is not None:
-                self._site.logs.add(container, "stdout", [_announcement(hook)])
+                self._site.logs.add(container, "stdout", [_announcement(hook)], hook.path)
             await self._runtime.start(container_id)
             self._site.logs.follow(container_id)
             async with asyncio.timeout(LONGEST):
@@ -98,7 +98,7 @@ class Hooks:
             await self._runtime.remove(container_id, volumes=True)
 
     async def _execute(self, container: Container, hook: Hook) -> int | None:
-        self._site.logs.add(container, "stdout", [_announcement(hook)])
+        self._site.logs.add(container, "stdout", [_announcement(hook)], hook.path)
         written = WrittenLines()
         try:
             async with asyncio.timeout(LONGEST):
@@ -107,7 +107,7 @@ class Hooks:
             return None
         finally:
             for stream, lines in written.finished():
-                self._site.logs.add(container, stream, lines)
+                self._site.logs.add(container, stream, lines, hook.path)
 
 
 def _announcement(hook: Hook) -> bytes:

@@ -83,14 +83,14 @@ class LogCollector:
         if not done:
             log.warning("removing a container before its log was read to the end", container=container_id[:12])
 
-    def add(self, container: Container, stream: str, lines: Sequence[bytes]) -> None:
-        """Put lines into the container's log that it has not written itself, as of now. They are lost when the queue
-        is full: whoever says them has work to do, and must not wait for a master that is away."""
+    def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
+        """Put lines into the container's log that it has not written itself but `hook` has, as of now. They are lost
+        when the queue is full: whoever says them has work to do, and must not wait for a master that is away."""
         for data in lines:
             # Its own log goes on where it was.
             after = self._read.get(container.id) or self._positions.get(container.id) or Position()
             frame = Frame(stream, time.time_ns(), data, complete=True)
-            line = self._line(container, frame)
+            line = self._line(container, frame, hook)
             self._on_line(line, container.labels)
             self._queue.offer(Line(line, after))
 
@@ -154,21 +154,23 @@ class LogCollector:
         self._read.setdefault(container.id, start)
 
     async def _put(self, container: Container, frame: Frame, after: Position) -> None:
-        line = self._line(container, frame)
+        line = self._line(container, frame, container.labels.get(labels.HOOK, ""))
         self._on_line(line, container.labels)
         await self._queue.put(Line(line, after))
         self._read[container.id] = after
 
-    def _line(self, container: Container, frame: Frame) -> pb.LogLine:
+    def _line(self, container: Container, frame: Frame, hook: str) -> pb.LogLine:
         key = key_of(container.labels)
         assigned = "" if key is None else self.instance_id(key)
         return pb.LogLine(
             instance_id=assigned or container.labels.get(labels.INSTANCE_ID, ""),
             service_id=container.labels.get(labels.SERVICE_ID, ""),
             instance_number=0 if key is None else key.number,
-            container_name=container.name,
+            # That of a hook has a name of its own, and people rename containers.
+            container_name=container.labels.get(labels.CONTAINER_NAME) or container.name,
             container_id=container.id,
             time=Timestamp(seconds=frame.time_ns // NANO, nanos=frame.time_ns % NANO),
             type=frame.stream,
             data=frame.data.removesuffix(b"\r").decode("utf-8", "replace"),
+            hook=hook,
         )

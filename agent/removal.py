@@ -76,7 +76,7 @@ class _NoLogs:
     async def drained(self, container_id: str) -> None:
         return
 
-    def add(self, container: Container, stream: str, lines: Sequence[bytes]) -> None:
+    def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
         return
 
 

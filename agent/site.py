@@ -28,7 +28,7 @@ class LogKeeper(Protocol):
     async def drained(self, container_id: str) -> None:
         """Returns once the log of a stopped container was read to its end, or after a while."""
 
-    def add(self, container: Container, stream: str, lines: Sequence[bytes]) -> None:
+    def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
         """Put lines into the container's log that it has not written itself."""
 
 

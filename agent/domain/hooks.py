@@ -20,7 +20,16 @@ class Hook:
     @property
     def title(self) -> str:
         """How users know it."""
-        return f"{self.type} hook {self.id.rpartition('/')[2] or self.id}"
+        return f"{self.type} hook {self._name}"
+
+    @property
+    def path(self) -> str:
+        """Its moment and name, e.g. `pre_start/migrate`."""
+        return f"{self.type}/{self._name}"
+
+    @property
+    def _name(self) -> str:
+        return self.id.rpartition("/")[2] or self.id
 
 
 def due(hooks: Iterable[Hook], moment: str, done: Collection[str]) -> list[Hook]:

@@ -20,6 +20,8 @@ SERVICE_REVISION = "io.kontena.container.service_revision"
 STOP_GRACE_PERIOD = "io.kontena.container.stop_grace_period"
 # Names of the variables that carry secrets, as a JSON list.
 SECRET_NAMES = "io.kontena.container.secret_names"  # noqa: S105 -- a label, its value lists names.
+# Which hook the container runs, as its log lines say.
+HOOK = "io.kontena.container.hook"
 SKIP_LOGS = "io.kontena.container.skip_logs"
 LOAD_BALANCER = "io.kontena.load_balancer.name"
 

@@ -9,6 +9,7 @@ from agent.domain.container_report import secret_names_label
 from agent.domain.environment import join_env
 from agent.domain.errors import ConfigInvalid
 from agent.domain.health import HealthCheck
+from agent.domain.hooks import Hook
 from agent.runtime.ports import NamedVolume
 from kontena.deploy.v1 import assignment_pb2 as pb
 
@@ -55,14 +56,14 @@ def container_config(
     return body
 
 
-def hook_container_config(body: dict[str, Any], cmd: str) -> dict[str, Any]:
-    """The create request of a temporary container that runs `cmd` with everything the instance's container has, but
+def hook_container_config(body: dict[str, Any], hook: Hook) -> dict[str, Any]:
+    """The create request of a temporary container that runs a hook with everything the instance's container has, but
     its ports and its DNS names: nobody may take it for the instance."""
     host = {name: value for name, value in body["HostConfig"].items() if name != "PortBindings"}
     left_out = ("ExposedPorts", "NetworkingConfig")
-    hook = {name: value for name, value in body.items() if name not in left_out}
-    tags = {**body["Labels"], labels.CONTAINER_TYPE: labels.TYPE_HOOK}
-    return hook | {"HostConfig": host, "Labels": tags, "Entrypoint": ["/bin/sh"], "Cmd": ["-c", cmd]}
+    left = {name: value for name, value in body.items() if name not in left_out}
+    tags = {**body["Labels"], labels.CONTAINER_TYPE: labels.TYPE_HOOK, labels.HOOK: hook.path}
+    return left | {"HostConfig": host, "Labels": tags, "Entrypoint": ["/bin/sh"], "Cmd": ["-c", hook.cmd]}
 
 
 def data_container_config(assignment: pb.Assignment, node: NodeIdentity) -> dict[str, Any]:

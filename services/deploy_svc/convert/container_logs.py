@@ -6,11 +6,12 @@ from typing import Any
 from kontena.deploy.v1 import assignment_pb2 as agent_pb
 from kontena.deploy.v1 import container_log_pb2 as pb
 from services.deploy_svc.convert.times import from_timestamp, rfc3339
-from services.deploy_svc.domain.log_line import LogLine, StoredLine
+from services.deploy_svc.domain.log_line import LogLine, StoredLine, named
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
 from services.deploy_svc.domain.log_scope import LogScope
 
 _LONGEST_LINE = 256 * 1024
+_LONGEST_HOOK = 200
 
 
 def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
@@ -23,6 +24,7 @@ def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
         time=from_timestamp(line.time, now),
         type="stderr" if line.type == "stderr" else "stdout",
         data=_text(line.data)[:_LONGEST_LINE],
+        hook=_text(line.hook)[:_LONGEST_HOOK] or None,
     )
 
 
@@ -42,7 +44,9 @@ def query_from_proto(request: _Request) -> LogQuery:
 
 
 def item(scope: LogScope, line: StoredLine) -> dict[str, Any]:
-    """A log item. `container_id` is the beginning of the engine's id, in the form of an id of ours."""
+    """A log item. `container_id` is the beginning of the engine's id, in the form of an id of ours; `hook` is there
+    when a hook wrote the line."""
+    line = named(line)
     found: dict[str, Any] = {
         "id": format_log_id(line.id),
         "name": line.container_name,
@@ -55,6 +59,8 @@ def item(scope: LogScope, line: StoredLine) -> dict[str, Any]:
         found["grid"] = {"id": scope.grid, "name": scope.grid}
     if line.node:
         found["node"] = {"name": line.node}
+    if line.hook is not None:
+        found["hook"] = line.hook
     return {**found, "created_at": rfc3339(line.time), "type": line.type, "data": line.data}
 
 

@@ -1,16 +1,20 @@
 """Lines of container logs: what a node sent, what is stored, and which of the sent ones are stored already."""
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 # (container id, stream type): lines are in order within it.
 LogKey = tuple[str, str]
 
+_HOOK_CONTAINER = re.compile(r"(.+-\d+)-(pre_start)-[0-9a-f]{8}")
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line as a node sent it. `service_id` is what the node says; None when the container has no service."""
+    """A line as a node sent it. `service_id` is what the node says; None when the container has no service. `hook` is
+    the hook that wrote it, as moment and name."""
 
     container_id: str
     container_name: str
@@ -19,6 +23,7 @@ class LogLine:
     time: datetime
     type: str
     data: str
+    hook: str | None = None
 
     @property
     def key(self) -> LogKey:
@@ -47,6 +52,7 @@ class StoredLine:
     type: str
     data: str
     service: tuple[str, str] | None = None
+    hook: str | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +101,12 @@ class LogResume:
         """This stream stored lines up to these positions, and they are committed."""
         for key, position in positions.items():
             self._resumes[key] = _Resume(position, passed=True)
+
+
+def named(line: StoredLine) -> StoredLine:
+    """The line with the name of its instance. Earlier agents named the temporary container of a hook instead."""
+    match = _HOOK_CONTAINER.fullmatch(line.container_name)
+    return line if match is None else replace(line, container_name=match[1], hook=line.hook or match[2])
 
 
 def next_positions(lines: Iterable[LogLine], stored: Mapping[LogKey, LogPosition]) -> dict[LogKey, LogPosition]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.kernel.errors import InvalidRequest
+from services.kernel.validation import Checker
 
 DEFAULT_LIMIT = 100
 MOST_LINES = 10_000
 _BIGGEST_ID = 2**63 - 1
 _BIGGEST_NUMBER = 2**31 - 1
-# Later than any line: what cannot be understood selects nothing.
-NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 _LEADING_NUMBER = re.compile(r"\s*\+?0*(\d{1,18})", re.ASCII)
+_NUMBER = re.compile(r"\s*0*(\d+)\s*", re.ASCII)
 _LOG_ID = re.compile(r"[0-9a-fA-F]{1,24}")
 
 
@@ -32,16 +32,20 @@ class LogQuery:
 def parse_query(
     *, limit: str, after: str, since: str, follow: str, instance: str = "", container: str = "", search: str = ""
 ) -> LogQuery:
-    """The selection that query parameters mean; an empty one was not given. Raises InvalidRequest for a strange id."""
-    return LogQuery(
+    """The selection that query parameters mean; an empty one was not given. Raises InvalidRequest for a strange id and
+    ValidationFailed for an instance or a time that is none."""
+    checker = Checker()
+    query = LogQuery(
         limit=min(leading_number(limit) or DEFAULT_LIMIT, MOST_LINES),
         after=_log_id(after),
-        since=_time(since) if since and not after else None,
+        since=_time(checker, since) if since and not after else None,
         follow=switch(follow),
-        instance=min(leading_number(instance), _BIGGEST_NUMBER) if instance else None,
+        instance=_instance(checker, instance) if instance else None,
         container=_plain(container),
         search=_plain(search),
     )
+    checker.done()
+    return query
 
 
 def switch(text: str) -> bool:
@@ -68,12 +72,22 @@ def _log_id(text: str) -> int | None:
     return min(int(text, 16), _BIGGEST_ID)
 
 
-def _time(text: str) -> datetime:
+def _time(checker: Checker, text: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(text.strip())
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        return NEVER
+        checker.fail("since", "Since isn't a time, such as 2026-01-31T12:00:00Z")
+        return None
+
+
+def _instance(checker: Checker, text: str) -> int | None:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        checker.fail("instance", "Instance isn't the number of an instance, such as 1")
+        return None
+    # Longer than any number of an instance: selects nothing.
+    return int(match[1]) if len(match[1]) < len(str(_BIGGEST_NUMBER)) else _BIGGEST_NUMBER
 
 
 def _plain(text: str) -> str | None:

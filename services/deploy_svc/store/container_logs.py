@@ -29,6 +29,7 @@ _COLUMNS = (
     "time",
     "type",
     "data",
+    "hook",
 )
 _READ = (
     _t.c.id,
@@ -40,6 +41,7 @@ _READ = (
     _t.c.type,
     _t.c.data,
     _t.c.service_id,
+    _t.c.hook,
 )
 
 
@@ -79,6 +81,7 @@ async def append(tx: Tx, *, grid_id: str, node_id: str, node: str, lines: Sequen
             line.time,
             line.type,
             line.data,
+            line.hook,
         )
         for line in lines
     ]
@@ -138,6 +141,7 @@ def _line(row: Any) -> StoredLine:
         type=row.type,
         data=row.data,
         service=None if row.stack is None else (row.stack, row.name),
+        hook=row.hook,
     )
 
 

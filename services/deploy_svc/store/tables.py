@@ -175,6 +175,8 @@ container_logs = sa.Table(
     sa.Column("time", timestamp(), nullable=False),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("data", sa.Text, nullable=False),
+    # Moment and name of the hook that wrote the line.
+    sa.Column("hook", sa.Text),
     sa.Index("ix_container_logs_service_id_id", "service_id", "id"),
     sa.Index("ix_container_logs_grid_id_id", "grid_id", "id"),
     postgresql_partition_by="RANGE (arrived_on)",

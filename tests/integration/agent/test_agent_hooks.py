@@ -36,11 +36,12 @@ async def test_pre_start_runs_in_a_container_of_its_own_with_the_settings_of_the
     master.assign(wanted)
     await master.running(wanted)
     await said(master, "web-1", "runs 1")
-    lines = [line for line in master.lines if line.container_name.startswith("web-1-pre_start-")]
+    lines = [line for line in master.lines if line.hook == "pre_start/prepare"]
     texts = [line.data for line in lines]
     assert "hello from hook" in texts
     assert any(text.startswith("running pre_start hook prepare: echo") for text in texts)
-    assert {line.service_id for line in lines} == {wanted.service_id}
+    assert {(line.service_id, line.container_name) for line in lines} == {(wanted.service_id, "web-1")}
+    assert {line.hook for line in master.lines if line.data == "runs 1"} == {""}
     assert [item["Names"] for item in engine.containers()] == [["/web-1"]]
     engine.remove_containers()
     engine.request("DELETE", "/volumes/hook-data")
@@ -71,6 +72,7 @@ async def test_post_start_runs_inside_and_its_failure_leaves_the_instance_runnin
     status = await master.running(wanted)
     await said(master, "web-1", "done marking")
     assert "oh" in master.texts("web-1", "stderr")
+    assert {line.hook for line in master.lines if line.data == "done marking"} == {"post_start/mark"}
     assert "not reached" not in master.texts("web-1")
     assert not status.error
 

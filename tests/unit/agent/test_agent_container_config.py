@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent.domain.errors import ConfigInvalid
+from agent.domain.hooks import Hook
 from agent.runtime.config import (
     container_candidates,
     container_config,
@@ -156,9 +157,12 @@ def test_another_network_is_taken_as_it_is() -> None:
     assert "DnsSearch" not in body["HostConfig"]
 
 
+MIGRATE = Hook("pre_start/migrate", "pre_start", "echo hi", oneshot=False)
+
+
 def test_the_container_of_a_hook_has_all_but_ports_and_dns_names() -> None:
     pod = {"ports": [{"node_port": 80, "container_port": 80}], "volumes": [{"name": "data", "path": "/data"}]}
-    hook = hook_container_config(config({**pod, "env": ["A=1"], "user": "nobody"}), "echo hi")
+    hook = hook_container_config(config({**pod, "env": ["A=1"], "user": "nobody"}), MIGRATE)
     assert (hook["Entrypoint"], hook["Cmd"]) == (["/bin/sh"], ["-c", "echo hi"])
     assert (hook["Env"], hook["User"]) == (["A=1"], "nobody")
     assert hook["HostConfig"]["Binds"] == ["data:/data"]
@@ -166,6 +170,7 @@ def test_the_container_of_a_hook_has_all_but_ports_and_dns_names() -> None:
     assert "PortBindings" not in hook["HostConfig"]
     assert not {"NetworkingConfig", "ExposedPorts"} & set(hook)
     assert hook["Labels"]["io.kontena.container.type"] == "service_hook"
+    assert hook["Labels"]["io.kontena.container.hook"] == "pre_start/migrate"
 
 
 def test_only_named_volumes_are_made_before_the_container() -> None:

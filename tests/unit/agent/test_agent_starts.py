@@ -40,7 +40,7 @@ class NoLogs:
     async def drained(self, container_id: str) -> None:
         return
 
-    def add(self, container: Container, stream: str, lines: Sequence[bytes]) -> None:
+    def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
         return
 
 

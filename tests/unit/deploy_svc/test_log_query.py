@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deploy_svc.domain.log_query import NEVER, LogQuery, format_log_id, leading_number, parse_query
-from services.kernel.errors import DomainError, InvalidRequest
+from services.deploy_svc.domain.log_query import LogQuery, format_log_id, leading_number, parse_query
+from services.kernel.errors import DomainError, InvalidRequest, ValidationFailed
 
 EMPTY = dict.fromkeys(["limit", "after", "since", "follow", "instance", "container", "search"], "")
 
@@ -34,12 +34,27 @@ def test_follow_is_on_unless_it_says_no(text: str, on: bool) -> None:
         ("2017-01-31T12:00:00Z", datetime(2017, 1, 31, 12, tzinfo=UTC)),
         ("2017-01-31 12:00", datetime(2017, 1, 31, 12, tzinfo=UTC)),
         ("2017-01-31T14:00:00+02:00", datetime(2017, 1, 31, 12, tzinfo=UTC)),
-        ("yesterday", NEVER),
-        ("0001-01-01T00:00:00+23:00", NEVER),
     ],
 )
-def test_since_is_utc_and_selects_nothing_when_it_is_no_time(text: str, time: datetime) -> None:
+def test_since_is_utc(text: str, time: datetime) -> None:
     assert query(since=text).since == time
+
+
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+23:00", " ", "2026-13-01"])
+def test_since_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValidationFailed, match="since: Since isn't a time"):
+        query(since=text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("2", 2), (" 02 ", 2), ("9" * 5000, 2**31 - 1)])
+def test_an_instance_is_a_number(text: str, number: int) -> None:
+    assert query(instance=text).instance == number
+
+
+@pytest.mark.parametrize("text", ["x", "1x", "-1", "1.5", "web-1"])
+def test_an_instance_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ValidationFailed, match="instance: Instance isn't the number of an instance"):
+        query(instance=text)
 
 
 def test_since_is_ignored_with_from() -> None:
