@@ -1,7 +1,8 @@
 """Reading what arrives in order, once or as it arrives: container logs and event logs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
@@ -33,6 +34,7 @@ class Scope(Protocol):
         """Whose arrivals wake the follower."""
 
 
+T = TypeVar("T")
 S = TypeVar("S", bound=Scope)
 I = TypeVar("I", bound=Arrived)  # noqa: E741
 
@@ -56,21 +58,26 @@ class Reader(Generic[S, I]):
             return await self._select(tx, scope, query)
 
     async def follow(self, scope: S, query: LogQuery) -> AsyncIterator[Sequence[I]]:
-        """The selected items, then new ones as they arrive, for ever. An empty list means that nothing happened."""
+        """The selected items, then new ones as they arrive, for ever. An empty list means that there is nothing new: it
+        comes first when nothing was selected, and whenever there was nothing for half a second, whatever the database
+        and the rest of the grid do."""
+        async for batch in kept_alive(self._batches(scope, query), _KEEP_ALIVE_SECONDS):
+            yield batch
+
+    async def _batches(self, scope: S, query: LogQuery) -> AsyncGenerator[Sequence[I]]:
+        """What was selected, even if it is nothing, then what arrives."""
         with self._wakes.subscribe(scope.grid_id) as wake:
             last, items = await self._begin(scope, query)
-            clock = asyncio.get_running_loop()
+            yield items
             while True:
                 if items:
-                    yield items
                     query = replace(query, since=None)
                 if len(items) < _FOLLOW_BATCH:
-                    looked = clock.time()
-                    while not await _woken(wake, _KEEP_ALIVE_SECONDS) and clock.time() < looked + _POLL_SECONDS:
-                        yield []
-                    await asyncio.sleep(max(0.0, looked + _SHORTEST_PAUSE - clock.time()))
+                    await _until_woken(wake)
                 wake.clear()
                 last, items = await self._next(scope, query, last)
+                if items:
+                    yield items
 
     async def _begin(self, scope: S, query: LogQuery) -> tuple[int, Sequence[I]]:
         if query.after is not None:
@@ -92,10 +99,29 @@ class Reader(Generic[S, I]):
         return max(newest, items[-1].id if items else 0), items
 
 
-async def _woken(wake: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
+async def kept_alive(batches: AsyncGenerator[Sequence[T]], seconds: float) -> AsyncIterator[Sequence[T]]:
+    """The batches in order, and an empty one whenever the next takes longer than `seconds` to come. Asks for the next
+    only when the last one was taken. Closes `batches` at the end."""
+    async with aclosing(batches):
+        coming = asyncio.ensure_future(anext(batches))
+        try:
+            while True:
+                done, _ = await asyncio.wait({coming}, timeout=seconds)
+                if not done:
+                    yield []
+                    continue
+                yield coming.result()
+                coming = asyncio.ensure_future(anext(batches))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _until_woken(wake: asyncio.Event) -> None:
+    """Return when something may have arrived, or was not notified."""
+    clock = asyncio.get_running_loop()
+    looked = clock.time()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_POLL_SECONDS):
             await wake.wait()
-    except TimeoutError:
-        return False
-    return True
+    await asyncio.sleep(max(0.0, looked + _SHORTEST_PAUSE - clock.time()))
