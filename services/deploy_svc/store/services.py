@@ -92,11 +92,11 @@ async def stacks(tx: Tx, grid_id: str, names: Iterable[str]) -> set[str]:
     return set((await tx.execute(query)).scalars())
 
 
-async def resolve(tx: Tx, grid_id: str, wanted: Collection[str], *, bare: bool = True) -> set[str]:
-    """Record ids of those of `stack/service` that exist; with `bare`, also of plain names: the first service with the
-    name, whatever its stack."""
+async def resolve(tx: Tx, grid_id: str, wanted: Collection[str]) -> set[str]:
+    """Record ids of those that exist of `stack/service` and of plain names: these mean the first service with the name,
+    whatever its stack."""
     pairs = {(stack, name) for stack, slash, name in (text.partition("/") for text in wanted) if slash}
-    plain = {text for text in wanted if "/" not in text} if bare else set()
+    plain = {text for text in wanted if "/" not in text}
     query = sa.select(_t.c.id, _t.c.stack, _t.c.name).where(
         _t.c.grid_id == grid_id, sa.or_(_key.in_(sorted(pairs)), _t.c.name.in_(sorted(plain)))
     )

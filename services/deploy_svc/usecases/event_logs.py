@@ -54,7 +54,7 @@ class EventLogs:
                 grid.name,
                 service_ids=None
                 if wanted_services is None
-                else frozenset(await service_store.resolve(tx, grid.id, wanted_services, bare=False)),
+                else frozenset(await service_store.resolve(tx, grid.id, wanted_services)),
                 node_ids=await node_ids(self._nodes, grid, names(nodes)),
                 stacks=None
                 if wanted_stacks is None
