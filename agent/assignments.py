@@ -90,16 +90,17 @@ class Assignments:
 
     async def _receive(self, call: Any) -> None:
         async with asyncio.timeout(_SNAPSHOT_SECONDS) as limit:
-            first = True
+            begun = False
             while True:
                 message = await call.read()
                 if message is grpc.aio.EOF:
                     raise StreamEnded("the master ended the assignment stream")
                 kind = message.WhichOneof("message")
-                if first and kind != "snapshot":
-                    raise MalformedAssignment(f"the first message is {kind}, not a snapshot")
-                first = False
-                limit.reschedule(None)
+                if begun := begun or kind == "snapshot":
+                    limit.reschedule(None)
+                elif kind == "delta":
+                    raise MalformedAssignment("a delta came before the snapshot")
+                # Answers say nothing of assignments: masters of other releases may send one first.
                 self._handle(kind, message)
 
     def _handle(self, kind: str | None, message: pb.AttachResponse) -> None:

@@ -41,6 +41,7 @@ from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
 from services.deploy_svc.servicers.services import ServiceServicer
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import tables
+from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.grid_usage import GridUsage
 from services.deploy_svc.usecases.log_ingest import LogIngest
@@ -104,8 +105,8 @@ async def build(settings: Settings) -> Application:
     containers = ContainerParts(settings, channels.tokens, db, listener, (grids, nodes))
     stacks = stacks_app.StackParts(db, listener, (grids, nodes), vault, containers.commands)
     values = PodValues(db, secrets, certificates, RegistryResolver(channels.vault))
-    assignments = Assignments(db, listener, values, nodes)
     patience = settings.grace_factor
+    assignments = Assignments(db, listener, values, nodes, VALUES_SECONDS * patience)
     limits = Limits(offline=OFFLINE_SECONDS * patience)
     rollout = RolloutLoop(db, listener, nodes, grids, limits=limits, mistrust=MISTRUST_SECONDS * patience)
     pace = Pace(grace=patience)

@@ -14,5 +14,8 @@ class Settings(ServiceSettings):
     log_retention_days: int = Field(default=7, ge=1, le=3650, description="Days that logs, events and stats are kept.")
     reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")
     grace_factor: float = Field(
-        default=1.0, ge=0.0, description="Multiplies how long a lost node keeps its instances (120 s, daemon 600 s)."
+        default=1.0,
+        ge=0.0,
+        description="Multiplies how long a lost node keeps its instances (120 s, daemon 600 s)"
+        " and how long an instance waits for its secrets (60 s).",
     )

@@ -6,15 +6,8 @@ from typing import Any
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import service_pb2
 from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
-from services.deploy_svc.usecases.assignments import (
-    Ack,
-    HooksAck,
-    HooksStarted,
-    Incoming,
-    Outgoing,
-    Report,
-    Snapshot,
-)
+from services.deploy_svc.usecases.assignment_feed import Snapshot
+from services.deploy_svc.usecases.assignments import Ack, HooksAck, HooksStarted, Incoming, Outgoing, Report
 from services.deploy_svc.usecases.pod_values import Assignment
 
 _LONGEST_TEXT = 4000

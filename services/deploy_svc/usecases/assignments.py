@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import grpc
 
 from services.clients.nodes import NodeDirectory
-from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.store import hook_runs, instances
-from services.deploy_svc.store.instances import Fingerprint
+from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS, AssignmentFeed, Delta, Snapshot
 from services.deploy_svc.usecases.node_wakes import NodeWakes
-from services.deploy_svc.usecases.pod_values import Assignment, PodValues
+from services.deploy_svc.usecases.pod_values import PodValues
 from services.kernel.db import Database, translate_database_error
 from services.kernel.errors import DomainError
 from services.kernel.listen import Listener
@@ -24,7 +23,7 @@ log = get_logger(__name__)
 
 _RESYNC_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
-_NOT_READABLE = "The secrets of this instance cannot be read at the moment"
+_UNSURE_SECONDS = 5.0
 
 
 class SessionEnded(DomainError):
@@ -54,21 +53,6 @@ class HooksStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All assignments of the node."""
-
-    assignments: tuple[Assignment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Changed assignments, and ids of instances that are not on the node any more."""
-
-    upserted: tuple[Assignment, ...]
-    removed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Ack:
     """Reports up to this sequence are stored."""
 
@@ -88,10 +72,19 @@ Incoming = Report | HooksStarted
 
 
 class Assignments:
-    """What the servicer needs; `run` must be supervised for as long as nodes attach."""
+    """What the servicer needs; `run` must be supervised for as long as nodes attach. An instance whose values are not
+    known after `patience` seconds has that as its error."""
 
-    def __init__(self, db: Database, listener: Listener, values: PodValues, nodes: NodeDirectory) -> None:
+    def __init__(
+        self,
+        db: Database,
+        listener: Listener,
+        values: PodValues,
+        nodes: NodeDirectory,
+        patience: float = VALUES_SECONDS,
+    ) -> None:
         self._db = db
+        self._patience = patience
         self._values = values
         self._nodes = nodes
         self._wakes = NodeWakes(listener, nodes)
@@ -104,10 +97,11 @@ class Assignments:
         """Snapshot first, then deltas and acknowledgements until the agent ends its side. Raises SessionEnded."""
         await self._require_current(session)
         queue: asyncio.Queue[Outgoing | asyncio.Task[None]] = asyncio.Queue()
+        begun = asyncio.Event()
         with self._wakes.watch(session.node_id) as wake:
             tasks = [
-                asyncio.create_task(self._receive(session, messages, queue)),
-                asyncio.create_task(self._follow(session, wake, queue)),
+                asyncio.create_task(self._receive(session, messages, queue, begun)),
+                asyncio.create_task(self._follow(session, wake, queue, begun)),
             ]
             for task in tasks:
                 task.add_done_callback(queue.put_nowait)
@@ -137,7 +131,10 @@ class Assignments:
         session: NodeSession,
         messages: AsyncIterator[Incoming],
         queue: "asyncio.Queue[Outgoing | asyncio.Task[None]]",
+        begun: asyncio.Event,
     ) -> None:
+        # An agent that comes back reports at once; no answer may overtake the snapshot, which may take a while.
+        await begun.wait()
         async for message in messages:
             if isinstance(message, HooksStarted):
                 queue.put_nowait(await self._note_hooks(session, message))
@@ -164,55 +161,39 @@ class Assignments:
     # Assignments for the node.
 
     async def _follow(
-        self, session: NodeSession, wake: asyncio.Event, queue: "asyncio.Queue[Outgoing | asyncio.Task[None]]"
+        self,
+        session: NodeSession,
+        wake: asyncio.Event,
+        queue: "asyncio.Queue[Outgoing | asyncio.Task[None]]",
+        begun: asyncio.Event,
     ) -> None:
-        sent: dict[str, Fingerprint | None] = {}
-        first, known = True, False
-        while True:
-            wake.clear()
-            known = await self._require_current(session, known=known)
-            try:
-                changed, removed, waiting = await self._changes(session, sent)
-            except Exception as error:
-                if translate_database_error(error) is None:
-                    raise
-                log.warning("assignments cannot be read", node_id=session.node_id, error=repr(error)[:300])
-                await _pause(wake, _RETRY_SECONDS)
-                continue
-            if first:
-                # What is not in the snapshot is removed, so those that wait for their secrets are in it as well.
-                placeholders = tuple(Assignment(item, error=_NOT_READABLE, complete=False) for item in waiting)
-                sent.update({item.id: None for item in waiting})
-                queue.put_nowait(Snapshot((*changed, *placeholders)))
-                first = False
-            elif changed or removed:
-                queue.put_nowait(Delta(changed, removed))
-            await queue.join()
-            await _pause(wake, _RETRY_SECONDS if waiting else _RESYNC_SECONDS)
-
-    async def _changes(
-        self, session: NodeSession, sent: dict[str, Fingerprint | None]
-    ) -> tuple[tuple[Assignment, ...], tuple[str, ...], list[Instance]]:
-        """What the node does not know yet, which instances left it, and which must wait for vault_svc.
-
-        `sent` is brought up to date with what is returned to be sent.
-        """
-        async with self._db.read() as tx:
-            current = await instances.fingerprints(tx, session.node_id)
-            stale = [key for key, fingerprint in current.items() if sent.get(key) != fingerprint]
-            rows = await instances.on_node(tx, session.node_id, stale) if stale else []
-        removed = tuple(sorted(key for key in sent if key not in current))
-        assignments, waiting = await self._values.complete(session.grid_id, rows)
-        for key in removed:
-            del sent[key]
-        for assignment in assignments:
-            sent[assignment.instance.id] = fingerprint_of(assignment.instance)
-        return tuple(assignments), removed, waiting
+        feed = AssignmentFeed(self._db, self._values, session, wake.set, self._patience)
+        known = False
+        try:
+            while True:
+                wake.clear()
+                known = await self._require_current(session, known=known)
+                try:
+                    message = await feed.turn()
+                except Exception as error:
+                    if translate_database_error(error) is None:
+                        raise
+                    log.warning("assignments cannot be read", node_id=session.node_id, error=repr(error)[:300])
+                    await _pause(wake, _RETRY_SECONDS)
+                    continue
+                if message is not None:
+                    queue.put_nowait(message)
+                begun.set()
+                await queue.join()
+                await _pause(wake, _pause_after(feed))
+        finally:
+            await feed.close()
 
 
-def fingerprint_of(instance: Instance) -> Fingerprint:
-    """What tells this assignment from another one of the same instance."""
-    return Fingerprint(instance.desired_state, instance.deploy_rev or "", instance.service_revision, instance.restarts)
+def _pause_after(feed: AssignmentFeed) -> float:
+    if feed.waiting:
+        return _RETRY_SECONDS
+    return _UNSURE_SECONDS if feed.unsure else _RESYNC_SECONDS
 
 
 async def _pause(wake: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ Values are resolved when an assignment is sent; they stay in memory and are neve
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -21,13 +21,16 @@ log = get_logger(__name__)
 
 V = TypeVar("V")
 _MOST_REMEMBERED = 2000
+# How long whoever asks waits for a vault_svc that answered the last time; a slow one is not waited for at all.
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """An instance as its node should run it. `error` says why it cannot be applied.
 
-    `complete` is False for one that only keeps the node from removing the instance: its secrets come later.
+    `complete` is False for one that only keeps the node from removing the instance: its secrets come later. `certain`
+    is False while vault_svc may know of a registry login or a challenge that is missing here.
     """
 
     instance: Instance
@@ -35,6 +38,12 @@ class Assignment:
     error: str = ""
     complete: bool = True
     credentials: RegistryCredentials | None = None
+    certain: bool = True
+
+    @property
+    def filled(self) -> tuple[object, ...]:
+        """What vault_svc has to do with."""
+        return (self.secrets, self.credentials, self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,12 @@ class _Remembered(Generic[V]):
         while len(self.values) > _MOST_REMEMBERED:
             del self.values[next(iter(self.values))]
 
+    def knows(self, grid_id: str, name: str) -> bool:
+        return (grid_id, name) in self.values
+
+    def get(self, grid_id: str, name: str) -> V | None:
+        return self.values.get((grid_id, name))
+
 
 class PodValues:
     """Completes assignments, with one call per kind of value however many instances there are."""
@@ -91,6 +106,14 @@ class PodValues:
         self._registries = registries
         self._logins: _Remembered[RegistryCredentials] = _Remembered()
         self._challenges: _Remembered[tuple[tuple[str, SecretValue], ...]] = _Remembered()
+        # Whether vault_svc has answered the last question in time.
+        self._answering = True
+
+    async def patiently(self, asking: asyncio.Task[Any]) -> None:
+        """Wait a moment for what is being asked, and no moment when the last question was not answered in time."""
+        _, late = await asyncio.wait([asking], timeout=_PATIENCE_SECONDS if self._answering else 0)
+        if late:
+            self._answering = False
 
     async def complete(self, grid_id: str, instances: Sequence[Instance]) -> tuple[list[Assignment], list[Instance]]:
         """Assignments of the instances, and those that must wait because vault_svc does not answer.
@@ -101,29 +124,48 @@ class PodValues:
         needs = {instance.id: refs(instance) for instance in instances}
         named = {name for need in needs.values() for _, name in need.secrets}
         subjects = {name for need in needs.values() for _, name in need.certificates}
-        hosts, users = {need.registry for need in needs.values()}, {need.service for need in needs.values()}
-        logging_in = self._remembering(self._registries.resolve, self._logins, grid_id, hosts)
-        challenging = self._remembering(self._certificates.challenges, self._challenges, grid_id, users)
+        hosts, users = _optional(list(needs.values()))
         async with asyncio.TaskGroup() as calls:
-            asked = calls.create_task(_ask(self._secrets.resolve, grid_id, named))
-            certified = calls.create_task(_ask(self._certificates.bundles, grid_id, subjects))
-            known, pending = calls.create_task(logging_in), calls.create_task(challenging)
-        secrets, bundles, logins, challenges = asked.result(), certified.result(), known.result(), pending.result()
+            asked = calls.create_task(self._ask(self._secrets.resolve, grid_id, named))
+            certified = calls.create_task(self._ask(self._certificates.bundles, grid_id, subjects))
+            logging_in = calls.create_task(self._learn(self._registries.resolve, self._logins, grid_id, hosts))
+            challenging = calls.create_task(
+                self._learn(self._certificates.challenges, self._challenges, grid_id, users)
+            )
+        certain = logging_in.result() and challenging.result()
+        return self._assembled(grid_id, instances, asked.result(), certified.result(), certain=certain)
+
+    async def remembered(self, grid_id: str, instances: Sequence[Instance]) -> tuple[list[Assignment], list[Instance]]:
+        """As `complete`, without asking anybody: nothing that needs a secret or a certificate."""
+        instances = await self._without_done_hooks(instances)
+        return self._assembled(grid_id, instances, None, None, certain=False)
+
+    def _assembled(
+        self,
+        grid_id: str,
+        instances: Sequence[Instance],
+        secrets: Mapping[str, SecretValue] | None,
+        bundles: Mapping[str, SecretValue] | None,
+        *,
+        certain: bool,
+    ) -> tuple[list[Assignment], list[Instance]]:
+        """None for values that are not known."""
         found, waiting = [], []
         for instance in instances:
-            need = needs[instance.id]
+            need = refs(instance)
             late = (need.secrets and secrets is None) or (need.certificates and bundles is None)
             private = need.registry not in ("", DOCKER_HUB)
-            if late or (private and need.registry not in logins):
+            if late or (private and not self._logins.knows(grid_id, need.registry)):
                 waiting.append(instance)
                 continue
             assignment = _filled(instance, need, secrets or {}, bundles or {})
-            extra = challenges.get(need.service) or ()
+            extra = self._challenges.get(grid_id, need.service) or ()
             found.append(
                 replace(
                     assignment,
                     secrets=() if assignment.error else (*assignment.secrets, *extra),
-                    credentials=logins.get(need.registry),
+                    credentials=self._logins.get(grid_id, need.registry),
+                    certain=certain or need == Refs(),
                 )
             )
         return found, waiting
@@ -136,32 +178,40 @@ class PodValues:
             done = await hook_runs.done(tx, oneshot)
         return [_without(item, done.get((item.service_id, item.instance_number), frozenset())) for item in instances]
 
-    async def _remembering(
+    async def _learn(
         self,
         resolve: Callable[[str, Iterable[str]], Coroutine[Any, Any, Mapping[str, V]]],
         known: _Remembered[V],
         grid_id: str,
         names: set[str],
-    ) -> Mapping[str, V | None]:
-        """Answers by name, from memory if need be; a name that is missing is not known."""
-        asked = names - {""}
-        answers = await _ask(resolve, grid_id, asked)
+    ) -> bool:
+        """Whether vault_svc has answered, so that what is remembered is what it says."""
+        answers = await self._ask(resolve, grid_id, names)
         if answers is not None:
-            known.learn(grid_id, asked, answers)
-        return {name: known.values[grid_id, name] for name in asked if (grid_id, name) in known.values}
+            known.learn(grid_id, names, answers)
+        return answers is not None
+
+    async def _ask(
+        self,
+        resolve: Callable[[str, Iterable[str]], Coroutine[Any, Any, Mapping[str, V]]],
+        grid_id: str,
+        names: set[str],
+    ) -> Mapping[str, V] | None:
+        """None when vault_svc does not answer."""
+        if not names:
+            return {}
+        try:
+            answers = await resolve(grid_id, names)
+        except Unavailable as error:
+            log.warning("values of pods cannot be resolved", grid_id=grid_id, values=len(names), error=error.message)
+            return None
+        self._answering = True
+        return answers
 
 
-async def _ask(
-    resolve: Callable[[str, Iterable[str]], Coroutine[Any, Any, Mapping[str, V]]], grid_id: str, names: set[str]
-) -> Mapping[str, V] | None:
-    """None when vault_svc does not answer."""
-    if not names:
-        return {}
-    try:
-        return await resolve(grid_id, names)
-    except Unavailable as error:
-        log.warning("values of pods cannot be resolved", grid_id=grid_id, values=len(names), error=error.message)
-        return None
+def _optional(needs: Collection[Refs]) -> tuple[set[str], set[str]]:
+    """Registries that may want a login, services that may have challenges."""
+    return {need.registry for need in needs if need.registry}, {need.service for need in needs if need.service}
 
 
 def _filled(

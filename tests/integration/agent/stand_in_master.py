@@ -36,6 +36,8 @@ class Master(
         self.refusal = ""
         self.silent = False
         self.confirms = True
+        # Whether a confirmation comes before the snapshot, as masters of older releases may send it.
+        self.confirms_early = False
         self.hellos: list[session_pb.Hello] = []
         self.join_metadata: list[dict[str, Any]] = []
         self.infos: list[session_pb.NodeInfo] = []
@@ -177,6 +179,8 @@ class Master(
         self.attached += 1
         reader = asyncio.create_task(self._read_reports(request_iterator, queue))
         try:
+            if self.confirms_early:
+                yield pb.AttachResponse(ack=pb.ReportAck(sequence=0))
             yield pb.AttachResponse(snapshot=pb.Snapshot(assignments=self.assigned.values()))
             async for message in self._until_cut("Attach", _drain(queue), context):
                 yield message

@@ -53,6 +53,15 @@ async def test_brings_assignments_about_and_ships_logs(master: Master, tmp_path:
     assert (line.service_id, line.instance_number) == (first.service_id, 1)
 
 
+async def test_a_confirmation_before_the_snapshot_cuts_nothing_off(master: Master, tmp_path: Path) -> None:
+    master.confirms_early = True
+    wanted = assignment(1)
+    master.assigned[wanted.instance_id] = wanted
+    async with running_agent(settings(master.uri, tmp_path)):
+        await master.running(wanted)
+    assert master.attached == 1
+
+
 async def test_failures_are_reported_with_their_reason(master: Master, tmp_path: Path) -> None:
     missing = assignment(1, pod={"image": "hollow/missing:1"})
     broken = assignment(2, pod={"image": "hollow/broken:1"})

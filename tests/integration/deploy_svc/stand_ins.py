@@ -14,6 +14,8 @@ from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
 from kontena.vault.v1 import (
     certificate_delivery_pb2,
     certificate_delivery_pb2_grpc,
+    registry_delivery_pb2,
+    registry_delivery_pb2_grpc,
     secret_delivery_pb2,
     secret_delivery_pb2_grpc,
 )
@@ -154,32 +156,42 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
 class Vault(
     secret_delivery_pb2_grpc.SecretDeliveryServiceServicer,
     certificate_delivery_pb2_grpc.CertificateDeliveryServiceServicer,
+    registry_delivery_pb2_grpc.RegistryDeliveryServiceServicer,
 ):
-    """Secrets by grid id and name, certificates by grid id and subject; `down` makes it fail."""
+    """Secrets by grid id and name, certificates by grid id and subject, no logins; `down` makes it fail, `hung` makes
+    it take questions and answer none."""
 
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     certificates: dict[tuple[str, str], str] = field(default_factory=dict)
     down: bool = False
+    hung: bool = False
 
-    async def ResolveSecrets(self, request: Any, context: Any) -> Any:
+    async def _answering(self, context: Any) -> None:
         if self.down:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        if self.hung:
+            await asyncio.Event().wait()
+
+    async def ResolveSecrets(self, request: Any, context: Any) -> Any:
+        await self._answering(context)
         found = {
             name: self.values[request.grid_id, name] for name in request.names if (request.grid_id, name) in self.values
         }
         return secret_delivery_pb2.ResolveSecretsResponse(values=found)
 
     async def ResolveCertificates(self, request: Any, context: Any) -> Any:
-        if self.down:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        await self._answering(context)
         known = {subject: self.certificates.get((request.grid_id, subject)) for subject in request.subjects}
         bundles = {subject: bundle for subject, bundle in known.items() if bundle is not None}
         return certificate_delivery_pb2.ResolveCertificatesResponse(bundles=bundles)
 
     async def ResolveChallenges(self, request: Any, context: Any) -> Any:
-        if self.down:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        await self._answering(context)
         return certificate_delivery_pb2.ResolveChallengesResponse()
+
+    async def ResolveRegistryCredentials(self, request: Any, context: Any) -> Any:
+        await self._answering(context)
+        return registry_delivery_pb2.ResolveRegistryCredentialsResponse()
 
 
 @dataclass
@@ -196,7 +208,7 @@ class Neighbours:
         self.grids.reset()
         self.vault.values.clear()
         self.vault.certificates.clear()
-        self.vault.down = False
+        self.vault.down = self.vault.hung = False
 
 
 @asynccontextmanager
@@ -208,6 +220,7 @@ async def neighbours() -> AsyncIterator[Neighbours]:
     watch_pb2_grpc.add_GridWatchServiceServicer_to_server(found.grids, server)
     secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server(found.vault, server)
     certificate_delivery_pb2_grpc.add_CertificateDeliveryServiceServicer_to_server(found.vault, server)
+    registry_delivery_pb2_grpc.add_RegistryDeliveryServiceServicer_to_server(found.vault, server)
     found.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield found

@@ -121,7 +121,8 @@ async def test_known_logins_and_challenges_outlive_an_absent_vault(vault: tuple[
     before, _ = await values.complete(GRID, [private])
     stand_in.down = True
     after, waiting = await values.complete(GRID, [private])
-    assert (after, waiting) == (before, [])
+    assert ([item.filled for item in after], waiting) == ([item.filled for item in before], [])
+    assert [item.certain for item in (*before, *after)] == [True, False]
 
 
 # One-shot hooks.
