@@ -58,8 +58,10 @@ test-e2e: setup ## Through Envoy on real containers
 soak: setup ## 500 agents through Envoy for two minutes, then one of two replicas is killed
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py
 lock: setup ## Resolve the latest dependencies into the lock files
-	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt
+	for part in suite agent; do \
+	  $(BIN)/uv pip compile pyproject.toml --extra $$part -c requirements.txt $(LOCK) -o requirements-$$part.txt || exit 1; done
 	echo uv | $(BIN)/uv pip compile - -c requirements-dev.txt $(LOCK) -o requirements-uv.txt
 LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q
 
