@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agent.app import serve
 from agent.domain.errors import AgentError
 from agent.removal import remove_containers
-from agent.settings import AgentSettings
+from agent.settings import AgentSettings, EngineSettings
 from services.kernel import logs
 
 _REMOVE = "remove-containers"
@@ -21,19 +21,20 @@ def main(arguments: Sequence[str]) -> int:
         print(f"usage: python -m agent [{_REMOVE}]", file=sys.stderr)  # noqa: T201
         return 2
     try:
-        settings = AgentSettings()
+        # Who only takes away what ran here joins nothing, and needs no token.
+        settings = EngineSettings() if arguments else AgentSettings()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             print(".".join(map(str, problem["loc"])) or "settings", problem["msg"], sep=": ", file=sys.stderr)  # noqa: T201
         return 2
-    settings.forget_environment()
     logs.configure("agent", settings.log_level)
     try:
-        if arguments:
+        if isinstance(settings, AgentSettings):
+            settings.forget_environment()
+            uvloop.run(serve(settings))
+        else:
             removed = uvloop.run(remove_containers(settings))
             print(f"removed {removed} containers")  # noqa: T201
-        else:
-            uvloop.run(serve(settings))
     except (AgentError, RuntimeError, ValueError, OSError) as error:
         logs.get_logger(__name__).error("the agent cannot go on", cause=str(error))
         return 1

@@ -14,7 +14,7 @@ from agent.operations import Operations
 from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.ports import Container
-from agent.settings import AgentSettings
+from agent.settings import EngineSettings
 from agent.site import LoggedEvents, Site
 from agent.state import State
 from agent.state_dir import StateDir
@@ -25,9 +25,11 @@ log = get_logger(__name__)
 _AT_ONCE = 8
 
 
-async def remove_containers(settings: AgentSettings) -> int:
-    """Stop and remove them; returns how many there were. Raises AgentError when one cannot be removed, RuntimeError
-    while an agent uses the state folder."""
+async def remove_containers(settings: EngineSettings) -> int:
+    """Stop and remove them; returns how many there were. Raises AgentError when one cannot be removed, or when no
+    agent has used the state folder; RuntimeError while one uses it."""
+    if not settings.state_dir.is_dir():
+        raise AgentError(f"no agent has used {settings.state_dir}; set KONTENA_STATE_DIR as the agent had it")
     folder = StateDir(settings.state_dir)
     try:
         state = State(folder)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from pathlib import Path
 from typing import Literal
 
@@ -9,10 +10,30 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class AgentSettings(BaseSettings):
-    """Token values never appear in `repr` or logs."""
+class EngineSettings(BaseSettings):
+    """What every command of the agent needs: its folder and its engine."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
+    docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
+    log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.lower() not in ("debug", "info", "warning", "error", "critical"):
+            raise ValueError("must be debug, info, warning, error or critical")
+        return level.lower()
+
+    @property
+    def engine_chosen(self) -> bool:
+        """Whether somebody said which engine to use, so that none but that one will do."""
+        return "docker_host" in self.model_fields_set
+
+
+class AgentSettings(EngineSettings):
+    """What a running agent needs beside. Token values never appear in `repr` or logs."""
 
     uri: str = Field(default="127.0.0.1:9292", validation_alias="KONTENA_URI", description="The master's gateway.")
     ca_file: Path | None = Field(default=None, validation_alias="KONTENA_CA_FILE", description="Trusted for TLS.")
@@ -21,9 +42,7 @@ class AgentSettings(BaseSettings):
     node_id: str = Field(default="", validation_alias="KONTENA_NODE_ID", description="Empty: kept, or the engine's id.")
     node_name: str = Field(default_factory=socket.gethostname, validation_alias="KONTENA_NODE_NAME")
     node_labels: str = Field(default="", validation_alias="KONTENA_NODE_LABELS", description="Comma separated.")
-    state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
     runtime: Literal["auto", "docker", "hollow"] = Field(default="auto", validation_alias="KONTENA_RUNTIME")
-    docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
     port_wait_seconds: float = Field(
         default=300.0, gt=0, validation_alias="KONTENA_PORT_WAIT_SECONDS", description="To open `wait_for_port`."
     )
@@ -38,25 +57,23 @@ class AgentSettings(BaseSettings):
     stats_seconds: float = Field(
         default=60.0, ge=0.1, validation_alias="KONTENA_STATS_SECONDS", description="How often containers are measured."
     )
-    log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
 
-    @field_validator("log_level")
+    @field_validator("ca_file")
     @classmethod
-    def _known_level(cls, level: str) -> str:
-        if level.lower() not in ("debug", "info", "warning", "error", "critical"):
-            raise ValueError("must be debug, info, warning, error or critical")
-        return level.lower()
+    def _certificates(cls, path: Path | None) -> Path | None:
+        # Without this the first sign would be a handshake that fails for a reason that names no file.
+        if path is not None:
+            try:
+                ssl.create_default_context(cafile=path)
+            except OSError as error:
+                raise ValueError(f"{path} has no PEM certificates to trust: {error.strerror or error}") from error
+        return path
 
     @model_validator(mode="after")
     def _some_token(self) -> "AgentSettings":
         if not self.grid_token and not self.node_token:
             raise ValueError("set KONTENA_GRID_TOKEN or KONTENA_NODE_TOKEN: the agent cannot join a grid without one")
         return self
-
-    @property
-    def engine_chosen(self) -> bool:
-        """Whether somebody said which engine to use, so that none but that one will do."""
-        return "docker_host" in self.model_fields_set
 
     @property
     def labels(self) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from agent.__main__ import main
 from agent.settings import AgentSettings
 from agent.streams import parse_uri
 
@@ -50,6 +51,31 @@ def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
     with pytest.raises(ValidationError, match="KONTENA_GRID_TOKEN"):
         AgentSettings()
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_file_of_certificates_that_is_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("KONTENA_GRID_TOKEN", "tell-nobody")
+    monkeypatch.setenv("KONTENA_CA_FILE", str(path))
+    assert main([]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("KONTENA_CA_FILE: ")
+    assert str(path) in said
+
+
+def test_containers_are_removed_without_a_token_but_not_of_a_node_that_never_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
+    monkeypatch.setenv("KONTENA_STATE_DIR", str(tmp_path / "elsewhere"))
+    assert main(["remove-containers"]) == 1
+    assert "KONTENA_STATE_DIR" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_setting_stands_in_the_operations_guide() -> None:
