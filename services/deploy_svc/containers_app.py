@@ -1,6 +1,5 @@
 """The part of the composition root that is about containers: mirror, commands, logs, events and stats."""
 
-import socket
 from typing import Any
 
 from kontena.deploy.v1 import (
@@ -19,6 +18,7 @@ from services.clients.nodes import NodeDirectory
 from services.deploy_svc.clients.command_relay import CommandRelay
 from services.deploy_svc.loops import container_mirror
 from services.deploy_svc.loops.container_mirror import ContainerMirror
+from services.deploy_svc.own_address import own_address
 from services.deploy_svc.servicers.container_execs import ContainerExecServicer
 from services.deploy_svc.servicers.container_logs import ContainerLogServicer
 from services.deploy_svc.servicers.container_reports import ContainerReportServicer
@@ -124,21 +124,3 @@ class ContainerParts:
     async def close(self) -> None:
         """Close the channels to other replicas."""
         await self._relay.close()
-
-
-def own_address(settings: Settings) -> str:
-    """Where other replicas reach this one: what the settings say, else where it listens, by its own IP address when
-    it listens on all."""
-    if settings.advertise_address:
-        return settings.advertise_address
-    host, _, port = settings.listen_address.rpartition(":")
-    if host.strip("[]") in ("", "0.0.0.0", "::"):  # noqa: S104 -- not bound here, only recognized.
-        host = _own_ip()
-    return f"{host}:{port}"
-
-
-def _own_ip() -> str:
-    try:
-        return socket.gethostbyname(socket.gethostname())
-    except OSError:
-        return "127.0.0.1"
