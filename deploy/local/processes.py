@@ -21,6 +21,8 @@ _PASSED_ON = (
     "LOG_LEVEL",
 )
 
+_ENVOY_FLAGS = ("--concurrency", "2")
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -43,7 +45,7 @@ def suite(settings: LocalSettings) -> list[Process]:
         Process("postgres", (python, "-m", "deploy.local.postgres", str(settings.var)), _base_env()),
         *services,
         Process("exec_bridge", (python, "-m", "gateway.exec_bridge"), exec_bridge_env(settings)),
-        Process("gateway", (*_envoy(), "-c", str(envoy_config(settings))), _base_env()),
+        Process("gateway", (python, "-m", "gateway.envoy", str(envoy_config(settings)), *_ENVOY_FLAGS), _base_env()),
         Process("agent", (python, "-m", "agent"), agent_env(settings, secrets)),
     ]
 
@@ -106,17 +108,6 @@ def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str
 def envoy_config(settings: LocalSettings) -> Path:
     """Where the rendered Envoy configuration lies."""
     return settings.var / "envoy.json"
-
-
-def _envoy() -> tuple[str, ...]:
-    return (
-        str(Path(sys.executable).with_name("envoy")),
-        "--concurrency",
-        "2",
-        "--disable-hot-restart",
-        "--log-level",
-        "warn",
-    )
 
 
 def _base_env() -> dict[str, str]:

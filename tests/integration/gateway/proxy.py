@@ -15,12 +15,11 @@ from typing import Any
 import httpx
 
 from gateway.render import write
-from gateway.settings import Endpoint, GatewaySettings
+from gateway.settings import REPOSITORY, Endpoint, GatewaySettings
 from tests.support.ports import free_port
 
 # Read once: it takes twenty times as long as a request.
 _TRUST = ssl.create_default_context()
-ENVOY = Path(sys.executable).parent / "envoy"
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,11 @@ def running(config: GatewaySettings, folder: Path) -> Iterator[Gateway]:
     """Envoy with `config`, from when it and its upstreams are healthy until the block ends."""
     target, log = folder / "envoy.json", folder / "envoy.log"
     write(config, target)
-    flags = ["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "--file-flush-interval-msec", "20"]
+    command = [sys.executable, "-m", "gateway.envoy", str(target), "--concurrency", "1"]
     with log.open("wb") as output:
-        process = subprocess.Popen([ENVOY, "-c", target, *flags], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [*command, "--file-flush-interval-msec", "20"], cwd=REPOSITORY, stdout=output, stderr=output
+        )
     gateway = Gateway(config)
     try:
         eventually(lambda: process.poll() is not None or gateway.healthy(), f"envoy and its upstreams, see {log}")
