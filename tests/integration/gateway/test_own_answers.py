@@ -1,5 +1,7 @@
 """What the gateway answers itself, and what it adds to every response."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.gateway.conftest import Caller
@@ -57,6 +59,41 @@ def test_access_log_tells_what_happened_and_no_secret(call: Caller, gateway: Gat
     assert (first["method"], first["path"], first["status"]) == ("GET", "/v1/nodes/g/n", 200)
     assert (first["rpc"], first["client"]) == ("/kontena.grid.v1.NodeService/GetNode", "127.0.0.1")
     assert "s3cret" not in str(entries)
+
+
+TOKEN = "t0ken-that-somebody-pasted"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "rpc"),
+    [
+        ("GET", f"/oauth2/tokens/{TOKEN}", "/kontena.auth.v1.AccessTokenService/GetAccessToken"),
+        ("DELETE", f"/oauth2/tokens/{TOKEN}?x=1", "/kontena.auth.v1.AccessTokenService/DeleteAccessToken"),
+        # No route at all.
+        ("GET", f"/oauth2/tokens/{TOKEN}/more", "/oauth2/tokens/[masked]"),
+        ("GET", f"//OAuth2//token/{TOKEN}", "/oauth2/tokens/[masked]"),
+        ("PATCH", f"/oauth2/token%73/{TOKEN}", "/oauth2/tokens/[masked]"),
+        # Refused by the listener.
+        ("GET", f"/oauth2/tokens/{TOKEN}{'x' * 20_000}", None),
+    ],
+)
+def test_a_token_in_the_path_is_masked_in_the_access_log(
+    call: Caller, gateway: Gateway, method: str, path: str, rpc: str | None
+) -> None:
+    before = len(gateway.access_log())
+    call.http.request(method, f"{gateway.url}{path}")
+    eventually(lambda: len(gateway.access_log()) > before, "the request is logged")
+    entry = gateway.access_log()[-1]
+    if rpc is not None:
+        assert (entry["path"], entry["rpc"], entry["method"]) == ("/oauth2/tokens/[masked]", rpc, method)
+    assert TOKEN not in Path(gateway.settings.access_log_path).read_text()
+
+
+def test_an_invitation_is_not_in_the_access_log(call: Caller, gateway: Gateway) -> None:
+    code = "c0de-of-an-invitation"
+    call("GET", f"/authenticate?redirect_uri=http://localhost/cb&invite_code={code}", x_request_id="invited")
+    assert eventually_logged(gateway, "invited")["invited"]["path"] == "/authenticate"
+    assert code not in Path(gateway.settings.access_log_path).read_text()
 
 
 def eventually_logged(gateway: Gateway, *ids: str) -> dict[str, dict[str, object]]:
