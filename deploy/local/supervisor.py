@@ -29,7 +29,10 @@ class Supervisor:
 
     def start(self, processes: list[Process]) -> None:
         """Start the arbiter in the background; its processes start one after the other."""
-        (self._var / "logs").mkdir(parents=True, exist_ok=True)
+        logs = self._var / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        # Also what an older release left open.
+        logs.chmod(0o700)
         config = self._write_config(processes)
         circusd = Path(sys.executable).with_name("circusd")
         command: list[str | Path] = [
@@ -38,7 +41,7 @@ class Supervisor:
             "--pidfile",
             self._pidfile,
             "--log-output",
-            self._var / "logs/circus.log",
+            logs / "circus.log",
             config,
         ]
         subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603 -- our own command line.
