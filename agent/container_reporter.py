@@ -36,8 +36,8 @@ class ContainerReporter:
         self._state = state
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
-        # What the master was told of: engine id and whether it ran.
-        self._told: dict[str, bool] = {}
+        # What the master was told of: engine id and whether it ran, None while only the id was told.
+        self._told: dict[str, bool | None] = {}
         self._sequence = 0
 
     async def run(self) -> None:
@@ -62,7 +62,8 @@ class ContainerReporter:
     async def _send(self, call: Any) -> None:
         self._sequence = 0
         listed = await self._listed()
-        self._told = {}
+        # From now on, though not described yet: one that goes meanwhile must be told as gone.
+        self._told = dict.fromkeys(listed)
         await self._confirmed(call, pb.ReportContainersRequest(snapshot=True, present=sorted(listed)))
         self._changed |= listed.keys()
         while True:
@@ -94,7 +95,8 @@ class ContainerReporter:
             shown = await self._runtime.inspection.describe(container_id)
             tags = {} if shown is None else (shown.get("Config") or {}).get("Labels") or {}
             if shown is None:
-                if self._told.pop(container_id, None) is not None:
+                if container_id in self._told:
+                    del self._told[container_id]
                     message.removed.append(container_id)
             elif labels.is_ours(tags, self._state.node_ids) and tags.get(labels.CONTAINER_TYPE) in _MIRRORED:
                 found = report(without_secrets(shown, hidden_names(self._state, tags)))
@@ -119,7 +121,7 @@ class ContainerReporter:
         return {item.id: item for item in found if item.labels.get(labels.CONTAINER_TYPE) in _MIRRORED}
 
 
-def _differs(container_id: str, listed: dict[str, Listed], told: dict[str, bool]) -> bool:
+def _differs(container_id: str, listed: dict[str, Listed], told: dict[str, bool | None]) -> bool:
     item = listed.get(container_id)
     return item is None or told.get(container_id) != item.running
 

@@ -73,7 +73,6 @@ def container_to_proto(view: ContainerView) -> pb.Container:
         updated_at=to_timestamp(found.updated_at),
         started_at=to_timestamp(found.started_at),
         finished_at=to_timestamp(found.finished_at),
-        deleted_at=to_timestamp(found.deleted_at),
         status=found.status,
         state=pb.ContainerState(**{name: getattr(details.state, name) for name in _STATE}),
         deploy_rev=details.deploy_rev or None,

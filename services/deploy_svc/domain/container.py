@@ -83,7 +83,8 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of the mirror. `service` is (stack, name), None without one; `health` is (status, time)."""
+    """A container of the mirror. `service` is (stack, name), None without one; `health` is (status, time). `lost`: its
+    node is not connected, so this is how it was seen last."""
 
     id: str
     node_id: str
@@ -96,16 +97,16 @@ class Container:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    deleted_at: datetime | None
     details: Details
+    lost: bool = False
     health: tuple[str, datetime] | None = None
 
     @property
     def status(self) -> str:
         """One word for people: the first that is true."""
         state = self.details.state
-        if self.deleted_at is not None:
-            return "deleted"
+        if self.lost:
+            return "lost"
         words = ("paused", "restarting", "dead", "running", "oom_killed")
         return next((word for word in words if getattr(state, word)), "stopped")
 

@@ -22,7 +22,7 @@ class ContainerMirror:
         nodes.informer.on_change(self._observe)
 
     async def turn(self) -> None:
-        """Mark the containers of lost nodes, forget those marked long ago and those of removed nodes."""
+        """Mark the containers of lost nodes, forget those of removed nodes."""
         nodes = await self._nodes.all()
         lost = {node.id: node.session for node in nodes.values() if not node.connected}
         removed = set(self._removed)
@@ -31,7 +31,6 @@ class ContainerMirror:
                 await containers.mark_lost(tx, lost)
             if removed:
                 await containers.forget_nodes(tx, removed)
-            await containers.purge(tx)
             await containers.forget_unknown_nodes(tx, list(nodes))
             await command_routes.expire(tx)
         self._removed -= removed

@@ -6,7 +6,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.deploy_svc.store.tables import metadata
 from services.kernel.db import timestamp
 
-# Written by container reports of nodes; `stats` by their samples; `deleted_at` by the mirror loop when a node is lost.
+# Written by container reports of nodes; `stats` by their samples; `deleted_at` says since
+# when its node is lost, written by the mirror loop.
 containers = sa.Table(
     "containers",
     metadata,

@@ -34,9 +34,6 @@ _REPORTED = (
     "finished_at",
 )
 
-# A container of a lost node is forgotten when it does not come back within this time.
-_FORGOTTEN_AFTER = sa.text("interval '60 seconds'")
-
 
 async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> dict[str, set[str]]:
     """Names of the variables that carry secrets, by service id, now or in what its instances were deployed with.
@@ -59,7 +56,7 @@ async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> di
 
 
 async def save(tx: Tx, grid_id: str, node_id: str, session: int, reported: Sequence[Reported]) -> None:
-    """Store containers as reported. One that was marked deleted is back; one that a newer session
+    """Store containers as reported. One that was marked lost is back; one that a newer session
     reported stays as it is."""
     newest = {item.container_id: item for item in reported}
     keys = sorted(newest)
@@ -82,10 +79,16 @@ async def _save(tx: Tx, rows: list[dict[str, Any]]) -> None:
 
 
 async def keep_only(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
-    """Forget the containers of the node that are not among these, unless a newer session reported them."""
+    """Forget the containers of the node that are not among these, unless a newer session reported them. Those that are
+    among these and were marked lost are back."""
     present = sa.cast(sorted(container_ids), ARRAY(sa.Text))
+    mine = (_t.c.node_id == node_id, _t.c.session <= session)
+    await tx.execute(_t.delete().where(*mine, _t.c.container_id != sa.func.all(present)))
+    # With the session, or a late look at the node before it would mark them once more.
     await tx.execute(
-        _t.delete().where(_t.c.node_id == node_id, _t.c.session <= session, _t.c.container_id != sa.func.all(present))
+        _t.update()
+        .where(*mine, _t.c.deleted_at.is_not(None), _t.c.container_id == sa.func.any(present))
+        .values(deleted_at=None, session=session)
     )
 
 
@@ -98,7 +101,7 @@ async def remove(tx: Tx, node_id: str, session: int, container_ids: Collection[s
 
 
 async def mark_lost(tx: Tx, lost: Mapping[str, int]) -> None:
-    """Mark the containers of lost nodes (session number by node id) deleted; volumes and newer sessions stay."""
+    """Mark the containers of lost nodes (session number by node id); volumes and newer sessions stay as they are."""
     nodes = sa.values(sa.column("node_id", sa.Text), sa.column("session", sa.Integer), name="lost").data(
         sorted(lost.items())
     )
@@ -108,11 +111,6 @@ async def mark_lost(tx: Tx, lost: Mapping[str, int]) -> None:
         .where(_t.c.deleted_at.is_(None), _t.c.type == "container")
         .values(deleted_at=sa.func.now())
     )
-
-
-async def purge(tx: Tx) -> None:
-    """Remove what was marked deleted a minute ago or longer."""
-    await tx.execute(_t.delete().where(_t.c.deleted_at < sa.func.now() - _FORGOTTEN_AFTER))
 
 
 async def forget_nodes(tx: Tx, node_ids: Collection[str]) -> None:
@@ -129,19 +127,19 @@ async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
 
 
 async def of_grid(tx: Tx, grid_id: str, *, running_only: bool) -> list[Container]:
-    """The containers of a grid, oldest first."""
-    condition = sa.and_(_t.c.running, _t.c.deleted_at.is_(None), _t.c.type == "container")
+    """The containers of a grid, oldest first; of lost nodes those that ran when they were last seen."""
+    condition = sa.and_(_t.c.running, _t.c.type == "container")
     return await _select(tx, _t.c.grid_id == grid_id, condition if running_only else sa.true())
 
 
 async def of_service(tx: Tx, service_id: str) -> list[Container]:
     """The containers of a service, oldest first."""
-    return await _select(tx, _t.c.service_id == service_id, _t.c.deleted_at.is_(None), _t.c.type == "container")
+    return await _select(tx, _t.c.service_id == service_id, _t.c.type == "container")
 
 
 async def find(tx: Tx, node_id: str, name: str) -> Container | None:
-    """The container of a node with this name; deleted and data containers do not count."""
-    named = (_t.c.node_id == node_id, _t.c.name == name, _t.c.deleted_at.is_(None), _t.c.type == "container")
+    """The container of a node with this name; data containers do not count."""
+    named = (_t.c.node_id == node_id, _t.c.name == name, _t.c.type == "container")
     found = await _select(tx, *named)
     return found[-1] if found else None
 
@@ -194,7 +192,7 @@ def _container(row: Any) -> Container:
         updated_at=row.updated_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        deleted_at=row.deleted_at,
+        lost=row.deleted_at is not None,
         details=_details(row.details),
         health=None if row.health is None else (row.health, row.health_at),
     )

@@ -33,6 +33,9 @@ class ContainerMaster(
         super().__init__()
         self.mirror: dict[str, report_pb.ContainerReport] = {}
         self.snapshots = 0
+        # Cleared, it keeps the agent waiting for the confirmation of its next snapshot.
+        self.takes_snapshots = asyncio.Event()
+        self.takes_snapshots.set()
         self.reported = b""
         self.events: list[event_log_pb2.NodeEvent] = []
         self.samples: dict[str, stats_pb2.ContainerSample] = {}
@@ -52,6 +55,7 @@ class ContainerMaster(
             if request.snapshot:
                 self.snapshots += 1
                 self.mirror = {k: v for k, v in self.mirror.items() if v.container_id in request.present}
+                await self.takes_snapshots.wait()
             gone = set(request.removed) | {item.container_id for item in request.containers}
             self.mirror = {k: v for k, v in self.mirror.items() if v.container_id not in gone}
             self.mirror |= {item.name: item for item in request.containers}

@@ -7,6 +7,7 @@ import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as assignment_pb
 from kontena.deploy.v1 import node_command_pb2 as pb
+from tests.integration.agent.agent_node import gone
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.container_master import ContainerMaster
 from tests.integration.agent.stand_in_master import NODE_ID
@@ -177,6 +178,28 @@ async def test_a_new_stream_begins_with_everything(chief: ContainerMaster, web: 
     await chief.start()
     await chief.mirrored("web-1")
     assert chief.snapshots > before
+
+
+async def test_a_container_that_goes_while_everything_is_told_anew_leaves_no_ghost(
+    chief: ContainerMaster, web: str, engine: Engine
+) -> None:
+    before = chief.snapshots
+    await chief.stop()
+    chief.takes_snapshots.clear()
+    await chief.start()
+
+    async def told_anew() -> bool:
+        return chief.snapshots > before
+
+    await eventually(told_anew)
+    chief.withdraw(assignment().instance_id)
+    await gone(engine, "web-1")
+    chief.takes_snapshots.set()
+
+    async def forgotten() -> bool:
+        return chief.mirror == {}
+
+    await eventually(forgotten, within=10)
 
 
 async def test_a_volume_is_removed_unless_it_is_in_use_or_of_somebody_else(

@@ -111,8 +111,9 @@ class ContainerPusher:
     async def push(self, *containers: report_pb.ContainerReport, removed: Sequence[str] = ()) -> None:
         await self._send(report_pb.ReportContainersRequest(containers=containers, removed=removed))
 
-    async def snapshot(self, *containers: report_pb.ContainerReport) -> None:
-        present = [item.container_id for item in containers]
+    async def snapshot(self, *containers: report_pb.ContainerReport, present: Sequence[str] = ()) -> None:
+        """These and those named in `present`, of which nothing else is said."""
+        present = [*present, *(item.container_id for item in containers)]
         await self._send(report_pb.ReportContainersRequest(snapshot=True, present=present, containers=containers))
 
     async def _send(self, request: report_pb.ReportContainersRequest) -> None:

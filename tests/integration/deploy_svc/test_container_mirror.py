@@ -165,25 +165,29 @@ async def test_a_node_speaks_for_its_own_grid_only(deploy: Running, service_id: 
     assert (row.grid_id, row.service_id) == (OTHER_GRID, None)
 
 
-async def test_containers_of_a_lost_node_are_deleted_and_come_back_with_it(
+async def test_containers_of_a_lost_node_are_shown_as_lost_until_it_tells_of_them_again(
     ask: ContainerRest, deploy: Running, service_id: str, deploy_neighbours: Neighbours
 ) -> None:
     async with container_pusher(deploy.channel) as pusher:
-        await pusher.snapshot(container("web-1", service_id))
+        await pusher.snapshot(container("web-1", service_id), container("web-2", service_id))
     await known(ask)
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, connected=False)
 
-    async def gone() -> bool:
-        return await names(ask) == []
+    async def statuses(expected: list[tuple[str, str, bool]]) -> bool:
+        shown = (await ask("ListContainers", pb.ListContainersRequest(grid="g1"))).body["containers"]
+        assert [(item["name"], item["status"], item["node"]["connected"]) for item in shown] == expected
+        return True
 
-    await eventually(gone)
-    assert (await ask("GetContainer", pb.GetContainerRequest(id="g1/node-a/web-1"))).status == 404
-    (deleted,) = (await ask("ListContainers", pb.ListContainersRequest(grid="g1", all="1"))).body["containers"]
-    assert deleted["status"] == "deleted"
+    await eventually(lambda: statuses([("web-1", "lost", False), ("web-2", "lost", False)]))
+    of_service = await ask("ListServiceContainers", pb.ListServiceContainersRequest(id="g1/null/web"))
+    assert [item["status"] for item in of_service.body["containers"]] == ["lost", "lost"]
+    one = await ask("GetContainer", pb.GetContainerRequest(id="g1/node-a/web-1"))
+    assert (one.status, one.body["status"], one.body.get("deleted_at")) == (200, "lost", None)
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, session=2)
     async with container_pusher(deploy.channel, session=2) as pusher:
-        await pusher.snapshot(container("web-1", service_id))
-    assert (await known(ask))["status"] == "running"
+        # Already when it has only said which ones it has.
+        await pusher.snapshot(present=[container("web-1").container_id])
+        await eventually(lambda: statuses([("web-1", "running", True)]))
 
 
 async def test_containers_of_a_removed_node_are_forgotten(
