@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from agent.domain.health import HEALTHY, UNHEALTHY, HealthCheck, check_of, is_healthy
+from agent.domain.health import HEALTHY, UNHEALTHY, HealthCheck, check_of, http_problem
 from agent.domain.log_frames import NANO
 from agent.runtime.ports import Container, Runtime
 
@@ -21,25 +21,37 @@ class HealthMonitor:
         self._container_id = ""
         self._task: asyncio.Task[None] | None = None
         self.health = ""
-        # What was wrong at the last failed check.
+        # What was wrong at the last failed check, and for how long all had been well before it.
         self.problem = ""
+        self.well_for = 0.0
 
-    def follow(self, container: Container | None) -> None:
-        """Check this container while it runs."""
+    def look(self, container: Container | None) -> None:
+        """This is the container now; checks of another start of it end."""
         start = start_of(container)
         if start == self._start:
             return
         self._cancel()
         self._start = start
-        check = None if container is None else check_of(container.labels)
-        if container is None or check is None or container.id != self._container_id:
+        if container is None or container.id != self._container_id or check_of(container.labels) is None:
             self.health = ""
         self._container_id = "" if container is None else container.id
-        if container is not None and container.running and check is not None:
-            self._task = asyncio.create_task(self._check(check, container.address or "127.0.0.1", start))
+
+    def begin(self, container: Container | None, *, fresh: bool) -> None:
+        """Check this container from now on. `fresh`: it has become ready just now, so its initial delay begins now;
+        that of others began with their start."""
+        self.look(container)
+        if container is None or not self._start[0] or self._task is not None:
+            return
+        check = check_of(container.labels)
+        if check is None:
+            return
+        age = 0.0 if fresh else max(0.0, time.time() - container.started_at_ns / NANO)
+        delay = max(0.0, check.initial_delay - age)
+        self._task = asyncio.create_task(self._check(check, container.address or "127.0.0.1", self._start, delay))
 
     def condemns(self, container: Container | None) -> bool:
-        """Whether this very start of the container was found unhealthy: a restart since then makes it good."""
+        """Whether this very start of the container was found unhealthy: a restart since then makes it good, and so does
+        a later check."""
         return self._failed[0] != "" and self._failed == start_of(container)
 
     def cancel(self) -> None:
@@ -52,26 +64,28 @@ class HealthMonitor:
             self._task.cancel()
             self._task = None
 
-    async def _check(self, check: HealthCheck, address: str, start: tuple[str, int]) -> None:
-        # The delay is for a container that has just started, not for an agent that has.
-        age = time.time() - start[1] / NANO
-        await asyncio.sleep(min(check.initial_delay, max(0.0, check.initial_delay - age)))
-        while await self._healthy(check, address):
-            self.health = HEALTHY
+    async def _check(self, check: HealthCheck, address: str, start: tuple[str, int], delay: float) -> None:
+        clock = asyncio.get_running_loop()
+        await asyncio.sleep(delay)
+        well_since: float | None = None
+        while True:
+            began = clock.time()
+            problem = await self._problem(check, address)
+            if problem:
+                self.problem, self.well_for = problem, 0.0 if well_since is None else began - well_since
+                self.health, self._failed, well_since = UNHEALTHY, start, None
+            else:
+                self.health, self._failed, well_since = HEALTHY, ("", 0), began if well_since is None else well_since
             self._tell()
             await asyncio.sleep(check.interval)
-        self.health = UNHEALTHY
-        self._failed = start
-        self._tell()
 
-    async def _healthy(self, check: HealthCheck, address: str) -> bool:
+    async def _problem(self, check: HealthCheck, address: str) -> str:
+        """What is wrong, empty when nothing is."""
         if check.protocol == "tcp":
-            self.problem = f"port {check.port} is closed"
-            return await self._runtime.accepts(address, check.port, check.timeout)
-        status = await self._runtime.http_status(address, check.port, check.uri, check.timeout)
-        answer = f"no answer within {check.timeout} s" if status is None else f"status {status}"
-        self.problem = f"http port {check.port}{check.uri}: {answer}"
-        return is_healthy(status)
+            refusal = await self._runtime.connect(address, check.port, check.timeout)
+            return refusal and f"port {check.port}: {refusal}"
+        answer = http_problem(await self._runtime.http_status(address, check.port, check.uri, check.timeout))
+        return answer and f"http port {check.port}{check.uri}: {answer}"
 
 
 def start_of(container: Container | None) -> tuple[str, int]:

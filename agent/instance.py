@@ -13,7 +13,7 @@ from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, Ma
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import reported_state
-from agent.health import HealthMonitor
+from agent.health import HealthMonitor, start_of
 from agent.operations import Operations
 from agent.readiness import Readiness
 from agent.runtime.ports import Container
@@ -51,6 +51,9 @@ class Instance:
         # The start of the container whose end was taken note of.
         self._counted_stop = ("", 0)
         self._crashes = 0
+        # The start of the container whose ill health was taken note of.
+        self._counted_illness = ("", 0)
+        self._illnesses = 0
         self._failures = 0
         # Nothing happens before this time of the loop's clock unless the assignment changes.
         self._not_before = 0.0
@@ -144,8 +147,9 @@ class Instance:
             await self._terminate()
         elif order is not None:
             container = await self._operations.find()
-            self._health.follow(container)
+            self._health.look(container)
             self._count_crash(order.assignment, container)
+            self._count_illness(order.assignment, container)
             if order.assignment.error and self.wants_running:
                 await self._keep_alive(order.assignment, container)
             elif not self._paused:
@@ -160,7 +164,7 @@ class Instance:
         if container is not None and stopped and self.wants_running and not self._paused:
             await self._operations.launch(container.id)
             container = await self._operations.find()
-            self._health.follow(container)
+        self._health.begin(container, fresh=False)
         self._report(assignment, container, assignment.error)
 
     async def _apply(self, order: _Order, container: Container | None) -> None:
@@ -174,7 +178,7 @@ class Instance:
                 self._report(assignment, container, self._readiness.problem)
             await self._act(action, order, container)
             container = await self._operations.find()
-            self._health.follow(container)
+            self._health.look(container)
         self._failures = 0
         self._finish(assignment, container, record)
 
@@ -202,8 +206,6 @@ class Instance:
             case Action.STOP if container is not None:
                 await self._operations.stop(order.assignment, container)
             case Action.RESTART if container is not None:
-                if self._health.condemns(container):
-                    self._tell("warn", "service:health_check", f"unhealthy: {self._health.problem}; restarting")
                 await self._operations.restart(container, order.assignment.pod.stop_grace_period)
 
     def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record) -> None:
@@ -213,10 +215,12 @@ class Instance:
             # At once: an agent that dies now must not restart the container a second time.
             self._site.state.flush()
         if assignment.desired_state != rules.RUNNING:
-            self._crashes = 0
+            self._crashes = self._illnesses = 0
         port = assignment.pod.wait_for_port if self.wants_running else 0
         if not self._readiness.reached(container, port, record.ready_for):
             return
+        # Only now: what still opens its port or runs its post_start hooks is not ill.
+        self._health.begin(container, fresh=record.ready_for != self._readiness.ready_for)
         done = (assignment.deploy_rev, self._readiness.ready_for)
         if (record.applied_rev, record.ready_for) != done and not self._readiness.problem:
             record.applied_rev, record.ready_for = done
@@ -245,6 +249,23 @@ class Instance:
         self._tell("warn", "service:instance_crash", text)
         self._pause(pause)
 
+    def _count_illness(self, assignment: pb.Assignment, container: Container | None) -> None:
+        """Turn ill health into a pause before the restart, once per start of the container. It may recover in it."""
+        start = start_of(container)
+        if not self._health.condemns(container) or start == self._counted_illness:
+            return
+        self._counted_illness = start
+        if assignment.desired_state != rules.RUNNING:
+            return
+        if self._health.well_for > CRASH_RESET_SECONDS:
+            self._illnesses = 0
+        pause = crash_delay(self._illnesses)
+        self._illnesses += 1
+        self._tell(
+            "warn", "service:health_check", f"unhealthy: {self._health.problem}; it is restarted in {pause:.0f} s"
+        )
+        self._pause(pause)
+
     async def _terminate(self) -> None:
         self._readiness.cancel()
         self._health.cancel()
@@ -264,7 +285,7 @@ class Instance:
             container = await self._operations.find()
         except AgentError:
             return
-        self._health.follow(container)
+        self._health.look(container)
         self._tell("error", "service:create_instance" if container is None else "service:start_instance", error)
         self._report(order.assignment, container, error)
 

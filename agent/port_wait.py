@@ -13,7 +13,7 @@ async def wait_for_port(runtime: Runtime, address: str, port: int, longest: floa
     """Returns once `address` accepts a TCP connection on `port`. Raises NotReady when it does not in time."""
     clock = asyncio.get_running_loop()
     deadline = clock.time() + longest
-    while not await runtime.accepts(address, port, _CONNECT):
+    while problem := await runtime.connect(address, port, _CONNECT):
         if clock.time() > deadline:
-            raise NotReady(f"port {port} did not accept connections within {longest:.0f} s")
+            raise NotReady(f"port {port} did not accept connections within {longest:.0f} s: {problem}")
         await asyncio.sleep(every)

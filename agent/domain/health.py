@@ -50,9 +50,11 @@ def check_of(labels: Mapping[str, str]) -> HealthCheck | None:
     )
 
 
-def is_healthy(status: int | None) -> bool:
-    """Whether an HTTP status counts as healthy; None is no answer."""
-    return status is not None and 200 <= status <= 399
+def http_problem(answer: int | str) -> str:
+    """What is wrong with an HTTP status, or with there being none for the reason given; empty when it is healthy."""
+    if isinstance(answer, str):
+        return answer
+    return "" if 200 <= answer <= 399 else f"status {answer}"
 
 
 def _number(labels: Mapping[str, str], name: str, default: int) -> int:

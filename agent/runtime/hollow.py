@@ -170,10 +170,10 @@ class HollowRuntime:
         self._get(container_id)
         return 0
 
-    async def accepts(self, address: str, port: int, seconds: float) -> bool:
-        return True
+    async def connect(self, address: str, port: int, seconds: float) -> str:
+        return ""
 
-    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
         return 200
 
     async def events(self) -> AsyncIterator[ContainerEvent | Resync]:

@@ -182,11 +182,11 @@ class Runtime(Protocol):
     async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
         """Run a command in a running container; returns its exit code. Has no deadline."""
 
-    async def accepts(self, address: str, port: int, seconds: float) -> bool:
-        """Whether a container at `address` accepts a TCP connection within `seconds`."""
+    async def connect(self, address: str, port: int, seconds: float) -> str:
+        """Why a container at `address` accepts no TCP connection within `seconds`; empty when it does."""
 
-    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
-        """How a container answers a GET, redirects not followed; None without an answer within `seconds`."""
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
+        """How a container answers a GET, redirects not followed; without an answer within `seconds`, why not."""
 
     def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         """Changes of containers with our labels. Begins with Resync once the engine is listening; ends or raises when

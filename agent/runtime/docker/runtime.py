@@ -110,10 +110,10 @@ class DockerRuntime:
     async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
         return await self._execs.run(container_id, command, output)
 
-    async def accepts(self, address: str, port: int, seconds: float) -> bool:
-        return await probes.accepts(address, port, seconds)
+    async def connect(self, address: str, port: int, seconds: float) -> str:
+        return await probes.connect(address, port, seconds)
 
-    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
         return await probes.http_status(address, port, uri, seconds)
 
     def events(self) -> AsyncIterator[ContainerEvent | Resync]:

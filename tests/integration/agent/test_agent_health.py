@@ -1,8 +1,12 @@
 """Health checks on a real engine: MH-62, MH-64."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.agent.agent_node import SLEEP, assignment
+from tests.integration.agent.agent_process import running_agent, settings
+from tests.integration.agent.container_master import ContainerMaster
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -58,3 +62,35 @@ async def test_a_closed_port_is_unhealthy(master: Master, engine: Engine) -> Non
     await master.status(
         wanted, lambda status: status.started_at.ToNanoseconds() > first.started_at.ToNanoseconds(), within=20
     )
+
+
+async def test_a_slow_start_is_no_ill_health(master: Master, engine: Engine, tmp_path: Path) -> None:
+    """It opens its port after 3 s, and would have been found ill after one."""
+    wanted = assignment(
+        pod={
+            "cmd": ["sh", "-c", "sleep 3; echo ok > /www/index.html; exec httpd -f -p 8080 -h /www"],
+            "health_check": check("http"),
+            "wait_for_port": 8080,
+        }
+    )
+    chosen = settings(master.uri, tmp_path, runtime="docker", docker_host=engine.host)
+    async with running_agent(chosen):
+        master.assign(wanted)
+        first = await master.running(wanted)
+        healthy = await master.status(wanted, lambda status: status.health == "healthy")
+    assert healthy.started_at == first.started_at
+    assert {item.health for item in master.history} == {"", "healthy"}
+
+
+@pytest.mark.usefixtures("chiefs_node")
+async def test_pauses_grow_and_the_event_says_what_the_connection_said(chief: ContainerMaster, engine: Engine) -> None:
+    wanted = assignment(pod={"cmd": SLEEP, "health_check": check("tcp", initial_delay=0)})
+    chief.assign(wanted)
+
+    async def told() -> bool:
+        found = [event.message for event in chief.events if event.type == "service:health_check"]
+        said = "unhealthy: port 8080: connection refused; it is restarted in"
+        assert found[:3] == [f"{said} 0 s", f"{said} 1 s", f"{said} 4 s"]
+        return True
+
+    await eventually(told)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.domain.health import HealthCheck, check_of, is_healthy
+from agent.domain.health import HealthCheck, check_of, http_problem
 from agent.health import HealthMonitor
 from agent.runtime.hollow import HollowRuntime
 from agent.runtime.ports import Container
@@ -20,17 +20,17 @@ class Answering(HollowRuntime):
 
     def __init__(self) -> None:
         super().__init__("ENGINE")
-        self.status: int | None = 200
+        self.status: int | str = 200
         self.asked: list[tuple[str, int, str]] = []
 
-    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | None:
+    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
         self.asked.append((address, port, uri))
         return self.status
 
 
 async def checked(monitor: HealthMonitor, told: asyncio.Event, container: Container) -> None:
     told.clear()
-    monitor.follow(container)
+    monitor.begin(container, fresh=False)
     async with asyncio.timeout(30):
         await told.wait()
 
@@ -54,10 +54,10 @@ def test_labels_that_ask_for_no_check(changed: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("status", "healthy"),
-    [(200, True), (302, True), (399, True), (400, False), (404, False), (503, False), (None, False)],
+    [(200, True), (302, True), (399, True), (400, False), (404, False), (503, False), ("refused", False)],
 )
-def test_redirects_are_healthy_and_errors_are_not(status: int | None, healthy: bool) -> None:
-    assert is_healthy(status) is healthy
+def test_redirects_are_healthy_and_errors_are_not(status: int | str, healthy: bool) -> None:
+    assert (http_problem(status) == "") is healthy
 
 
 async def test_a_healthy_container_is_not_condemned() -> None:
@@ -76,12 +76,15 @@ async def test_a_container_that_runs_for_long_is_checked_at_once_by_a_new_agent(
     monitor = HealthMonitor(runtime, told.set)
     await checked(monitor, told, started)
     assert monitor.health == "healthy"
-    fresh = replace(started, started_at_ns=time.time_ns())
-    monitor.follow(fresh)
     told.clear()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await told.wait()
+    for fresh, container in (
+        (False, replace(started, started_at_ns=time.time_ns())),
+        (True, replace(started, id="c2")),
+    ):
+        monitor.begin(container, fresh=fresh)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await told.wait()
     monitor.cancel()
 
 
@@ -97,11 +100,25 @@ async def test_one_failed_check_condemns_this_start_of_this_container_only() -> 
     assert not monitor.condemns(another)
     assert not monitor.condemns(replace(STARTED, running=False))
     runtime.status = 200
-    monitor.follow(restarted)
+    monitor.begin(restarted, fresh=False)
     assert monitor.health == "unhealthy", "nothing better is known yet"
     told.clear()
     await told.wait()
     assert monitor.health == "healthy"
-    monitor.follow(None)
+    monitor.look(None)
     assert monitor.health == ""
+    monitor.cancel()
+
+
+async def test_a_container_that_recovers_is_not_condemned_any_more() -> None:
+    runtime, told = Answering(), asyncio.Event()
+    runtime.status = "connection refused"
+    monitor = HealthMonitor(runtime, told.set)
+    await checked(monitor, told, STARTED)
+    assert monitor.condemns(STARTED)
+    assert monitor.problem == "http port 80/up: connection refused"
+    runtime.status = 200
+    told.clear()
+    await told.wait()
+    assert (monitor.health, monitor.condemns(STARTED)) == ("healthy", False)
     monitor.cancel()

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from agent.domain.health import is_healthy
-from agent.probes import accepts, http_status
+from agent.domain.health import http_problem
+from agent.probes import connect, http_status
 
 
 @pytest.fixture
@@ -40,14 +40,25 @@ async def port() -> AsyncIterator[int]:
 )
 async def test_a_redirect_is_not_followed_and_healthy(port: int, path: str, status: int, healthy: bool) -> None:
     assert await http_status("127.0.0.1", port, path, 5) == status
-    assert is_healthy(status) is healthy
+    assert (http_problem(status) == "") is healthy
 
 
-async def test_no_answer_in_time_is_none(port: int) -> None:
-    assert await http_status("127.0.0.1", port, "/0", 0.1) is None
+async def test_what_the_connection_said_is_told(port: int) -> None:
+    assert await http_status("127.0.0.1", port, "/0", 0.1) == "no answer within 0.1 s"
+    assert await http_status("127.0.0.1", 1, "/", 5) == "connection refused"
+    assert await connect("127.0.0.1", port, 5) == ""
+    assert await connect("127.0.0.1", 1, 5) == "connection refused"
+    assert await connect("255.255.255.255", 1, 5) in ("permission denied", "network is unreachable")
 
 
-async def test_a_port_is_open_or_not(port: int) -> None:
-    assert await accepts("127.0.0.1", port, 5)
-    assert not await accepts("127.0.0.1", 1, 5)
-    assert await http_status("127.0.0.1", 1, "/", 5) is None
+@pytest.mark.parametrize(
+    ("said", "words"), [(b"", "the connection was closed without an answer"), (b"hi\r\n\r\n", "the answer is not HTTP")]
+)
+async def test_an_answer_that_is_none_is_named(said: bytes, words: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        assert await http_status("127.0.0.1", server.sockets[0].getsockname()[1], "/", 5) == words
