@@ -12,21 +12,22 @@ from gateway.cors import cors_filters
 from gateway.rate_limit import rate_limit_filter
 from gateway.readiness import readiness_filter
 from gateway.settings import GatewaySettings
-from gateway.typed import Config, extension
+from gateway.typed import Config, extension, typed
 
 _HERE = Path(__file__).parent
-_LUA_SOURCES = ("utf8.lua", "json.lua", "json_members.lua", "contract.lua")
+_NOT_HEAD = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 
 
 def http_filters(
     settings: GatewaySettings, services: Iterable[Service], descriptors: descriptor_pb2.FileDescriptorSet
 ) -> list[Config]:
-    """What answers pass last stands first: CORS, compression; then contract, readiness, transcoder, rate limit (it
-    counts RPCs, so that REST and gRPC callers share it), router."""
+    """What answers pass last stands first: HEAD, CORS, compression; then contract, readiness, transcoder, rate limit
+    (it counts RPCs, so that REST and gRPC callers share it), router."""
     return [
+        head_filter(),
         *cors_filters(settings),
         *compressors(),
-        lua_filter(),
+        lua_filter("contract", "utf8.lua", "json.lua", "json_members.lua", "contract.lua"),
         readiness_filter(settings.upstreams),
         transcoder_filter(settings, [service for service in services if service.public], descriptors),
         rate_limit_filter(),
@@ -41,11 +42,31 @@ def router_filter() -> Config:
     )
 
 
-def lua_filter() -> Config:
-    """The contract script, inlined so that the rendered file needs no other file."""
-    source = "\n".join((_HERE / name).read_text() for name in _LUA_SOURCES)
+def lua_filter(name: str, *files: str) -> Config:
+    """A script, inlined so that the rendered file needs no other file."""
+    source = "\n".join((_HERE / file).read_text() for file in files)
     return extension(
-        "envoy.filters.http.lua", "extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": source}
+        f"envoy.filters.http.lua.{name}",
+        "extensions.filters.http.lua.v3.Lua",
+        default_source_code={"inline_string": source},
+    )
+
+
+def head_filter() -> Config:
+    """Makes HEAD a GET without a body; other methods do not pay for it."""
+    skip = typed("extensions.filters.common.matcher.action.v3.SkipFilter")
+    others = {verb: {"action": {"name": "skip", "typed_config": skip}} for verb in _NOT_HEAD}
+    method = typed("type.matcher.v3.HttpRequestHeaderMatchInput", header_name=":method")
+    return extension(
+        "envoy.filters.http.match_delegate",
+        "extensions.common.matching.v3.ExtensionWithMatcher",
+        extension_config=lua_filter("head", "head.lua"),
+        xds_matcher={
+            "matcher_tree": {
+                "input": {"name": "method", "typed_config": method},
+                "exact_match_map": {"map": others},
+            }
+        },
     )
 
 

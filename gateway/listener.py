@@ -91,7 +91,9 @@ def _limits(settings: GatewaySettings) -> dict[str, Any]:
         "request_headers_timeout": seconds(min(10.0, settings.request_timeout_seconds)),
         # Also ends a body that stops arriving; routes of streams allow more.
         "stream_idle_timeout": seconds(2 * settings.request_timeout_seconds),
-        "delayed_close_timeout": "1s",
+        # For a client that still sends what nobody reads any more: it must get its answer before a reset. The end of a
+        # WebSocket waits as long.
+        "delayed_close_timeout": "0.1s",
         "drain_timeout": "5s",
         "common_http_protocol_options": {
             "idle_timeout": "300s",
@@ -99,6 +101,8 @@ def _limits(settings: GatewaySettings) -> dict[str, Any]:
             # `x_body_fields` would become `x-body-fields` in some servers.
             "headers_with_underscores_action": "DROP_HEADER",
         },
+        # Proxies in front speak it by default, and may send no host.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "kontena"},
         "http2_protocol_options": {
             "max_concurrent_streams": 1000,
             # Also the most Envoy buffers of a request, so it must not be below the body limit.

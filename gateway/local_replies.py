@@ -8,7 +8,6 @@ _TEXTS = {
     404: "Not found",
     408: "Request timeout",
     413: "Request body too large",
-    426: "HTTP/1.1 or HTTP/2 is needed",
     429: "too_many_requests",
     431: "Request headers too large",
     500: "Internal server error",

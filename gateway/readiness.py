@@ -19,6 +19,6 @@ def readiness_filter(upstreams: Iterable[str]) -> Config:
         cluster_min_healthy_percentages={upstream: {"value": 1} for upstream in upstreams},
         headers=[
             {"name": ":path", "string_match": {"safe_regex": {"regex": rf"{PATH}(\?.*)?"}}},
-            {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}},
+            {"name": ":method", "string_match": {"exact": "GET"}},
         ],
     )

@@ -8,6 +8,7 @@ from gateway.clusters import EXEC
 from gateway.compression import uncompressed
 from gateway.cors import cors_policy
 from gateway.exec_bridge.target import PATH as EXEC_PATH
+from gateway.exec_bridge.target import UPGRADE_PATH
 from gateway.own_answers import OwnAnswer
 from gateway.rate_limit import per_client_limit
 from gateway.settings import GatewaySettings
@@ -18,13 +19,19 @@ _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
 # What services say with the end of a stream that they end because they stop (services/kernel/streams.py).
 STOPPING = "x-server-stopping"
 _UPGRADE = "This is a WebSocket: send the headers of an upgrade, or POST for a command without input"
+_NO_ETCD = (
+    "Nodes of this master run no etcd. Keep values in secrets or in the environment of services, and let services find"
+    " each other by links or DNS names"
+)
+# HEAD arrives as GET (head.lua).
+_GET = {"name": ":method", "string_match": {"exact": "GET"}}
 _TRANSCODED = [{"name": "x-envoy-original-path", "present_match": True}]
 
 
 def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: Iterable[OwnAnswer]) -> Config:
     """Everything the gateway answers, whatever the host name; what no route names is 404."""
     routed = [service for service in services if service.routed]
-    routes = [*(_answer(answer) for answer in own), *exec_routes(settings)]
+    routes = [*(_answer(answer) for answer in own), *exec_routes(settings), _no_etcd()]
     for upstream in sorted({service.upstream for service in routed}):
         methods = [method for service in routed if service.upstream == upstream for method in service.methods]
         routes += upstream_routes(upstream, methods, settings)
@@ -59,10 +66,8 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
 
 
 def exec_routes(settings: GatewaySettings) -> list[Config]:
-    """The only WebSocket; every other upgrade is 403. A plain request is told so here: it may have a body, and a bridge
-    could only hang up on that."""
-    get = {"name": ":method", "string_match": {"exact": "GET"}}
-    path = {"safe_regex": {"regex": EXEC_PATH}}
+    """The only WebSocket; every other upgrade is 403. A path that names no node gets its 404 from the same bridge.
+    A plain request is told so here: it may have a body, and a bridge could only hang up on that."""
     bridge = {
         "cluster": EXEC,
         "timeout": "0s",
@@ -72,9 +77,15 @@ def exec_routes(settings: GatewaySettings) -> list[Config]:
         "retry_policy": retry_policy(),
     }
     return [
-        {"match": {**path, "headers": [get, {"name": "upgrade", "present_match": True}]}, "route": bridge},
         {
-            "match": {**path, "headers": [get]},
+            "match": {
+                "safe_regex": {"regex": UPGRADE_PATH},
+                "headers": [_GET, {"name": "upgrade", "present_match": True}],
+            },
+            "route": bridge,
+        },
+        {
+            "match": {"safe_regex": {"regex": EXEC_PATH}, "headers": [_GET]},
             "direct_response": {"status": 426, "body": {"inline_string": _UPGRADE}},
             "response_headers_to_add": [header("upgrade", "websocket")],
         },
@@ -119,14 +130,14 @@ def _not_found() -> Config:
     return {"match": {"prefix": "/"}, "route": {"cluster": "nowhere", "cluster_not_found_response_code": "NOT_FOUND"}}
 
 
+def _no_etcd() -> Config:
+    return {"match": {"prefix": "/v1/etcd/"}, "direct_response": {"status": 404, "body": {"inline_string": _NO_ETCD}}}
+
+
 def _answer(answer: OwnAnswer) -> Config:
     headers = {"content-type": answer.content_type, **answer.headers}
     return {
-        "match": {"path": answer.path, "headers": [_method_is_read()]},
+        "match": {"path": answer.path, "headers": [_GET]},
         "direct_response": {"status": 200, "body": {"inline_string": answer.body}},
         "response_headers_to_add": [header(name, value) for name, value in headers.items()],
     }
-
-
-def _method_is_read() -> Config:
-    return {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}

@@ -9,7 +9,9 @@ from kontena.deploy.v1 import container_exec_pb2 as pb
 HEALTH = "/healthz"
 # grid, node, container; routes.py sends exactly these paths here.
 PATH = "/v1/containers/[^/]+/[^/]+/[^/]+/exec"
-_PATH = re.compile(PATH.replace("[^/]+", "([^/]+)"))
+# Upgrades of shorter paths come here as well: they name no container, and deploy_svc says so to whoever may know.
+UPGRADE_PATH = "/v1/containers/([^/]+(?:/[^/]+){0,2})/exec"
+_PATH = re.compile(UPGRADE_PATH)
 
 
 class Target(NamedTuple):
@@ -32,5 +34,5 @@ def parse(path: str) -> Target | None:
     if found is None:
         return None
     flags = parse_qs(parts.query)
-    container = "/".join(map(unquote, found.groups()))
+    container = "/".join(map(unquote, found[1].split("/")))
     return Target(container, *(flags.get(name, [""])[-1] == "true" for name in ("interactive", "tty", "shell")))

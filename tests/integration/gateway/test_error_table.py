@@ -84,6 +84,8 @@ def test_every_text_of_ours_is_in_the_table() -> None:
         ("body of `/v1` is not one JSON object", "POST", "/v1/grids", b"["),
         ("malformed HTTP, `%00` or `#` in the path", "GET", "/v1/nodes/g/%00", b""),
         ("no such route or method, internal RPC", "GET", "/nope", b""),
+        ("`/v1/etcd`", "GET", "/v1/etcd/g//a/b", b""),
+        ("`/v1/etcd`", "POST", "/v1/etcd/g//a/b", b"{}"),
         ("body too large", "POST", "/v1/grids", b"x" * (5 << 20)),
         ("headers too large", "GET", "/v1/grids", b""),
     ],
@@ -109,6 +111,6 @@ def test_upgrade(gateway: Any) -> None:
 
 def test_rows_that_failures_show() -> None:
     """The other rows need broken or slow parties: test_failures.py, test_slow_clients.py and test_malformed_http.py."""
-    elsewhere = {408, 426, 429, 501, 503, 504}
+    elsewhere = {408, 429, 501, 503, 504}
     shown = {400, 403, 404, 413, 431}
     assert {status for status, _ in OWN.values()} == elsewhere | shown

@@ -95,7 +95,9 @@ def test_transcoder_knows_public_services_only() -> None:
 
 def test_contract_stands_before_the_transcoder() -> None:
     names = [f["name"].rpartition(".")[2] for f in manager(rendered())["http_filters"]]
-    assert names == ["br", "gzip", "lua", "health_check", "grpc_json_transcoder", "local_ratelimit", "router"]
+    assert names == [
+        "match_delegate", "br", "gzip", "contract", "health_check", "grpc_json_transcoder", "local_ratelimit", "router",
+    ]  # fmt: skip
 
 
 def test_every_address_is_an_endpoint() -> None:
