@@ -9,6 +9,8 @@ from kontena.deploy.v1 import container_exec_pb2 as pb
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 
 _LARGEST_TERMINAL = 65535
+# A quarter of the input that may be on its way to a node.
+_PIECE = 64 * 1024
 
 
 class BadFrame(Exception):
@@ -70,6 +72,16 @@ class ClientFrames:
         return pb.AttachExecRequest(
             size=command_pb.TerminalSize(width=_side(size, "width"), height=_side(size, "height"))
         )
+
+
+def pieces(request: pb.AttachExecRequest) -> Iterator[pb.AttachExecRequest]:
+    """The same in messages that are small enough for everybody on the way to the program, however long a line is."""
+    data = request.input.data
+    if len(data) <= _PIECE:
+        yield request
+        return
+    for start in range(0, len(data), _PIECE):
+        yield pb.AttachExecRequest(input=command_pb.ExecInput(data=data[start : start + _PIECE]))
 
 
 def _side(size: dict[str, Any], name: str) -> int:

@@ -96,9 +96,14 @@ class ExecBridge:
 def passed_on(headers: Headers) -> dict[str, str]:
     """The headers for deploy_svc; one that gRPC cannot carry is as good as absent."""
     found = {name: next(iter(headers.get_all(name)), "") for name in (*_PASSED_ON, "user-agent")}
-    # gRPC would replace it by its own.
-    found["x-user-agent"] = found.pop("user-agent")
-    return {name: value for name, value in found.items() if value and value.isascii() and value.isprintable()}
+    # gRPC would replace it by its own; a client without one has none.
+    agent = found.pop("user-agent")
+    passed = {name: value for name, value in found.items() if value and _fits(value)}
+    return {**passed, "x-user-agent": agent if _fits(agent) else ""}
+
+
+def _fits(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def respond(status: int, body: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -64,7 +64,8 @@ async def _pass_on(
             frame = await websocket.recv()
         await call.write(reading.read(frame))
         async for frame in websocket:
-            await call.write(reading.read(frame))
+            for piece in frames.pieces(reading.read(frame)):
+                await call.write(piece)
     except TimeoutError:
         return _failed(f"no cmd within {first_frame_seconds:g} s")
     except BadFrame as error:

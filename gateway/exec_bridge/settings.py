@@ -15,7 +15,7 @@ class ExecBridgeSettings(BaseSettings):
     log_level: str = "info"
 
     exec_session_limit: int = Field(default=500, ge=1, description="Sessions at a time; more are told 503.")
-    exec_frame_limit_bytes: int = Field(default=1 << 20, ge=1024, description="Largest frame of a client.")
+    exec_frame_limit_bytes: int = Field(default=8 << 20, ge=1024, description="Largest frame of a client.")
     exec_open_seconds: float = Field(
         default=10.0, gt=0, description="How long deploy_svc may take to find a container."
     )

@@ -95,8 +95,8 @@ def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
         method=method,
         request_id=metadata.get("x-request-id", ""),
         source_ip=_first(metadata.get("x-forwarded-for", "").split(",")),
-        # gRPC words the user agent itself, so whoever calls for another says it apart.
-        user_agent=(metadata.get("x-user-agent") or metadata.get("user-agent", ""))[:512],
+        # gRPC words the user agent itself, so whoever calls for another says it apart, also that it has none.
+        user_agent=metadata.get("x-user-agent", metadata.get("user-agent", ""))[:512],
         body_fields=fields - nulls,
         if_match=metadata.get("if-match", "").strip(),
         idempotency_key=metadata.get("idempotency-key", "").strip(),

@@ -12,6 +12,9 @@ from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys
 from services.kernel.db import Tx, notify
 
+# Nobody can say any more what became of an instance that is on no node.
+_NOWHERE: dict[str, Any] = {"node_id": None, "state": "missing", "health": None, "updated_at": sa.func.now()}
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceCounts:
@@ -138,7 +141,7 @@ async def detach(tx: Tx, service_id: str, instance_id: str) -> bool:
     row = (await tx.execute(sa.select(instances.c.node_id).where(*where).with_for_update())).one_or_none()
     if row is None:
         return False
-    await tx.execute(instances.update().where(*where).values(node_id=None, updated_at=sa.func.now()))
+    await tx.execute(instances.update().where(*where).values(_NOWHERE))
     if row.node_id is not None:
         await notify(tx, NODE_CHANGED, row.node_id)
     await notify(tx, SERVICE_CHANGED, service_id)
@@ -147,7 +150,7 @@ async def detach(tx: Tx, service_id: str, instance_id: str) -> bool:
 
 async def _forget(tx: Tx, *where: sa.ColumnElement[bool]) -> None:
     await lock(tx, *where)
-    await tx.execute(instances.update().where(*where).values(node_id=None, updated_at=sa.func.now()))
+    await tx.execute(instances.update().where(*where).values(_NOWHERE))
 
 
 async def lock(tx: Tx, *where: sa.ColumnElement[bool]) -> None:

@@ -280,6 +280,8 @@ async def test_instances_are_shown_and_detached(
     assert (await ask("GetInstance", request)).body["id"] == instance_id
     delete = instance_pb2.DeleteInstanceRequest(id="g1/null/web", instance_id=instance_id)
     assert (await ask("DeleteInstance", delete)).body == {}
+    detached = (await ask("GetInstance", request)).body
+    assert ("node" in detached, detached["state"], detached["desired_state"]) == (False, "missing", "running")
     for odd in ("foo", "0" * 24):
         missing = instance_pb2.GetInstanceRequest(id="g1/null/web", instance_id=odd)
         answer = await ask("GetInstance", missing)

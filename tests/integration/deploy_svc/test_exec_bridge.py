@@ -92,11 +92,15 @@ async def url(deploy: Running) -> AsyncIterator[str]:
         yield found
 
 
-def opened(url: str, query: str = "", path: str = PATH, token: str | None = "member") -> connect:  # noqa: S107
+def opened(
+    url: str,
+    query: str = "",
+    path: str = PATH,
+    token: str | None = "member",  # noqa: S107
+    agent: str | None = "kontena-cli/1.5.4",
+) -> connect:
     headers = {"X-Forwarded-For": "10.1.2.3", **({"Authorization": f"bearer {token}"} if token else {})}
-    return connect(
-        f"{url}{path}{query}", additional_headers=headers, user_agent_header="kontena-cli/1.5.4", compression=None
-    )
+    return connect(f"{url}{path}{query}", additional_headers=headers, user_agent_header=agent, compression=None)
 
 
 async def say(client: ClientConnection, **frame: Any) -> None:
@@ -152,6 +156,31 @@ async def test_output_and_exit_code(url: str, agent: CommandAgent, deploy_neighb
     )
 
 
+@pytest.mark.usefixtures("agent")
+async def test_a_client_without_a_name_has_none_in_the_audit_trail(url: str, deploy_neighbours: Neighbours) -> None:
+    async with opened(url, agent=None) as client:
+        await say(client, cmd=["talk"])
+        await heard(client)
+
+    async def audited() -> bool:
+        return len(deploy_neighbours.audit.events) == 1
+
+    await eventually(audited)
+    [event] = deploy_neighbours.audit.events.values()
+    assert event.user_agent == ""
+
+
+async def test_a_line_of_input_may_be_long(url: str, agent: CommandAgent) -> None:
+    line = "x" * 3_000_000 + "\n"
+    async with opened(url, "?interactive=true") as client:
+        await say(client, cmd=["cat"])
+        await say(client, stdin=line)
+        await say(client, stdin=None)
+        frames = await heard(client)
+    assert frames.pop() == {"exit": 0}
+    assert "".join(frame["chunk"] for frame in frames) == line
+
+
 async def test_shell_joins_the_words(url: str, agent: CommandAgent) -> None:
     async with opened(url, "?shell=true") as client:
         await say(client, cmd=["exit", "7"])
@@ -183,6 +212,9 @@ async def test_input_size_and_end_of_input(url: str, agent: CommandAgent) -> Non
         ("/v1/containers/g1/node-a/none/exec", "member", 404, "Not found"),
         ("/v1/containers/g1/node-a%2Fweb-1/x/exec", "member", 404, "Not found"),
         ("/v1/containers/g1/none/exec", "member", 404, "Not found"),
+        ("/v1/containers/g1/web-1/exec", None, 401, "invalid_token"),
+        ("/v1/containers/g2/web-1/exec", "member", 403, "Access denied"),
+        ("/v1/containers/web-1/exec", "member", 404, "Not found"),
         ("/v1/grids", "member", 404, "Not found"),
     ],
 )

@@ -4,13 +4,14 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from gateway.exec_bridge.server import serving
@@ -89,11 +90,28 @@ def test_the_upgrade_reaches_the_stream_with_what_services_need(bridged: Gateway
 
 
 def test_only_this_path_may_upgrade(bridged: Gateway) -> None:
-    for path in ("/v1/containers/g/n/c/logs", "/v1/containers/g/n/exec", "/v1/grids"):
+    for path in ("/v1/containers/g/n/c/logs", "/v1/containers/exec", "/v1/grids"):
         with pytest.raises(InvalidStatus) as refused, opened(bridged, path):
             pass
         assert refused.value.response.status_code == 403
         assert json.loads(refused.value.response.body) == {"error": "Protocol upgrade is not supported"}
+
+
+def test_a_path_without_a_node_reaches_who_may_refuse_it(bridged: Gateway, echo: Echo) -> None:
+    with opened(bridged, "/v1/containers/g/c/exec", x_request_id="exec-short"):
+        pass
+    assert echo.calls.pop("exec-short").path == "/kontena.deploy.v1.ContainerExecService/AttachExec"
+
+
+def test_the_connection_ends_with_the_session(bridged: Gateway) -> None:
+    """For clients that wait for it."""
+    with opened(bridged) as client:
+        client.send('{"stdin":"too early"}')
+        assert "error" in json.loads(client.recv(timeout=20))
+        started = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=20)
+        assert time.monotonic() - started < 0.6
 
 
 def test_without_an_upgrade_it_is_said_what_is_missing(bridged: Gateway, echo: Echo) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.exec_bridge.frames import BadFrame, ClientFrames, ServerFrames, error
+from gateway.exec_bridge.frames import BadFrame, ClientFrames, ServerFrames, error, pieces
 from gateway.exec_bridge.target import parse
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 
@@ -105,6 +105,22 @@ def test_only_true_turns_a_flag_on(path: str, container: str, flags: set[str]) -
     assert {name for name in ("interactive", "tty", "shell") if getattr(target, name)} == flags
 
 
-@pytest.mark.parametrize("path", ["/v1/containers/g/n/exec", "/v1/containers/g//c/exec", "/v1/containers/g/n/c/execs"])
+def test_a_path_without_a_node_is_for_the_service_to_refuse() -> None:
+    target = parse("/v1/containers/g/c/exec")
+    assert target is not None
+    assert target.container == "g/c"
+
+
+def test_long_input_is_passed_on_in_pieces() -> None:
+    (request,) = pieces(started().read('{"stdin":"short"}'))
+    assert request.input.data == b"short"
+    text = "\u00e9" * 300_000
+    parts = list(pieces(started().read(json.dumps({"stdin": text}))))
+    assert max(len(part.input.data) for part in parts) <= 64 * 1024
+    assert b"".join(part.input.data for part in parts).decode() == text
+    assert [part.input.end for part in pieces(started().read('{"stdin":null}'))] == [True]
+
+
+@pytest.mark.parametrize("path", ["/v1/containers/exec", "/v1/containers/g//c/exec", "/v1/containers/g/n/c/execs"])
 def test_other_paths_are_no_target(path: str) -> None:
     assert parse(path) is None
