@@ -31,11 +31,15 @@ class Hooks:
         self._site = site
         self._runtime = site.runtime
 
-    async def pre_start(self, assignment: pb.Assignment, body: dict[str, Any]) -> None:
-        """Run them, each in a temporary container made like `body`. Raises HookFailed at the first that fails, and
-        MasterNeeded when one may not run yet."""
+    async def before_start(self, assignment: pb.Assignment) -> list[Hook]:
+        """The pre_start hooks that are to run now, one-shot ones recorded. Raises MasterNeeded when one may not run
+        yet."""
+        return await self._cleared(assignment, rules.PRE_START)
+
+    async def run_before_start(self, assignment: pb.Assignment, hooks: list[Hook], body: dict[str, Any]) -> None:
+        """Run them, each in a temporary container made like `body`. Raises HookFailed at the first that fails."""
         await self.remove_leftovers()
-        for hook in await self._cleared(assignment, rules.PRE_START):
+        for hook in hooks:
             code = await self._in_own_container(assignment.pod.container_name, hook, body)
             if code != 0:
                 raise HookFailed(f"{hook.title} failed: {_outcome(code)}")

@@ -1,6 +1,7 @@
 """Keeps one instance in the state the master wants: look, decide, act, report. Serialized per instance."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,7 +10,15 @@ from agent.domain import decide as rules
 from agent.domain import labels
 from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
 from agent.domain.decide import Action, Desired, Observed, decide
-from agent.domain.errors import AgentError, EngineRefused, EngineUnreachable, MasterNeeded, Overtaken, SecretsNeeded
+from agent.domain.errors import (
+    AgentError,
+    EngineRefused,
+    EngineUnreachable,
+    MasterNeeded,
+    Overtaken,
+    SecretsNeeded,
+    StartRefused,
+)
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import reported_state
@@ -65,6 +74,17 @@ class Instance:
         return wanted and not self._removing
 
     @property
+    def removing(self) -> bool:
+        """Whether everything it has here is on its way out."""
+        return self._removing
+
+    def publishes(self, ports: frozenset[int]) -> bool:
+        """Whether it holds one of these node ports; one that nobody knows much of may."""
+        if self._order is None:
+            return bool(ports)
+        return any(port.node_port in ports for port in self._order.assignment.pod.ports)
+
+    @property
     def instance_id(self) -> str:
         """The master's id of the instance, empty when it has none here."""
         return "" if self._order is None else self._order.assignment.instance_id
@@ -117,6 +137,13 @@ class Instance:
         except (EngineUnreachable, MasterNeeded) as error:
             # Nothing is known, so nothing is reported.
             self._retry_later(str(error))
+        except StartRefused as error:
+            # Trying again would take down what runs; the next rollout does.
+            if order is not None:
+                record = self._site.state.record(self.key, order.assignment.restarts)
+                record.refused_rev, record.refusal = order.assignment.deploy_rev, str(error)
+                self._site.state.flush()
+            await self._report_failure(order, str(error))
         except AgentError as error:
             self._retry_later(str(error))
             # An engine that is going down fails in odd ways, and a reported error ends a deploy: ask once more first.
@@ -148,24 +175,36 @@ class Instance:
         elif order is not None:
             container = await self._operations.find()
             self._health.look(container)
+            self._operations.note_data(order.assignment, container)
             self._count_crash(order.assignment, container)
             self._count_illness(order.assignment, container)
-            if order.assignment.error and self.wants_running:
-                await self._keep_alive(order.assignment, container)
+            problem = order.assignment.error or self._refusal(order.assignment, container)
+            if problem and self.wants_running:
+                await self._keep_alive(order.assignment, container, problem)
             elif not self._paused:
                 await self._apply(order, container)
             elif not self._failures:
                 # A pause after a crash is worth a report; after a failure, the failure stands.
                 self._report(order.assignment, container, self._readiness.problem)
 
-    async def _keep_alive(self, assignment: pb.Assignment, container: Container | None) -> None:
-        """The assignment cannot be applied: the container stays as it is, but a crashed one starts again."""
+    def _refusal(self, assignment: pb.Assignment, container: Container | None) -> str:
+        """Why this rollout is not tried again while the container of before runs in its place; empty when it may be."""
+        record = self._site.state.record(self.key, assignment.restarts)
+        refused = container is not None and record.refused_rev == assignment.deploy_rev
+        return record.refusal if refused else ""
+
+    async def _keep_alive(self, assignment: pb.Assignment, container: Container | None, problem: str) -> None:
+        """The assignment cannot be applied: the container stays as it is, but one that crashed or is ill starts
+        again."""
         stopped = container is not None and not container.running and not container.start_error
         if container is not None and stopped and self.wants_running and not self._paused:
             await self._operations.launch(container.id)
             container = await self._operations.find()
+        elif container is not None and self._health.condemns(container) and not self._paused:
+            await self._act(Action.RESTART, _Order(assignment, sealed=False), container)
+            container = await self._operations.find()
         self._health.begin(container, fresh=False)
-        self._report(assignment, container, assignment.error)
+        self._report(assignment, container, problem)
 
     async def _apply(self, order: _Order, container: Container | None) -> None:
         assignment = order.assignment
@@ -176,11 +215,21 @@ class Instance:
             if self._health.condemns(container) and record.applied_rev == assignment.deploy_rev:
                 # Known before it stops, which may take its whole grace period.
                 self._report(assignment, container, self._readiness.problem)
-            await self._act(action, order, container)
+            try:
+                await self._act(action, order, container)
+            except AgentError:
+                await self._revive(action, container)
+                raise
             container = await self._operations.find()
             self._health.look(container)
         self._failures = 0
         self._finish(assignment, container, record)
+
+    async def _revive(self, action: Action, container: Container | None) -> None:
+        """What was to be replaced and could not be runs on; an agent that died in the middle may have stopped it."""
+        if action is Action.RECREATE and container is not None and not container.start_error:
+            with contextlib.suppress(AgentError):
+                await self._operations.launch(container.id)
 
     async def _decide(self, order: _Order, container: Container | None, record: Record) -> Action:
         assignment = order.assignment
@@ -193,7 +242,7 @@ class Instance:
         observed = None if container is None else _observed(container)
         image_id = None
         if rules.must_check_image(desired, observed, record.applied_rev):
-            image_id = await self._operations.image_id(assignment, sealed=order.sealed)
+            image_id = (await self._operations.image(assignment, sealed=order.sealed)).id
         restart = assignment.restarts > record.restarts or self._health.condemns(container)
         return decide(desired, observed, restart=restart, image_id=image_id)
 
@@ -299,6 +348,8 @@ class Instance:
         status = pb.InstanceStatus(
             instance_id=assignment.instance_id, rev=assignment.deploy_rev, state=state, error=error
         )
+        record = self._site.state.record(self.key, assignment.restarts)
+        status.data_volumes.extend(pb.DataVolume(path=path, name=name) for path, name in sorted(record.data.items()))
         if container is not None:
             status.container_id = container.id
             status.health = self._health.health if container.running else ""

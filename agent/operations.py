@@ -2,12 +2,27 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from agent.domain import labels
-from agent.domain.errors import ConfigInvalid, ImageUnavailable, NameTaken, Overtaken, SecretsNeeded
+from agent.data_volumes import DataVolumes
+from agent.domain import data, labels
+from agent.domain.data import DataMount
+from agent.domain.errors import (
+    AgentError,
+    ConfigInvalid,
+    EngineRefused,
+    EngineUnreachable,
+    ImageUnavailable,
+    MasterNeeded,
+    NameTaken,
+    Overtaken,
+    SecretsNeeded,
+    StartRefused,
+)
 from agent.domain.hooks import PRE_START
 from agent.domain.labels import InstanceKey, key_of
+from agent.domain.swap import Settlement, former_name, next_name, own_name, settle
 from agent.hooks import Hooks
 from agent.runtime import config
 from agent.runtime.ports import Container, Image, Login
@@ -16,6 +31,8 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 _DEFAULT_GRACE = 10
 _CREATE = "service:create_instance"
@@ -38,17 +55,30 @@ class Operations:
         self._site = site
         self._runtime = site.runtime
         self._hooks = Hooks(key, site)
+        self._data = DataVolumes(key, site)
 
     async def find(self) -> Container | None:
-        """The instance's container. Should there be several, the newest one; the others are removed."""
-        found = await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids)
-        for surplus in found[1:]:
+        """The instance's container. A swap that was cut short is settled, and containers beyond it are removed; so it
+        must not be called in the middle of a swap."""
+        return (await self._settled()).current
+
+    async def _settled(self) -> Settlement:
+        settled = settle(await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids))
+        for surplus in settled.discard:
             log.warning("removing a second container of one instance", name=surplus.name)
             await self._take_down(surplus, volumes=False)
-        return found[0] if found else None
+        if settled.restore and settled.current is not None:
+            name = own_name(settled.current)
+            await self._runtime.rename(settled.current.id, name)
+            return Settlement(replace(settled.current, name=name))
+        return settled
 
-    async def image_id(self, assignment: pb.Assignment, *, sealed: bool) -> str:
-        """Pull the image of this rollout, once, and tell its id."""
+    def note_data(self, assignment: pb.Assignment, container: Container | None) -> None:
+        """Remember the volumes with the data of the instance."""
+        self._data.note(assignment, container)
+
+    async def image(self, assignment: pb.Assignment, *, sealed: bool) -> Image:
+        """Pull the image of this rollout, once."""
         pod = assignment.pod
         login = None
         if pod.HasField("image_credentials") and not sealed:
@@ -66,55 +96,122 @@ class Operations:
         if image.problem:
             text = f"image {pod.image} was not pulled, the copy on this node is used: {image.problem}"
             self._tell(_CREATE, text[:500], "warn")
-        return image.id
+        return image
 
-    async def _unless_overtaken(self, pull: Coroutine[Any, Any, Image]) -> Image:
-        pulling, overtaken = asyncio.create_task(pull), asyncio.create_task(self._overtaken.wait())
+    async def _unless_overtaken(self, patient: Coroutine[Any, Any, T]) -> T:
+        waiting, overtaken = asyncio.create_task(patient), asyncio.create_task(self._overtaken.wait())
         try:
-            await asyncio.wait((pulling, overtaken), return_when=asyncio.FIRST_COMPLETED)
-            if not pulling.done():
-                raise Overtaken("the pull was given up")
-            return pulling.result()
+            await asyncio.wait((waiting, overtaken), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise Overtaken("something else is wanted, so what took its time was given up")
+            return waiting.result()
         finally:
-            pulling.cancel()
+            waiting.cancel()
             overtaken.cancel()
-            await asyncio.gather(pulling, overtaken, return_exceptions=True)
+            await asyncio.gather(waiting, overtaken, return_exceptions=True)
 
     async def create(self, assignment: pb.Assignment, old: Container | None, *, sealed: bool) -> None:
         """Replace `old` by a new container and start it. Whatever can be known to be wrong before, is found before the
-        old one is touched."""
+        old one is touched: what the engine refuses to create too, as the successor is made under another name. Raises
+        StartRefused when the successor did not come to run and `old` runs again."""
         pod = assignment.pod
         if not pod.image or not pod.container_name:
             raise ConfigInvalid("the assignment names no image or no container")
         self._require_secrets(assignment, sealed=sealed)
         self._tell(_CREATE, f"getting image {pod.image}")
-        await self.image_id(assignment, sealed=sealed)
+        image = await self.image(assignment, sealed=sealed)
         await self._ensure_volumes(assignment)
         await self._ensure_network(assignment)
-        body = await self._body(assignment)
-        in_the_way = await self._holder_of(pod.container_name)
-        if pod.stateful:
-            await self._ensure_data_container(assignment)
-        if old is not None:
-            await self._take_down(old, volumes=not pod.stateful, assignment=assignment)
-            self._tell(_CREATE, f"removed the old container {old.name}")
-        if in_the_way is not None:
-            await self._take_down(in_the_way, volumes=not pod.stateful)
-        await self._hooks.pre_start(assignment, body)
+        await self._unless_overtaken(self._make_room(assignment))
+        self._data.note(assignment, old)
+        mounts = await self._data.prepare(assignment, tuple(image.volumes))
+        body = await self._body(assignment, mounts)
+        name = pod.container_name if old is None else next_name(pod.container_name)
+        in_one_go = old is None and not any(hook.type == PRE_START for hook in pod.hooks)
         async with self._site.starts:
-            container_id = await self._runtime.create(pod.container_name, body)
-            log.info("container created", name=pod.container_name, image=pod.image, rev=assignment.deploy_rev)
-            await self._launch(container_id)
+            successor = await self._runtime.create(name, body)
+            log.info("container created", name=name, image=pod.image, rev=assignment.deploy_rev)
+            self._data.remember(assignment, mounts)
+            if in_one_go:
+                await self._launch(successor)
+        if not in_one_go:
+            await self._swap_in(assignment, successor, old, body)
         self._tell(_CREATE, f"container {pod.container_name} was created and started")
-        await self._post_start(assignment, container_id)
+        await self._data.retire_keepers()
+        await self._post_start(assignment, successor)
+
+    async def _swap_in(
+        self, assignment: pb.Assignment, successor: str, old: Container | None, body: dict[str, Any]
+    ) -> None:
+        """Let the successor take the place of `old`, which comes back when that fails."""
+        name = assignment.pod.container_name
+        former = None
+        try:
+            hooks = await self._hooks.before_start(assignment)
+            if old is not None and old.start_error:
+                # It never worked, so there is nothing to come back to.
+                await self._take_down(old, volumes=not assignment.pod.stateful)
+            elif old is not None:
+                former = old
+                await self._halt(old, assignment)
+            await self._hooks.run_before_start(assignment, hooks, body)
+            if former is not None:
+                await self._runtime.rename(former.id, former_name(name))
+            if old is not None:
+                await self._runtime.rename(successor, name)
+            await self.launch(successor)
+        except EngineUnreachable:
+            # Nobody knows how far it came; the next look does.
+            raise
+        except AgentError as error:
+            await self._give_up(assignment, successor, former, error)
+            raise
+        await self._retire(assignment, former)
+
+    async def _give_up(
+        self, assignment: pb.Assignment, successor: str, former: Container | None, error: AgentError
+    ) -> None:
+        """The successor cannot run: `former` gets its place back and runs again, and StartRefused says so."""
+        log.warning("the successor does not start", instance=assignment.instance_id, cause=str(error)[:300])
+        if former is None and isinstance(error, EngineRefused):
+            # There is nothing else to show; the container tells why it does not start.
+            return
+        await self._runtime.remove(successor, volumes=True)
+        if former is None:
+            return
+        shown = await self._runtime.inspect(former.id)
+        if shown is not None and shown.name != own_name(former):
+            await self._runtime.rename(former.id, own_name(former))
+        await self.launch(former.id)
+        self._tell(_CREATE, f"container {own_name(former)} of before runs again, as its successor failed", "warn")
+        await self._post_start(assignment, former.id)
+        if not isinstance(error, MasterNeeded):
+            raise StartRefused(f"{error}; the container of before runs again") from error
+
+    async def _retire(self, assignment: pb.Assignment, former: Container | None) -> None:
+        if former is not None:
+            await self._take_down(former, volumes=not assignment.pod.stateful)
+            self._tell(_CREATE, f"removed the old container {own_name(former)}")
 
     async def start(self, assignment: pb.Assignment, container: Container, *, sealed: bool) -> None:
-        """Start a container that was stopped or has ended."""
+        """Start a container that was stopped or has ended, or one that a dead agent had made. Raises StartRefused when
+        there is another one of before, which runs again."""
         await self._ensure_network(assignment)
-        if any(hook.type == PRE_START for hook in assignment.pod.hooks):
-            self._require_secrets(assignment, sealed=sealed)
-            await self._hooks.pre_start(assignment, await self._body(assignment))
-        await self.launch(container.id)
+        former = (await self._settled()).former
+        try:
+            hooks = await self._hooks.before_start(assignment)
+            if hooks:
+                self._require_secrets(assignment, sealed=sealed)
+                mounts = [DataMount(path, name) for path, name in data.labelled(container).items()]
+                await self._hooks.run_before_start(assignment, hooks, await self._body(assignment, mounts))
+            await self.launch(container.id)
+        except EngineUnreachable:
+            raise
+        except AgentError as error:
+            if former is not None:
+                await self._give_up(assignment, container.id, former, error)
+            raise
+        await self._retire(assignment, former)
         self._tell(_START, f"container {container.name} was started")
         await self._post_start(assignment, container.id)
 
@@ -144,16 +241,16 @@ class Operations:
     async def terminate(self, assignment: pb.Assignment | None) -> None:
         """Remove everything the instance has on this node, its data included. `assignment` is the last one it had
         here."""
-        await self.withdraw(assignment)
-        for container in await self._runtime.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids):
-            await self._runtime.remove(container.id, volumes=True)
+        await self._data.remove(await self.withdraw(assignment))
 
-    async def withdraw(self, assignment: pb.Assignment | None) -> None:
-        """Remove its containers; data that it keeps in a data container stays."""
-        for container in await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids):
+    async def withdraw(self, assignment: pb.Assignment | None) -> list[Container]:
+        """Remove its containers, and tell which there were; the data of a stateful instance stays."""
+        found = await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids)
+        for container in found:
             await self._take_down(container, volumes=True, assignment=assignment)
             self._tell(_REMOVE, f"container {container.name} was removed")
         await self._hooks.remove_leftovers()
+        return found
 
     def _tell(self, kind: str, message: str, severity: Severity = "info") -> None:
         self._site.events.put(self._key, severity, kind, message)
@@ -163,12 +260,14 @@ class Operations:
         if sealed and assignment.secrets:
             raise SecretsNeeded("the values of secrets are known to the master only")
 
-    async def _body(self, assignment: pb.Assignment) -> dict[str, Any]:
+    async def _body(self, assignment: pb.Assignment, mounts: list[DataMount]) -> dict[str, Any]:
         volumes_from = [await self._resolve(entry, assignment) for entry in assignment.pod.volumes_from]
         lender = config.lender_of(assignment.pod)
         if lender:
             lender = await self._resolve(lender, assignment)
-        return config.container_config(assignment, self._site.identity(), volumes_from=volumes_from, lender=lender)
+        return config.container_config(
+            assignment, self._site.identity(), volumes_from=volumes_from, lender=lender, data=mounts
+        )
 
     async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
         container = await self._runtime.inspect(container_id)
@@ -176,27 +275,40 @@ class Operations:
             await self._hooks.post_start(assignment, container)
 
     async def _take_down(self, container: Container, *, volumes: bool, assignment: pb.Assignment | None = None) -> None:
+        await self._halt(container, assignment)
+        # An engine may count the data of an instance whose volumes it mounts among its own.
+        others = set().union(*self._site.state.with_data().values())
+        await self._runtime.remove(container.id, volumes=volumes and others.isdisjoint(container.volumes.values()))
+        log.info("container removed", name=container.name)
+
+    async def _halt(self, container: Container, assignment: pb.Assignment | None) -> None:
+        """Stop it with grace, and read its log to the end."""
         if container.running and assignment is not None:
             await self._hooks.pre_stop(assignment, container)
         if container.running or container.restarting:
             await self._runtime.stop(container.id, grace_of(container))
         await self._site.logs.drained(container.id)
-        await self._runtime.remove(container.id, volumes=volumes)
-        log.info("container removed", name=container.name)
 
-    async def _holder_of(self, name: str) -> Container | None:
-        """The container that has the name and is ours to remove. Raises NameTaken when it is not."""
+    async def _make_room(self, assignment: pb.Assignment) -> None:
+        """Returns once no container has the names that are needed, and none on its way out has the node ports. Raises
+        NameTaken when one is not ours to remove."""
+        ports = frozenset(port.node_port for port in assignment.pod.ports if port.node_port)
+        await self._site.removals.of_ports(ports)
+        name = assignment.pod.container_name
+        for needed in (name, next_name(name), former_name(name)):
+            await self._free(needed)
+
+    async def _free(self, name: str) -> None:
         holder = await self._runtime.inspect(name)
         if holder is None or holder.name != name:
-            return None
+            return
         if not labels.is_ours(holder.labels, self._site.state.node_ids):
             raise NameTaken(f"the name {name} is taken by a container that is not this agent's; remove it")
         owner = key_of(holder.labels)
-        if owner == self._key:
-            return None
-        if owner is not None and self._site.is_assigned(owner):
-            raise NameTaken(f"the name {name} is taken by another service of this node")
-        return holder
+        if owner is None:
+            await self._take_down(holder, volumes=False)
+        elif owner != self._key:
+            await self._site.removals.of_instance(owner, name)
 
     async def _ensure_network(self, assignment: pb.Assignment) -> None:
         if config.on_grid_network(assignment.pod):
@@ -206,15 +318,6 @@ class Operations:
     async def _ensure_volumes(self, assignment: pb.Assignment) -> None:
         for volume in config.named_volumes(assignment, self._site.identity()):
             await self._runtime.ensure_volume(volume)
-
-    async def _ensure_data_container(self, assignment: pb.Assignment) -> None:
-        name = config.data_container_name(assignment.pod.container_name)
-        if await self._holder_of(name) is not None:
-            raise NameTaken(f"the name {name} is taken by data of a removed service; remove it")
-        if await self._runtime.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids):
-            return
-        await self._runtime.create(name, config.data_container_config(assignment, self._site.identity()))
-        self._tell(_CREATE, f"data container {name} was created")
 
     async def _resolve(self, entry: str, assignment: pb.Assignment) -> str:
         name, colon, mode = entry.partition(":")

@@ -1,6 +1,6 @@
 """`python -m agent remove-containers`: takes the containers of this node's services away while no agent runs.
 
-Data containers and named volumes stay, and so does what the agent remembers: the next agent on the state folder makes
+Volumes and the data in them stay, and so does what the agent remembers: the next agent on the state folder makes
 the containers again from what the master assigns.
 """
 
@@ -47,7 +47,7 @@ async def remove_containers(settings: EngineSettings) -> int:
 
 
 async def _remove(runtime: DockerRuntime, state: State) -> int:
-    site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), lambda _: False, LoggedEvents())
+    site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), _NoRemovals(), LoggedEvents())
     kinds = (labels.TYPE_CONTAINER, labels.TYPE_HOOK)
     listed = [
         item for item in await runtime.list_all(state.node_ids) if item.labels.get(labels.CONTAINER_TYPE) in kinds
@@ -67,6 +67,16 @@ async def _remove(runtime: DockerRuntime, state: State) -> int:
     if problems:
         raise AgentError(f"{len(problems)} of {len(keys)} instances could not be removed: {problems[0]}")
     return len(listed)
+
+
+class _NoRemovals:
+    """Nothing new comes, so nobody waits."""
+
+    async def of_instance(self, key: InstanceKey, name: str) -> None:
+        return
+
+    async def of_ports(self, ports: frozenset[int]) -> None:
+        return
 
 
 class _NoLogs:

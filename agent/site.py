@@ -40,6 +40,17 @@ class Oneshots(Protocol):
         when that cannot be known."""
 
 
+class Removals(Protocol):
+    """Knows what this agent is about to remove, so that who needs the room can wait for it."""
+
+    async def of_instance(self, key: InstanceKey, name: str) -> None:
+        """Returns once the instance, whose container has the `name`, is gone from this node. Raises NameTaken when it
+        is to stay or does not go in time, MasterNeeded when that is not known."""
+
+    async def of_ports(self, ports: frozenset[int]) -> None:
+        """Returns once no instance that is being removed publishes one of these node ports, or after a while."""
+
+
 class EventSink(Protocol):
     """Takes what users want to know about an instance."""
 
@@ -58,7 +69,7 @@ class LoggedEvents:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`is_assigned` tells whether an instance is to exist on this node; `port_wait` is how many seconds one may take
+    """`removals` makes room for what is new; `port_wait` is how many seconds one may take
     to open its port; `pulled` hears the ids of images that were brought onto the node. `starts` is held while a
     container is made and started: an engine that starts all of a node's containers at once has the first one ready
     hardly before the last one."""
@@ -68,7 +79,7 @@ class Site:
     state: State
     logs: LogKeeper
     oneshots: Oneshots
-    is_assigned: Callable[[InstanceKey], bool]
+    removals: Removals
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
     pulled: Callable[[str], None] = lambda _: None

@@ -21,12 +21,16 @@ _DELAY = 0.2
 class Record:
     """What was done for an instance. `applied_rev` is the last rollout that was applied completely, None when not
     known; `ready_for` names the start of the container that has opened its port; `hooks` are the ids of the one-shot
-    hooks that were started."""
+    hooks that were started. `data` are the volumes with its data by path. `refused_rev` is the rollout whose container
+    did not start, so that the one of before runs again, and `refusal` why."""
 
     restarts: int
     applied_rev: str | None = None
     ready_for: str = ""
     hooks: list[str] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
+    refused_rev: str | None = None
+    refusal: str = ""
 
 
 class State:
@@ -69,6 +73,10 @@ class State:
     def record(self, key: InstanceKey, restarts: int) -> Record:
         """What was done for an instance; without a record the restarts asked for so far count as handled."""
         return self._records.setdefault(key, Record(restarts))
+
+    def with_data(self) -> dict[InstanceKey, set[str]]:
+        """The volumes of each instance that keeps data here, assigned or not."""
+        return {key: set(record.data.values()) for key, record in self._records.items() if record.data}
 
     def forget(self, key: InstanceKey) -> None:
         """The instance is gone."""

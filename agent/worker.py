@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from agent.domain import labels
-from agent.domain.errors import EngineUnreachable
+from agent.domain.errors import EngineUnreachable, MasterNeeded, NameTaken
 from agent.domain.labels import InstanceKey, key_of
 from agent.instance import Instance
 from agent.log_collector import LogCollector
@@ -17,6 +17,9 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
+
+# More than any grace period that makes sense, less than a deploy waits for a node.
+_REMOVAL_SECONDS = 240.0
 
 
 class Worker:
@@ -45,9 +48,7 @@ class Worker:
         self._told = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
         self.resync_wanted = asyncio.Event()
-        self._site = Site(
-            runtime, reporter, state, logs, oneshots, self._is_assigned, events or LoggedEvents(), port_wait, pulled
-        )
+        self._site = Site(runtime, reporter, state, logs, oneshots, self, events or LoggedEvents(), port_wait, pulled)
 
     async def __aenter__(self) -> "Worker":
         return self
@@ -109,8 +110,22 @@ class Worker:
     def _targets(self) -> dict[InstanceKey, pb.Assignment]:
         return {InstanceKey(item.service_id, item.instance_number): item for item in self._desired.values()}
 
-    def _is_assigned(self, key: InstanceKey) -> bool:
-        return key in self._targets()
+    async def of_instance(self, key: InstanceKey, name: str) -> None:
+        """See agent.site.Removals."""
+        if key in self._targets():
+            raise NameTaken(f"the name {name} is taken by another service of this node")
+        if not self._complete:
+            raise MasterNeeded(f"the master has not said yet whether the container {name} may go")
+        self._instance(key).remove()
+        await asyncio.wait((self._tasks[key],), timeout=_REMOVAL_SECONDS)
+        if key in self._tasks:
+            raise NameTaken(f"the name {name} is taken by a container whose removal is under way and does not end")
+
+    async def of_ports(self, ports: frozenset[int]) -> None:
+        """See agent.site.Removals."""
+        found = [key for key, instance in self._instances.items() if instance.removing and instance.publishes(ports)]
+        if found:
+            await asyncio.wait([self._tasks[key] for key in found], timeout=_REMOVAL_SECONDS)
 
     def _instance(self, key: InstanceKey) -> Instance:
         instance = self._instances.get(key)
@@ -174,6 +189,7 @@ class Worker:
         self._wake_different(containers)
         if self._complete:
             self._remove_unassigned(listed)
+            self._remove_forgotten_data()
 
     def _wake_different(self, containers: list[Listed]) -> None:
         running = {key_of(item.labels) for item in containers if item.running}
@@ -189,4 +205,11 @@ class Worker:
                 log.warning("container with our node label but without an instance", name=item.name)
             elif key not in targets and key not in self._instances:
                 log.info("removing a container that is not assigned", name=item.name)
+                self._instance(key).remove()
+
+    def _remove_forgotten_data(self) -> None:
+        """Data of instances that left while no agent ran, and whose containers somebody removed."""
+        targets = self._targets()
+        for key in self._state.with_data():
+            if key not in targets and key not in self._instances:
                 self._instance(key).remove()

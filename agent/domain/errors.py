@@ -5,6 +5,8 @@ AgentError
 ├── ImageUnavailable   the image can neither be pulled nor found
 ├── NameTaken          a container that is not ours has the name
 ├── EngineRefused      the engine answered with an error
+├── DataGone           volumes with the data of the instance were removed
+├── StartRefused       the successor does not start, the container of before runs again
 ├── NotReady           the instance did not open its port
 ├── HookFailed         a pre_start hook did not end well
 ├── SecretsNeeded      only the master knows the values this container needs
@@ -36,6 +38,14 @@ class EngineRefused(AgentError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class DataGone(AgentError):
+    """Volumes that held the data of the instance do not exist any more; nothing takes their place by itself."""
+
+
+class StartRefused(AgentError):
+    """The successor of a container did not come to run, so the container of before was put back and runs again."""
 
 
 class NotReady(AgentError):

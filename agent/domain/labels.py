@@ -22,11 +22,16 @@ STOP_GRACE_PERIOD = "io.kontena.container.stop_grace_period"
 SECRET_NAMES = "io.kontena.container.secret_names"  # noqa: S105 -- a label, its value lists names.
 # Which hook the container runs, as its log lines say.
 HOOK = "io.kontena.container.hook"
+# Names of the volumes with the data of a stateful instance by path, as a JSON object.
+DATA_VOLUMES = "io.kontena.container.data_volumes"
+VOLUME_PATH = "io.kontena.volume.path"
 SKIP_LOGS = "io.kontena.container.skip_logs"
 LOAD_BALANCER = "io.kontena.load_balancer.name"
 
 TYPE_CONTAINER = "container"
+# The never started container in which earlier releases kept the volumes of a stateful instance.
 TYPE_VOLUME = "volume"
+TYPE_DATA = "data"
 TYPE_HOOK = "service_hook"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.domain import dns, labels
 from agent.domain.container_report import secret_names_label
+from agent.domain.data import DataMount, label
 from agent.domain.environment import join_env
 from agent.domain.errors import ConfigInvalid
 from agent.domain.health import HealthCheck
@@ -28,11 +29,16 @@ class NodeIdentity:
 
 
 def container_config(
-    assignment: pb.Assignment, node: NodeIdentity, *, volumes_from: Sequence[str] | None = None, lender: str = ""
+    assignment: pb.Assignment,
+    node: NodeIdentity,
+    *,
+    volumes_from: Sequence[str] | None = None,
+    lender: str = "",
+    data: Sequence[DataMount] = (),
 ) -> dict[str, Any]:
     """The create request of an instance's container. `volumes_from` and `lender`, whose network it shares: containers
-    already resolved on the node; without them the names of the assignment stand. Raises ConfigInvalid when the
-    assignment makes no container."""
+    already resolved on the node; without them the names of the assignment stand. `data` are the volumes of a stateful
+    instance. Raises ConfigInvalid when the assignment makes no container."""
     pod = assignment.pod
     secrets = [(secret.name, secret.value) for secret in assignment.secrets if secret.type in ("", "env")]
     body: dict[str, Any] = {
@@ -44,6 +50,9 @@ def container_config(
         ),
         "StopTimeout": pod.stop_grace_period,
     }
+    if data:
+        body["Labels"][labels.DATA_VOLUMES] = label(data)
+        body["HostConfig"].setdefault("Binds", []).extend(mount.bind for mount in data)
     _put(body, User=pod.user, Cmd=list(pod.cmd), Entrypoint=list(pod.entrypoint), StopSignal=pod.stop_signal)
     if _has_own_network_identity(pod):
         _put(body, Hostname=pod.hostname, Domainname=pod.domainname)
@@ -66,20 +75,20 @@ def hook_container_config(body: dict[str, Any], hook: Hook) -> dict[str, Any]:
     return left | {"HostConfig": host, "Labels": tags, "Entrypoint": ["/bin/sh"], "Cmd": ["-c", hook.cmd]}
 
 
-def data_container_config(assignment: pb.Assignment, node: NodeIdentity) -> dict[str, Any]:
-    """The create request of the never started container that keeps the volumes of a stateful instance."""
-    body: dict[str, Any] = {
-        "Image": assignment.pod.image,
-        "Labels": container_labels(assignment, node, labels.TYPE_VOLUME),
-        "Volumes": {volume.path: {} for volume in assignment.pod.volumes if not _source(volume)},
-        "Entrypoint": ["/bin/sh"],
+def data_volume(assignment: pb.Assignment, node: NodeIdentity, mount: DataMount) -> NamedVolume:
+    """The volume of a stateful instance that has none for the path yet."""
+    named = {
+        labels.SERVICE_ID: assignment.service_id,
+        labels.SERVICE_NAME: assignment.pod.labels.get(labels.SERVICE_NAME, ""),
+        labels.STACK_NAME: assignment.pod.labels.get(labels.STACK_NAME, ""),
+        labels.INSTANCE_NUMBER: str(assignment.instance_number),
+        labels.CONTAINER_TYPE: labels.TYPE_DATA,
+        labels.POD: assignment.pod.container_name,
+        labels.VOLUME_PATH: mount.path,
+        labels.GRID_NAME: node.grid,
+        labels.NODE_ID: node.node_id,
     }
-    return body
-
-
-def data_container_name(pod_name: str) -> str:
-    """Name of the data container of a stateful instance."""
-    return f"{pod_name}-volumes"
+    return NamedVolume(mount.name, _DEFAULT_VOLUME_DRIVER, {}, {name: value for name, value in named.items() if value})
 
 
 def container_labels(assignment: pb.Assignment, node: NodeIdentity, kind: str) -> dict[str, str]:
@@ -91,9 +100,7 @@ def container_labels(assignment: pb.Assignment, node: NodeIdentity, kind: str) -
         labels.INSTANCE_ID: assignment.instance_id,
         labels.NODE_ID: node.node_id,
         labels.CONTAINER_TYPE: kind,
-        labels.CONTAINER_NAME: pod.container_name
-        if kind != labels.TYPE_VOLUME
-        else data_container_name(pod.container_name),
+        labels.CONTAINER_NAME: pod.container_name,
         labels.POD: pod.container_name,
         labels.DEPLOY_REV: assignment.deploy_rev,
         labels.SERVICE_REVISION: str(assignment.service_revision),
@@ -159,9 +166,6 @@ def _host_config(
     assignment: pb.Assignment, node: NodeIdentity, volumes_from: Sequence[str], lender: str
 ) -> dict[str, Any]:
     pod = assignment.pod
-    sources = list(volumes_from)
-    if pod.stateful:
-        sources.append(data_container_name(pod.container_name))
     host: dict[str, Any] = {
         "NetworkMode": f"{_SHARED}{lender}" if lender else network_mode(pod, node.grid),
         "RestartPolicy": {"Name": "no"},
@@ -171,7 +175,7 @@ def _host_config(
     _put(
         host,
         Binds=[_bind(volume) for volume in pod.volumes if _source(volume)],
-        VolumesFrom=sources,
+        VolumesFrom=list(volumes_from),
         CapAdd=list(pod.cap_add),
         CapDrop=list(pod.cap_drop),
         PidMode=pod.pid,

@@ -96,6 +96,16 @@ class HollowRuntime:
     async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
         return
 
+    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
+        # No data, so none that could be lost: whatever there was before this process counts as being there.
+        return {}
+
+    async def find_volumes(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
+        return []
+
+    async def delete_volume(self, name: str) -> None:
+        return
+
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         found = [hollow.container for hollow in self._containers.values()]
         return [Listed(c.id, c.name, c.labels, c.running) for c in found if labels.is_ours(c.labels, node_ids)]
@@ -127,6 +137,12 @@ class HollowRuntime:
         container = Container(container_id, name, _image_id(body["Image"]), dict(body["Labels"]), running=False)
         self._containers[container_id] = _Hollow(container, body["Image"], body)
         return container_id
+
+    async def rename(self, container_id: str, name: str) -> None:
+        if await self.inspect(name) is not None:
+            raise EngineRefused(409, f"the container name {name} is in use")
+        hollow = self._get(container_id)
+        hollow.container = replace(hollow.container, name=name)
 
     async def start(self, container_id: str) -> None:
         hollow = self._get(container_id)

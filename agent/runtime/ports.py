@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent.domain.labels import InstanceKey
@@ -35,6 +35,8 @@ class Container:
     # Address on the engine's network, or of the container whose network it shares; empty without one (host network,
     # not running).
     address: str = ""
+    # The engine's volumes by the path they are mounted at.
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,12 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class Image:
     """An image on the node. `pulled`: it was not there before. `problem`: why it is the copy that was there before and
-    not what the registry has now, empty when it was asked."""
+    not what the registry has now, empty when it was asked. `volumes` are the paths at which it wants volumes."""
 
     id: str
     pulled: bool = False
     problem: str = ""
+    volumes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,18 @@ class Runtime(Protocol):
         """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""
 
     async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
-        """Remove a volume with its data; nothing happens when there is none that carries one of the node ids. Raises
-        EngineRefused while a container uses it."""
+        """Remove a volume of the grid with its data; nothing happens when there is none that carries one of the node
+        ids. Raises EngineRefused while a container uses it."""
+
+    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
+        """The labels of a volume, None when there is none of this name."""
+
+    async def find_volumes(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
+        """Names of the volumes that were made for the data of one instance."""
+
+    async def delete_volume(self, name: str) -> None:
+        """Remove a volume with its data, whosever it is; nothing happens when it is gone. Raises EngineRefused while a
+        container uses it."""
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         """All containers, running or not, that carry one of the node ids."""
@@ -164,6 +177,9 @@ class Runtime(Protocol):
     async def create(self, name: str, body: CreateBody) -> str:
         """Create a container and return its id."""
 
+    async def rename(self, container_id: str, name: str) -> None:
+        """Give a container another name."""
+
     async def start(self, container_id: str) -> None:
         """Start it; nothing happens when it runs."""
 
@@ -174,7 +190,8 @@ class Runtime(Protocol):
         """Stop it with grace and start it."""
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
-        """Remove it, running or not, with its anonymous volumes when asked; nothing happens when it is gone."""
+        """Remove it, running or not, with its anonymous volumes when asked. Returns when it is gone, whoever removed
+        it."""
 
     async def wait(self, container_id: str) -> int:
         """Exit code of a container, once it has stopped. Has no deadline."""

@@ -182,6 +182,21 @@ class Engine:
             with contextlib.suppress(EngineError):
                 self.request("DELETE", f"/containers/{container['Id']}?force=1&v=1")
 
+    def volumes(self) -> list[str]:
+        """Names of all volumes."""
+        return [volume["Name"] for volume in self.request("GET", "/volumes")["Volumes"] or ()]
+
+    def remove_volumes(self) -> None:
+        """Remove all volumes that no container uses."""
+        for name in self.volumes():
+            with contextlib.suppress(EngineError):
+                self.request("DELETE", f"/volumes/{name}")
+
+    def run(self, *command: str) -> str:
+        """What `docker <command>` prints, run as an operator of this engine would."""
+        done = subprocess.run(["docker", "-H", self.host, *command], capture_output=True, text=True, check=True)
+        return done.stdout
+
     def request(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
         """One call of the engine's API and its answer, of a stream of documents the last one."""
         connection = _UnixConnection(self.socket)

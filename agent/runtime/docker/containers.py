@@ -1,12 +1,14 @@
 """Containers of the engine."""
 
+import asyncio
 import json
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from agent.domain import labels
-from agent.domain.errors import EngineRefused
+from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import parse_time
 from agent.runtime.docker.engine import Engine
@@ -16,6 +18,8 @@ _NOT_FOUND = 404
 _NOT_MODIFIED = 304
 _BEYOND_GRACE = 30.0
 _DEAD = "its removal has begun and did not end"
+_UNDER_WAY = "already in progress"
+_BETWEEN_LOOKS = 0.1
 _CREATE_SECONDS = 60.0
 _START_SECONDS = 120.0
 
@@ -77,6 +81,10 @@ class Containers:
             created = await docker.containers.create(dict(body), name=name)
         return created.id
 
+    async def rename(self, container_id: str, name: str) -> None:
+        async with self._engine.call() as docker:
+            await docker.containers.container(container_id).rename(name)
+
     async def start(self, container_id: str) -> None:
         async with self._engine.call(_START_SECONDS) as docker:
             await docker.containers.container(container_id).start()
@@ -98,7 +106,20 @@ class Containers:
         return int(answer["StatusCode"])
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
-        await _unless_gone(self._remove(container_id, volumes=volumes))
+        try:
+            await _unless_gone(self._remove(container_id, volumes=volumes))
+        except EngineRefused as error:
+            if _UNDER_WAY not in str(error):
+                raise
+            await self._await_removal(container_id)
+
+    async def _await_removal(self, container_id: str) -> None:
+        """Somebody removes it already; until that is done it keeps its name and its ports."""
+        deadline = time.monotonic() + _CREATE_SECONDS
+        while await self._show(container_id) is not None:
+            if time.monotonic() > deadline:
+                raise EngineUnreachable("a removal of the container that is under way did not end in time")
+            await asyncio.sleep(_BETWEEN_LOOKS)
 
     async def _remove(self, container_id: str, *, volumes: bool) -> None:
         async with self._engine.call(_CREATE_SECONDS) as docker:
@@ -109,9 +130,7 @@ async def _unless_gone(change: Any) -> None:
     try:
         await change
     except EngineRefused as error:
-        # A conflict on removal means that somebody removes it already; the next look tells.
-        gone = error.status in (_NOT_FOUND, _NOT_MODIFIED) or "already in progress" in str(error)
-        if not gone:
+        if error.status not in (_NOT_FOUND, _NOT_MODIFIED):
             raise
 
 
@@ -134,6 +153,9 @@ def container_from(shown: Mapping[str, Any]) -> Container:
         oom_killed=bool(state.get("OOMKilled")),
         start_error=state.get("Error") or (_DEAD if state.get("Dead") else ""),
         address=next((address for address in addresses if address), ""),
+        volumes={
+            mount["Destination"]: mount["Name"] for mount in shown.get("Mounts") or () if mount.get("Type") == "volume"
+        },
     )
 
 

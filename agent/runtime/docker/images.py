@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from agent.domain.errors import EngineRefused, ImageUnavailable
@@ -36,9 +37,9 @@ class Images:
         async with self._locks.setdefault(image, asyncio.Lock()):
             now = time.monotonic()
             self._asked = {key: at for key, at in self._asked.items() if now - at < _CACHE_SECONDS}
-            present = await self._id(image)
+            present = await self._image(image)
             if present is not None and (image, rev) in self._asked:
-                return Image(present)
+                return present
             found = await self._pull_or_copy(image, login, present)
             self._asked[image, rev] = time.monotonic()
             return found
@@ -55,17 +56,17 @@ class Images:
             return error.status == _NOT_FOUND
         return True
 
-    async def _pull_or_copy(self, image: str, login: Login | None, present: str | None) -> Image:
+    async def _pull_or_copy(self, image: str, login: Login | None, present: Image | None) -> Image:
         try:
             await self._pull_patiently(image, login, _FIRST_WORD if present is None else _FIRST_WORD_WITH_COPY)
         except EngineRefused as error:
             if present is None:
                 raise ImageUnavailable(f"image {image} cannot be pulled: {error}") from error
-            return Image(present, problem=str(error))
-        pulled = await self._id(image)
+            return replace(present, problem=str(error))
+        pulled = await self._image(image)
         if pulled is None:
             raise ImageUnavailable(f"image {image} was pulled and is gone")
-        return Image(pulled, pulled=pulled != present)
+        return replace(pulled, pulled=present is None or pulled.id != present.id)
 
     async def _pull_patiently(self, image: str, login: Login | None, first_word: float) -> None:
         """Raises EngineRefused when the registry does not give the image."""
@@ -97,9 +98,11 @@ class Images:
         except TimeoutError:
             raise _Silent from None
 
-    async def _id(self, image: str) -> str | None:
+    async def _image(self, image: str) -> Image | None:
         shown = await self._show(image)
-        return None if shown is None else str(shown["Id"])
+        if shown is None:
+            return None
+        return Image(str(shown["Id"]), volumes=sorted((shown.get("Config") or {}).get("Volumes") or ()))
 
     async def _show(self, image: str) -> Mapping[str, Any] | None:
         try:

@@ -80,6 +80,15 @@ class DockerRuntime:
     async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
         await self._volumes.remove(name, node_ids)
 
+    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
+        return await self._volumes.labels_of(name)
+
+    async def find_volumes(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
+        return await self._volumes.find(key, node_ids)
+
+    async def delete_volume(self, name: str) -> None:
+        await self._volumes.delete(name)
+
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         return await self._containers.list_all(node_ids)
 
@@ -91,6 +100,9 @@ class DockerRuntime:
 
     async def create(self, name: str, body: CreateBody) -> str:
         return await self._containers.create(name, body)
+
+    async def rename(self, container_id: str, name: str) -> None:
+        await self._containers.rename(container_id, name)
 
     async def start(self, container_id: str) -> None:
         await self._containers.start(container_id)

@@ -1,10 +1,12 @@
 """Named volumes of the engine."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from agent.domain import labels
 from agent.domain.errors import ConfigInvalid, EngineRefused
+from agent.domain.labels import InstanceKey
 from agent.runtime.docker.engine import Engine
 from agent.runtime.ports import NamedVolume
 from services.kernel.logs import get_logger
@@ -34,13 +36,38 @@ class Volumes:
             )
 
     async def remove(self, name: str, node_ids: Collection[str]) -> None:
-        present = await self._shown(name)
-        if present is None or not labels.is_ours(present.get("Labels") or {}, node_ids):
+        found = await self.labels_of(name)
+        if found is None or not labels.is_ours(found, node_ids):
             return
-        async with self._engine.call(_CREATE_SECONDS) as docker:
-            volume = await docker.volumes.get(name)  # type: ignore[no-untyped-call]
-            await volume.delete()
-        log.info("volume removed", name=name)
+        # Data of an instance goes with the instance only, whatever somebody calls a volume of the grid.
+        if found.get(labels.CONTAINER_TYPE) != labels.TYPE_DATA:
+            await self.delete(name)
+
+    async def delete(self, name: str) -> None:
+        try:
+            async with self._engine.call(_CREATE_SECONDS) as docker:
+                await docker._query_json(f"volumes/{name}", method="DELETE")
+        except EngineRefused as error:
+            if error.status != _NOT_FOUND:
+                raise
+        else:
+            log.info("volume removed", name=name)
+
+    async def labels_of(self, name: str) -> Mapping[str, str] | None:
+        present = await self._shown(name)
+        return None if present is None else present.get("Labels") or {}
+
+    async def find(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
+        wanted = {
+            labels.SERVICE_ID: key.service_id,
+            labels.INSTANCE_NUMBER: str(key.number),
+            labels.CONTAINER_TYPE: labels.TYPE_DATA,
+        }
+        filters = json.dumps({"label": [f"{name}={value}" for name, value in wanted.items()]})
+        async with self._engine.call() as docker:
+            shown = await docker._query_json("volumes", params={"filters": filters})
+        found = shown.get("Volumes") or []
+        return [item["Name"] for item in found if labels.is_ours(item.get("Labels") or {}, node_ids)]
 
     async def _shown(self, name: str) -> dict[str, Any] | None:
         try:

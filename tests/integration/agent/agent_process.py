@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from google.protobuf import json_format
 
 from agent.app import run_until
 from agent.settings import AgentSettings
+from agent.state import without_secrets
+from kontena.deploy.v1 import assignment_pb2 as pb
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,6 +57,13 @@ class AgentProcess:
         """What the agent remembers to have handled, per instance."""
         content = json.loads((Path(self._variables["KONTENA_STATE_DIR"]) / "state.json").read_text())
         return [record["restarts"] for record in content["records"].values()]
+
+    def assign_last(self, assignment: pb.Assignment) -> None:
+        """As if this had been the last thing that it heard of the master."""
+        path = Path(self._variables["KONTENA_STATE_DIR"]) / "state.json"
+        content = json.loads(path.read_text())
+        content["assignments"] = [json_format.MessageToDict(without_secrets(assignment))]
+        path.write_text(json.dumps(content))
 
     def start(self) -> None:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}

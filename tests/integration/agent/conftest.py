@@ -35,6 +35,7 @@ def engine(shared_engine: Engine) -> Iterator[Engine]:
     """The engine without containers."""
     yield shared_engine
     shared_engine.remove_containers()
+    shared_engine.remove_volumes()
 
 
 @pytest.fixture

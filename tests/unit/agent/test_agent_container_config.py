@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from agent.domain.data import DataMount
 from agent.domain.errors import ConfigInvalid
 from agent.domain.hooks import Hook
+from agent.domain.labels import InstanceKey, key_of
 from agent.runtime.config import (
     container_candidates,
     container_config,
-    data_container_config,
+    data_volume,
     hook_container_config,
     named_volumes,
 )
@@ -124,13 +126,21 @@ def test_volumes_of_a_stateless_instance() -> None:
     assert body["HostConfig"]["VolumesFrom"] == ["db-%s"]
 
 
-def test_a_stateful_instance_keeps_its_volumes_in_a_data_container() -> None:
-    wanted = assignment(pod={"stateful": True, "volumes": [{"path": "/data"}]})
-    body, data = container_config(wanted, NODE), data_container_config(wanted, NODE)
+def test_a_stateful_instance_keeps_its_data_in_volumes_that_its_container_names() -> None:
+    wanted = assignment(pod={"stateful": True, "volumes": [{"path": "/data"}, {"name": "main.x", "path": "/x"}]})
+    body = container_config(wanted, NODE, data=[DataMount("/data", "kept"), DataMount("/new", "made", fresh=True)])
     assert "Volumes" not in body
-    assert body["HostConfig"]["VolumesFrom"] == ["web-1-volumes"]
-    assert data["Volumes"] == {"/data": {}}
-    assert data["Labels"]["io.kontena.container.type"] == "volume"
+    assert body["HostConfig"]["Binds"] == ["main.x:/x", "kept:/data:nocopy", "made:/new"]
+    assert body["Labels"]["io.kontena.container.data_volumes"] == '{"/data": "kept", "/new": "made"}'
+
+
+def test_a_data_volume_says_whose_it_is() -> None:
+    wanted = assignment(2, pod={"stateful": True})
+    volume = data_volume(wanted, NODE, DataMount("/data", "kept"))
+    assert (volume.name, volume.driver) == ("kept", "local")
+    assert key_of(volume.labels) == InstanceKey(wanted.service_id, 2)
+    assert volume.labels["io.kontena.volume.path"] == "/data"
+    assert volume.labels["io.kontena.node.id"] == NODE.node_id
 
 
 def test_secrets_are_variables_and_other_types_are_not() -> None:

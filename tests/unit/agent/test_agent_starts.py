@@ -49,6 +49,14 @@ class NoOneshots:
         return ()
 
 
+class NoRemovals:
+    async def of_instance(self, key: InstanceKey, name: str) -> None:
+        return
+
+    async def of_ports(self, ports: frozenset[int]) -> None:
+        return
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     folder = StateDir(tmp_path)
@@ -60,7 +68,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 async def test_many_instances_are_started_a_few_at_a_time(state: State) -> None:
     runtime = Counting()
-    site = Site(runtime, Reporter(), state, NoLogs(), NoOneshots(), lambda _: True, LoggedEvents())
+    site = Site(runtime, Reporter(), state, NoLogs(), NoOneshots(), NoRemovals(), LoggedEvents())
     pod = {"labels": {START_SECONDS: "0.01"}}
     wanted = [assignment(number, pod=pod) for number in range(1, 41)]
     keys = [InstanceKey(item.service_id, item.instance_number) for item in wanted]
