@@ -1,5 +1,6 @@
 """Assignments and status reports: message <-> domain."""
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
@@ -11,6 +12,7 @@ from services.deploy_svc.usecases.assignments import Ack, HooksAck, HooksStarted
 from services.deploy_svc.usecases.pod_values import Assignment
 
 _LONGEST_TEXT = 4000
+_MOST_DATA_VOLUMES = 100
 
 
 def to_response(item: Outgoing) -> pb.AttachResponse:
@@ -43,6 +45,7 @@ def to_assignment(item: Assignment) -> pb.Assignment:
         pod=pod,
         secrets=[pb.PodSecret(name=name, type="env", value=value.reveal()) for name, value in item.secrets],
         error=item.error,
+        data_volumes=[pb.DataVolume(path=path, name=name) for path, name in sorted(instance.data_volumes.items())],
     )
 
 
@@ -92,7 +95,13 @@ def to_status(status: pb.InstanceStatus) -> InstanceStatus:
         container_id=_text(status.container_id),
         container_started_at=status.started_at.ToDatetime(UTC) if status.HasField("started_at") else None,
         health=_text(status.health),
+        data_volumes=_data_volumes(status.data_volumes),
     )
+
+
+def _data_volumes(told: Sequence[pb.DataVolume]) -> dict[str, str]:
+    found = {_text(item.path): _text(item.name) for item in told[:_MOST_DATA_VOLUMES]}
+    return {path: name for path, name in found.items() if path and name}
 
 
 def _text(value: str) -> str | None:

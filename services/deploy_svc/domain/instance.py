@@ -1,6 +1,7 @@
 """An instance: one number of a service, its desired state and what its node observed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ DesiredState = Literal["initialized", "running", "stopped"]
 class Instance:
     """A row of `instances`. `node_id` is None while it is not placed; `rev` is None until the node reported.
 
-    `good_container_id` is the container that ran when a deploy last succeeded.
+    `good_container_id` is the container that ran when a deploy last succeeded. `data_volumes` are the engine volumes of
+    its node that hold its data, by path: all that the node ever told.
     """
 
     id: str
@@ -31,3 +33,4 @@ class Instance:
     created_at: datetime
     updated_at: datetime
     good_container_id: str | None = None
+    data_volumes: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """What a node observes of one of its instances."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 STATES = frozenset({"running", "stopped", "restarting", "missing"})
@@ -17,3 +18,4 @@ class InstanceStatus:
     container_id: str | None = None
     container_started_at: datetime | None = None
     health: str | None = None
+    data_volumes: Mapping[str, str] = field(default_factory=dict)

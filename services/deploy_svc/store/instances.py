@@ -1,11 +1,12 @@
 """Instances: what requests and nodes read and write of them. The rollout loop has its own module, rollouts.py."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
@@ -56,6 +57,7 @@ def row_to_instance(row: Any) -> Instance:
         created_at=row.created_at,
         updated_at=row.updated_at,
         good_container_id=row.good_container_id,
+        data_volumes=row.data_volumes or {},
     )
 
 
@@ -194,7 +196,11 @@ async def store_report(
     report = _report(statuses)
     table = instances.c
     newer = sa.tuple_(table.reported_session, table.reported_sequence) < sa.tuple_(session, sequence)
-    differs = sa.or_(*(table[name].is_distinct_from(report.c[name]) for name in _OBSERVED))
+    known = sa.func.coalesce(table.data_volumes, sa.cast({}, JSONB))
+    told = sa.cast(report.c.data_volumes, JSONB)
+    differs = sa.or_(
+        sa.not_(known.contains(told)), *(table[name].is_distinct_from(report.c[name]) for name in _OBSERVED)
+    )
     if len(statuses) > 1:
         await lock(tx, table.node_id == node_id, table.id.in_([status.instance_id for status in statuses]))
     update = (
@@ -202,7 +208,12 @@ async def store_report(
         .where(table.id == report.c.id, table.node_id == node_id, newer, differs)
         .values(
             {name: report.c[name] for name in _OBSERVED}
-            | {"reported_session": session, "reported_sequence": sequence, "updated_at": sa.func.now()}
+            | {
+                "data_volumes": sa.func.nullif(known.concat(told), sa.cast({}, JSONB)),
+                "reported_session": session,
+                "reported_sequence": sequence,
+                "updated_at": sa.func.now(),
+            }
         )
         .returning(table.service_id)
     )
@@ -225,8 +236,15 @@ async def notify_deploying(tx: Tx, service_ids: Collection[str]) -> None:
 def _report(statuses: Sequence[InstanceStatus]) -> sa.Subquery:
     """The newest status per instance as rows."""
     newest: Mapping[str, InstanceStatus] = {status.instance_id: status for status in statuses}
-    columns = [sa.column("id", sa.Text), *(sa.column(name, instances.c[name].type) for name in _OBSERVED)]
-    rows = [(key, *(getattr(status, name) for name in _OBSERVED)) for key, status in newest.items()]
+    columns = [
+        sa.column("id", sa.Text),
+        *(sa.column(name, instances.c[name].type) for name in _OBSERVED),
+        sa.column("data_volumes", sa.Text),
+    ]
+    rows = [
+        (key, *(getattr(status, name) for name in _OBSERVED), json.dumps(dict(status.data_volumes)))
+        for key, status in newest.items()
+    ]
     arrays = [sa.cast([row[index] for row in rows], ARRAY(column.type)) for index, column in enumerate(columns)]
     table = sa.func.unnest(*arrays).table_valued(*columns, name="observed").render_derived()
     return sa.select(table).subquery("report")

@@ -183,6 +183,7 @@ _UNOBSERVED: dict[str, Any] = {
     "container_id": None,
     "container_started_at": None,
     "health": None,
+    "data_volumes": None,
     "reported_session": 0,
     "reported_sequence": 0,
 }

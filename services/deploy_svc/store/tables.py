@@ -116,6 +116,9 @@ instances = sa.Table(
     sa.Column("container_id", sa.Text),
     sa.Column("container_started_at", timestamp()),
     sa.Column("health", sa.Text),
+    # Engine volumes with the data of a stateful instance by path. Reports only add to it, and it ends with the stay on
+    # the node: the node must be able to tell data that was lost from data that never was.
+    sa.Column("data_volumes", JSONB(none_as_null=True)),
     # Session number and report sequence of the last stored report: an older one changes nothing.
     sa.Column("reported_session", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reported_sequence", sa.Integer, nullable=False, server_default="0"),

@@ -224,6 +224,45 @@ async def test_stopping_needs_no_vault(world: Engine) -> None:
     await eventually(stopped)
 
 
+async def test_data_that_a_node_once_told_of_is_in_its_assignments_until_the_instance_leaves(world: Engine) -> None:
+    replica = await world.start_replica()
+    agent = world.attach(replica, NODE_1)
+    service_id = await deployed(world, agent, stateful=True)
+    (instance,) = await world.instances(service_id)
+
+    async def told(sequence: int, **volumes: str) -> None:
+        data = [pb.DataVolume(path=path, name=name) for path, name in volumes.items()]
+        state = pb.InstanceStatus(instance_id=instance.id, rev=instance.rev or "", state="running", data_volumes=data)
+        await agent.report(state, sequence=sequence)
+
+        async def acked() -> bool:
+            return agent.acked == sequence
+
+        await eventually(acked)
+
+    async def known(node_id: str) -> dict[str, str]:
+        fresh = world.attach(replica, node_id, session=1, behave=ignore)
+        await eventually(lambda: attached(fresh))
+        return {item.path: item.name for item in fresh.assigned[instance.id].data_volumes}
+
+    assert await known(NODE_1) == {}
+    await told(100, a="volume-a")
+    await told(101, b="volume-b")
+    # An agent that forgot everything, or one of an earlier release, takes nothing back.
+    await told(102)
+    assert await known(NODE_1) == {"a": "volume-a", "b": "volume-b"}
+    world.node(NODE_2, 2)
+    world.around.grids.nodes.remove(NODE_1)
+    world.attach(replica, NODE_2)
+
+    async def placed() -> bool:
+        result = await world.finished(service_id, await world.deploy(service_id))
+        return result.state == "success" and (await world.instances(service_id))[0].node_id == NODE_2
+
+    await eventually(placed)
+    assert await known(NODE_2) == {}
+
+
 async def test_duplicate_and_late_reports_change_nothing(world: Engine) -> None:
     replica = await world.start_replica()
     agent = world.attach(replica, NODE_1, session=3)
