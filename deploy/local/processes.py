@@ -5,21 +5,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.settings import AgentSettings
 from deploy.local import postgres
+from deploy.local.given import SERVICE_SETTINGS, given
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
-
-# What an operator may set for the services in the environment of `make up`.
-_PASSED_ON = (
-    "ACME_",
-    "AUTH_",
-    "CERTIFICATE_",
-    "SERVER_NAME",
-    "TOKEN_DIGEST_KEY",
-    "USERINFO_",
-    "KONTENA_MASTER_URL",
-    "VAULT_OLD_KEYS",
-    "LOG_LEVEL",
-)
+from gateway.exec_bridge.settings import ExecBridgeSettings
+from gateway.settings import GatewaySettings
 
 _ENVOY_FLAGS = ("--concurrency", "2")
 
@@ -60,15 +51,15 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         "METRICS_ADDRESS": settings.metrics_address(name),
         **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
     }
-    own = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
-    given = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
-    return {**given, **env, **{key: secrets[key] for key in own}}
+    keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
+    env |= {key: secrets[key] for key in keys}
+    return {**given(SERVICE_SETTINGS[name], env), **env}
 
 
 def gateway_env(settings: LocalSettings) -> dict[str, str]:
     """Environment in which the gateway's configuration is rendered."""
     upstreams = {f"GATEWAY_{name.upper()}_ADDRESSES": settings.address(name) for name in SERVICES}
-    return {
+    env = {
         **_base_env(),
         "GATEWAY_PORT": str(settings.port),
         "GATEWAY_ADMIN_PORT": str(settings.admin_port),
@@ -77,32 +68,32 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
         "GATEWAY_EXEC_ADDRESSES": settings.exec_bridge_address,
         **upstreams,
     }
+    # The agent and the commands of this machine speak plain text to it.
+    return {**given(GatewaySettings, (*env, "GATEWAY_TLS_CERT_FILE", "GATEWAY_TLS_KEY_FILE")), **env}
 
 
 def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:
     """Environment of the exec bridge, which holds no secret."""
-    given = {key: value for key, value in os.environ.items() if key.startswith(("EXEC_", "LOG_LEVEL"))}
-    return {
-        **given,
+    env = {
         **_base_env(),
         "LISTEN_ADDRESS": settings.exec_bridge_address,
         "METRICS_ADDRESS": settings.metrics_address("exec_bridge"),
         "DEPLOY_ADDRESS": settings.address("deploy"),
     }
+    return {**given(ExecBridgeSettings, env), **env}
 
 
 def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:
-    """Environment of the node agent; some of it is taken over from the caller."""
-    given = {name: os.environ.get(name, "") for name in ("DOCKER_HOST", "KONTENA_STATS_SECONDS")}
-    optional = {**given, "KONTENA_NODE_NAME": settings.node_name}
-    return {
+    """Environment of the node agent."""
+    env = {
         **_base_env(),
         "KONTENA_URI": f"127.0.0.1:{settings.port}",
         "KONTENA_GRID_TOKEN": secrets["KONTENA_GRID_TOKEN"],
         "KONTENA_STATE_DIR": str(settings.var / "agent"),
         "KONTENA_RUNTIME": settings.runtime,
-        **{name: value for name, value in optional.items() if value},
+        **({"KONTENA_NODE_NAME": settings.node_name} if settings.node_name else {}),
     }
+    return {**given(AgentSettings, env), **env}
 
 
 def envoy_config(settings: LocalSettings) -> Path:

@@ -4,7 +4,7 @@ import uuid
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
@@ -51,7 +51,11 @@ class Settings(ServiceSettings):
         default=None,
         description="Encrypts secret configuration values. Without it CLUSTER_SECRET does; see domain/sealing.py.",
     )
-    vault_old_keys: SecretStr | None = Field(default=None, description="Comma separated keys that only decrypt.")
+    vault_old_keys: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("VAULT_OLD_KEYS", "VAULT_KEY_PREVIOUS"),
+        description="Comma separated keys that only decrypt.",
+    )
 
     # The rest is the configuration of a new installation: each start sets the keys that are not set (README.md).
     kontena_master_url: str = ""

@@ -44,3 +44,13 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_short_digest_key_is_refused() -> None:
     with pytest.raises(ValidationError, match="token_digest_key"):
         _settings(token_digest_key="short")
+
+
+@pytest.mark.parametrize("name", ["VAULT_OLD_KEYS", "VAULT_KEY_PREVIOUS"])
+def test_older_keys_have_the_names_that_vault_svc_knows(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "an-older-key-0123456")
+    found = _settings().vault_old_keys
+    assert found is not None
+    assert found.get_secret_value() == "an-older-key-0123456"
+    monkeypatch.delenv(name)
+    assert _settings().vault_old_keys is None
