@@ -65,7 +65,7 @@ class HollowRuntime:
     async def info(self) -> EngineInfo:
         return EngineInfo(
             id=self._engine_id,
-            os=f"{platform.system()} (hollow)",
+            os=f"{platform.system()} (hollow: containers are only pretended)",
             kernel_version=platform.release(),
             storage_driver="hollow",
             root_dir="/",

@@ -28,7 +28,7 @@ from services.deploy_svc.domain.rollout_plan import (
 )
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
+from services.deploy_svc.domain.scheduling.snapshot import HOLLOW, NodeView, Recorded
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 MOST_IN_FLIGHT = 20
@@ -324,10 +324,18 @@ class _Step:
 
     def _finish(self, failure: str | None) -> None:
         if failure is None:
-            self._actions.append(Finish(self._deploy.id, "success"))
+            self._actions.append(Finish(self._deploy.id, "success", self._pretended()))
             return
         back = self._way_back()
         self._actions.append(Finish(self._deploy.id, "error", f"{failure}{back}"))
+
+    def _pretended(self) -> str | None:
+        """What a success must not hide: nodes whose agent found no container engine run nothing."""
+        used = {item.node_id for item in self._rollouts.values()}
+        names = [node.name for node in self._nodes.values() if node.id in used and HOLLOW in node.volume_drivers]
+        if not names:
+            return None
+        return f"Containers are only pretended: no container engine on node {', '.join(sorted(names))}"
 
     def _way_back(self) -> str:
         """Roll back if the service wants it and something was changed; what to add to the reason."""

@@ -54,6 +54,18 @@ def test_a_deploy_places_all_instances_and_succeeds() -> None:
     assert {item.service_revision for item in cluster.instances.values()} == {1}
 
 
+def test_a_success_on_nodes_without_an_engine_says_that_nothing_runs() -> None:
+    hollow, real = make_nodes(2)
+    cluster = Cluster(make_service(instances=2), [replace(hollow, volume_drivers=("hollow",)), real])
+    deploy_id = cluster.deploy()
+    cluster.run()
+    result = cluster.result(deploy_id)
+    assert (result.state, result.reason) == (
+        "success",
+        "Containers are only pretended: no container engine on node n1",
+    )
+
+
 def test_the_first_instance_starts_in_the_step_that_starts_the_deploy() -> None:
     cluster = Cluster(make_service(), make_nodes(1))
     cluster.deploy()

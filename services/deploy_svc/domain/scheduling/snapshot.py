@@ -6,6 +6,9 @@ from types import MappingProxyType
 
 from services.deploy_svc.domain.service import Service
 
+# The volume driver that an agent has which only pretends to run containers.
+HOLLOW = "hollow"
+
 
 @dataclass(frozen=True, slots=True)
 class MemorySample:
