@@ -21,7 +21,7 @@ down: ## Stop everything; data stays in var/
 	@if [ -x $(BIN)/python ]; then $(LOCAL) down; fi
 status: ## Show the processes of the suite
 	@$(LOCAL) status
-logs: ## Follow the logs of the suite
+logs: ## Follow the logs of the suite; FORMAT=json for machines
 	@$(LOCAL) logs
 
 ##@ Develop

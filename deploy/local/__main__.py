@@ -4,10 +4,15 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from deploy.local import bootstrap, postgres, probes
+from deploy.local.logs import follow
+from deploy.local.node import PRETENDED, local_node
 from deploy.local.processes import agent_env, envoy_config, gateway_env, service_env, suite
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
@@ -35,20 +40,29 @@ def main(arguments: Sequence[str]) -> int:
 def up(settings: LocalSettings, _rest: Sequence[str]) -> int:
     """Bring everything up and say how to use it. Running parts are left alone."""
     supervisor = Supervisor(settings.var)
+    statuses = supervisor.statuses()
     # A suite that an older release started lacks processes of this one.
-    if supervisor.statuses() != {process.name: "active" for process in suite(settings)}:
+    if statuses != {process.name: "active" for process in suite(settings)}:
         supervisor.stop()
         _start(settings, supervisor)
     _wait_for_services(settings)
     env = bootstrap.master_env(settings)
     bootstrap.ensure_grid(settings, env["KONTENA_TOKEN"])
+    _step("grid", f"{settings.grid}, token in {_short(settings)}/master.env")
+    # What the master knows of the node may be from the start before this one.
+    since = 0.0 if statuses.get("agent") == "active" else time.time()
     # Only now is there a grid that the agent can join.
     supervisor.start_process("agent")
-    node = bootstrap.wait_for_node(settings, env["KONTENA_TOKEN"], _SECONDS)
+    node = bootstrap.wait_for_node(settings, env["KONTENA_TOKEN"], since, _SECONDS)
+    _step("agent", f"node {node['name']} is online, {_engine(settings, node)}")
     _say(_WELCOME.format(url=settings.url, grid=settings.grid, node=node["name"], var=_short(settings)))
-    if node.get("docker_version") in (None, "", "hollow"):
-        _say(_HOLLOW)
+    if local_node(settings).pretends:
+        _say(f"\n{PRETENDED}")
     return 0
+
+
+def _engine(settings: LocalSettings, node: dict[str, Any]) -> str:
+    return "without containers" if local_node(settings).pretends else f"Docker Engine {node.get('docker_version')}"
 
 
 def down(settings: LocalSettings, _rest: Sequence[str]) -> int:
@@ -66,13 +80,18 @@ def status(settings: LocalSettings, _rest: Sequence[str]) -> int:
         _say(f"{name:12} {state}")
     if not statuses:
         _say("not running; start it with: make up")
+    elif local_node(settings).pretends:
+        _say(f"\n{PRETENDED}")
     return 0 if statuses and set(statuses.values()) == {"active"} else 1
 
 
 def logs(settings: LocalSettings, _rest: Sequence[str]) -> int:
-    """Follow the logs of all processes."""
-    files = sorted(str(path) for path in (settings.var / "logs").glob("*.log"))
-    return subprocess.call(["tail", "-n", "20", "-F", *files]) if files else 1  # noqa: S603, S607
+    """Follow the logs of all processes; FORMAT=json for machines."""
+    as_json = os.environ.get("FORMAT", "") == "json"
+    found = follow(settings.var / "logs", as_json=as_json, colored=sys.stdout.isatty())
+    if found != 0:
+        _say("there are no logs yet; start the suite with: make up")
+    return found
 
 
 def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
@@ -112,23 +131,30 @@ def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
     url = postgres.url(settings.var)
     hint = f"See {_short(settings)}/logs/postgres.log."
     probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint=hint)
+    _step("postgres", "answers")
     _migrate(settings)
+    _step("migrations", ", ".join(SERVICES))
     for process in processes[1:-1]:
         supervisor.start_process(process.name)
 
 
 def _migrate(settings: LocalSettings) -> None:
-    running = {
-        name: subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", f"services.{name}_svc", "migrate"],
-            cwd=ROOT,
-            env=service_env(settings, load_secrets(settings), name),
-        )
-        for name in SERVICES
-    }
-    failed = [name for name, process in running.items() if process.wait(_SECONDS) != 0]
+    path = settings.var / "logs" / "migrations.log"
+    with path.open("ab") as log:
+        running = {
+            name: subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", f"services.{name}_svc", "migrate"],
+                cwd=ROOT,
+                env=service_env(settings, load_secrets(settings), name),
+                stdout=log,
+                stderr=log,
+            )
+            for name in SERVICES
+        }
+        failed = [name for name, process in running.items() if process.wait(_SECONDS) != 0]
     if failed:
-        raise probes.NotUp(f"the migration of {', '.join(failed)} failed, see above")
+        last = path.read_text().strip().splitlines()[-1:]
+        raise probes.NotUp(f"the migration of {', '.join(failed)} failed: {''.join(last)[:300]}. See {_short(path)}")
 
 
 def _wait_for_services(settings: LocalSettings) -> None:
@@ -136,12 +162,14 @@ def _wait_for_services(settings: LocalSettings) -> None:
         hint = f"See {_short(settings)}/logs/{name}_svc.log."
         serves = partial(probes.service_serves, settings.address(name))
         probes.wait_until(f"{name}_svc was not healthy", serves, seconds=_SECONDS, hint=hint)
+        _step(f"{name}_svc", "serves")
     probes.wait_until(
         "the exec bridge did not answer",
         lambda: probes.http_status(f"http://{settings.exec_bridge_address}/healthz") == 200,
         seconds=_SECONDS,
         hint=f"See {_short(settings)}/logs/exec_bridge.log.",
     )
+    _step("exec_bridge", "answers")
     probes.wait_until(
         "the gateway did not answer",
         # It knows all of them, and one route through every hop: without a token the answer of auth_svc is 401.
@@ -149,27 +177,31 @@ def _wait_for_services(settings: LocalSettings) -> None:
         seconds=_SECONDS,
         hint=f"See {_short(settings)}/logs/gateway.log.",
     )
+    _step("gateway", f"answers at {settings.url}")
 
 
-def _short(settings: LocalSettings) -> str:
-    return os.path.relpath(settings.var)
+def _short(path: LocalSettings | Path) -> str:
+    """A path, the `var` folder by default, as one would type it here."""
+    whole = (path.var if isinstance(path, LocalSettings) else path).absolute()
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(whole)
+
+
+def _step(part: str, words: str) -> None:
+    _say(f"{part:12} {words}")
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201
+    # At once, also into a pipe: somebody is waiting.
+    print(text, flush=True)  # noqa: T201
 
 
-_WELCOME = """Kontena Master is up at {url}; node {node} is online in grid {grid}.
+_WELCOME = """
+Kontena Master is up at {url}; node {node} is online in grid {grid}.
 
   set -a; . {var}/master.env; set +a        # KONTENA_URL, KONTENA_TOKEN, KONTENA_GRID
   curl -H "Authorization: Bearer $KONTENA_TOKEN" $KONTENA_URL/v1/grids/$KONTENA_GRID/nodes
 
 Next: make demo, make status, make logs, make down"""
-
-_HOLLOW = """
-WARNING: no Docker Engine was found, so the node only pretends to run containers (hollow runtime).
-         Start an engine, or set DOCKER_HOST, then: make down up"""
-
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -54,7 +54,8 @@ async def perform(administration: Administration, options: argparse.Namespace) -
         case "reset-code":
             return [await administration.reset_code()]
         case "create-token":
-            return [await administration.create_token(options.user, options.scope, options.expires_in)]
+            made = administration.create_token(options.user, options.scope, options.expires_in, options.description)
+            return [await made]
         case "create-user":
             return [(await administration.create_user(options.email, options.role, options.grid_id)).id]
         case "rotate-keys":
@@ -74,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     token.add_argument("--user", required=True, metavar="EMAIL", help="whose token; `admin` is the local administrator")
     token.add_argument("--scope", default="user", help="user, owner or user,owner (default: user)")
     token.add_argument("--expires-in", default="7200", metavar="SECONDS", help="0 means never (default: 7200)")
+    token.add_argument(
+        "--description", default="create-token", help="what lists of tokens show (default: create-token)"
+    )
     user = commands.add_parser("create-user", help="make an account and print its id")
     user.add_argument("--email", required=True)
     user.add_argument("--role", action="append", default=[], help="may be repeated")

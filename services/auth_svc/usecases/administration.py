@@ -14,6 +14,8 @@ from services.kernel.db import Database
 from services.kernel.errors import NotFound, Unavailable, ValidationFailed
 from services.kernel.ids import is_id, new_id
 
+_CODE = "reset-code"
+
 
 class Administration:
     """Works on the database directly; running replicas notice at once."""
@@ -35,11 +37,13 @@ class Administration:
         async with self._db.transaction() as tx:
             await bootstrap_steps.lock(tx)
             admin = await ensure_admin(tx)
-            issued = await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), authorization.SCOPES)
+            issued = await self._mint.code(
+                tx, Owner(admin.id, admin.email, admin.name), authorization.SCOPES, description=_CODE
+            )
             await self._trail.token(tx, "create", issued.token)
         return str(issued.values.code)
 
-    async def create_token(self, email: str, scope: str, expires_in: str | None) -> str:
+    async def create_token(self, email: str, scope: str, expires_in: str | None, description: str | None = None) -> str:
         """A new access token of a user. Raises NotFound, or OAuthError for a wrong scope or lifetime."""
         scopes = authorization.parse_scopes(scope)
         lifetime = authorization.parse_lifetime(expires_in)
@@ -47,7 +51,8 @@ class Administration:
             user = await users.find_by_email(tx, email)
             if user is None:
                 raise NotFound(f"There is no user {email}")
-            issued = await self._mint.token(tx, Owner(user.id, user.email, user.name), scopes, lifetime=lifetime)
+            owner = Owner(user.id, user.email, user.name)
+            issued = await self._mint.token(tx, owner, scopes, lifetime=lifetime, description=description)
             await self._trail.token(tx, "create", issued.token)
         return str(issued.values.access)
 

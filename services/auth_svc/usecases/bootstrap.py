@@ -16,6 +16,7 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 _INITIAL_CODE = "initial_admin_code"
+_DESCRIPTION = "first login of this installation"
 _SHORT = 12
 
 
@@ -39,7 +40,8 @@ class Bootstrap:
             if self._code and await bootstrap_steps.first_time(tx, _INITIAL_CODE):
                 if len(self._code) < _SHORT:
                     log.warning("INITIAL_ADMIN_CODE is easy to guess: use it at once, or take a longer one")
-                await self._mint.code(tx, Owner(admin.id, admin.email, admin.name), SCOPES, value=self._code)
+                owner = Owner(admin.id, admin.email, admin.name)
+                await self._mint.code(tx, owner, SCOPES, value=self._code, description=_DESCRIPTION)
             await self._config.seed(tx, self._seeds)
 
 
