@@ -3,6 +3,7 @@
 
 -- Per level. Services take 8 KiB of metadata in all.
 local BODY_FIELDS_LIMIT = 1024
+local RETRY_SECONDS = "1"
 local INVALID_JSON = "Invalid json"
 local JSON = "application/json"
 local WITH_BODY = { POST = true, PUT = true, PATCH = true, DELETE = true }
@@ -162,6 +163,9 @@ function envoy_on_response(handle)
   end
   if status and status:find("^[2-5]%d%d$") then
     headers:replace(":status", status)
+  end
+  if headers:get(":status") == "503" and not headers:get("retry-after") then
+    headers:replace("retry-after", RETRY_SECONDS) -- No interceptor of ours worded it.
   end
   for _, name in ipairs(NOT_FOR_CLIENTS) do
     headers:remove(name)

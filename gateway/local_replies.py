@@ -1,5 +1,10 @@
 """Every answer Envoy makes by itself has the error shape of the API (design section 3.2)."""
 
+import base64
+
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
 from gateway.readiness import READY_DETAILS
 from gateway.typed import Config, extension, header
 
@@ -23,6 +28,10 @@ _GRPC_CALLER = {"name": "content-type", "string_match": {"safe_regex": {"regex":
 _TRANSCODED = {"name": "x-envoy-original-path", "present_match": True}
 
 
+# When a client should try again, in seconds, as services say it too.
+RETRY_SECONDS = 1
+
+
 def local_reply_config(headers: dict[str, str]) -> Config:
     """JSON for REST callers, the bare text as status message for gRPC callers; success is left alone."""
     added = [header(name, value) for name, value in headers.items()]
@@ -39,10 +48,20 @@ def local_reply_config(headers: dict[str, str]) -> Config:
 
 def _mappers(condition: Config, text: str, added: list[Config]) -> list[Config]:
     grpc_caller = _all(condition, _header(_GRPC_CALLER), _header({**_TRANSCODED, "invert_match": True}))
+    later = text == _TEXTS[503]
+    json_headers = [*added, header("retry-after", str(RETRY_SECONDS))] if later else added
+    grpc_headers = [*added, header("grpc-status-details-bin", _unavailable(text))] if later else added
     return [
-        {"filter": grpc_caller, "body_format_override": _plain(text), "headers_to_add": added},
-        {"filter": condition, "body_format_override": {"json_format": {"error": text}}, "headers_to_add": added},
+        {"filter": grpc_caller, "body_format_override": _plain(text), "headers_to_add": grpc_headers},
+        {"filter": condition, "body_format_override": {"json_format": {"error": text}}, "headers_to_add": json_headers},
     ]
+
+
+def _unavailable(text: str) -> str:
+    """What gRPC callers find the time to wait in."""
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=text)
+    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
+    return base64.b64encode(status.SerializeToString()).decode()
 
 
 def _plain(text: str) -> Config:

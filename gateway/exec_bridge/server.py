@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 from gateway.exec_bridge import frames, session
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
-from gateway.exec_bridge.upstream import Refused, Upstream
+from gateway.exec_bridge.upstream import Refused, Upstream, unavailable
 from services.kernel.logs import configure, get_logger
 
 log = get_logger(__name__)
@@ -66,7 +66,8 @@ class ExecBridge:
         if handshake.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return respond(handshake.status_code, json.dumps({"error": "Not a valid WebSocket handshake"}))
         if self._sessions >= self._settings.exec_session_limit:
-            return respond(503, json.dumps({"error": "Too many exec sessions. Try again in a moment."}))
+            full = unavailable("Too many exec sessions. Try again in a moment.")
+            return respond(full.status, full.body, full.headers)
         opened = cast(ExecConnection, connection)
         opened.target = target
         opened.request_id = passed_on(request.headers).get("x-request-id", "")

@@ -59,7 +59,7 @@ class Upstream:
                 if first is None:
                     raise await refusal(call)
         except TimeoutError:
-            raise Refused(503, json.dumps({"error": UNAVAILABLE})) from None
+            raise unavailable() from None
         except grpc.aio.AioRpcError:
             raise await refusal(call) from None
 
@@ -68,12 +68,17 @@ class Upstream:
         await self._channel.close()
 
 
+def unavailable(text: str = UNAVAILABLE) -> Refused:
+    """The answer while something is missing that is back soon."""
+    return Refused(503, json.dumps({"error": text}), {"retry-after": "1"})
+
+
 async def refusal(call: Any) -> Refused:
     """The HTTP answer for a stream that ended; deploy_svc words it (docs/errors.md)."""
     trailers = {key: value for key, value in await call.trailing_metadata() or () if isinstance(value, str)}
     if "x-error-json" in trailers and trailers.get("x-http-status", "").isdecimal():
-        challenge = {key: value for key, value in trailers.items() if key == "www-authenticate"}
-        return Refused(int(trailers["x-http-status"]), trailers["x-error-json"], challenge)
+        passed_on = {key: value for key, value in trailers.items() if key in ("www-authenticate", "retry-after")}
+        return Refused(int(trailers["x-http-status"]), trailers["x-error-json"], passed_on)
     if await call.code() is grpc.StatusCode.UNAVAILABLE:
-        return Refused(503, json.dumps({"error": UNAVAILABLE}))
+        return unavailable()
     return Refused(500, json.dumps({"error": "Internal server error"}))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.auth_svc import app
 from services.auth_svc.usecases.administration import Administration
-from services.kernel.db import translate_database_error
+from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError
 
 # SQLSTATEs: undefined table, undefined schema.

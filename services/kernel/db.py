@@ -1,7 +1,7 @@
-"""Postgres access: one engine per service, short transactions, one place that understands driver errors."""
+"""Postgres access: one engine per service, short transactions."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
@@ -9,11 +9,9 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from services.kernel.errors import DomainError, Unavailable
+from services.kernel.database_errors import moved_away
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -61,6 +59,7 @@ class Database:
             # A stuck statement must not hold a pool slot for ever; loops and requests retry.
             connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
         )
+        sa.event.listen(self._engine.sync_engine, "handle_error", _leave_what_moved_away)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -69,7 +68,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with self._engine.begin() as tx:
+        async with _connected(self._engine) as tx, tx.begin():
             yield tx
 
     @asynccontextmanager
@@ -78,7 +77,7 @@ class Database:
 
         For the rare wrapper that must commit together with a use case; an error inside must leave the block.
         """
-        async with self._engine.begin() as tx:
+        async with _connected(self._engine) as tx, tx.begin():
             token = _joined.set((self, tx))
             try:
                 yield tx
@@ -91,7 +90,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with self._autocommit.connect() as connection:
+        async with _connected(self._autocommit) as connection:
             yield connection
 
     def _outer(self) -> Tx | None:
@@ -111,6 +110,24 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket, no
+    such host."""
+    async with AsyncExitStack() as opened:
+        try:
+            connection = await opened.enter_async_context(engine.connect())
+        except OSError as error:
+            raise ConnectionError(f"Postgres cannot be reached: {error}") from error
+        yield connection
+
+
+def _leave_what_moved_away(context: Any) -> None:
+    """Connect anew after a write was refused by a server that is read-only: another one is the primary by now."""
+    if moved_away(context.original_exception):
+        context.is_disconnect = True
 
 
 async def notify(tx: Tx, channel: str, payload: str = "") -> None:
@@ -134,13 +151,3 @@ def violated_constraint(error: BaseException) -> str | None:
             return str(name)
         cause = getattr(cause, "orig", None) or cause.__cause__
     return None
-
-
-def translate_database_error(error: Exception) -> DomainError | None:
-    """Unavailable when Postgres cannot be reached or is overloaded; None for anything else."""
-    transient = isinstance(error, PoolTimeout | ConnectionError | asyncpg.PostgresConnectionError) or (
-        isinstance(error, InterfaceError | OperationalError)
-        or (isinstance(error, DBAPIError) and error.connection_invalidated)
-        or isinstance(getattr(error, "orig", None), asyncpg.exceptions.OperatorInterventionError)
-    )
-    return Unavailable("The database does not answer. Try again in a moment.") if transient else None

@@ -27,6 +27,8 @@ class DomainError(Exception):
     code = grpc.StatusCode.UNKNOWN
     http_status = 500
     reason = "ERROR"
+    # When to try again, in seconds; None where that would not help.
+    retry_seconds: int | None = None
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
@@ -40,7 +42,7 @@ class DomainError(Exception):
 
     def headers(self) -> dict[str, str]:
         """Extra response headers, lower-case names."""
-        return {}
+        return {} if self.retry_seconds is None else {"retry-after": str(self.retry_seconds)}
 
 
 class InvalidRequest(DomainError):
@@ -128,6 +130,7 @@ class Unavailable(DomainError):
     code = grpc.StatusCode.UNAVAILABLE
     http_status = 503
     reason = "UNAVAILABLE"
+    retry_seconds = 1
 
 
 class OAuthError(DomainError):

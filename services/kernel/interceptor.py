@@ -9,12 +9,14 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import Counter, Histogram
 
 from services.kernel import call as calls
 from services.kernel.authn import Authenticator
-from services.kernel.db import translate_database_error
+from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.logs import get_logger
 from services.kernel.reauthentication import Reauthentication
@@ -127,6 +129,8 @@ def _refusal(error: Exception, method: str) -> DomainError:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     known = to_domain_error(error)
+    if known is not None and known is not error:
+        log.warning("not now", method=method, told=known.message, error=repr(error)[:500])
     if known is None:
         log.error("rpc failed", method=method, exc_info=error)
         known = DomainError("Internal server error", reason="INTERNAL")
@@ -154,10 +158,12 @@ def to_domain_error(error: Exception) -> DomainError | None:
 
 
 def status_metadata(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
-    """Trailing metadata: HTTP status and body for the gateway, ErrorInfo for gRPC callers."""
-    info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain="kontena"))
-    status = status_pb2.Status(code=error.code.value[0], message=error.message[:1000], details=[info])
+    """Trailing metadata: HTTP status and body for the gateway, ErrorInfo and RetryInfo for gRPC callers."""
+    details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain="kontena"))]
+    if error.retry_seconds is not None:
+        wait = Duration(seconds=error.retry_seconds)
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=wait)))
+    status = status_pb2.Status(code=error.code.value[0], message=error.message[:1000], details=details)
     body = json.dumps(error.body())
     if len(body) > _METADATA_LIMIT:
         body = json.dumps({"error": error.message[:1000]})
@@ -167,6 +173,12 @@ def status_metadata(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
         *error.headers().items(),
         ("grpc-status-details-bin", status.SerializeToString()),
     )
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
 
 
 def _finish(method: str, code: grpc.StatusCode, started: float) -> None:

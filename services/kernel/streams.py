@@ -81,7 +81,7 @@ class _Stopping(Unavailable):
     reason = "SERVER_STOPPING"
 
     def headers(self) -> dict[str, str]:
-        return {"x-server-stopping": "true"}
+        return {**super().headers(), "x-server-stopping": "true"}
 
 
 def _stopping() -> Unavailable:

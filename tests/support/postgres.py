@@ -27,7 +27,7 @@ class TestPostgres:
     def __init__(self) -> None:
         # Unix socket paths are short; pytest's own temporary folders are not.
         self._folder = tempfile.TemporaryDirectory(prefix="kpg")
-        data = Path(self._folder.name) / "data"
+        self.data = data = Path(self._folder.name) / "data"
         data.mkdir()
         os.chmod(self._folder.name, 0o755)  # noqa: S103 -- as root, Postgres runs under a user of its own.
         self._server = _started(data)

@@ -16,7 +16,8 @@ from services.deploy_svc.domain.rollout_plan import Limits
 from services.deploy_svc.store import event_logs, instances, rollout_plans, rollout_snapshots, rollouts
 from services.deploy_svc.store.tables import SERVICE_CHANGED
 from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
-from services.kernel.db import Database, translate_database_error
+from services.kernel.database_errors import translate_database_error
+from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain

@@ -11,7 +11,8 @@ from services.deploy_svc.store import instances, services, stack_deploys
 from services.deploy_svc.store.stack_tables import STACK_CHANGED
 from services.deploy_svc.store.tables import DEPLOY_ENDED
 from services.deploy_svc.usecases.stack_checks import foreign_linkers
-from services.kernel.db import Database, translate_database_error
+from services.kernel.database_errors import translate_database_error
+from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger

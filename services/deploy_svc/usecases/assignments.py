@@ -13,7 +13,8 @@ from services.deploy_svc.store import hook_runs, instances
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS, AssignmentFeed, Delta, Snapshot
 from services.deploy_svc.usecases.node_wakes import NodeWakes
 from services.deploy_svc.usecases.pod_values import PodValues
-from services.kernel.db import Database, translate_database_error
+from services.kernel.database_errors import translate_database_error
+from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.kernel.listen import Listener
 from services.kernel.logs import get_logger

@@ -20,7 +20,8 @@ from services.deploy_svc.store.command_routes import RENEW_SECONDS, Route
 from services.deploy_svc.usecases.assignments import SessionEnded
 from services.deploy_svc.usecases.container_reports import require_newest
 from services.deploy_svc.usecases.node_stream import LOST, NodeStream
-from services.kernel.db import Database, translate_database_error
+from services.kernel.database_errors import translate_database_error
+from services.kernel.db import Database
 from services.kernel.errors import InvalidRequest, NotFound, Unavailable
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger

@@ -47,6 +47,7 @@ def test_what_services_raise(call: Caller, name: str, code: str, status: str, sh
     response = call("GET", "/v1/grids", plan={"abort": [code, "m"], "trailing": trailing})
     assert error.code.name == code
     assert (response.status_code, response.json()) == (int(status), body(shown))
+    assert response.headers.get("retry-after") == ("1" if status == "503" else None)
 
 
 def test_every_kind_of_error_is_in_the_table() -> None:
@@ -61,6 +62,7 @@ def test_bare_status(call: Caller, code: str, status: str, shown: str) -> None:
     response = call("POST", "/v1/grids", {}, plan={"abort": [code, "m"]})
     assert (response.status_code, response.json()) == (int(status), body(shown))
     assert response.headers["content-type"] == "application/json"
+    assert response.headers.get("retry-after") == ("1" if status == "503" else None)
 
 
 def test_every_code_is_in_the_table() -> None:

@@ -131,6 +131,7 @@ def test_without_a_bridge_it_is_503_and_the_rest_works(exec_gateway: Gateway) ->
     with pytest.raises(InvalidStatus) as refused, opened(exec_gateway):
         pass
     assert refused.value.response.status_code == 503
+    assert refused.value.response.headers["retry-after"] == "1"
     assert json.loads(refused.value.response.body)["error"].startswith("Service unavailable")
     assert httpx.get(f"{exec_gateway.url}/readyz").status_code == 200
 

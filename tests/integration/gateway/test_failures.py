@@ -6,9 +6,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from gateway.settings import REPOSITORY, Endpoint
 from tests.integration.gateway.conftest import Caller
@@ -46,9 +50,23 @@ def test_down_then_up_again(own: Gateway, own_echo: Echo) -> None:
             response = client.request(method, "/v1/grids")
             assert response.status_code == 503
             assert response.json() == {"error": "Service unavailable. Try again in a moment."}
+            assert response.headers.get_list("retry-after") == ["1"]
         assert client.get("/v1/ping").status_code == 200
         own_echo.start()
         eventually(lambda: client.post("/v1/grids").status_code == 200, "the service is used again")
+
+
+def test_grpc_callers_are_told_when_to_try_again(own: Gateway, own_echo: Echo) -> None:
+    own_echo.stop()
+    with grpc.insecure_channel(own.target) as channel, pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/kontena.grid.v1.GridService/ListGrids")(b"")
+    error: Any = raised.value
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    status = rpc_status.from_call(error)
+    retry = error_details_pb2.RetryInfo()
+    assert status.message == "Service unavailable. Try again in a moment."
+    assert status.details[0].Unpack(retry)
+    assert retry.retry_delay.seconds == 1
 
 
 def test_read_waits_for_a_restart(own: Gateway, own_echo: Echo) -> None:

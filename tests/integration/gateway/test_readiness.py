@@ -22,6 +22,7 @@ def test_ready_while_every_service_has_a_healthy_address(echo: Echo, tmp_path: P
         assert client.head("/readyz").status_code == 200
         vault.stop()
         eventually(lambda: client.get("/readyz").status_code == 503, "the loss is noticed")
+        assert client.get("/readyz").headers["retry-after"] == "1"
         assert client.get("/readyz?x=1").json() == {"error": "Service unavailable. Try again in a moment."}
         assert client.get("/healthz").status_code == 200
         vault.start()

@@ -1,6 +1,8 @@
 import json
 
-from services.kernel.errors import NotFound, OAuthError, Unauthenticated, ValidationFailed
+from google.rpc import error_details_pb2, status_pb2
+
+from services.kernel.errors import NotFound, OAuthError, Unauthenticated, Unavailable, ValidationFailed
 from services.kernel.interceptor import status_metadata, to_domain_error
 
 
@@ -14,6 +16,16 @@ def test_unauthenticated_carries_the_rfc_6750_challenge() -> None:
     metadata = dict(status_metadata(Unauthenticated("Token expired")))
     assert metadata["x-http-status"] == "401"
     assert 'error_description="Token expired"' in str(metadata["www-authenticate"])
+
+
+def test_what_may_succeed_later_says_when() -> None:
+    metadata = dict(status_metadata(Unavailable("m")))
+    assert metadata["retry-after"] == "1"
+    status = status_pb2.Status.FromString(bytes(metadata["grpc-status-details-bin"]))  # type: ignore[arg-type]
+    retry = error_details_pb2.RetryInfo()
+    assert [detail.Unpack(retry) for detail in status.details] == [False, True]
+    assert retry.retry_delay.ToSeconds() == 1
+    assert "retry-after" not in dict(status_metadata(NotFound()))
 
 
 def test_oauth_errors_use_the_rfc_6749_body() -> None:
