@@ -57,6 +57,10 @@ from services.kernel.loops import Supervisor
 from services.kernel.migrations import migrate as run_migrations
 from services.kernel.outbox import Outbox
 from services.kernel.server import Application
+from services.kernel.watch import Watch
+
+# How often followers are compared with the database.
+_RESYNC_SECONDS = 60.0
 
 SERVICE_NAMES = (
     # From its descriptor: the stub of a service without messages of its own does not load what describes it.
@@ -124,7 +128,7 @@ async def build(settings: Settings) -> Application:
             ),
             (
                 membership_pb2_grpc.add_GridMembershipServiceServicer_to_server,
-                GridMembershipServicer(Memberships(db)),
+                GridMembershipServicer(Memberships(db, Watch(db, listener, _RESYNC_SECONDS))),
             ),
             (audit_pb2_grpc.add_AuditIngestServiceServicer_to_server, AuditIngestServicer(audit_logs)),
         ),

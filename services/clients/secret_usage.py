@@ -17,7 +17,6 @@ _SERVICE = "/kontena.deploy.v1.SecretUsageService"
 IDEMPOTENT = tuple(
     f"{_SERVICE}/{method}"
     for method in (
-        "ListSecretUsers",
         "SecretChanged",
         "ListCertificateUsers",
         "CertificateChanged",
@@ -56,13 +55,6 @@ class SecretUsage:
     def __init__(self, channel: ServiceChannel) -> None:
         self._stub: SecretUsageServiceAsyncStub = channel.stub(SecretUsageServiceStub)
 
-    async def of_secrets(self, grid_id: str, names: Collection[str]) -> dict[str, tuple[UsingService, ...]]:
-        """Services by the name of the secret they use, in one call; an unused name is left out."""
-        if not names:
-            return {}
-        request = pb.ListSecretUsersRequest(grid_id=grid_id, names=sorted(names))
-        return _users((await self._stub.ListSecretUsers(request, timeout=_LOOKUP_SECONDS)).users)
-
     async def of_certificates(self, grid_id: str, subjects: Collection[str]) -> dict[str, tuple[UsingService, ...]]:
         """Services by the subject of the certificate they use; an unused one is left out."""
         if not subjects:
@@ -81,12 +73,14 @@ class SecretUsage:
         request = pb.DeployLinkedServiceRequest(grid_id=grid_id, stack=stack, name=name, event_id=event_id)
         return (await self._stub.DeployLinkedService(request)).deploy_id or None
 
-    async def deploy_states(self, grid_id: str, deploy_ids: Collection[str]) -> Mapping[str, str]:
+    async def deploy_states(
+        self, grid_id: str, deploy_ids: Collection[str], within: float = _LOOKUP_SECONDS
+    ) -> Mapping[str, str]:
         """`created`, `ongoing`, `success` or `error` by deploy id; unknown deploys are left out."""
         if not deploy_ids:
             return {}
         request = pb.ListLinkedDeploysRequest(grid_id=grid_id, deploy_ids=sorted(deploy_ids))
-        return dict((await self._stub.ListLinkedDeploys(request, timeout=_LOOKUP_SECONDS)).states)
+        return dict((await self._stub.ListLinkedDeploys(request, timeout=within)).states)
 
     async def deliver_secrets(self, messages: list[Message]) -> None:
         """The outbox handler of SECRET_CHANGED; payloads hold `grid_id` and `name`."""

@@ -40,10 +40,10 @@ from services.deploy_svc.servicers.log_ingest import LogIngestServicer
 from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
 from services.deploy_svc.servicers.services import ServiceServicer
 from services.deploy_svc.settings import Settings
-from services.deploy_svc.store import tables
+from services.deploy_svc.store import grid_usage, secret_usage, tables
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
-from services.deploy_svc.usecases.grid_usage import GridUsage
+from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS
 from services.deploy_svc.usecases.pod_values import PodValues
@@ -61,8 +61,11 @@ from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.server import Application
+from services.kernel.watch import Watch
 
 _NAME = "deploy_svc"
+# How often followers are compared with the database.
+_RESYNC_SECONDS = 60.0
 _PROTO_SERVICES = (
     "kontena.deploy.v1.ServiceService",
     "kontena.deploy.v1.GridUsageService",
@@ -95,8 +98,10 @@ async def build(settings: Settings) -> Application:
     """Make everything and connect it."""
     channels = Channels(settings)
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
+    followed = (grid_usage.CHANNEL, secret_usage.VAULT_USERS)
     listened = (tables.SERVICE_CHANGED, tables.NODE_CHANGED, tables.outbox.channel, *CHANNELS, *stacks_app.CHANNELS)
-    listener = Listener(settings.database_url, listened)
+    listener = Listener(settings.database_url, (*listened, *followed))
+    watch = Watch(db, listener, _RESYNC_SECONDS)
     introspection = Introspection(channels.auth)
     grids, nodes = GridDirectory(channels.grid), NodeDirectory(channels.grid)
     secrets, certificates = SecretResolver(channels.vault), CertificateResolver(channels.vault)
@@ -141,7 +146,10 @@ async def build(settings: Settings) -> Application:
     return Application(
         authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES, introspection.on_change),
         servicers=[
-            (secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server, SecretUsageServicer(SecretUsage(db))),
+            (
+                secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server,
+                SecretUsageServicer(SecretUsage(db, watch)),
+            ),
             *containers.servicers,
             *stacks.servicers,
             *_servicers(
@@ -151,7 +159,7 @@ async def build(settings: Settings) -> Application:
                     ServiceEnvs(db, access),
                     stacks.once,
                 ),
-                GridUsageServicer(GridUsage(db)),
+                GridUsageServicer(GridUsages(db, watch)),
                 AssignmentServicer(assignments),
                 LogIngestServicer(LogIngest(db, nodes)),
             ),

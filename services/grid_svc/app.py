@@ -46,6 +46,7 @@ from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.outbox import Outbox
 from services.kernel.server import Application
+from services.kernel.watch import Watch
 
 _NAME = "grid_svc"
 _SERVICES = tuple(
@@ -87,8 +88,8 @@ async def build(settings: Settings) -> Application:
     supervisor.every("samples", settings.sample_seconds, writer.turn)
     retention = resource_usage.SampleRetention(db, settings.sample_retention_days)
     supervisor.every("sample retention", resource_usage.RETENTION_PERIOD_SECONDS, retention.turn)
-    held = counts.Counts(auth, deploy, settings.count_deadline_seconds)
-    stale = stale_nodes.StaleNodes(db, outbox, held, settings.stale_node_hours)
+    usage = counts.Usage(deploy, settings.count_deadline_seconds)
+    stale = stale_nodes.StaleNodes(db, outbox, usage, settings.stale_node_hours)
     supervisor.every("stale nodes", stale_nodes.PERIOD_SECONDS, stale.turn)
 
     terms = SessionTerms(
@@ -98,7 +99,10 @@ async def build(settings: Settings) -> Application:
         settings.token_refresh_seconds,
         settings.join_concurrency,
     )
-    grids = Grids(db, outbox, held)
+    held = counts.Counts(auth, deploy)
+    supervisor.add("members of grids", held.members.run)
+    supervisor.add("usage of grids", held.usage.run)
+    grids = Grids(db, outbox, held, usage)
 
     async def ready() -> None:
         async with db.read() as tx:
@@ -122,7 +126,7 @@ async def build(settings: Settings) -> Application:
             ),
             (
                 add_GridWatchServiceServicer_to_server,
-                GridWatchServicer(Watches(db, listener, settings.watch_resync_seconds)),
+                GridWatchServicer(Watches(db, Watch(db, listener, settings.watch_resync_seconds))),
             ),
         ],
         service_names=_SERVICES,

@@ -30,7 +30,9 @@ class Settings(ServiceSettings):
     token_refresh_seconds: float = Field(
         default=NODE_LIFETIME / 2, gt=0, description="Age at which tokens are renewed."
     )
-    count_deadline_seconds: float = Field(default=2.0, gt=0, description="How long auth_svc and deploy_svc may count.")
+    count_deadline_seconds: float = Field(
+        default=2.0, gt=0, description="How long deploy_svc may count before a deletion."
+    )
     join_concurrency: int = Field(
         default=3, ge=1, description="New and returning nodes written at once, each; the others wait for a connection."
     )

@@ -63,6 +63,10 @@ class Informer(Generic[T]):
                 raise Unavailable(f"The list of {self._name} is not known yet. Try again in a moment.") from None
         return MappingProxyType(self._items)
 
+    def known(self) -> Mapping[str, T] | None:
+        """All items by key as they were told last, without waiting; None before the first snapshot."""
+        return MappingProxyType(self._items) if self._synced.is_set() else None
+
     async def run(self) -> None:
         """Follow the watch until it ends or breaks, which raises; the supervisor calls it again."""
         unseen = set(self._items)

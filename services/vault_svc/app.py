@@ -20,6 +20,7 @@ from services.clients import audit, grid_events, grids, introspection, secret_us
 from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.secret_usage import SecretUsage
+from services.clients.vault_users import VaultUsers
 from services.kernel import logs, server
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
@@ -104,8 +105,10 @@ async def build(settings: VaultSettings) -> Application:
     usage = SecretUsage(channels.deploy)
     parts = Parts(db, Outbox(tables.outbox), GridDirectory(channels.grid), _vault(db, settings))
     authority = Authority(_directory(settings))
-    work = Work(parts, usage, authority, settings)
+    users = VaultUsers(channels.deploy)
+    work = Work(parts, usage, users, authority=authority, settings=settings)
     supervisor = Supervisor()
+    supervisor.add("vault.users", users.informer.run)
     supervisor.add("vault.callers", callers.watch)
     supervisor.add("vault.grids", parts.grids.informer.run)
     _relay(supervisor, settings, parts, _deliveries(channels, usage))
@@ -135,13 +138,15 @@ async def build(settings: VaultSettings) -> Application:
 class Work:
     """The use cases that depend on one another."""
 
-    def __init__(self, parts: Parts, usage: SecretUsage, authority: Authority, settings: VaultSettings) -> None:
+    def __init__(
+        self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: VaultSettings
+    ) -> None:
         limit = settings.acme_issue_timeout
         writer = SecretWriter(parts.outbox, parts.vault, longest_value=settings.secret_value_limit)
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
-        self.secrets = Secrets(parts, writer, SecretUsers(usage))
+        self.secrets = Secrets(parts, writer, SecretUsers(users))
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)

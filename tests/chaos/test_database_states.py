@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -25,7 +25,7 @@ WRITES: tuple[tuple[str, str, Any], ...] = (
     ("PUT", "/v1/grids/local", {"default_affinity": []}),
     ("POST", "/v1/grids/local/services", {"name": "nope", "image": "busybox", "stateful": False}),
     ("POST", "/v1/grids/local/secrets", {"name": "NOPE", "value": "unused-value-of-a-test"}),
-    ("POST", "/v1/grids/local/volumes", {"name": "nope", "scope": "instance", "driver": "local"}),
+    ("POST", "/v1/volumes/local", {"name": "nope", "scope": "instance", "driver": "local"}),
     ("PUT", "/v1/config", {"some.key": "value"}),
 )
 
@@ -71,18 +71,13 @@ def _well_again(api: Api) -> Iterator[None]:
     soon(lambda: api.request("PUT", "/v1/grids/local", {"default_affinity": []}).status_code == 200)
 
 
-def test_it_starts_and_then_is_a_standby(suite: Suite, api: Api) -> None:
-    with _on_our_own(suite), restarted_as(suite.var / "postgres", "hot_standby=off", standby=True, wait=False):
+def test_it_is_starting(suite: Suite, api: Api) -> None:
+    nobody_else = away(suite, ["postgres"], 0)
+    data = suite.var / "postgres"
+    with restarted_as(data, "hot_standby=off", standby=True, wait=False, alone=nobody_else):
         soon(lambda: _refused(api, writes=False), message="reads are refused in words")
         assert _refused(api, writes=True)
         assert _in_grpc(suite, api)
-
-
-@contextmanager
-def _on_our_own(suite: Suite) -> Iterator[None]:
-    """Nobody starts Postgres but the test."""
-    with away(suite, ["postgres"], 0):
-        yield
 
 
 def test_it_takes_no_writes(suite: Suite, api: Api) -> None:

@@ -75,7 +75,10 @@ def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, 
         api.deploy(service)
     [before], [kept] = docker.all(user), docker.all(other)
     secret = f"/v1/secrets/{api.grid}/TURN"
-    assert [service["id"] for service in api.call("GET", secret)["services"]] == [user]
+    soon(
+        lambda: [service["id"] for service in api.call("GET", secret)["services"]] == [user],
+        message="its user is named",
+    )
     revisions = [api.call("GET", f"/v1/services/{service}")["revision"] for service in (user, other)]
     api.call("PUT", secret, {"value": "one"})
     api.call("PUT", secret, {"value": "two"})

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import asyncpg
@@ -12,11 +12,24 @@ import psutil
 
 
 @contextmanager
-def restarted_as(data: Path, *options: str, standby: bool = False, wait: bool = True) -> Iterator[None]:
+def restarted_as(
+    data: Path,
+    *options: str,
+    standby: bool = False,
+    wait: bool = True,
+    alone: AbstractContextManager[None] | None = None,
+) -> Iterator[None]:
     """The server of the folder `data` runs with these options, as a standby of nobody if that is wanted; afterwards as
-    it did before."""
+    it did before. `alone` keeps others from starting it meanwhile, and may stop it."""
     signal = data / "standby.signal"
     restart = _restarter(data)
+    with alone or nullcontext():
+        yield from _restarted(restart, signal, options, standby=standby, wait=wait)
+
+
+def _restarted(
+    restart: Callable[..., None], signal: Path, options: Sequence[str], *, standby: bool, wait: bool
+) -> Iterator[None]:
     try:
         if standby:
             signal.touch()

@@ -1,12 +1,15 @@
 """GridMembershipService."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.auth.v1 import membership_pb2 as pb
 from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceServicer
+from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.usecases.memberships import Memberships
+from services.kernel.informer import Change, Delete, Synced, Upsert
 
 
 class GridMembershipServicer(GridMembershipServiceServicer):
@@ -23,5 +26,21 @@ class GridMembershipServicer(GridMembershipServiceServicer):
         await self._memberships.remove_grid(request.grid_id)
         return Empty()
 
+    async def WatchGridMembers(
+        self, request: pb.WatchGridMembersRequest, context: Any
+    ) -> AsyncIterator[pb.GridMembersEvent]:
+        async for change in self._memberships.follow():
+            yield _event(change)
+
     async def CountGridMembers(self, request: pb.CountGridMembersRequest, context: Any) -> pb.CountGridMembersResponse:
         return pb.CountGridMembersResponse(user_counts=await self._memberships.count(request.grid_ids))
+
+
+def _event(change: Change[GridMembers]) -> pb.GridMembersEvent:
+    match change:
+        case Upsert(grid_id, found):
+            return pb.GridMembersEvent(upserted=pb.GridMembersRecord(grid_id=grid_id, user_count=found.users))
+        case Delete(grid_id):
+            return pb.GridMembersEvent(deleted=grid_id)
+        case Synced():
+            return pb.GridMembersEvent(synced=Empty())

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.store.tables import grid_members
 from services.kernel.db import Tx
 
@@ -44,11 +45,9 @@ async def remove_grid(tx: Tx, grid_id: str) -> list[str]:
     return list((await tx.execute(statement)).scalars())
 
 
-async def count(tx: Tx, grid_ids: Iterable[str]) -> dict[str, int]:
-    """Members by grid id; grids without members are left out."""
-    statement = (
-        sa.select(grid_members.c.grid_id, sa.func.count().label("members"))
-        .where(grid_members.c.grid_id == sa.any_(sa.literal(list(grid_ids), sa.ARRAY(sa.Text))))
-        .group_by(grid_members.c.grid_id)
-    )
-    return {row.grid_id: row.members for row in (await tx.execute(statement)).all()}
+async def count(tx: Tx, grid_ids: Iterable[str] | None) -> list[GridMembers]:
+    """Members of these grids, or of all; grids without members are left out."""
+    statement = sa.select(grid_members.c.grid_id, sa.func.count()).group_by(grid_members.c.grid_id)
+    if grid_ids is not None:
+        statement = statement.where(grid_members.c.grid_id == sa.any_(sa.literal(list(grid_ids), sa.ARRAY(sa.Text))))
+    return [GridMembers(*row) for row in (await tx.execute(statement)).all()]

@@ -1,24 +1,32 @@
 """GridUsageService: decode, call, encode."""
 
+from collections.abc import AsyncIterator
 from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import grid_usage_pb2 as pb
 from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceServicer
-from services.deploy_svc.usecases.grid_usage import GridUsage
+from services.deploy_svc.domain.watch import GridUsage
+from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.kernel.ids import is_id
+from services.kernel.informer import Change, Delete, Synced, Upsert
 
 
 class GridUsageServicer(GridUsageServiceServicer):
     """See the proto for the contract."""
 
-    def __init__(self, usage: GridUsage) -> None:
+    def __init__(self, usage: GridUsages) -> None:
         self._usage = usage
+
+    async def WatchGridUsage(self, request: pb.WatchGridUsageRequest, context: Any) -> AsyncIterator[pb.GridUsageEvent]:
+        async for change in self._usage.follow():
+            yield _event(change)
 
     async def CountGridUsage(self, request: pb.CountGridUsageRequest, context: Any) -> pb.CountGridUsageResponse:
         found = await self._usage.count({grid_id for grid_id in request.grid_ids if is_id(grid_id)})
         usages = {
-            grid_id: pb.GridUsage(service_count=services, container_count=containers)
-            for grid_id, (services, containers) in found.items()
+            usage.id: pb.GridUsage(service_count=usage.services, container_count=usage.containers) for usage in found
         }
         return pb.CountGridUsageResponse(usages=usages)
 
@@ -27,3 +35,14 @@ class GridUsageServicer(GridUsageServiceServicer):
     ) -> pb.FindStatefulNodesResponse:
         found = await self._usage.stateful_nodes({node_id for node_id in request.node_ids if is_id(node_id)})
         return pb.FindStatefulNodesResponse(node_ids=sorted(found))
+
+
+def _event(change: Change[GridUsage]) -> pb.GridUsageEvent:
+    match change:
+        case Upsert(grid_id, found):
+            record = pb.GridUsageRecord(grid_id=grid_id, service_count=found.services, container_count=found.containers)
+            return pb.GridUsageEvent(upserted=record)
+        case Delete(grid_id):
+            return pb.GridUsageEvent(deleted=grid_id)
+        case Synced():
+            return pb.GridUsageEvent(synced=Empty())

@@ -1,14 +1,16 @@
 """SecretUsageService: decode, call, encode."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceServicer
+from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.kernel.ids import is_id
+from services.kernel.informer import Change, Delete, Synced, Upsert
 
 
 class SecretUsageServicer(SecretUsageServiceServicer):
@@ -16,6 +18,12 @@ class SecretUsageServicer(SecretUsageServiceServicer):
 
     def __init__(self, usage: SecretUsage) -> None:
         self._usage = usage
+
+    async def WatchVaultUsers(
+        self, request: pb.WatchVaultUsersRequest, context: Any
+    ) -> AsyncIterator[pb.VaultUserEvent]:
+        async for change in self._usage.follow():
+            yield _event(change)
 
     async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Any) -> pb.ListSecretUsersResponse:
         found = await self._usage.users(request.grid_id, "secrets", _texts(request.names))
@@ -65,3 +73,16 @@ def _users(found: Mapping[str, list[tuple[str, str]]]) -> dict[str, pb.UsingServ
         used: pb.UsingServices(services=[pb.UsingService(id=path, name=name) for path, name in services])
         for used, services in found.items()
     }
+
+
+def _event(change: Change[VaultUser]) -> pb.VaultUserEvent:
+    match change:
+        case Upsert(key, user):
+            service = pb.UsingService(id=user.path, name=user.name)
+            return pb.VaultUserEvent(
+                upserted=pb.VaultUser(id=key, grid_id=user.grid_id, service=service, secrets=user.secrets)
+            )
+        case Delete(key):
+            return pb.VaultUserEvent(deleted=key)
+        case Synced():
+            return pb.VaultUserEvent(synced=Empty())

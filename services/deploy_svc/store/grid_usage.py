@@ -4,19 +4,24 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.store import tables
 from services.kernel.db import Tx
 
+# NOTIFY channel; the payload is a grid id. Triggers send it.
+CHANNEL = "deploy_grid_usage"
 
-async def count(tx: Tx, grid_ids: Collection[str]) -> dict[str, tuple[int, int]]:
-    """Services and containers by grid id, in one query; a grid without any is left out."""
+
+async def count(tx: Tx, grid_ids: Collection[str] | None) -> list[GridUsage]:
+    """What these grids hold, or all, in one query; a grid without anything is left out."""
     services, instances = tables.services, tables.instances
+    in_grid = [sa.true() if grid_ids is None else table.c.grid_id.in_(grid_ids) for table in (services, instances)]
     counted = (
         sa.select(services.c.grid_id, sa.literal(1).label("service"), sa.literal(0).label("container"))
-        .where(services.c.grid_id.in_(grid_ids))
+        .where(in_grid[0])
         .union_all(
             sa.select(instances.c.grid_id, sa.literal(0), sa.literal(1)).where(
-                instances.c.grid_id.in_(grid_ids), instances.c.container_id.is_not(None)
+                in_grid[1], instances.c.container_id.is_not(None)
             )
         )
         .subquery()
@@ -24,7 +29,7 @@ async def count(tx: Tx, grid_ids: Collection[str]) -> dict[str, tuple[int, int]]
     query = sa.select(counted.c.grid_id, sa.func.sum(counted.c.service), sa.func.sum(counted.c.container)).group_by(
         counted.c.grid_id
     )
-    return {row[0]: (row[1], row[2]) for row in await tx.execute(query)}
+    return [GridUsage(row[0], row[1], row[2]) for row in await tx.execute(query)]
 
 
 async def stateful_nodes(tx: Tx, node_ids: Collection[str]) -> set[str]:

@@ -8,12 +8,16 @@ from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.services import row_to_service
 from services.kernel.db import Tx, notify
 
 _t = tables.services
 _d = tables.service_deploys
+
+# NOTIFY channel; the payload is a service id. Triggers send it.
+VAULT_USERS = "deploy_vault_users"
 
 # The list in the spec of a service, and the member that names what is used.
 Usage = Literal["secrets", "certificates"]
@@ -32,6 +36,22 @@ async def users(tx: Tx, grid_id: str, usage: Usage, names: Collection[str]) -> l
         .order_by(name, _t.c.stack, _t.c.name)
     )
     return [(row[0], row[1], row[2], row[3]) for row in await tx.execute(query)]
+
+
+async def vault_users(tx: Tx, service_ids: Collection[str] | None) -> list[VaultUser]:
+    """The services that use a secret, of these or of all, in one query."""
+    used = sa.func.jsonb_array_elements(_t.c.spec["secrets"]).table_valued(sa.column("value", JSONB)).render_derived()
+    name = used.c.value[_MEMBER["secrets"]].astext
+    query = (
+        sa.select(_t.c.id, _t.c.grid_id, _t.c.grid, _t.c.stack, _t.c.name, sa.func.array_agg(name.distinct()))
+        .select_from(_t.join(used, sa.true()))
+        .where(sa.true() if service_ids is None else _t.c.id.in_(service_ids))
+        .group_by(_t.c.id)
+    )
+    return [
+        VaultUser(row[0], row[1], f"{row.grid}/{row.stack}/{row.name}", row.name, tuple(sorted(row[5])))
+        for row in await tx.execute(query)
+    ]
 
 
 async def lock_users(tx: Tx, grid_id: str, usage: Usage, name: str) -> list[Service]:

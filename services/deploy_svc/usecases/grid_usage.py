@@ -1,21 +1,32 @@
 """What grids hold, for grid_svc."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
+from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.store import grid_usage as store
 from services.kernel.db import Database
+from services.kernel.informer import Change
+from services.kernel.watch import Watch
+
+# While containers come and go all the time, followers hear of it so often.
+_GATHER_SECONDS = 0.2
 
 
-class GridUsage:
-    """The use case."""
+class GridUsages:
+    """The use cases."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, watch: Watch) -> None:
         self._db = db
+        self._watch = watch
 
-    async def count(self, grid_ids: Collection[str]) -> dict[str, tuple[int, int]]:
-        """Services and containers by grid id; a grid without any is left out."""
+    def follow(self) -> AsyncIterator[Change[GridUsage]]:
+        """What all grids hold, then each change."""
+        return self._watch.follow([store.CHANNEL], store.count, gather=_GATHER_SECONDS)
+
+    async def count(self, grid_ids: Collection[str]) -> list[GridUsage]:
+        """What some grids hold; one without anything is left out."""
         if not grid_ids:
-            return {}
+            return []
         async with self._db.read() as tx:
             return await store.count(tx, grid_ids)
 

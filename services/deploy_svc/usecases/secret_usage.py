@@ -2,20 +2,28 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import secret_usage as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store.secret_usage import Usage
 from services.kernel.db import Database
+from services.kernel.informer import Change
+from services.kernel.watch import Watch
 
 
 class SecretUsage:
     """The use cases."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, watch: Watch) -> None:
         self._db = db
+        self._watch = watch
+
+    def follow(self) -> AsyncIterator[Change[VaultUser]]:
+        """All services that use a secret, then each change."""
+        return self._watch.follow([store.VAULT_USERS], store.vault_users)
 
     async def users(self, grid_id: str, usage: Usage, names: Collection[str]) -> dict[str, list[tuple[str, str]]]:
         """(`grid/stack/service`, service) by used name; a name without users is left out."""

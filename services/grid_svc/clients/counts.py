@@ -1,7 +1,6 @@
-"""What grids and nodes hold, as auth_svc and deploy_svc know it: one call to each for any number."""
+"""What grids and nodes hold, as auth_svc and deploy_svc know it: followed for those who look, asked for decisions."""
 
-import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from kontena.auth.v1 import membership_pb2
@@ -10,13 +9,13 @@ from kontena.deploy.v1 import grid_usage_pb2
 from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceStub
 from services.grid_svc.domain.grid import GridCounts
 from services.kernel.client import ServiceChannel
+from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
 
 if TYPE_CHECKING:  # The generated modules have these classes in their stub files only.
     from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceAsyncStub
     from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceAsyncStub
 
 AUTH_IDEMPOTENT = (
-    "/kontena.auth.v1.GridMembershipService/CountGridMembers",
     "/kontena.auth.v1.GridMembershipService/AddGridMember",
     "/kontena.auth.v1.GridMembershipService/RemoveGrid",
 )
@@ -27,42 +26,63 @@ DEPLOY_IDEMPOTENT = (
 
 
 class Counts:
-    """A count that is not known fails the request with an RPC error (503 outside) rather than reading as zero."""
+    """A local copy that no read waits for. Both informers must be supervised for as long as it is used."""
 
-    def __init__(self, auth: ServiceChannel, deploy: ServiceChannel, deadline: float) -> None:
-        self._members: GridMembershipServiceAsyncStub = auth.stub(GridMembershipServiceStub)
-        self._usage: GridUsageServiceAsyncStub = deploy.stub(GridUsageServiceStub)
+    def __init__(self, auth: ServiceChannel, deploy: ServiceChannel) -> None:
+        self._auth: GridMembershipServiceAsyncStub = auth.stub(GridMembershipServiceStub)
+        self._deploy: GridUsageServiceAsyncStub = deploy.stub(GridUsageServiceStub)
+        self.members: Informer[int] = Informer("members", self._watch_members)
+        self.usage: Informer[tuple[int, int]] = Informer("usage of grids", self._watch_usage)
+
+    def of(self, grid_id: str, nodes: int) -> GridCounts:
+        """Counts of a grid with so many nodes; None where the other service has not told any yet."""
+        users, usages = self.members.known(), self.usage.known()
+        services, containers = (None, None) if usages is None else usages.get(grid_id, (0, 0))
+        return GridCounts(nodes, services, containers, None if users is None else users.get(grid_id, 0))
+
+    async def _watch_members(self) -> AsyncIterator[Change[int]]:
+        request = membership_pb2.WatchGridMembersRequest()
+        async for event in self._auth.WatchGridMembers(request, wait_for_ready=True):
+            match event.WhichOneof("event"):
+                case "upserted":
+                    yield Upsert(event.upserted.grid_id, event.upserted.user_count)
+                case "deleted":
+                    yield Delete(event.deleted)
+                case "synced":
+                    yield Synced()
+
+    async def _watch_usage(self) -> AsyncIterator[Change[tuple[int, int]]]:
+        request = grid_usage_pb2.WatchGridUsageRequest()
+        async for event in self._deploy.WatchGridUsage(request, wait_for_ready=True):
+            match event.WhichOneof("event"):
+                case "upserted":
+                    found = event.upserted
+                    yield Upsert(found.grid_id, (found.service_count, found.container_count))
+                case "deleted":
+                    yield Delete(event.deleted)
+                case "synced":
+                    yield Synced()
+
+
+class Usage:
+    """Asks deploy_svc, for decisions that must not rest on a copy. What it does not tell in time is an RPC error (503
+    outside)."""
+
+    def __init__(self, deploy: ServiceChannel, deadline: float) -> None:
+        self._stub: GridUsageServiceAsyncStub = deploy.stub(GridUsageServiceStub)
         self._deadline = deadline
-
-    async def of(self, grid_ids: Collection[str]) -> Mapping[str, GridCounts]:
-        """Counts by grid id, without nodes."""
-        if not grid_ids:
-            return {}
-        users, usages = await asyncio.gather(self._users(grid_ids), self._usages(grid_ids))
-        found = {}
-        for grid_id in grid_ids:
-            usage = usages.get(grid_id) or grid_usage_pb2.GridUsage()
-            found[grid_id] = GridCounts(
-                users=users.get(grid_id, 0), services=usage.service_count, containers=usage.container_count
-            )
-        return found
 
     async def services(self, grid_id: str) -> int:
         """Number of services in one grid."""
-        usage = (await self._usages([grid_id])).get(grid_id)
-        return usage.service_count if usage else 0
+        request = grid_usage_pb2.CountGridUsageRequest(grid_ids=[grid_id])
+        found: Mapping[str, grid_usage_pb2.GridUsage] = (
+            await self._stub.CountGridUsage(request, timeout=self._deadline)
+        ).usages
+        return found[grid_id].service_count if grid_id in found else 0
 
     async def stateful_nodes(self, node_ids: Collection[str]) -> set[str]:
         """Those of the nodes that hold data of stateful services."""
         if not node_ids:
             return set()
         request = grid_usage_pb2.FindStatefulNodesRequest(node_ids=node_ids)
-        return set((await self._usage.FindStatefulNodes(request, timeout=self._deadline)).node_ids)
-
-    async def _users(self, grid_ids: Collection[str]) -> Mapping[str, int]:
-        request = membership_pb2.CountGridMembersRequest(grid_ids=grid_ids)
-        return dict((await self._members.CountGridMembers(request, timeout=self._deadline)).user_counts)
-
-    async def _usages(self, grid_ids: Collection[str]) -> Mapping[str, grid_usage_pb2.GridUsage]:
-        request = grid_usage_pb2.CountGridUsageRequest(grid_ids=grid_ids)
-        return dict((await self._usage.CountGridUsage(request, timeout=self._deadline)).usages)
+        return set((await self._stub.FindStatefulNodes(request, timeout=self._deadline)).node_ids)

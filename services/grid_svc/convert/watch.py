@@ -5,27 +5,28 @@ from dataclasses import asdict
 from kontena.grid.v1 import watch_pb2 as pb
 from services.grid_svc.convert import node as nodes
 from services.grid_svc.convert.resource_usage import memory
-from services.grid_svc.domain.watch import Deleted, Event, GridRecord, NodeRecord, Synced, Upserted
+from services.grid_svc.domain.watch import GridRecord, NodeRecord
+from services.kernel.informer import Change, Delete, Synced, Upsert
 
 
-def grid_event(event: Event[GridRecord]) -> pb.GridEvent:
+def grid_event(event: Change[GridRecord]) -> pb.GridEvent:
     """One step of a grid watch."""
     match event:
-        case Upserted():
-            return pb.GridEvent(upserted=grid_record(event.record))
-        case Deleted():
-            return pb.GridEvent(deleted=event.id)
+        case Upsert():
+            return pb.GridEvent(upserted=grid_record(event.item))
+        case Delete():
+            return pb.GridEvent(deleted=event.key)
         case Synced():
             return pb.GridEvent(synced=pb.Synced())
 
 
-def node_event(event: Event[NodeRecord]) -> pb.NodeEvent:
+def node_event(event: Change[NodeRecord]) -> pb.NodeEvent:
     """One step of a node watch."""
     match event:
-        case Upserted():
-            return pb.NodeEvent(upserted=_node_record(event.record))
-        case Deleted():
-            return pb.NodeEvent(deleted=event.id)
+        case Upsert():
+            return pb.NodeEvent(upserted=_node_record(event.item))
+        case Delete():
+            return pb.NodeEvent(deleted=event.key)
         case Synced():
             return pb.NodeEvent(synced=pb.Synced())
 

@@ -54,12 +54,12 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class GridCounts:
-    """What a grid holds."""
+    """What a grid holds; None is not known yet."""
 
     nodes: int = 0
-    services: int = 0
-    containers: int = 0
-    users: int = 0
+    services: int | None = 0
+    containers: int | None = 0
+    users: int | None = 0
 
 
 def is_subnet(text: str) -> bool:

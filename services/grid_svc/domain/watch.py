@@ -1,8 +1,7 @@
-"""What other services follow of grids and nodes. Two equal records need no event."""
+"""What other services follow of grids and nodes (services/kernel/watch.py)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
 
 from services.grid_svc.domain.node import Driver
 from services.grid_svc.domain.resource_usage import MemoryUsage
@@ -43,28 +42,3 @@ class NodeRecord:
     overlay_ip: str
     initial_member: bool
     disconnected_seconds: float = field(compare=False)
-
-
-Record = TypeVar("Record", GridRecord, NodeRecord)
-
-
-@dataclass(frozen=True, slots=True)
-class Upserted(Generic[Record]):
-    """It exists with these values."""
-
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """It is gone."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """Everything that exists was sent."""
-
-
-Event = Upserted[Record] | Deleted | Synced

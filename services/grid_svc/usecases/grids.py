@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.exc import IntegrityError
 
 from services.grid_svc.clients import memberships
-from services.grid_svc.clients.counts import Counts
+from services.grid_svc.clients.counts import Counts, Usage
 from services.grid_svc.domain.grid import DEFAULT_SUBNET, DEFAULT_SUPERNET, Grid, GridCounts
 from services.grid_svc.domain.grid_input import (
     NAME_TAKEN,
@@ -45,27 +45,27 @@ class GridView:
 
 
 class Grids:
-    """The verbs of grids. Counts that auth_svc or deploy_svc do not tell in time fail a request before it writes."""
+    """The verbs of grids. Only a deletion asks another service, deploy_svc, and fails when that does not answer."""
 
-    def __init__(self, db: Database, outbox: Outbox, counts: Counts) -> None:
+    def __init__(self, db: Database, outbox: Outbox, counts: Counts, usage: Usage) -> None:
         self._db = db
         self._outbox = outbox
         self._counts = counts
+        self._usage = usage
         self._chance = random.SystemRandom()
 
     async def list(self, principal: Principal) -> list[GridView]:
-        """The grids the caller may see, sorted by name: one query and two RPCs for any number."""
+        """The grids the caller may see, sorted by name: one query for any number."""
         async with self._db.read() as tx:
             found = await store.list_with_node_counts(tx, None if principal.is_master_admin else principal.grid_ids)
-        counts = await self._counts.of([grid.id for grid, _ in found])
-        return [GridView(shown_to(principal, grid), replace(counts[grid.id], nodes=nodes)) for grid, nodes in found]
+        return [GridView(shown_to(principal, grid), self._counts.of(grid.id, nodes)) for grid, nodes in found]
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, name)
             nodes = await node_store.count(tx, grid.id)
-        return GridView(grid, replace((await self._counts.of([grid.id]))[grid.id], nodes=nodes))
+        return GridView(grid, self._counts.of(grid.id, nodes))
 
     async def create(self, principal: Principal, given: NewGrid) -> GridView:
         """A new grid, of which the caller becomes a member. master_admin only. Raises ValidationFailed."""
@@ -128,7 +128,7 @@ class Grids:
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, name)
         errors = {} if principal.is_master_admin else {"user": NOT_ALLOWED}
-        if await self._counts.services(grid.id):
+        if await self._usage.services(grid.id):
             errors["grid"] = "Grid has services"
         async with self._db.transaction() as tx:
             # Locked, so that no node joins between the look and the deletion.

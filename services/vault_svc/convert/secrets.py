@@ -27,5 +27,6 @@ def secret(view: SecretView) -> pb.Secret:
         created_at=timestamp(found.created_at),
         updated_at=timestamp(found.updated_at),
         value=None if view.value is None else view.value.reveal(),
-        services=[pb.SecretServiceRef(id=service.id, name=service.name) for service in view.services],
+        services=[pb.SecretServiceRef(id=service.id, name=service.name) for service in view.services or ()],
+        services_unknown=True if view.services is None else None,
     )

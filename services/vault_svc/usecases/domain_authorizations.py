@@ -25,6 +25,8 @@ from services.vault_svc.usecases.parts import Parts
 
 log = get_logger(__name__)
 
+# For what is only shown: nobody waits long to see it.
+_GLANCE_SECONDS = 0.3
 NO_ACCOUNT = ValidationFailed({"acme_client": NOT_REGISTERED})
 _REGISTRATION_MISSING = ValidationFailed({"le_registration": "Let's Encrypt registration missing"})
 
@@ -145,7 +147,7 @@ class DomainAuthorizations:
 
     async def _deploy_states(self, grid: Grid, deploys: list[str]) -> Mapping[str, str]:
         try:
-            return await self._usage.deploy_states(grid.id, deploys)
+            return await self._usage.deploy_states(grid.id, deploys, _GLANCE_SECONDS)
         except grpc.aio.AioRpcError as error:
             log.warning("deploys of linked services are not known", code=error.code().name)
             return {}

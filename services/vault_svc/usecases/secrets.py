@@ -17,12 +17,12 @@ from services.vault_svc.usecases.usage import Redeploys, SecretUsers
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A secret as callers see it; `value` is None in lists."""
+    """A secret as callers see it; `value` is None in lists, `services` while it is not known who uses it."""
 
     grid: str
     secret: Secret
     value: Plaintext | None = None
-    services: tuple[ServiceRef, ...] = ()
+    services: tuple[ServiceRef, ...] | None = None
 
 
 class Secrets:
@@ -42,8 +42,11 @@ class Secrets:
         self._vault.keyring()
         async with self._db.read() as tx:
             found = await store.of_grid(tx, grid.id)
-        users = await self._users.of(grid, [secret.name for secret in found])
-        return [SecretView(grid.name, secret, None, users.get(secret.name, ())) for secret in found]
+        users = self._users.of(grid, [secret.name for secret in found])
+        return [
+            SecretView(grid.name, secret, None, None if users is None else users.get(secret.name, ()))
+            for secret in found
+        ]
 
     async def create(
         self, principal: Principal, grid_name: str, name: str | None, value: Plaintext | None
@@ -57,7 +60,7 @@ class Secrets:
             if secret is None:
                 raise ValidationFailed({"name": "is already taken"})
         await self._redeploys.of_secrets(grid, secret.name)
-        return await self._view(grid, secret, checked_value)
+        return self._view(grid, secret, checked_value)
 
     async def show(self, principal: Principal, secret_id: str) -> SecretView:
         """A secret with its value. Every read leaves an audit event."""
@@ -72,7 +75,7 @@ class Secrets:
                 raise NotFound
             value = self._writer.open(stored)
             await self._writer.audit(tx, "show", grid, stored.secret)
-        return await self._view(grid, stored.secret, value)
+        return self._view(grid, stored.secret, value)
 
     async def update(
         self,
@@ -104,7 +107,7 @@ class Secrets:
         grid = await self._grids.changeable(principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
-        left = (await self._users.of(grid, [name])).get(name, ())
+        left = (self._users.of(grid, [name]) or {}).get(name, ())
         async with self._db.transaction() as tx:
             secret = await store.delete(tx, grid.id, name)
             if secret is None:
@@ -115,8 +118,8 @@ class Secrets:
         async with self._db.transaction() as tx:
             secret, value, created = await self._writer.put(tx, grid, change)
         await self._redeploys.of_secrets(grid, secret.name)
-        return await self._view(grid, secret, value), created
+        return self._view(grid, secret, value), created
 
-    async def _view(self, grid: Grid, secret: Secret, value: Plaintext) -> SecretView:
-        users = await self._users.of(grid, [secret.name])
-        return SecretView(grid.name, secret, value, users.get(secret.name, ()))
+    def _view(self, grid: Grid, secret: Secret, value: Plaintext) -> SecretView:
+        users = self._users.of(grid, [secret.name])
+        return SecretView(grid.name, secret, value, None if users is None else users.get(secret.name, ()))

@@ -1,12 +1,11 @@
-"""Which services use what the vault keeps; known to deploy_svc only."""
+"""Which services use what the vault keeps, as deploy_svc tells."""
 
 import asyncio
 from collections.abc import Collection, Mapping
 
-import grpc
-
 from services.clients.grids import Grid
-from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED, SecretUsage
+from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED
+from services.clients.vault_users import VaultUsers
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
 from services.kernel.outbox import Outbox
@@ -18,19 +17,16 @@ _TOLD_SECONDS = 4.0
 
 
 class SecretUsers:
-    """Answers for a whole list in one call."""
+    """Answers from what deploy_svc told last, without asking it."""
 
-    def __init__(self, usage: SecretUsage) -> None:
-        self._usage = usage
+    def __init__(self, users: VaultUsers) -> None:
+        self._users = users
 
-    async def of(self, grid: Grid, names: Collection[str]) -> Mapping[str, tuple[ServiceRef, ...]]:
-        """Services by secret name. Empty while deploy_svc does not answer: secrets can be read and written then, too,
-        and a write that is done already must not look as if it failed."""
-        try:
-            found = await self._usage.of_secrets(grid.id, names)
-        except grpc.aio.AioRpcError as error:
-            log.warning("users of secrets are not known", code=error.code().name)
-            return {}
+    def of(self, grid: Grid, names: Collection[str]) -> Mapping[str, tuple[ServiceRef, ...]] | None:
+        """Services by secret name. None while deploy_svc has not told any yet."""
+        found = self._users.of_secrets(grid.id, names)
+        if found is None:
+            return None
         return {name: tuple(ServiceRef(one.id, one.name) for one in users) for name, users in found.items()}
 
 

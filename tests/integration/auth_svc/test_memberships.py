@@ -1,5 +1,6 @@
 """GridMembershipService and AuditIngestService, as the other services call them."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,8 @@ from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceStub
 from services.auth_svc.usecases.administration import Administration
 from services.auth_svc.usecases.memberships import Memberships
 from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.watch import Watch
 from tests.support.running import Running, service_metadata
 
 GRIDS = [letter * 24 for letter in "abc"]
@@ -46,6 +49,28 @@ async def test_members_are_added_counted_and_removed(memberships: Any, offline: 
     assert await _counts(memberships) == {GRIDS[1]: 1}
 
 
+async def test_members_are_followed(memberships: Any, offline: Administration) -> None:
+    user = await offline.create_user("followed@x.org")
+    await _add(memberships, GRIDS[0], user.id)
+    watch = memberships.WatchGridMembers(pb.WatchGridMembersRequest(), metadata=service_metadata())
+    counts: dict[str, int] = {}
+
+    async def until(wanted: dict[str, int]) -> None:
+        async with asyncio.timeout(30):
+            while counts != wanted:
+                event = await watch.read()
+                if event.HasField("upserted"):
+                    counts[event.upserted.grid_id] = event.upserted.user_count
+                counts.pop(event.deleted, None)
+
+    await until({GRIDS[0]: 1})
+    await _add(memberships, GRIDS[1], user.id)
+    await until({GRIDS[0]: 1, GRIDS[1]: 1})
+    await memberships.RemoveGrid(pb.RemoveGridRequest(grid_id=GRIDS[0]), metadata=service_metadata())
+    await until({GRIDS[1]: 1})
+    watch.cancel()
+
+
 async def test_unknown_users_and_broken_ids_are_refused(memberships: Any) -> None:
     for grid_id, user_id, code in (
         (GRIDS[0], "0" * 24, grpc.StatusCode.NOT_FOUND),
@@ -66,8 +91,9 @@ async def test_counting_takes_one_query_however_many_grids(auth_url: str) -> Non
         statements.append(statement)
 
     sa.event.listen(db.engine.sync_engine, "before_cursor_execute", count)
-    assert await Memberships(db).count([f"{n:024x}" for n in range(500)]) == {}
-    assert await Memberships(db).count([]) == {}
+    memberships = Memberships(db, Watch(db, Listener(auth_url, []), 60))
+    assert await memberships.count([f"{n:024x}" for n in range(500)]) == {}
+    assert await memberships.count([]) == {}
     await db.close()
     assert len(statements) == 1
 

@@ -1,6 +1,8 @@
 """What vault_svc asks of deploy_svc."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1 import secret_usage_pb2_grpc
 from services.clients.secret_usage import LinkedService, SecretUsage, UsingService
+from services.clients.vault_users import VaultUsers
 from services.deploy_svc.domain.service_spec import CertificateRef, Port, SecretRef, ServiceSpec
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import tables
@@ -17,8 +20,10 @@ from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.ids import new_id
+from services.kernel.loops import Supervisor
 from services.kernel.outbox import Message
 from tests.integration.deploy_svc.stand_ins import GRID, OTHER_GRID
+from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET, Running
 
 _d = tables.service_deploys
@@ -65,18 +70,39 @@ def _message(name: str) -> Message:
     return Message(new_id(), "secret_changed", {"grid_id": GRID, "name": name})
 
 
-async def test_users_of_many_secrets_in_one_query(usage: SecretUsage, deploy_db: Database, deploy_queries: Any) -> None:
+@pytest.fixture
+async def users(deploy: Running) -> AsyncIterator[VaultUsers]:
+    channel = ServiceChannel(deploy.address, ClusterTokens(CLUSTER_SECRET), "vault_svc")
+    found = VaultUsers(channel)
+    supervisor = Supervisor()
+    supervisor.add("users", found.informer.run)
+    async with supervisor:
+        yield found
+    await channel.close()
+
+
+async def test_users_of_secrets_are_followed(users: VaultUsers, deploy_db: Database) -> None:
     await _service(deploy_db, "web", "A", "B", "A")
-    await _service(deploy_db, "db", "B", stack="shop", state="stopped")
+    stopped = await _service(deploy_db, "db", "B", stack="shop", state="stopped")
     await _service(deploy_db, "plain")
     await _service(deploy_db, "far", "A", grid=OTHER_GRID)
-    with deploy_queries("ListSecretUsers") as statements:
-        found = await usage.of_secrets(GRID, ["A", "B", "C", "A%", "\0"])
-    assert found == {
-        "A": (UsingService("g1/null/web", "web"),),
-        "B": (UsingService("g1/null/web", "web"), UsingService("g1/shop/db", "db")),
-    }
-    assert len(statements) == 1
+    web, db = UsingService("g1/null/web", "web"), UsingService("g1/shop/db", "db")
+
+    async def until(wanted: dict[str, tuple[UsingService, ...]]) -> None:
+        async def known() -> bool:
+            return users.of_secrets(GRID, ["A", "B", "C", "A%", "\0"]) == wanted
+
+        await eventually(known, message=str(wanted))
+
+    await until({"A": (web,), "B": (web, db)})
+    async with deploy_db.transaction() as tx:
+        spec = ServiceSpec(image="busybox:1", stateful=False, secrets=(SecretRef("C", "c"), SecretRef("A", "a")))
+        row = tables.services.update().where(tables.services.c.id == stopped)
+        await tx.execute(row.values(spec=asdict(spec)))
+    await until({"A": (web, db), "B": (web,), "C": (db,)})
+    async with deploy_db.transaction() as tx:
+        await tx.execute(tables.services.delete().where(tables.services.c.grid_id == GRID))
+    await until({})
 
 
 async def test_a_changed_secret_redeploys_exactly_its_running_users(usage: SecretUsage, deploy_db: Database) -> None:

@@ -19,7 +19,9 @@ from kontena.auth.v1 import (
     membership_pb2_grpc,
 )
 from kontena.deploy.v1 import grid_usage_pb2, grid_usage_pb2_grpc
+from services.kernel.informer import Delete, Synced, Upsert
 from services.kernel.server import OPTIONS
+from tests.support.watching import followed
 
 
 class Introspection(introspection_pb2_grpc.IntrospectionServiceServicer):
@@ -60,12 +62,10 @@ class Audit(audit_pb2_grpc.AuditIngestServiceServicer):
 
 @dataclass
 class Memberships(membership_pb2_grpc.GridMembershipServiceServicer):
-    """Members by grid id. `slow` never answers counts."""
+    """Members by grid id."""
 
     members: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     removed: list[str] = field(default_factory=list)
-    counted: int = 0
-    slow: bool = False
 
     async def AddGridMember(self, request: Any, context: Any) -> Empty:
         self.members[request.grid_id].add(request.user_id)
@@ -77,11 +77,18 @@ class Memberships(membership_pb2_grpc.GridMembershipServiceServicer):
         return Empty()
 
     async def CountGridMembers(self, request: Any, context: Any) -> Any:
-        self.counted += 1
-        if self.slow:
-            await asyncio.Event().wait()
-        counts = {grid_id: len(self.members[grid_id]) for grid_id in request.grid_ids if grid_id in self.members}
-        return membership_pb2.CountGridMembersResponse(user_counts=counts)
+        raise NotImplementedError
+
+    async def WatchGridMembers(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        event, record = membership_pb2.GridMembersEvent, membership_pb2.GridMembersRecord
+        async for change in followed(lambda: {grid_id: len(users) for grid_id, users in self.members.items()}):
+            match change:
+                case Upsert(key, users):
+                    yield event(upserted=record(grid_id=key, user_count=users))
+                case Delete(key):
+                    yield event(deleted=key)
+                case Synced():
+                    yield event(synced=Empty())
 
 
 @dataclass
@@ -105,6 +112,17 @@ class Usage(grid_usage_pb2_grpc.GridUsageServiceServicer):
                 response.usages[grid_id].container_count = containers
         return response
 
+    async def WatchGridUsage(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        event, record = grid_usage_pb2.GridUsageEvent, grid_usage_pb2.GridUsageRecord
+        async for change in followed(lambda: dict(self.usages)):
+            match change:
+                case Upsert(key, (services, containers)):
+                    yield event(upserted=record(grid_id=key, service_count=services, container_count=containers))
+                case Delete(key):
+                    yield event(deleted=key)
+                case Synced():
+                    yield event(synced=Empty())
+
     async def FindStatefulNodes(self, request: Any, context: Any) -> Any:
         if self.failing:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
@@ -126,10 +144,10 @@ class Neighbours:
         self.audit.events.clear()
         self.memberships.members.clear()
         self.memberships.removed.clear()
-        self.memberships.slow = self.usage.failing = False
+        self.usage.failing = False
         self.usage.usages.clear()
         self.usage.stateful_nodes.clear()
-        self.memberships.counted = self.usage.counted = 0
+        self.usage.counted = 0
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from services.grid_svc.clients.counts import Counts
+from services.grid_svc.clients.counts import Usage
 from services.grid_svc.loops.stale_nodes import StaleNodes
 from services.grid_svc.store import tables
 from services.kernel.client import ServiceChannel
@@ -17,14 +17,14 @@ from tests.support.running import CLUSTER_SECRET
 
 
 @pytest.fixture
-async def counts(grid_neighbours: Neighbours) -> AsyncIterator[Counts]:
+async def usage(grid_neighbours: Neighbours) -> AsyncIterator[Usage]:
     channel = ServiceChannel(grid_neighbours.address, ClusterTokens(CLUSTER_SECRET), "grid_svc")
-    yield Counts(channel, channel, 5)
+    yield Usage(channel, 5)
     await channel.close()
 
 
 async def test_only_ephemeral_nodes_unseen_for_hours_are_removed(
-    admin: Caller, token: str, db: Database, grid_neighbours: Neighbours, counts: Counts
+    admin: Caller, token: str, db: Database, grid_neighbours: Neighbours, usage: Usage
 ) -> None:
     """`alpha` has three initial members; numbers from 4 on may go."""
     nodes = [
@@ -45,7 +45,7 @@ async def test_only_ephemeral_nodes_unseen_for_hours_are_removed(
                 (f"{number:024}", name, number, labels, connected, None if hours is None else hours * 3600),
             )
     grid_neighbours.usage.stateful_nodes = {f"{10:024}"}
-    loop = StaleNodes(db, Outbox(tables.outbox), counts, 6)
+    loop = StaleNodes(db, Outbox(tables.outbox), usage, 6)
     grid_neighbours.usage.failing = True
     with pytest.raises(grpc.aio.AioRpcError, match="not now"):
         await loop.turn()

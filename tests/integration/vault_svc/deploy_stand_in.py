@@ -1,5 +1,7 @@
 """Stands in for deploy_svc: the services it knows are set up in view of the test, the calls it gets are kept."""
 
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +9,11 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import grid_event_pb2_grpc, secret_usage_pb2_grpc
 from kontena.deploy.v1 import secret_usage_pb2 as pb
+from services.kernel.informer import Delete, Synced, Upsert
+from tests.support.watching import followed
+
+# The grid of all services it knows.
+GRID = "a" * 24
 
 
 @dataclass
@@ -20,14 +27,37 @@ class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
     changed: dict[str, str] = field(default_factory=dict)
     changed_certificates: dict[str, str] = field(default_factory=dict)
     deployed: list[str] = field(default_factory=list)
-    lookups: int = 0
 
     def reset(self) -> None:
         self.__init__()
 
     async def ListSecretUsers(self, request: Any, context: Any) -> Any:
-        self.lookups += 1
-        return pb.ListSecretUsersResponse(users=_users(self.users, request.names))
+        raise NotImplementedError
+
+    async def WatchVaultUsers(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        async for change in followed(self._vault_users):
+            match change:
+                case Upsert(_, user):
+                    yield pb.VaultUserEvent(upserted=user)
+                case Delete(key):
+                    yield pb.VaultUserEvent(deleted=key)
+                case Synced():
+                    yield pb.VaultUserEvent(synced=Empty())
+
+    def _vault_users(self) -> dict[str, Any]:
+        secrets: dict[str, list[str]] = defaultdict(list)
+        for name, services in self.users.items():
+            for service in services:
+                secrets[service].append(name)
+        return {
+            path: pb.VaultUser(
+                id=path,
+                grid_id=GRID,
+                service=pb.UsingService(id=path, name=path.rpartition("/")[2]),
+                secrets=sorted(names),
+            )
+            for path, names in secrets.items()
+        }
 
     async def SecretChanged(self, request: Any, context: Any) -> Empty:
         self.changed[request.event_id] = request.name

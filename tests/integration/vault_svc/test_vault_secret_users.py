@@ -19,14 +19,17 @@ async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault
     vault_neighbours.deploy.users = {"A": ["alpha/null/web", "alpha/shop/db"], "B": ["alpha/null/web"]}
     for name in ("A", "B", "C"):
         await member.create(name, "v")
-    vault_neighbours.deploy.lookups = 0
-    listed = (await member.of_grid()).body.secrets
-    assert vault_neighbours.deploy.lookups == 1, "one call for the whole list"
-    assert {secret.name: [(one.id, one.name) for one in secret.services] for secret in listed} == {
-        "A": [("alpha/null/web", "web"), ("alpha/shop/db", "db")],
-        "B": [("alpha/null/web", "web")],
-        "C": [],
-    }
+
+    async def shown() -> bool:
+        listed = (await member.of_grid()).body.secrets
+        assert not any(secret.HasField("services_unknown") for secret in listed)
+        return {secret.name: [(one.id, one.name) for one in secret.services] for secret in listed} == {
+            "A": [("alpha/null/web", "web"), ("alpha/shop/db", "db")],
+            "B": [("alpha/null/web", "web")],
+            "C": [],
+        }
+
+    await eventually(shown, message="what deploy_svc tells is shown")
     assert [one.id for one in (await member.read("alpha/A")).body.services] == ["alpha/null/web", "alpha/shop/db"]
 
 
@@ -63,7 +66,8 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
         member = Caller(served.channel, "member")
         assert (await member.create("A", "1")).status == 201
         assert (await member.update("alpha/A", "2")).status == 200
-        assert [secret.name for secret in (await member.of_grid()).body.secrets] == ["A"]
+        (listed,) = (await member.of_grid()).body.secrets
+        assert (listed.name, listed.services_unknown) == ("A", True)
     connection = await asyncpg.connect(vault_url)
     # Not to wait for the pause after a failed delivery.
     await connection.execute("update vault.outbox set not_before = now()")
@@ -86,8 +90,14 @@ async def test_a_write_that_is_done_is_not_refused_when_the_database_goes_away()
 
 async def test_a_removal_tells_which_services_are_left_without(member: Caller, vault_neighbours: Neighbours) -> None:
     vault_neighbours.deploy.users = {"A": ["alpha/null/web", "alpha/shop/db"]}
+
+    async def known() -> bool:
+        return len((await member.read("alpha/A")).body.services) == 2
+
     for name in ("A", "unused"):
         await member.create(name, "1")
+        if name == "A":
+            await eventually(known, message="it is known who uses it")
         assert (await member.delete(f"alpha/{name}")).status == 200
 
     async def told() -> bool:

@@ -1,14 +1,22 @@
+from dataclasses import dataclass
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.grid_svc.domain.watch import Deleted, GridRecord, Synced, Upserted
-from services.grid_svc.usecases.watch import differences
+from services.kernel.informer import Delete, Synced, Upsert
+from services.kernel.watch import differences
 
 _STATES = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 2))
 
 
-def records(state: dict[str, int]) -> dict[str, GridRecord]:
-    return {key: GridRecord(key, key, (), "", "", size) for key, size in state.items()}
+@dataclass(frozen=True)
+class Thing:
+    id: str
+    size: int
+
+
+def records(state: dict[str, int]) -> dict[str, Thing]:
+    return {key: Thing(key, size) for key, size in state.items()}
 
 
 @given(_STATES, _STATES, st.booleans())
@@ -17,9 +25,9 @@ def test_a_follower_ends_up_with_what_was_found(before: dict[str, int], after: d
     events = differences(sent, records(after), None, again=again)
     for event in events:
         match event:
-            case Upserted(record):
-                mirror[record.id] = record
-            case Deleted(key):
+            case Upsert(key, record):
+                mirror[key] = record
+            case Delete(key):
                 del mirror[key]
     assert mirror == sent == records(after)
     assert (events[-1:] == [Synced()]) is again

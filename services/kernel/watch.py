@@ -1,0 +1,93 @@
+"""The server side of a watch (informer.py is the other side): snapshot, Synced, then every change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Protocol, TypeVar
+
+from services.kernel.db import Database, Tx
+from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.listen import Listener, drain
+
+GATHER_SECONDS = 0.02
+
+
+class Record(Protocol):
+    """What followers are told. Two equal records need no event."""
+
+    @property
+    def id(self) -> str:
+        """Unique, and never the id of something else."""
+
+
+R = TypeVar("R", bound=Record)
+
+# Reads the records with these ids, or all.
+Read = Callable[[Tx, Collection[str] | None], Awaitable[Iterable[R]]]
+
+
+class Watch:
+    """Streams of records that are kept in a database, for any number of followers.
+
+    After lost notifications everything is sent again, then Synced. One reader per stream reads one after the other, so
+    a record is never followed by an older one of itself.
+    """
+
+    def __init__(self, db: Database, listener: Listener, resync_seconds: float) -> None:
+        self._db = db
+        self._listener = listener
+        self._resync = resync_seconds
+
+    async def follow(
+        self,
+        channels: Collection[str],
+        read: Read[R],
+        id_of: Callable[[str], str] | None = str,
+        gather: float = GATHER_SECONDS,
+    ) -> AsyncIterator[Change[R]]:
+        """All records, then their changes. `id_of` finds the id in a notification; None means that any of them may
+        have changed. Notifications within `gather` seconds are one read."""
+        sent: dict[str, R] = {}
+        payloads: Collection[str | None] = {None}
+        async with self._listener.subscribe(*channels) as wake:
+            while True:
+                changed = _ids(payloads, id_of)
+                async with self._db.read() as tx:
+                    found = {record.id: record for record in await read(tx, changed)}
+                for change in differences(sent, found, changed, again=None in payloads):
+                    yield change
+                payloads = await self._next(wake, gather)
+
+    async def _next(self, wake: asyncio.Queue[str | None], gather: float) -> Collection[str | None]:
+        """What was notified, or nothing when it is time to compare everything."""
+        try:
+            async with asyncio.timeout(self._resync):
+                first = await wake.get()
+        except TimeoutError:
+            return set()
+        # Many that come or go at once are one read, not hundreds.
+        await asyncio.sleep(gather)
+        return drain(wake, first)
+
+
+def _ids(payloads: Collection[str | None], id_of: Callable[[str], str] | None) -> set[str] | None:
+    if id_of is None or not payloads or None in payloads:
+        return None
+    return {id_of(text) for text in payloads if text}
+
+
+def differences(
+    sent: dict[str, R], found: Mapping[str, R], asked: Collection[str] | None, *, again: bool
+) -> list[Change[R]]:
+    """What a follower that knows `sent` must hear when `asked` (None: everything) was read as `found`.
+
+    Updates `sent`. With `again` everything that was found is repeated and Synced ends it.
+    """
+    gone = set(sent if asked is None else asked) - set(found)
+    changes: list[Change[R]] = [Delete(key) for key in gone if sent.pop(key, None) is not None]
+    for key, record in found.items():
+        if again or sent.get(key) != record:
+            sent[key] = record
+            changes.append(Upsert(key, record))
+    if again:
+        changes.append(Synced())
+    return changes
