@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from gateway.settings import REPOSITORY, Endpoint
-from tests.integration.gateway.conftest import Caller
+from tests.integration.gateway.conftest import Caller, raw
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 from tests.integration.gateway.wire import connect
@@ -59,7 +59,7 @@ def test_down_then_up_again(own: Gateway, own_echo: Echo) -> None:
 def test_grpc_callers_are_told_when_to_try_again(own: Gateway, own_echo: Echo) -> None:
     own_echo.stop()
     with grpc.insecure_channel(own.target) as channel, pytest.raises(grpc.RpcError) as raised:
-        channel.unary_unary("/kontena.grid.v1.GridService/ListGrids")(b"")
+        raw(channel, "unary_unary", "/kontena.grid.v1.GridService/ListGrids")(b"")
     error: Any = raised.value
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     status = rpc_status.from_call(error)
