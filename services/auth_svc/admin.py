@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.auth_svc import app
 from services.auth_svc.usecases.administration import Administration
-from services.kernel.database_errors import translate_database_error
+from services.kernel.database_errors import sqlstate, translate_database_error
 from services.kernel.errors import DomainError
 
 # SQLSTATEs: undefined table, undefined schema.
@@ -32,14 +32,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _explained(error: Exception) -> str:
     """What an operator can do about an error."""
-    known = error if isinstance(error, DomainError) else translate_database_error(error)
-    if known is not None:
-        return known.message
     if isinstance(error, ValidationError):
         names = ", ".join(str(problem["loc"][0]).upper() for problem in error.errors())
         return f"Missing or wrong in the environment: {names}"
-    if getattr(getattr(error, "orig", None), "sqlstate", None) in _NO_SCHEMA:
+    if sqlstate(error) in _NO_SCHEMA:
         return "The database has no tables yet: run python -m services.auth_svc migrate"
+    known = error if isinstance(error, DomainError) else translate_database_error(error)
+    if known is not None:
+        return known.message
     return f"The database refuses: {error}"
 
 
