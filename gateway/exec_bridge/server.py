@@ -19,6 +19,7 @@ from gateway.exec_bridge import frames, session
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
 from gateway.exec_bridge.upstream import Refused, Upstream, unavailable
+from services.kernel.addresses import split
 from services.kernel.logs import configure, get_logger
 
 log = get_logger(__name__)
@@ -119,11 +120,11 @@ async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
     """The running bridge; when the block ends, sessions under way are told so and closed with 1001."""
     upstream = Upstream(settings.deploy_address, settings.exec_open_seconds)
     bridge = ExecBridge(settings, upstream)
-    host, _, port = settings.listen_address.rpartition(":")
+    host, port = split(settings.listen_address)
     server = serve(
         bridge.run,
         host,
-        int(port),
+        port,
         process_response=bridge.answer,
         create_connection=ExecConnection,
         # Must outlast `exec_open_seconds`, within which a refusal is worded.
@@ -161,8 +162,8 @@ def main() -> None:
     settings = ExecBridgeSettings()
     configure("exec_bridge", settings.log_level)
     if settings.metrics_address:
-        host, _, port = settings.metrics_address.rpartition(":")
-        start_http_server(int(port), host)
+        host, port = split(settings.metrics_address)
+        start_http_server(port, host)
     uvloop.run(_run(settings))
 
 

@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.kernel.settings import Addresses
+
 
 class ExecBridgeSettings(BaseSettings):
     """A wrong value ends the process at start with its name. gateway/README.md lists the variables."""
@@ -11,7 +13,9 @@ class ExecBridgeSettings(BaseSettings):
 
     listen_address: str = Field(default="127.0.0.1:7405", description="host:port; only the gateway may reach it.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
-    deploy_address: str = Field(default="127.0.0.1:7403", description="Where deploy_svc listens, as for services.")
+    deploy_address: Addresses = Field(
+        default="127.0.0.1:7403", description="Where deploy_svc listens, as for services."
+    )
     log_level: str = "info"
 
     exec_session_limit: int = Field(default=500, ge=1, description="Sessions at a time; more are told 503.")

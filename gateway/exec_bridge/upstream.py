@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ import grpc
 from gateway.exec_bridge.target import Target
 from kontena.deploy.v1 import container_exec_pb2 as pb
 from kontena.deploy.v1 import container_exec_pb2_grpc
-from services.kernel.client import grpc_target
+from services.kernel.addresses import open_channel
 
 _ACCEPTED = "x-accepted"
 UNAVAILABLE = "Service unavailable. Try again in a moment."
@@ -38,7 +39,7 @@ class Upstream:
     """Opens streams on deploy_svc, which decides about every one: nothing is trusted here."""
 
     def __init__(self, addresses: str, open_seconds: float) -> None:
-        self._channel = grpc.aio.insecure_channel(grpc_target(addresses), options=_OPTIONS)
+        self._channel = open_channel(addresses, partial(grpc.aio.insecure_channel, options=_OPTIONS))
         self._stub: Any = container_exec_pb2_grpc.ContainerExecServiceStub(self._channel)
         self._open_seconds = open_seconds
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 
 from services.kernel import call
+from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
 
 DEADLINE_SECONDS = 5.0
@@ -25,15 +27,17 @@ Stub = TypeVar("Stub")
 
 
 class ServiceChannel:
-    """A channel to one service. `idempotent` lists the wire paths (`/package.Service/Method`) that may be retried."""
+    """A channel to one service, whose replicas have `addresses` (addresses.py). `idempotent` lists the wire paths
+    (`/package.Service/Method`) that may be retried."""
 
-    def __init__(self, target: str, tokens: ClusterTokens, caller: str, idempotent: Iterable[str] = ()) -> None:
+    def __init__(self, addresses: str, tokens: ClusterTokens, caller: str, idempotent: Iterable[str] = ()) -> None:
         sign = _Credentials(tokens, caller)
-        self._channel = grpc.aio.insecure_channel(
-            grpc_target(target),
+        open_ = partial(
+            grpc.aio.insecure_channel,
             options=[*OPTIONS, ("grpc.service_config", _service_config(idempotent))],
             interceptors=[_SignUnary(sign), _SignStream(sign)],
         )
+        self._channel = open_channel(addresses, open_)
 
     def stub(self, factory: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A typed stub on this channel."""
@@ -42,11 +46,6 @@ class ServiceChannel:
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         await self._channel.close()
-
-
-def grpc_target(addresses: str) -> str:
-    """`host:port` by DNS; a comma separated list of IPv4 addresses is used as given, round robin either way."""
-    return f"ipv4:{addresses}" if "," in addresses else f"dns:///{addresses}"
 
 
 def _service_config(idempotent: Iterable[str]) -> str:

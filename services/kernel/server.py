@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from services.kernel.addresses import split
 from services.kernel.authn import Authenticator
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
@@ -103,15 +104,15 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if settings.metrics_address:
-        host, _, port = settings.metrics_address.rpartition(":")
-        start_http_server(int(port), host)
+        host, port = split(settings.metrics_address)
+        start_http_server(port, host)
     app = await build()
     server = Server(app, settings.listen_address)
     try:
         async with app.supervisor:
             await server.start()
-            await _until_ready(app, server, stop)
-            log.info("serving", address=server.address)
+            if await _until_ready(app, server, stop):
+                log.info("serving", address=server.address)
             await stop.wait()
             await server.leave()
             await server.stop(settings.drain_seconds)
@@ -120,13 +121,18 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     log.info("stopped")
 
 
-async def _until_ready(app: Application, server: Server, stop: asyncio.Event) -> None:
+async def _until_ready(app: Application, server: Server, stop: asyncio.Event) -> bool:
+    """True once it serves; False when it is told to stop before. The reason why not is logged when it changes."""
+    told = ""
     while not stop.is_set():
         try:
             await app.ready()
         except Exception as error:
-            log.warning("not ready", error=repr(error)[:300])
+            if (reason := repr(error)[:300]) != told:
+                log.warning("not ready", error=reason)
+                told = reason
             await asyncio.sleep(0.2)
         else:
             await server.serving(yes=True)
-            return
+            return True
+    return False

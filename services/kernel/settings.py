@@ -1,7 +1,21 @@
 """Settings every service has. Values come from the environment; a wrong one ends the process at start with its name."""
 
-from pydantic import AliasChoices, Field, SecretStr
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.kernel.addresses import parse
+
+
+def _addresses(text: str) -> str:
+    parse(text)
+    return text
+
+
+Addresses = Annotated[str, AfterValidator(_addresses)]
+
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 class ServiceSettings(BaseSettings):
@@ -16,10 +30,17 @@ class ServiceSettings(BaseSettings):
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
     log_level: str = "info"
     drain_seconds: float = Field(default=5.0, ge=0, description="How long running calls may go on after SIGTERM.")
-    auth_address: str = "127.0.0.1:7401"
-    grid_address: str = "127.0.0.1:7402"
-    deploy_address: str = "127.0.0.1:7403"
-    vault_address: str = "127.0.0.1:7404"
+    auth_address: Addresses = "127.0.0.1:7401"
+    grid_address: Addresses = "127.0.0.1:7402"
+    deploy_address: Addresses = "127.0.0.1:7403"
+    vault_address: Addresses = "127.0.0.1:7404"
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_postgres(cls, url: str) -> str:
+        if not url.startswith(_POSTGRES):
+            raise ValueError("only Postgres works: postgresql://user:password@host:port/database")
+        return url
 
 
 def own_or_shared(own: str, shared: str = "DATABASE_URL") -> AliasChoices:

@@ -13,7 +13,7 @@ from services.deploy_svc.convert.node_commands import answer_from_proto, order_t
 from services.deploy_svc.domain.node_command import Answer, FollowUp, Request
 from services.deploy_svc.usecases.node_commands import Command
 from services.kernel import call
-from services.kernel.client import grpc_target
+from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unavailable
 
@@ -32,7 +32,7 @@ class CommandRelay:
     async def open(self, address: str, node_id: str, request: Request) -> AsyncIterator[Command]:
         """Run a command through the replica at `address`; leaving the block cancels it."""
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(grpc_target(address))
+            self._channels[address] = open_channel(address, grpc.aio.insecure_channel)
         stub: Any = node_command_pb2_grpc.CommandRelayServiceStub(self._channels[address])
         metadata = [("authorization", f"Bearer {self._tokens.for_service(self._caller)}")]
         if call.current().request_id:
