@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import grpc
 
+from agent.domain.assignment import problem_of
 from agent.domain.backoff import reconnect_delay
-from agent.domain.decide import DESIRED_STATES
 from agent.hook_journal import HookJournal
 from agent.membership import Joined, Membership
 from agent.reporter import Reporter
@@ -137,11 +137,6 @@ class Assignments:
 
 def checked(assignment: pb.Assignment) -> pb.Assignment:
     """The assignment itself. Raises MalformedAssignment when it names no instance or no known state."""
-    problem = ""
-    if not assignment.instance_id or not assignment.service_id or assignment.instance_number < 1:
-        problem = "names no instance"
-    elif assignment.desired_state not in DESIRED_STATES:
-        problem = f"has the unknown state {assignment.desired_state!r}"
-    if problem:
-        raise MalformedAssignment(f"assignment {assignment.instance_id!r} {problem}")
+    if problem := problem_of(assignment):
+        raise MalformedAssignment(problem)
     return assignment

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.runtime.ports import Runtime
 from agent.state_dir import StateDir, StateFile
+from agent.state_documents import ImagesDocument
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -21,7 +22,7 @@ class ImageCleaner:
         self._keep = keep_seconds
         self._file = StateFile(folder, "images.json", self._content, _DELAY)
         # When each was last known to be in use, by image id, in seconds since the epoch.
-        self._used = {key: float(at) for key, at in self._file.read().items() if isinstance(at, (int, float))}
+        self._used = self._file.read(ImagesDocument).root
 
     def pulled(self, image_id: str) -> None:
         """This agent has brought the image onto the node."""

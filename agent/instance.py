@@ -27,7 +27,7 @@ from agent.operations import Operations
 from agent.readiness import Readiness
 from agent.runtime.ports import Container
 from agent.site import Severity, Site
-from agent.state import Record
+from agent.state_documents import Record
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 

@@ -2,9 +2,7 @@
 
 from agent.domain.log_frames import Position
 from agent.state_dir import StateDir, StateFile
-from services.kernel.logs import get_logger
-
-log = get_logger(__name__)
+from agent.state_documents import PositionsDocument
 
 _DELAY = 0.1
 
@@ -14,11 +12,7 @@ class LogPositions:
 
     def __init__(self, folder: StateDir) -> None:
         self._file = StateFile(folder, "logs.json", self._content, _DELAY)
-        try:
-            self._positions = {key: Position(*value) for key, value in self._file.read().items()}
-        except TypeError as error:
-            log.error("log positions are unreadable: logs are read from their beginning", error=repr(error))
-            self._positions = {}
+        self._positions = {key: Position(*value) for key, value in self._file.read(PositionsDocument).root.items()}
 
     def get(self, container_id: str) -> Position | None:
         """Where to go on, None when nothing was delivered."""

@@ -1,13 +1,13 @@
 """What must survive the agent's process: who this node is, what it should run, what it has handled. No secrets."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from google.protobuf import json_format
 
 from agent.domain.labels import InstanceKey
 from agent.state_dir import StateDir, StateFile
+from agent.state_documents import Record, StateDocument
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from services.kernel.logs import get_logger
@@ -17,38 +17,19 @@ log = get_logger(__name__)
 _DELAY = 0.2
 
 
-@dataclass(slots=True)
-class Record:
-    """What was done for an instance. `applied_rev` is the last rollout that was applied completely, None when not
-    known; `ready_for` names the start of the container that has opened its port; `hooks` are the ids of the one-shot
-    hooks that were started. `data` are the volumes with its data by path. `refused_rev` is the rollout whose container
-    did not start, so that the one of before runs again, and `refusal` why."""
-
-    restarts: int
-    applied_rev: str | None = None
-    ready_for: str = ""
-    hooks: list[str] = field(default_factory=list)
-    data: dict[str, str] = field(default_factory=dict)
-    refused_rev: str | None = None
-    refusal: str = ""
-
-
 class State:
     """The agent's memory. Changes are written a moment later, or at once with `flush`."""
 
     def __init__(self, folder: StateDir) -> None:
         self._file = StateFile(folder, "state.json", self._content, _DELAY)
-        content = self._file.read()
-        self.node_id: str = content.get("node_id", "")
-        self.runtime: str = content.get("runtime", "")
-        self.docker_host: str = content.get("docker_host", "")
-        self.node: session_pb.NodeDescription | None = _parsed(content.get("node"), session_pb.NodeDescription)
-        self.former_nodes: list[str] = list(content.get("former_nodes", []))
-        parsed = (_parsed(item, pb.Assignment) for item in content.get("assignments", []))
-        self.assignments: dict[str, pb.Assignment] = {
-            item.instance_id: item for item in parsed if item is not None and item.instance_id and item.service_id
-        }
-        self._records = _records(content.get("records", {}))
+        known = self._file.read(StateDocument)
+        self.node_id = known.node_id
+        self.runtime = known.runtime
+        self.docker_host = known.docker_host
+        self.node: session_pb.NodeDescription | None = known.node
+        self.former_nodes = known.former_nodes
+        self.assignments: dict[str, pb.Assignment] = {item.instance_id: item for item in known.assignments}
+        self._records = {_key(name): record for name, record in known.records.items()}
 
     @property
     def node_ids(self) -> list[str]:
@@ -72,7 +53,7 @@ class State:
 
     def record(self, key: InstanceKey, restarts: int) -> Record:
         """What was done for an instance; without a record the restarts asked for so far count as handled."""
-        return self._records.setdefault(key, Record(restarts))
+        return self._records.setdefault(key, Record(restarts=restarts))
 
     def with_data(self) -> dict[InstanceKey, set[str]]:
         """The volumes of each instance that keeps data here, assigned or not."""
@@ -99,7 +80,7 @@ class State:
             "node": None if self.node is None else json_format.MessageToDict(self.node),
             "former_nodes": self.former_nodes,
             "assignments": [json_format.MessageToDict(assignment) for assignment in self.assignments.values()],
-            "records": {f"{key.service_id}/{key.number}": asdict(record) for key, record in self._records.items()},
+            "records": {f"{key.service_id}/{key.number}": record.model_dump() for key, record in self._records.items()},
         }
 
 
@@ -112,29 +93,6 @@ def without_secrets(assignment: pb.Assignment) -> pb.Assignment:
     if copy.pod.HasField("image_credentials"):
         copy.pod.image_credentials.password = ""
     return copy
-
-
-def _parsed(content: Any, kind: Any) -> Any:
-    if not content:
-        return None
-    try:
-        return json_format.ParseDict(content, kind(), ignore_unknown_fields=True)
-    except json_format.ParseError as error:
-        log.error("part of the state file is unreadable", kind=kind.DESCRIPTOR.name, error=repr(error)[:300])
-        return None
-
-
-def _records(content: Any) -> dict[InstanceKey, Record]:
-    known = {item.name for item in fields(Record)}
-    try:
-        # Another release of the agent may have written members that this one does not know.
-        return {
-            _key(name): Record(**{member: value for member, value in record.items() if member in known})
-            for name, record in content.items()
-        }
-    except (AttributeError, TypeError, ValueError) as error:
-        log.error("part of the state file is unreadable", kind="records", error=repr(error)[:300])
-        return {}
 
 
 def _key(name: str) -> InstanceKey:

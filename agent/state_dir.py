@@ -8,11 +8,15 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
+
+D = TypeVar("D", bound=BaseModel)
 
 
 class StateDir:
@@ -25,23 +29,40 @@ class StateDir:
         self._generations = itertools.count(1)
         self._written: dict[str, int] = {}
         self._files: list[StateFile] = []
-        self._lock = (path / "lock").open("w")
+        self._lock = _lock_of(path)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.close()
+            os.close(self._lock)
             raise RuntimeError(f"another agent uses {path}; set KONTENA_STATE_DIR to a folder of its own") from error
 
-    def read(self, name: str) -> dict[str, Any]:
-        """The document `name`, empty when there is none or it cannot be read."""
+    def read(self, name: str, kind: type[D]) -> D:
+        """The document `name`, empty when there is none. One that is not what this agent writes is set aside."""
         try:
-            content = json.loads((self._path / name).read_bytes())
+            return kind.model_validate_json((self._path / name).read_bytes())
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            log.error("state file is unreadable and will be replaced", file=name, error=repr(error))
-            return {}
-        return content if isinstance(content, dict) else {}
+            return kind()
+        except OSError as error:
+            log.error("state file cannot be read: going on without what it says", file=name, error=repr(error))
+            return kind()
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            log.error(
+                "state file is not what this agent writes: set aside, the master is asked",
+                file=name,
+                kept_as=self._set_aside(name),
+                problem=f"{place}: {first['msg']}"[:300],
+            )
+            return kind()
+
+    def _set_aside(self, name: str) -> str:
+        """Where somebody may look at it; empty when it could not be moved and will be replaced."""
+        try:
+            (self._path / name).replace(self._path / f"{name}.unreadable")
+        except OSError:
+            return ""
+        return f"{name}.unreadable"
 
     def write(self, name: str, content: dict[str, Any]) -> None:
         """Replace the document `name`; a crash leaves the old one or the new one."""
@@ -82,12 +103,22 @@ class StateDir:
 
     def close(self) -> None:
         """Let another process use the folder."""
-        self._lock.close()
+        os.close(self._lock)
+
+
+def _lock_of(path: Path) -> int:
+    """What is locked: a file in the folder, or the folder itself where nothing can be written (a disk that is full, or
+    mounted to be read only)."""
+    try:
+        return os.open(path / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        log.error("nothing can be written into the state folder", folder=str(path), error=repr(error))
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 class StateFile:
-    """A document that follows `content`. A disk that is full loses nothing while the process lives: what could not be
-    written is written as soon as there is room."""
+    """A document that follows `content`. A disk that is full or read only loses nothing while the process lives: what
+    could not be written is written as soon as there is room."""
 
     def __init__(self, folder: StateDir, name: str, content: Callable[[], dict[str, Any]], delay: float) -> None:
         self._folder = folder
@@ -97,9 +128,9 @@ class StateFile:
         self._dirty = asyncio.Event()
         folder.add(self)
 
-    def read(self) -> dict[str, Any]:
+    def read(self, kind: type[D]) -> D:
         """What was written last, empty when there is nothing that can be read."""
-        return self._folder.read(self._name)
+        return self._folder.read(self._name, kind)
 
     def touch(self) -> None:
         """The content changed; write it within `delay` seconds."""

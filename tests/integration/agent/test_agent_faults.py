@@ -12,6 +12,7 @@ import pytest
 
 from agent.domain.errors import EngineUnreachable
 from agent.runtime.docker.engine import Engine as EngineCalls
+from agent.state_dir import StateDir
 from tests.integration.agent.agent_node import assignment, gone, redeployed
 from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.stand_in_master import Master
@@ -46,6 +47,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def make_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
 
 
 def fill(file: Path) -> None:
@@ -154,3 +159,36 @@ async def test_a_full_disk_keeps_the_agent_from_nothing_and_what_it_knows_is_wri
 
             await eventually(written)
     assert {item.error for item in master.history} == {""}
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+async def test_a_folder_that_is_read_only_keeps_the_agent_from_nothing(
+    master: Master, tmp_path: Path, used_before: bool
+) -> None:
+    wanted = assignment()
+    with small_disk(tmp_path / "state") as folder:
+        if used_before:
+            StateDir(folder).close()
+        make_read_only(folder)
+        async with running_agent(settings(master.uri, folder)):
+            master.assign(wanted)
+            await master.running(wanted)
+            with pytest.raises(RuntimeError, match="another agent uses"):
+                StateDir(folder)
+
+
+async def test_an_agent_whose_memory_makes_no_sense_asks_the_master(
+    master: Master, engine: Engine, tmp_path: Path
+) -> None:
+    wanted = assignment()
+    chosen = settings(master.uri, tmp_path, runtime="docker", docker_host=engine.host)
+    async with running_agent(chosen):
+        master.assign(wanted)
+        before = await master.running(wanted)
+    (tmp_path / "state.json").write_text('{"assignments": null, "records": 5}')
+    (tmp_path / "logs.json").write_text('{"c": 5}')
+    master.statuses.clear()
+    async with running_agent(chosen):
+        after = await master.running(wanted)
+    assert (after.container_id, after.started_at) == (before.container_id, before.started_at)
+    assert json.loads((tmp_path / "state.json").read_text())["node"]["id"] == master.node_id

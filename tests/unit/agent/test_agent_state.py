@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import Position
+from agent.image_cleaner import ImageCleaner
 from agent.log_positions import LogPositions
+from agent.runtime.hollow import HollowRuntime
 from agent.state import State
 from agent.state_dir import StateDir
 from kontena.deploy.v1 import assignment_pb2 as pb
@@ -57,15 +60,74 @@ async def test_as_another_node_nothing_old_is_wanted_but_its_containers_are_know
     assert state.node_ids == ["n2", "n1"]
 
 
+RUNS = '{"instanceId": "i", "serviceId": "s", "instanceNumber": 1, "desiredState": "running"}'
+
+
 @pytest.mark.parametrize(
-    "content", ["", "not json", "[]", '{"assignments": [{"nonsense": 1}], "node": {"id": 5}, "records": {"x": 1}}']
+    "content",
+    [
+        "",
+        "not json",
+        "[]",
+        "7",
+        '{"assignments": null}',
+        '{"assignments": [{"nonsense": 1}]}',
+        '{"assignments": ["x"]}',
+        RUNS.replace("running", "flying").join(('{"assignments": [', "]}")),
+        RUNS.replace("1", '"many"').join(('{"assignments": [', "]}")),
+        '{"node": {"id": 5}}',
+        '{"node": {}}',
+        '{"node_id": 5}',
+        '{"former_nodes": "n1"}',
+        '{"records": {"x": 1}}',
+        '{"records": {"s/1": {"restarts": "3"}}}',
+        '{"records": {"s/1": {"restarts": 3, "hooks": {}}}}',
+        '{"records": {"s/one": {"restarts": 3}}}',
+        '{"records": []}',
+    ],
 )
-async def test_a_broken_file_is_replaced(folder: StateDir, tmp_path: Path, content: str) -> None:
+async def test_a_state_of_another_shape_is_set_aside_as_a_whole(folder: StateDir, tmp_path: Path, content: str) -> None:
     (tmp_path / "state.json").write_text(content)
-    (tmp_path / "logs.json").write_text(content)
-    assert LogPositions(folder).get("c") is None
     state = State(folder)
-    assert state.node is None
+    assert (state.node, state.node_id, state.assignments, state.node_ids) == (None, "", {}, [])
+    assert state.record(InstanceKey("s", 1), 7).restarts == 7
+    assert (tmp_path / "state.json.unreadable").read_text() == content
     state.node_id = "ENGINE"
     state.flush()
-    assert '"ENGINE"' in (tmp_path / "state.json").read_text()
+    assert State(folder).node_id == "ENGINE"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("logs.json", content)
+        for content in ("[]", '{"c": 5}', '{"c": ["1", 0, 0]}', '{"c": []}', '{"c": [1e400]}', '{"c": [-1, 0, 0]}')
+    ]
+    + [("images.json", content) for content in ("[]", '{"i": "yesterday"}', '{"i": null}', '{"i": 1e400}')],
+)
+async def test_positions_and_images_of_another_shape_are_set_aside(
+    folder: StateDir, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert LogPositions(folder).get("c") is None
+    ImageCleaner(HollowRuntime("ENGINE"), folder, 1.0)
+    assert (tmp_path / f"{name}.unreadable").read_text() == content
+
+
+async def test_what_is_written_is_read_again_and_what_a_newer_release_adds_is_left_out(
+    folder: StateDir, tmp_path: Path
+) -> None:
+    (tmp_path / "state.json").write_text(
+        f'{{"node": null, "assignments": [{RUNS}], "records": {{"s/1": {{"restarts": 3, "new": 1}}}}, "new": []}}'
+    )
+    (tmp_path / "logs.json").write_text('{"c": [1792332000000000000, 2, 3]}')
+    state = State(folder)
+    assert list(state.assignments) == ["i"]
+    assert state.record(InstanceKey("s", 1), 7).restarts == 3
+    assert LogPositions(folder).get("c") == Position(1792332000000000000, 2, 3)
+
+
+async def test_a_file_that_cannot_be_read_stays_where_it_is(folder: StateDir, tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    assert State(folder).node is None
+    assert (tmp_path / "state.json").is_dir()
