@@ -89,7 +89,7 @@ class HealthMonitor:
 
 
 def start_of(container: Container | None) -> tuple[str, int]:
-    """Names one start of one container; empty while it does not run."""
-    if container is None or not container.running:
+    """Names one start of one container; empty while it does not run, or is paused and cannot answer."""
+    if container is None or not container.running or container.paused:
         return ("", 0)
     return (container.id, container.started_at_ns)

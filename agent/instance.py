@@ -25,7 +25,8 @@ from agent.domain.status import reported_state
 from agent.health import HealthMonitor, start_of
 from agent.operations import Operations
 from agent.readiness import Readiness
-from agent.runtime.ports import Container
+from agent.repairs import Repairs
+from agent.runtime.ports import Container, Listed
 from agent.site import Severity, Site
 from agent.state_documents import Record
 from kontena.deploy.v1 import assignment_pb2 as pb
@@ -51,6 +52,7 @@ class Instance:
         # Something else is wanted than what the turn under way brings about.
         self._overtaken = asyncio.Event()
         self._operations = Operations(key, site, self._overtaken)
+        self._repairs = Repairs(key, site)
         self._readiness = Readiness(site.runtime, site.port_wait, self.look)
         self._health = HealthMonitor(site.runtime, self.look)
         self._order: _Order | None = None
@@ -108,6 +110,13 @@ class Instance:
         self._not_before = 0.0
         self._overtaken.set()
         self.look()
+
+    def look_if_changed(self, listed: Listed) -> None:
+        """This is its container in a list of all."""
+        order = self._order
+        changed = listed.running != self.wants_running
+        if changed or (order is not None and self.wants_running and self._repairs.needed(order.assignment, listed)):
+            self.look()
 
     def look(self) -> None:
         """Something may have changed."""
@@ -209,6 +218,12 @@ class Instance:
     async def _apply(self, order: _Order, container: Container | None) -> None:
         assignment = order.assignment
         record = self._site.state.record(self.key, assignment.restarts)
+        drifted = None
+        if container is not None and self.wants_running:
+            fresh = record.applied_rev not in (None, assignment.deploy_rev)
+            drifted = await self._repairs.carry_out(assignment, container, fresh=fresh)
+            if drifted is not None:
+                container = await self._operations.find()
         action = await self._decide(order, container, record)
         if action is not Action.NOTHING:
             log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
@@ -222,8 +237,9 @@ class Instance:
                 raise
             container = await self._operations.find()
             self._health.look(container)
+            drifted = None
         self._failures = 0
-        self._finish(assignment, container, record)
+        self._finish(assignment, container, record, drifted or "")
 
     async def _revive(self, action: Action, container: Container | None) -> None:
         """What was to be replaced and could not be runs on; an agent that died in the middle may have stopped it."""
@@ -257,8 +273,9 @@ class Instance:
             case Action.RESTART if container is not None:
                 await self._operations.restart(container, order.assignment.pod.stop_grace_period)
 
-    def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record) -> None:
-        """The apply went through: remember that, and report once the instance is ready."""
+    def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record, drifted: str) -> None:
+        """The apply went through: remember that, and report once the instance is ready. `drifted`: what is not as it
+        should be all the same."""
         if record.restarts != assignment.restarts:
             record.restarts = assignment.restarts
             # At once: an agent that dies now must not restart the container a second time.
@@ -271,10 +288,11 @@ class Instance:
         # Only now: what still opens its port or runs its post_start hooks is not ill.
         self._health.begin(container, fresh=record.ready_for != self._readiness.ready_for)
         done = (assignment.deploy_rev, self._readiness.ready_for)
-        if (record.applied_rev, record.ready_for) != done and not self._readiness.problem:
+        problem = self._readiness.problem or drifted
+        if (record.applied_rev, record.ready_for) != done and not problem:
             record.applied_rev, record.ready_for = done
             self._site.state.touch()
-        self._report(assignment, container, self._readiness.problem)
+        self._report(assignment, container, problem)
 
     def _count_crash(self, assignment: pb.Assignment, container: Container | None) -> None:
         """Turn a stop that nobody wanted into a pause, once per start of the container. Events only wake this up: they
@@ -344,6 +362,7 @@ class Instance:
             running=container is not None and container.running,
             engine_restarting=container is not None and container.restarting,
             crashes=self._crashes,
+            paused=container is not None and container.paused,
         )
         status = pb.InstanceStatus(
             instance_id=assignment.instance_id, rev=assignment.deploy_rev, state=state, error=error

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from agent.domain import labels
@@ -192,9 +193,13 @@ class Worker:
             self._remove_forgotten_data()
 
     def _wake_different(self, containers: list[Listed]) -> None:
-        running = {key_of(item.labels) for item in containers if item.running}
+        found: dict[InstanceKey | None, list[Listed]] = defaultdict(list)
+        for item in containers:
+            found[key_of(item.labels)].append(item)
         for key, instance in self._instances.items():
-            if instance.wants_running != (key in running):
+            if len(found[key]) == 1:
+                instance.look_if_changed(found[key][0])
+            elif found[key] or instance.wants_running:
                 instance.look()
 
     def _remove_unassigned(self, listed: list[Listed]) -> None:

@@ -6,10 +6,12 @@ RESTARTING = "restarting"
 STOPPED = "stopped"
 
 
-def reported_state(*, exists: bool, running: bool, engine_restarting: bool, crashes: int) -> str:
-    """missing, running, restarting or stopped."""
+def reported_state(*, exists: bool, running: bool, engine_restarting: bool, crashes: int, paused: bool = False) -> str:
+    """missing, running, restarting or stopped; a paused one does nothing, so it is no running one."""
     if not exists:
         return MISSING
+    if paused:
+        return STOPPED
     if running and not engine_restarting:
         return RUNNING
     if crashes > 0:

@@ -7,6 +7,7 @@ from typing import Any
 from agent.domain import dns, labels
 from agent.domain.container_report import secret_names_label
 from agent.domain.data import DataMount, label
+from agent.domain.drift import Wanted
 from agent.domain.environment import join_env
 from agent.domain.errors import ConfigInvalid
 from agent.domain.health import HealthCheck
@@ -147,6 +148,14 @@ def named_volumes(assignment: pb.Assignment, node: NodeIdentity) -> list[NamedVo
         for volume in assignment.pod.volumes
         if volume.name and not volume.bind_mount
     ]
+
+
+def wanted(assignment: pb.Assignment, node: NodeIdentity) -> Wanted:
+    """What the engine must keep of the container while it exists."""
+    pod = assignment.pod
+    if not on_grid_network(pod):
+        return Wanted(pod.container_name)
+    return Wanted(pod.container_name, grid_network(node.grid), frozenset(dns_names(assignment, node)))
 
 
 def dns_names(assignment: pb.Assignment, node: NodeIdentity) -> list[str]:

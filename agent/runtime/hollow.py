@@ -108,7 +108,8 @@ class HollowRuntime:
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         found = [hollow.container for hollow in self._containers.values()]
-        return [Listed(c.id, c.name, c.labels, c.running) for c in found if labels.is_ours(c.labels, node_ids)]
+        ours = (container for container in found if labels.is_ours(container.labels, node_ids))
+        return [Listed(c.id, c.name, c.labels, c.running, frozenset(c.networks)) for c in ours]
 
     async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
         found = [hollow.container for hollow in reversed(self._containers.values())]
@@ -134,7 +135,14 @@ class HollowRuntime:
         if await self.inspect(name) is not None:
             raise EngineRefused(409, f"the container name {name} is in use")
         container_id = hashlib.sha256(f"{self._engine_id}/{next(self._numbers)}/{time.time_ns()}".encode()).hexdigest()
-        container = Container(container_id, name, _image_id(body["Image"]), dict(body["Labels"]), running=False)
+        container = Container(
+            container_id,
+            name,
+            _image_id(body["Image"]),
+            dict(body["Labels"]),
+            running=False,
+            networks=_networks(body),
+        )
         self._containers[container_id] = _Hollow(container, body["Image"], body)
         return container_id
 
@@ -143,6 +151,20 @@ class HollowRuntime:
             raise EngineRefused(409, f"the container name {name} is in use")
         hollow = self._get(container_id)
         hollow.container = replace(hollow.container, name=name)
+
+    # Nobody can get at a hollow container to change these.
+
+    async def connect_network(self, container_id: str, network: str, aliases: Collection[str]) -> None:
+        return
+
+    async def disconnect_network(self, container_id: str, network: str) -> None:
+        return
+
+    async def forbid_restarts(self, container_id: str) -> None:
+        return
+
+    async def unpause(self, container_id: str) -> None:
+        return
 
     async def start(self, container_id: str) -> None:
         hollow = self._get(container_id)
@@ -256,6 +278,11 @@ class HollowRuntime:
         event = ContainerEvent(action, hollow.container.id, hollow.container.labels)
         for queue in self._listeners:
             queue.put_nowait(event)
+
+
+def _networks(body: CreateBody) -> dict[str, Sequence[str]]:
+    endpoints = (body.get("NetworkingConfig") or {}).get("EndpointsConfig") or {}
+    return {name: endpoint.get("Aliases") or () for name, endpoint in endpoints.items()}
 
 
 def _image_id(image: str) -> str:

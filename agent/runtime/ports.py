@@ -32,6 +32,12 @@ class Container:
     oom_killed: bool = False
     # Why it cannot be started; one with such a reason is made anew.
     start_error: str = ""
+    # Its process was halted by hand; it counts as running all the same.
+    paused: bool = False
+    # Whether the engine starts it by itself; none of ours wants that.
+    restart_policy: str = ""
+    # The aliases it has on each network.
+    networks: Mapping[str, Collection[str]] = field(default_factory=dict)
     # Address on the engine's network, or of the container whose network it shares; empty without one (host network,
     # not running).
     address: str = ""
@@ -47,6 +53,7 @@ class Listed:
     name: str
     labels: Mapping[str, str]
     running: bool
+    networks: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Resync:
 
 @dataclass(frozen=True, slots=True)
 class ContainerEvent:
-    """`start`, `die` or `destroy` of a container with our labels."""
+    """What happened to a container with our labels, in the engine's word: `start`, `die`, `destroy`, `rename` …"""
 
     action: str
     container_id: str
@@ -179,6 +186,18 @@ class Runtime(Protocol):
 
     async def rename(self, container_id: str, name: str) -> None:
         """Give a container another name."""
+
+    async def connect_network(self, container_id: str, network: str, aliases: Collection[str]) -> None:
+        """Put it on a network, where it is found by these names."""
+
+    async def disconnect_network(self, container_id: str, network: str) -> None:
+        """Take it off a network."""
+
+    async def forbid_restarts(self, container_id: str) -> None:
+        """Keep the engine from starting it by itself."""
+
+    async def unpause(self, container_id: str) -> None:
+        """Let it go on."""
 
     async def start(self, container_id: str) -> None:
         """Start it; nothing happens when it runs."""

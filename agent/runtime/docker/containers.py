@@ -85,6 +85,15 @@ class Containers:
         async with self._engine.call() as docker:
             await docker.containers.container(container_id).rename(name)
 
+    async def forbid_restarts(self, container_id: str) -> None:
+        policy = {"RestartPolicy": {"Name": "no"}}
+        async with self._engine.call() as docker:
+            await docker._query_json(f"containers/{container_id}/update", method="POST", data=policy)
+
+    async def unpause(self, container_id: str) -> None:
+        async with self._engine.call() as docker:
+            await docker.containers.container(container_id).unpause()
+
     async def start(self, container_id: str) -> None:
         async with self._engine.call(_START_SECONDS) as docker:
             await docker.containers.container(container_id).start()
@@ -152,6 +161,11 @@ def container_from(shown: Mapping[str, Any]) -> Container:
         exit_code=state.get("ExitCode", 0),
         oom_killed=bool(state.get("OOMKilled")),
         start_error=state.get("Error") or (_DEAD if state.get("Dead") else ""),
+        paused=bool(state.get("Paused")),
+        restart_policy=((shown.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
+        networks={
+            name: frozenset(entry.get("Aliases") or ()) for name, entry in (network.get("Networks") or {}).items()
+        },
         address=next((address for address in addresses if address), ""),
         volumes={
             mount["Destination"]: mount["Name"] for mount in shown.get("Mounts") or () if mount.get("Type") == "volume"
@@ -166,4 +180,6 @@ def _time(text: str | None) -> int:
 
 def _listed(item: Mapping[str, Any]) -> Listed:
     names = item.get("Names") or ["/"]
-    return Listed(item["Id"], names[0].removeprefix("/"), item.get("Labels") or {}, item.get("State") == "running")
+    networks = (item.get("NetworkSettings") or {}).get("Networks") or {}
+    running = item.get("State") == "running"
+    return Listed(item["Id"], names[0].removeprefix("/"), item.get("Labels") or {}, running, frozenset(networks))

@@ -9,7 +9,7 @@ from agent.runtime.docker.engine import Engine
 from agent.runtime.docker.json_lines import json_lines
 from agent.runtime.ports import ContainerEvent, Resync
 
-_ACTIONS = ["start", "die", "destroy"]
+_ACTIONS = ["start", "die", "destroy", "pause", "unpause", "rename", "update"]
 
 
 async def follow_events(engine: Engine) -> AsyncIterator[ContainerEvent | Resync]:

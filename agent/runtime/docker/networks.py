@@ -1,7 +1,7 @@
 """Networks of the engine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agent.domain.errors import EngineRefused
 from agent.runtime.docker.engine import Engine
@@ -25,6 +25,15 @@ class Networks:
         async with self._making:
             if not await self._exists(name):
                 await self._create(name, labels)
+
+    async def connect(self, container_id: str, name: str, aliases: Collection[str]) -> None:
+        body = {"Container": container_id, "EndpointConfig": {"Aliases": sorted(aliases)}}
+        async with self._engine.call() as docker:
+            await (await docker.networks.get(name)).connect(body)
+
+    async def disconnect(self, container_id: str, name: str) -> None:
+        async with self._engine.call() as docker:
+            await (await docker.networks.get(name)).disconnect({"Container": container_id})
 
     async def _exists(self, name: str) -> bool:
         try:

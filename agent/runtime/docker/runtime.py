@@ -104,6 +104,18 @@ class DockerRuntime:
     async def rename(self, container_id: str, name: str) -> None:
         await self._containers.rename(container_id, name)
 
+    async def connect_network(self, container_id: str, network: str, aliases: Collection[str]) -> None:
+        await self._networks.connect(container_id, network, aliases)
+
+    async def disconnect_network(self, container_id: str, network: str) -> None:
+        await self._networks.disconnect(container_id, network)
+
+    async def forbid_restarts(self, container_id: str) -> None:
+        await self._containers.forbid_restarts(container_id)
+
+    async def unpause(self, container_id: str) -> None:
+        await self._containers.unpause(container_id)
+
     async def start(self, container_id: str) -> None:
         await self._containers.start(container_id)
 
