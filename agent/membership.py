@@ -25,21 +25,26 @@ class Membership:
 
     def __init__(self) -> None:
         self._joined: Joined | None = None
+        self._epoch = 0
         self._changed = asyncio.Condition()
         self._distrusted = asyncio.Event()
 
     async def welcome(self, token: str) -> None:
         """A new session begins."""
-        epoch = 1 if self._joined is None else self._joined.epoch + 1
+        self._epoch += 1
         self._distrusted.clear()
-        await self._set(Joined(epoch, token))
+        await self._set(Joined(self._epoch, token))
+
+    async def leave(self) -> None:
+        """Somebody else has this node's session: there is none until the next welcome."""
+        await self._set(None)
 
     async def refresh(self, token: str) -> None:
         """The same session has a fresh token."""
         if self._joined is not None:
             await self._set(Joined(self._joined.epoch, token))
 
-    async def _set(self, joined: Joined) -> None:
+    async def _set(self, joined: Joined | None) -> None:
         async with self._changed:
             self._joined = joined
             self._changed.notify_all()
@@ -52,9 +57,10 @@ class Membership:
             return self._joined
 
     async def superseded(self, epoch: int) -> None:
-        """Returns when there is a newer session than `epoch`: its streams must be opened again."""
+        """Returns when the session `epoch` is not the present one any more: its streams end, and are opened again in
+        the next one."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._joined is not None and self._joined.epoch > epoch)
+            await self._changed.wait_for(lambda: self._joined is None or self._joined.epoch > epoch)
 
     def distrust(self, joined: Joined) -> None:
         """The token was refused: ask the session for a new one."""

@@ -2,14 +2,15 @@
 
 import asyncio
 import random
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agent.domain.backoff import reconnect_delay, refused_delay
+from agent.domain.backoff import reconnect_delay, refused_delay, superseded_delay
 from agent.domain.errors import AgentError
 from agent.machine import Machine
 from agent.membership import Membership
@@ -37,12 +38,16 @@ REFUSALS = frozenset(
         "NODE_REMOVED",
         "GRID_FULL",
         "SESSION_SUPERSEDED",
+        "AGENT_SUPERSEDED",
         "UNAUTHENTICATED",
         "PERMISSION_DENIED",
         "INVALID_ARGUMENT",
         "UNIMPLEMENTED",
     }
 )
+
+# Another agent is this node now: nothing else may be said in its name either.
+_SUPERSEDED = ("SESSION_SUPERSEDED", "AGENT_SUPERSEDED")
 
 _Call = Any
 
@@ -56,6 +61,8 @@ class Introduction:
     version: str
     labels: list[str]
     metadata: tuple[tuple[str, str], ...]
+    # Of this process: of two agents with one id, the master lets the one in that was started later.
+    start_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __repr__(self) -> str:
         return f"Introduction(node_id={self.node_id!r}, name={self.name!r})"
@@ -93,7 +100,9 @@ class Session:
                 reason, words = reason_of(error), describe(error)
             attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
             refused = reason in REFUSALS
-            delay = (refused_delay if refused else reconnect_delay)(attempt, random.random())
+            if reason in _SUPERSEDED:
+                await self._membership.leave()
+            delay = delay_after(reason, attempt, random.random())
             report = log.error if refused else log.warning
             report("not connected to the master", reason=reason, cause=words, retry_in=round(delay, 1))
             await asyncio.sleep(delay)
@@ -126,6 +135,7 @@ class Session:
             agent_version=self._introduction.version,
             labels=self._introduction.labels,
             sent_at=now,
+            start_id=self._introduction.start_id,
         )
 
     async def _welcome(self, welcome: node_session_pb2.Welcome) -> None:
@@ -179,6 +189,13 @@ class Session:
     def _set_period(self, period: Any) -> None:
         seconds = period.ToTimedelta().total_seconds()
         self._period = seconds if seconds > 0 else _DEFAULT_PERIOD
+
+
+def delay_after(reason: str, attempt: int, chance: float) -> float:
+    """Seconds before the next try when the one before, the `attempt`th in a row, ended for this reason."""
+    if reason == "AGENT_SUPERSEDED":
+        return superseded_delay(chance)
+    return (refused_delay if reason in REFUSALS else reconnect_delay)(attempt, chance)
 
 
 async def _write(call: _Call, lock: asyncio.Lock, message: node_session_pb2.ConnectRequest) -> None:

@@ -30,5 +30,10 @@ def refused_delay(attempt: int, chance: float) -> float:
     return min(_LONGEST_REFUSED, _doubled(attempt)) * (0.7 + 0.3 * chance)
 
 
+def superseded_delay(chance: float) -> float:
+    """When another agent has this one's place: it may be for ever, and the log says so, so 3 to 5 minutes."""
+    return 180.0 + 120.0 * chance
+
+
 def _doubled(times: int) -> float:
     return float(1 << min(times, 10))

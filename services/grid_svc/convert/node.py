@@ -54,6 +54,7 @@ def to_proto(view: NodeView) -> pb.Node:
         initial_node=initial,
         grid=_grid(grid),
         resource_usage=resource_usage.of_node(node),
+        connection_error=node.connection_error,
     )
 
 

@@ -15,6 +15,7 @@ from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeD
 from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, Outgoing, Welcome
 from services.kernel.validation import clean
 
+_LONGEST_START_ID = 64
 _DESCRIBED_AS_IS = tuple(field.name for field in fields(NodeDescription) if field.name not in ("statsd", "logs"))
 
 
@@ -35,9 +36,8 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
         case "hello":
             hello = request.hello
             sent_at = hello.sent_at.ToDatetime(UTC) if hello.HasField("sent_at") else None
-            return Hello(
-                clean(hello.node_id), clean(hello.name), clean(hello.agent_version), _texts(hello.labels), sent_at
-            )
+            texts = (clean(hello.node_id), clean(hello.name), clean(hello.agent_version))
+            return Hello(*texts, _texts(hello.labels), sent_at, clean(hello.start_id)[:_LONGEST_START_ID])
         case "info":
             return _info(request.info)
         case "stats":

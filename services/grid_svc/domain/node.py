@@ -75,6 +75,17 @@ class Node:
     close_reason: str | None = None
     rejected_at: datetime | None = None
     clock_skew: float | None = None
+    # Of the agent's processes that had the session, newest first.
+    agent_starts: tuple[str, ...] = ()
+    # Who else tried to be this node a short while ago.
+    conflict: str | None = None
+
+    @property
+    def connection_error(self) -> str | None:
+        """What is wrong with its connection, in words."""
+        if self.node_id is None or self.connected:
+            return self.conflict
+        return not_connected(self)
 
     @property
     def etag(self) -> str:

@@ -31,6 +31,7 @@ class Hello:
     agent_version: str
     labels: tuple[str, ...] = ()
     sent_at: datetime | None = None
+    start_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ NODE_HAS_TOKEN = Refusal("NODE_HAS_TOKEN", "Invalid grid token, node was created
 NODE_TOKEN_IN_USE = Refusal("NODE_TOKEN_IN_USE", "Invalid node token, already used by a different node")
 GRID_FULL = Refusal("GRID_FULL", FULL)
 
+_ADVICE = "stop one of the two, or give it a KONTENA_NODE_ID and a KONTENA_STATE_DIR of its own"
+
 # Ends of sessions as clients know them (spec/auth_grid.md section 14.4), for the health of nodes.
 _CLOSE_CODES = {
     "MISSING_NODE_ID": 4000,
@@ -105,6 +108,7 @@ _CLOSE_CODES = {
     "SESSION_RESET": 4031,
     "NODE_REMOVED": 4040,
     "SESSION_SUPERSEDED": 4041,
+    "AGENT_SUPERSEDED": 4041,
 }
 
 
@@ -152,6 +156,20 @@ def check_known(node: Node, grid: Grid) -> Refusal | None:
     if node.grid_id != grid.id:
         return NODE_ID_IN_USE
     return NODE_HAS_TOKEN if node.token is not None else None
+
+
+def check_start(node: Node, hello: Hello) -> Refusal | None:
+    """Whether another process with the same id took the node over from the one that says hello, and still has it."""
+    if not node.connected or hello.start_id not in node.agent_starts[1:]:
+        return None
+    at = node.connected_at.isoformat() if node.connected_at else "an unknown time"
+    words = f"an agent with the same id that was started later is connected as host node {node.name} since {at}"
+    return Refusal("AGENT_SUPERSEDED", f"{words}; {_ADVICE}")
+
+
+def conflict(hello: Hello) -> str:
+    """What users of the node are told of an agent that `check_start` refused."""
+    return f"another agent with the id of this node, named {hello.name}, tries to connect as well; {_ADVICE}"
 
 
 def check_own_token(node: Node, engine_id: str, *, engine_known: bool) -> Refusal | None:

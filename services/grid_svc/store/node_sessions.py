@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
@@ -29,6 +30,9 @@ from services.grid_svc.store.nodes import inserted_values
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
 from services.kernel.principal import NodeSession
+
+# Enough to know all agents that share an id, however they take turns.
+_MOST_STARTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,12 @@ async def reject(tx: Tx, engine_id: str, shown: JoinTokens, close: Close) -> Non
     await tx.execute(nodes.update().where(mine, ~nodes.c.connected).values(values))
 
 
+async def note_conflict(tx: Tx, engine_id: str, reason: str) -> None:
+    """Remember that another agent with the id of this node tried to connect."""
+    values = {"conflict_at": sa.func.now(), "conflict_reason": reason}
+    await tx.execute(nodes.update().where(nodes.c.node_id == engine_id).values(values))
+
+
 async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | None) -> Node | None:
     """Begin the next session of a machine that is a node and shows a good token, with one statement.
 
@@ -86,6 +96,8 @@ async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | No
         good = sa.and_(nodes.c.grid_id == grid, nodes.c.token_digest.is_(None))
     else:
         good = nodes.c.token_digest == digest(shown.node)
+    former = sa.cast(nodes.c.agent_starts[2:_MOST_STARTS], ARRAY(sa.Text))
+    good = sa.and_(good, ~sa.and_(nodes.c.connected, sa.cast(hello.start_id, sa.Text) == sa.func.any(former)))
     return await _open(tx, sa.and_(nodes.c.node_id == hello.node_id, good), hello, clock_skew)
 
 
@@ -98,16 +110,26 @@ async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | N
 
 async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node:
     """Add a node with its first session. Raises IntegrityError for UNIQUE_ENGINE_ID."""
-    values = {**inserted_values(node), **_session_values(hello, clock_skew), "session": 1}
+    starts = [hello.start_id] if hello.start_id else []
+    values = {**inserted_values(node), **_session_values(hello, clock_skew), "session": 1, "agent_starts": starts}
     statement = nodes.insert().values(values).returning(*rows.COLUMNS)
     return rows.node((await tx.execute(telling(statement))).one())
 
 
 async def _open(tx: Tx, condition: sa.ColumnElement[bool], hello: Hello, clock_skew: float | None) -> Node | None:
-    values = {**_session_values(hello, clock_skew), "session": nodes.c.session + 1}
+    values = {**_session_values(hello, clock_skew), "session": nodes.c.session + 1, **_starts_with(hello.start_id)}
     statement = nodes.update().where(condition).values(values).returning(*rows.COLUMNS)
     row = (await tx.execute(telling(statement))).first()
     return None if row is None else rows.node(row)
+
+
+def _starts_with(start_id: str) -> dict[str, Any]:
+    """This start of an agent has the node now; agents of older releases do not say which one they are."""
+    if not start_id:
+        return {}
+    text = sa.cast(start_id, sa.Text)
+    others = sa.func.array_remove(nodes.c.agent_starts, text, type_=ARRAY(sa.Text))
+    return {"agent_starts": sa.func.array_prepend(text, others[1 : _MOST_STARTS - 1], type_=ARRAY(sa.Text))}
 
 
 def _session_values(hello: Hello, clock_skew: float | None) -> dict[str, Any]:

@@ -18,7 +18,12 @@ _DISCONNECTED_SECONDS = sa.case(
     else_=sa.func.coalesce(sa.func.extract("epoch", sa.func.now() - nodes.c.disconnected_at), 0.0).cast(sa.Double),
 ).label("disconnected_seconds")
 
-COLUMNS = (nodes, _DISCONNECTED_SECONDS)
+# One that was refused tries again every few minutes.
+_CONFLICT = sa.case(
+    (nodes.c.conflict_at > sa.func.now() - sa.text("interval '10 minutes'"), nodes.c.conflict_reason)
+).label("conflict")
+
+COLUMNS = (nodes, _DISCONNECTED_SECONDS, _CONFLICT)
 
 
 def node(row: Any) -> Node:
@@ -52,6 +57,8 @@ def node(row: Any) -> Node:
         close_reason=row.close_reason,
         rejected_at=row.rejected_at,
         clock_skew=row.clock_skew,
+        agent_starts=tuple(row.agent_starts),
+        conflict=row.conflict,
     )
 
 

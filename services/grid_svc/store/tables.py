@@ -78,6 +78,10 @@ nodes = sa.Table(
     sa.Column("close_code", sa.Integer),
     sa.Column("close_reason", sa.Text),
     sa.Column("rejected_at", db.timestamp()),
+    # Ids of the starts of agents that had the session, newest first, and the last vain try of one that had it before.
+    sa.Column("agent_starts", ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("conflict_at", db.timestamp()),
+    sa.Column("conflict_reason", sa.Text),
     # Seconds by which the node's clock was ahead when the session began.
     sa.Column("clock_skew", sa.Double),
     # When the stream of the present session broke; the agent may still come back in time.

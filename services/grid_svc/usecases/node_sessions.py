@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -129,7 +129,7 @@ class NodeSessions:
         first = await self._next(incoming)
         if not isinstance(first, Hello):
             raise InvalidRequest("The first message must be hello")
-        return Hello(first.node_id, node_name(first.name), first.agent_version, first.labels, first.sent_at)
+        return replace(first, name=node_name(first.name))
 
     async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
         if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
@@ -150,7 +150,10 @@ class NodeSessions:
         raise SessionRefused(rules.NODE_ID_IN_USE)
 
     async def _reject(self, shown: JoinTokens, hello: Hello, error: SessionRefused) -> None:
-        """Whoever looks at the health of a node should see why its agent is not let in."""
+        """Whoever looks at a node should see why its agent is not let in."""
+        if error.reason == "AGENT_SUPERSEDED":
+            async with self._db.transaction() as tx:
+                await store.note_conflict(tx, hello.node_id, rules.conflict(hello))
         if error.reason in _TOLD_REJECTIONS:
             async with self._db.transaction() as tx:
                 await store.reject(tx, hello.node_id, shown, rules.close_of(error.reason, error.message))
@@ -164,7 +167,7 @@ class NodeSessions:
         node = await store.by_engine_id(tx, hello.node_id)
         if node is None:
             return await self._register(tx, grid, hello, skew)
-        refusal = rules.check_known(node, grid)
+        refusal = rules.check_known(node, grid) or rules.check_start(node, hello)
         if refusal is not None:
             raise SessionRefused(refusal)
         return await store.open_session(tx, node.id, hello, skew)
@@ -175,7 +178,7 @@ class NodeSessions:
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
         known = node.node_id is None and await store.engine_is_known(tx, hello.node_id)
-        refusal = rules.check_own_token(node, hello.node_id, engine_known=known)
+        refusal = rules.check_own_token(node, hello.node_id, engine_known=known) or rules.check_start(node, hello)
         if refusal is not None:
             raise SessionRefused(refusal)
         if node.node_id is None:

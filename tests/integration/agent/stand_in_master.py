@@ -60,6 +60,11 @@ class Master(
         self.port = free_port()
 
     @property
+    def listening(self) -> int:
+        """How many agents have an assignment stream open."""
+        return len(self._outgoing)
+
+    @property
     def uri(self) -> str:
         return f"127.0.0.1:{self.port}"
 

@@ -224,3 +224,22 @@ async def test_two_agents_cannot_share_a_state_folder(master: Master, tmp_path: 
         with pytest.raises(RuntimeError, match="another agent uses"):
             async with running_agent(settings(master.uri, tmp_path)):
                 pass
+
+
+async def test_an_agent_whose_place_is_taken_says_so_and_is_silent_for_minutes(master: Master, tmp_path: Path) -> None:
+    async with running_agent(settings(master.uri, tmp_path)):
+
+        async def attached() -> bool:
+            return master.listening == 1
+
+        await eventually(attached)
+        tries = len(master.join_metadata)
+        assert master.hellos[0].start_id
+        master.refusal = "AGENT_SUPERSEDED"
+        master.cut("Connect")
+
+        async def silent() -> bool:
+            return master.listening == 0
+
+        await eventually(silent)
+    assert len(master.join_metadata) == tries + 1

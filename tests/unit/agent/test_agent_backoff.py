@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.backoff import crash_delay, reconnect_delay, refused_delay, retry_delay
+from agent.session import delay_after
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1)
@@ -30,3 +31,8 @@ def test_reconnects_never_spin_and_never_wait_long(attempt: int, chance: float) 
 @given(attempts, chances)
 def test_a_refused_agent_asks_slowly_but_asks(attempt: int, chance: float) -> None:
     assert 1.4 <= refused_delay(attempt, chance) <= 60
+
+
+def test_an_agent_whose_place_is_taken_waits_for_minutes() -> None:
+    assert [delay_after("AGENT_SUPERSEDED", 1, chance) for chance in (0.0, 1.0)] == [180.0, 300.0]
+    assert delay_after("SESSION_SUPERSEDED", 1, 1.0) < 3, "whether somebody else is the node now, the next try tells"
