@@ -148,10 +148,11 @@ class Master(
     # What the agent calls.
 
     async def Connect(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        requests = self._until_cut("Connect", request_iterator, context)
         self.join_metadata.append(dict(context.invocation_metadata()))
         if self.refusal:
             await refuse(context, self.refusal)
-        async for request in self._until_cut("Connect", request_iterator, context):
+        async for request in requests:
             match request.WhichOneof("message"):
                 case "hello":
                     self.hellos.append(request.hello)
@@ -180,6 +181,8 @@ class Master(
     async def Attach(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         await self._authenticate(context)
         queue: asyncio.Queue[pb.AttachResponse] = asyncio.Queue()
+        messages = self._until_cut("Attach", _drain(queue), context)
+        # From here on the test may say something to the stream, or cut it.
         self._outgoing.add(queue)
         self.attached += 1
         reader = asyncio.create_task(self._read_reports(request_iterator, queue))
@@ -187,7 +190,7 @@ class Master(
             if self.confirms_early:
                 yield pb.AttachResponse(ack=pb.ReportAck(sequence=0))
             yield pb.AttachResponse(snapshot=pb.Snapshot(assignments=self.assigned.values()))
-            async for message in self._until_cut("Attach", _drain(queue), context):
+            async for message in messages:
                 yield message
         finally:
             self._outgoing.discard(queue)
@@ -225,10 +228,16 @@ class Master(
         if token not in self.tokens:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid token")
 
-    async def _until_cut(self, name: str, messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
-        """The messages until they end, or until the test cuts the stream, which aborts the call."""
+    def _until_cut(self, name: str, messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        """The messages until they end, or until the test cuts the stream, which aborts the call. Cuts count from this
+        call on, not from the first message."""
         cut = asyncio.Event()
         self._open[name].add(cut)
+        return self._passed_on(name, cut, messages, context)
+
+    async def _passed_on(
+        self, name: str, cut: asyncio.Event, messages: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[Any]:
         broken = asyncio.create_task(cut.wait())
         upcoming: asyncio.Future[Any] | None = None
         try:

@@ -37,7 +37,7 @@ CODES = {code.name: code for code in grpc.StatusCode}
 
 @dataclass
 class Call:
-    """One RPC as the service saw it."""
+    """One RPC as the service saw it; `message` is the last one so far, None before the first of a stream."""
 
     path: str
     metadata: dict[str, str]
@@ -64,6 +64,11 @@ class Echo:
     def stop(self) -> None:
         """End at once, as a killed process would; does nothing when it is not running."""
         self._end(self._server.stop(0))
+
+    def received(self, request_id: str) -> Any:
+        """The last message of a call, None while there is none."""
+        call = self.calls.get(request_id)
+        return None if call is None else call.message
 
     def drain(self) -> None:
         """End as the services of the suite do on SIGTERM: unhealthy until nobody calls, then running calls end."""
@@ -109,19 +114,19 @@ class Echo:
         request_class, response_class = map(message_factory.GetMessageClass, (method.input_type, method.output_type))
 
         async def unary(request: Any, context: Any) -> Any:
-            plan = await self._begin(path, request, context)
+            _, plan = await self._begin(path, request, context)
             await asyncio.sleep(60 if plan.get("then_wait") else plan.get("wait", 0))
             await _maybe_abort(plan, context)
             return json_format.ParseDict(plan.get("reply", {}), response_class())
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-            plan = await self._begin(path, request, context)
+            call, plan = await self._begin(path, None if method.client_streaming else request, context)
             if method.client_streaming:
                 await context.send_initial_metadata((("x-accepted", "1"),))
                 async for message in request:
+                    call.message = message
                     # A heartbeat for a heartbeat: the shape does not matter, that it comes back at once does.
                     yield response_class.FromString(b"")
-                    self.calls[path].message = message
                 return
             for sent, body in enumerate(_bodies(plan)):
                 if sent == plan.get("after", -1):
@@ -140,7 +145,7 @@ class Echo:
         handle = stream if method.server_streaming else unary
         return make(handle, request_class.FromString, response_class.SerializeToString)
 
-    async def _begin(self, path: str, request: Any, context: Any) -> dict[str, Any]:
+    async def _begin(self, path: str, request: Any, context: Any) -> tuple[Call, dict[str, Any]]:
         self._last_call = time.monotonic()
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         call = Call(path, metadata, request)
@@ -149,7 +154,7 @@ class Echo:
         plan: dict[str, Any] = json.loads(metadata.get("x-test", "{}"))
         if "initial" in plan:
             await context.send_initial_metadata([tuple(pair) for pair in plan["initial"]])
-        return plan
+        return call, plan
 
 
 async def _maybe_abort(plan: dict[str, Any], context: Any) -> None:

@@ -60,16 +60,19 @@ class Gateway:
 
 
 def eventually(check: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait until `check` is true; errors of the network count as not yet."""
+    """Wait until `check` is true. One that asserts or looks up what is not there yet, or meets an error of the network,
+    is asked again; the last reason is told."""
     deadline = time.monotonic() + seconds
+    last: object = None
     while time.monotonic() < deadline:
         try:
-            if check():
+            last = check()
+            if last:
                 return
-        except (httpx.HTTPError, OSError):
-            pass
+        except (AssertionError, LookupError, ValueError, httpx.HTTPError, OSError) as error:
+            last = error
         time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {seconds} s: {what}; last: {last!r}")
 
 
 def settings(folder: Path, upstream: int, **changes: object) -> GatewaySettings:

@@ -81,8 +81,9 @@ def test_the_upgrade_reaches_the_stream_with_what_services_need(bridged: Gateway
         assert client.response.headers["x-request-id"] == "exec-1"
         client.send('{"cmd":["ls"]}')
         # Words by themselves are no answer of an echo server; that the message arrives is what counts here.
-        eventually(lambda: echo.calls["exec-1"].message.WhichOneof("message") == "cmd", "cmd arrives")
+        eventually(lambda: echo.received("exec-1"), "a message arrives")
     call = echo.calls["exec-1"]
+    assert call.message.WhichOneof("message") == "cmd"
     assert call.path == "/kontena.deploy.v1.ContainerExecService/AttachExec"
     assert call.metadata["authorization"] == "Bearer t"
     assert call.metadata["x-forwarded-for"] == "127.0.0.1"
@@ -149,4 +150,5 @@ def test_over_tls(echo: Echo, tmp_path: Path) -> None:
         eventually(lambda: httpx.get(f"https://{target}", verify=context).status_code == 426, "the bridge answers")
         with connect(f"wss://{target}", ssl=context, additional_headers={"x-request-id": "exec-tls"}) as client:
             client.send('{"cmd":["ls"]}')
-            eventually(lambda: echo.calls["exec-tls"].message.WhichOneof("message") == "cmd", "cmd arrives")
+            eventually(lambda: echo.received("exec-tls"), "a message arrives")
+        assert echo.received("exec-tls").WhichOneof("message") == "cmd"
