@@ -11,6 +11,7 @@ from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+import tests.support.quiet  # noqa: F401 -- before anything loads gRPC.
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.postgres import TestPostgres
