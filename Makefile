@@ -27,7 +27,7 @@ logs: ## Follow the logs of the suite; FORMAT=json for machines
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom format test test-unit test-integration test-e2e soak lock
+.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers soak lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -47,8 +47,10 @@ sbom: setup ## Bill of materials of all dependencies, with licences: var/sbom.cd
 format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
-test: setup ## The whole test suite
-	$(BIN)/pytest -q -n 3 $(T)
+test: setup ## The whole test suite, but for images and containers of the suite itself
+	$(BIN)/pytest -q -n 3 $(or $(T),--ignore=tests/containers)
+test-containers: setup ## The suite in containers with two of everything: images, journey, scaling
+	$(BIN)/pytest -q -s tests/containers
 test-unit: setup ## Pure tests only
 	$(BIN)/pytest -q tests/unit tests/property
 test-integration: setup ## Services against a real Postgres
@@ -57,6 +59,16 @@ test-e2e: setup ## Through Envoy on real containers
 	$(BIN)/pytest -q tests/e2e tests/chaos
 soak: setup ## 500 agents through Envoy for two minutes, then one of two replicas is killed
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py
+images: setup ## Images of the suite and the agent (BASE=, PYTHON_VERSION= of the base, TAG=, DOCKER_BUILD= for flags)
+	$(BIN)/python -m deploy.wheels $(PYTHON_VERSION)
+	for image in suite agent; do \
+	  docker build $(DOCKER_BUILD) --network=none --target $$image -t kontena/$$image:$(TAG) -f deploy/Dockerfile \
+	    --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) . || exit 1; done
+BASE ?= python:$(PYTHON_VERSION)-slim
+PYTHON_VERSION ?= 3.13
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+TAG ?= $(VERSION)
 lock: setup ## Resolve the latest dependencies into the lock files
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt

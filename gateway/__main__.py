@@ -1,5 +1,6 @@
 """`python -m gateway render OUT` writes the Envoy configuration for the settings in the environment,
-`... openapi OUT` the OpenAPI document; `... drain` prepares a running Envoy for its end."""
+`... openapi OUT` the OpenAPI document; `... drain` prepares a running Envoy for its end; `... run` is all of it, for
+containers: it renders, runs Envoy, and drains it on SIGTERM."""
 
 import argparse
 import json
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from gateway.catalog import load_descriptors
 from gateway.drain import drain
 from gateway.openapi.document import document
+from gateway.process import run
 from gateway.render import write
 from gateway.settings import GatewaySettings
 
@@ -23,11 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     render.add_argument("out", type=Path)
     openapi = commands.add_parser("openapi", help="write the OpenAPI document as JSON")
     openapi.add_argument("out", type=Path)
-    leave = commands.add_parser("drain", help="send clients elsewhere; then Envoy can be stopped")
-    leave.add_argument("--notice", type=float, default=5, help="seconds for load balancers to see /readyz fail")
-    leave.add_argument(
-        "--limit", type=float, default=25, help="seconds after which streams that still run do not count"
-    )
+    _leaving(commands.add_parser("drain", help="send clients elsewhere; then Envoy can be stopped"))
+    serve = commands.add_parser("run", help="render, run Envoy, and drain it on SIGTERM")
+    serve.add_argument("--folder", type=Path, default=Path("/tmp/kontena-gateway"), help="for the configuration")  # noqa: S108
+    _leaving(serve)
     options = parser.parse_args(arguments)
     try:
         settings = GatewaySettings()
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "drain":
             left = drain(settings, notice=options.notice, limit=options.limit)
             sys.stderr.write(f"gateway: {left} connections left\n")
+        elif options.command == "run":
+            return run(settings, options.folder, notice=options.notice, limit=options.limit)
         else:
             found = document(settings, load_descriptors(settings.descriptors))
             options.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
@@ -43,6 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"gateway: {error}\n")
         return 2
     return 0
+
+
+def _leaving(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--notice", type=float, default=5, help="seconds for load balancers to see /readyz fail")
+    command.add_argument(
+        "--limit", type=float, default=25, help="seconds after which streams that still run do not count"
+    )
 
 
 if __name__ == "__main__":
