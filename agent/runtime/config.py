@@ -196,7 +196,7 @@ def _host_config(
     )
     if pod.cpus > 0:
         host |= {"CpuPeriod": _CPU_PERIOD, "CpuQuota": int(_CPU_PERIOD * pod.cpus)}
-    if pod.log_driver:
+    if pod.log_driver or pod.log_opts:
         host["LogConfig"] = {"Type": pod.log_driver, "Config": dict(pod.log_opts)}
     if not pod.net.startswith(_SHARED):
         _put(host, DnsSearch=_dns_search(pod.domainname))

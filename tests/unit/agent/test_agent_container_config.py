@@ -112,6 +112,8 @@ def test_a_device_without_a_path_is_an_error() -> None:
 def test_log_driver() -> None:
     host = config({"log_driver": "fluentd", "log_opts": {"tag": "x"}})["HostConfig"]
     assert host["LogConfig"] == {"Type": "fluentd", "Config": {"tag": "x"}}
+    # Without a driver they are for that of the engine.
+    assert config({"log_opts": {"tag": "x"}})["HostConfig"]["LogConfig"] == {"Type": "", "Config": {"tag": "x"}}
 
 
 def test_volumes_of_a_stateless_instance() -> None:

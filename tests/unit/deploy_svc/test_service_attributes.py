@@ -1,0 +1,134 @@
+"""An attribute of a service goes the whole way: read, stored, shown, sent to the node, made part of the container.
+
+A forgotten spot fails here.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import ParseDict
+
+from agent.runtime.config import NodeIdentity, container_config
+from kontena.deploy.v1 import assignment_pb2, service_pb2
+from services.deploy_svc.convert.assignments import to_pod
+from services.deploy_svc.convert.service_spec import attributes
+from services.deploy_svc.convert.services import service_to_proto
+from services.deploy_svc.domain import pod
+from services.deploy_svc.domain.service_input import parse
+from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.domain.service_update import merge, new_spec
+from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.store.codec import decode_spec, encode_spec
+from tests.property.deploy_svc.cluster import make_service
+
+MINIMAL: dict[str, Any] = {"name": "web", "image": "app", "stateful": False}
+
+# What a client writes to get something else than the default.
+EXAMPLES: dict[str, Any] = {
+    "image": "other:1",
+    "stateful": True,
+    "instances": 2,
+    "strategy": "daemon",
+    "user": "root",
+    "cmd": ["sleep", "9"],
+    "entrypoint": "/bin/sh -c",
+    "env": ["A=1"],
+    "secrets": [{"secret": "S", "name": "N"}],
+    "certificates": [{"subject": "S", "name": "N"}],
+    "ports": [{"node_port": 80, "container_port": 8080}],
+    "links": [{"name": "db", "alias": "db"}],
+    "affinity": ["label==a"],
+    "deploy_opts": {"wait_for_port": 80},
+    "volumes": ["/data"],
+    "volumes_from": ["other-%s"],
+    "cpus": 0.5,
+    "cpu_shares": 512,
+    "memory": 1024,
+    "memory_swap": 2048,
+    "shm_size": 4096,
+    "privileged": True,
+    "cap_add": ["NET_ADMIN"],
+    "cap_drop": ["MKNOD"],
+    "net": "host",
+    "log_driver": "syslog",
+    "log_opts": {"tag": "a"},
+    "devices": ["/dev/fuse"],
+    "pid": "host",
+    "read_only": True,
+    "hooks": {"post_start": [{"name": "a", "cmd": "b", "instances": "*"}]},
+    "health_check": {"protocol": "http", "port": 80},
+    "stop_signal": "SIGQUIT",
+    "stop_grace_period": 20,
+}
+FIXED_ON_CREATE = {"stateful"}
+# Answers never had them (spec/deploy_rest.md section 4.2).
+HIDDEN = {"privileged", "devices"}
+# What decides where and how often to run it; values of the vault travel beside the pod.
+NOT_FOR_NODES = {"instances", "strategy", "links", "affinity", "secrets", "certificates"}
+# What the agent acts on by itself, beside the container.
+NOT_FOR_THE_ENGINE = {"deploy_opts", "hooks"}
+# Members of a request that are no attribute of the spec.
+OTHER_MEMBERS = {"name", "stack", "force", "container_count", "replicas"}
+
+NAMES = [field.name for field in fields(ServiceSpec)]
+
+
+def read(body: dict[str, Any], *, creating: bool) -> Any:
+    return parse(attributes(ParseDict(body, service_pb2.ServiceSpec()), body.keys()), creating=creating)
+
+
+def spec_with(name: str) -> ServiceSpec:
+    return new_spec(read({**MINIMAL, name: EXAMPLES[name]}, creating=True))
+
+
+def shown(spec: ServiceSpec) -> service_pb2.Service:
+    service = make_service(**{name: getattr(spec, name) for name in NAMES})
+    return service_to_proto(ServiceView(service, links=spec.links, affinity=spec.affinity))
+
+
+def sent(spec: ServiceSpec) -> assignment_pb2.Pod:
+    service = make_service(**{name: getattr(spec, name) for name in NAMES})
+    return to_pod(pod.build(service, 1, "n1").to_json())
+
+
+PLAIN = new_spec(read(MINIMAL, creating=True))
+
+
+def test_requests_have_the_attributes_of_the_spec_and_the_examples_are_complete() -> None:
+    assert set(service_pb2.ServiceSpec.DESCRIPTOR.fields_by_name) - OTHER_MEMBERS == set(NAMES) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_read(name: str) -> None:
+    created = getattr(spec_with(name), name)
+    assert created != getattr(PLAIN, name)
+    updated = getattr(merge(PLAIN, read({name: EXAMPLES[name]}, creating=False)), name)
+    assert updated == (getattr(PLAIN, name) if name in FIXED_ON_CREATE else created)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_stored(name: str) -> None:
+    spec = spec_with(name)
+    stored = encode_spec(spec)
+    assert stored[name] != encode_spec(PLAIN)[name]
+    assert decode_spec(stored) == spec
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_shown_or_hidden_on_purpose(name: str) -> None:
+    assert (shown(spec_with(name)) == shown(PLAIN)) is (name in HIDDEN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_sent_to_the_node_or_not_for_nodes(name: str) -> None:
+    assert (sent(spec_with(name)) == sent(PLAIN)) is (name in NOT_FOR_NODES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_makes_another_container(name: str) -> None:
+    node = NodeIdentity("n1", "node-1", "g")
+    made, plain = (
+        container_config(assignment_pb2.Assignment(pod=sent(spec)), node) for spec in (spec_with(name), PLAIN)
+    )
+    assert (made == plain) is (name in NOT_FOR_NODES | NOT_FOR_THE_ENGINE)
