@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as pb
-from kontena.deploy.v1 import service_pb2
 from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
+from services.deploy_svc.domain.pod import Pod
+from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.usecases.assignment_feed import Snapshot
 from services.deploy_svc.usecases.assignments import Ack, HooksAck, HooksStarted, Incoming, Outgoing, Report
 from services.deploy_svc.usecases.pod_values import Assignment
@@ -29,7 +29,7 @@ def to_response(item: Outgoing) -> pb.AttachResponse:
 def to_assignment(item: Assignment) -> pb.Assignment:
     """The only place where secret values leave their wrapper."""
     instance, login = item.instance, item.credentials
-    pod = to_pod(instance.pod or {})
+    pod = to_pod(instance.pod) if instance.pod else pb.Pod()
     if login is not None:
         credentials = pb.ImageCredentials(username=login.username, password=login.password, email=login.email)
         pod.image_credentials.CopyFrom(credentials)
@@ -49,20 +49,9 @@ def to_assignment(item: Assignment) -> pb.Assignment:
     )
 
 
-def to_pod(pod: dict[str, Any]) -> pb.Pod:
-    """The stored pod; its secret references stay here."""
-    fields = {name: value for name, value in pod.items() if name not in _NESTED and value is not None}
-    check = pod.get("health_check")
-    return pb.Pod(
-        **fields,
-        ports=[service_pb2.Port(**port) for port in pod.get("ports", ())],
-        volumes=[pb.PodVolume(**volume) for volume in pod.get("volumes", ())],
-        hooks=[pb.PodHook(**hook) for hook in pod.get("hooks", ())],
-        health_check=service_pb2.HealthCheck(**check) if check else None,
-    )
-
-
-_NESTED = frozenset({"ports", "volumes", "hooks", "health_check", "secrets", "certificates"})
+def to_pod(pod: Pod) -> pb.Pod:
+    """The pod as it was stored; its secret references stay here."""
+    return pb.Pod(**POD.dump_python(pod, exclude={"secrets", "certificates"}))
 
 
 def to_incoming(request: pb.AttachRequest) -> Incoming | None:

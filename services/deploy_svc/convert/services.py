@@ -1,16 +1,25 @@
 """Services as answers show them (spec/deploy_rest.md section 4.2)."""
 
+from dataclasses import fields
+
 from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain.service import NULL_STACK, Service
-from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Link, ServiceSpec
+from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.store.jsonb import SPEC
+
+# The attributes that answers show as they are stored.
+_SHOWN = {field.name for field in fields(ServiceSpec)} & set(pb.Service.DESCRIPTOR.fields_by_name)
+_SHOWN -= {"affinity", "links"}
+_HIDDEN = {"hooks": {"__all__": {"instances"}}}
 
 
 def service_to_proto(view: ServiceView) -> pb.Service:
     """The whole answer."""
     service, spec = view.service, view.service.spec
     message = pb.Service(
+        **SPEC.dump_python(spec, include=_SHOWN, exclude=_HIDDEN),
         id=service.path,
         name=service.name,
         created_at=to_timestamp(service.created_at),
@@ -24,80 +33,17 @@ def service_to_proto(view: ServiceView) -> pb.Service:
         instance_counts=pb.InstanceCounts(total=view.total, running=view.running),
         revision=service.revision,
         stack_revision=service.stack_revision,
-        instances=spec.instances,
         replicas=spec.instances,
     )
-    _scalars(message, spec)
-    _lists(message, spec)
+    for secret in message.secrets:
+        secret.type = "env"
+    for certificate in message.certificates:
+        certificate.type = "env"
     if spec.health_check is not None:
-        message.health_check.CopyFrom(health_check_to_proto(spec.health_check))
         message.health_status.CopyFrom(
             pb.HealthStatus(healthy=view.healthy, unhealthy=view.unhealthy, total=view.total)
         )
     return message
-
-
-def health_check_to_proto(check: HealthCheck) -> pb.HealthCheck:
-    """A health check."""
-    return pb.HealthCheck(
-        protocol=check.protocol,
-        uri=check.uri,
-        port=check.port,
-        timeout=check.timeout,
-        initial_delay=check.initial_delay,
-        interval=check.interval,
-    )
-
-
-def _scalars(message: pb.Service, spec: ServiceSpec) -> None:
-    message.MergeFrom(
-        pb.Service(
-            image=spec.image,
-            stateful=spec.stateful,
-            user=spec.user,
-            entrypoint=spec.entrypoint,
-            net=spec.net,
-            strategy=spec.strategy,
-            memory=spec.memory,
-            memory_swap=spec.memory_swap,
-            shm_size=spec.shm_size,
-            cpu_shares=spec.cpu_shares,
-            cpus=spec.cpus,
-            log_driver=spec.log_driver,
-            log_opts=spec.log_opts,
-            deploy_opts=_deploy_opts(spec.deploy_opts),
-            pid=spec.pid,
-            read_only=spec.read_only,
-            stop_signal=spec.stop_signal,
-            stop_grace_period=spec.stop_grace_period,
-        )
-    )
-
-
-def _lists(message: pb.Service, spec: ServiceSpec) -> None:
-    message.MergeFrom(
-        pb.Service(
-            cmd=spec.cmd,
-            env=spec.env,
-            volumes=spec.volumes,
-            volumes_from=spec.volumes_from,
-            cap_add=spec.cap_add,
-            cap_drop=spec.cap_drop,
-            ports=[
-                pb.Port(ip=p.ip, protocol=p.protocol, node_port=p.node_port, container_port=p.container_port)
-                for p in spec.ports
-            ],
-            secrets=[pb.ServiceSecret(secret=s.secret, name=s.name, type="env") for s in spec.secrets],
-            certificates=[pb.ServiceCertificate(subject=c.subject, name=c.name, type="env") for c in spec.certificates],
-            hooks=[pb.Hook(name=h.name, type=h.type, cmd=h.cmd, oneshot=h.oneshot) for h in spec.hooks],
-        )
-    )
-
-
-def _deploy_opts(opts: DeployOpts) -> pb.DeployOpts:
-    return pb.DeployOpts(
-        wait_for_port=opts.wait_for_port, min_health=opts.min_health, interval=opts.interval, rollback=opts.rollback
-    )
 
 
 def _link(service: Service, link: Link) -> pb.Link:

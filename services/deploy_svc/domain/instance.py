@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
+
+from services.deploy_svc.domain.pod import Pod
 
 DesiredState = Literal["initialized", "running", "stopped"]
 
@@ -13,7 +15,8 @@ class Instance:
     """A row of `instances`. `node_id` is None while it is not placed; `rev` is None until the node reported.
 
     `good_container_id` is the container that ran when a deploy last succeeded. `data_volumes` are the engine volumes of
-    its node that hold its data, by path: all that the node ever told.
+    its node that hold its data, by path: all that the node ever told. `service` is `stack/service`, empty where nobody
+    asked for it.
     """
 
     id: str
@@ -24,7 +27,7 @@ class Instance:
     deploy_rev: str | None
     service_revision: int
     restarts: int
-    pod: dict[str, Any] | None
+    pod: Pod | None
     state: str
     rev: str | None
     error: str | None
@@ -34,3 +37,4 @@ class Instance:
     updated_at: datetime
     good_container_id: str | None = None
     data_volumes: Mapping[str, str] = field(default_factory=dict)
+    service: str = ""

@@ -276,7 +276,7 @@ class _Step:
 
     def _run(self, rollout: InstanceDeploy) -> None:
         number = rollout.instance_number
-        built = pod.build(self._service, number, rollout.node).to_json()
+        built = pod.build(self._service, number, rollout.node)
         revision = self._revision_of(self._instances.get(number))
         self._actions.append(Run(self._deploy.id, number, rollout.node_id, self._deploy_rev, revision, built))
         self._look_again(self._limits.instance)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.pod import Pod
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
@@ -109,7 +110,7 @@ class Run:
     node_id: str
     deploy_rev: str
     service_revision: int
-    pod: dict[str, Any]
+    pod: Pod
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,83 @@
-"""The lists of objects in a service: ports, secrets, certificates, links and hooks, checked element by element."""
+"""Attributes with parts: how each is read, and how what is read goes together with what is stored."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, get_args
 
-from services.deploy_svc.domain.loose_values import as_objects, flag, scalar_text
-from services.deploy_svc.domain.service_spec import CertificateRef, Hook, HookType, Link, Port, SecretRef
+from services.deploy_svc.domain import readers
+from services.deploy_svc.domain.service_spec import (
+    CertificateRef,
+    DeployOpts,
+    HealthCheck,
+    Hook,
+    HookType,
+    Link,
+    Port,
+    SecretRef,
+)
+from services.deploy_svc.domain.volume_spec import render_volume
 from services.kernel.validation import Checker, title
 
-Element = Mapping[str, Any]
-
-_ANY_ADDRESS = "0.0.0.0"  # noqa: S104 -- the documented default.
 _HOOK_TYPES: tuple[HookType, ...] = get_args(HookType)
+_VARIABLE = re.compile(r"[^=]+=.*", re.DOTALL)
+_PORT = readers.number(1, 65535)
+_NUMBER = readers.number(biggest=2**31 - 1)
+_TEXT = readers.text()
+
+ports = readers.objects(
+    Port,
+    {"node_port": readers.number(0, 65535), "container_port": _PORT},
+    {"ip": _TEXT, "protocol": _TEXT},
+)
+# The `type` in answers of ours is ignored.
+secrets = readers.objects(SecretRef, {"secret": _TEXT, "name": _TEXT})
+certificates = readers.objects(CertificateRef, {"subject": _TEXT, "name": _TEXT})
+
+
+def volumes(check: Checker, name: str, value: Any) -> tuple[str, ...]:
+    """Volume strings as they are stored."""
+    return tuple(render_volume(volume) for volume in readers.texts()(check, name, value) or ())
+
+
+# Environment.
+
+env = readers.texts(pattern=_VARIABLE, longest=131072)
+
+
+def merge_env(current: tuple[str, ...] | None, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The given variables, each key once; one without a value keeps the value it has. A new service gets all."""
+    if current is None:
+        return given
+    known = _variables(current)
+    merged = {key: value or known.get(key, "") for key, value in _variables(given).items()}
+    return current if merged == known and list(merged) == list(known) else tuple(f"{k}={v}" for k, v in merged.items())
+
+
+def _variables(variables: Iterable[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (item.partition("=") for item in variables)}
+
+
+# Links.
+
+# To be replaced by the stack of the service.
+OWN_STACK = ""
+
+
+def _link(name: str, alias: str, **answer: str) -> Link:
+    """A name without a stack means the own one, unless the id of an answer of ours says which."""
+    *rest, service = name.split("/")
+    path = answer.get("id", "").split("/")
+    if not rest and len(path) == 3 and path[2] == service:
+        return Link(path[1], service, alias)
+    return Link(rest[-1] if rest else OWN_STACK, service, alias)
+
+
+links = readers.objects(_link, {"name": _TEXT, "alias": _TEXT}, {"id": _TEXT})
+
+
+# Hooks.
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,110 +87,88 @@ class HookInput:
     type: HookType
     name: str
     cmd: str
-    instances: str | None
-    oneshot: bool
-
-    def merged(self, current: Hook | None) -> Hook:
-        """The hook to store: what is not given stays as it is."""
-        kept = current.instances if current else "*"
-        return Hook(self.type, self.name, self.cmd, self.instances or kept, self.oneshot)
+    instances: str | None = None
+    oneshot: bool = False
 
 
-def ports(check: Checker, values: Sequence[Element]) -> tuple[Port, ...]:
-    """Published ports."""
-    checks = [Checker() for _ in values]
-    found = []
-    for one, value in zip(checks, values, strict=True):
-        node = one.number("node_port", value.get("node_port"), required=True, smallest=0, biggest=65535)
-        container = one.number("container_port", value.get("container_port"), required=True, smallest=1, biggest=65535)
-        ip = one.text("ip", value.get("ip", _ANY_ADDRESS))
-        protocol = one.text("protocol", value.get("protocol", "tcp"))
-        found.append(Port(node or 0, container or 0, ip or "", protocol or ""))
-    check.elements("ports", checks)
+def hooks(check: Checker, name: str, value: Any) -> tuple[HookInput, ...] | None:
+    """Hooks as an object of lists by type, or as the list that answers show."""
+    required, oneshot = {"name": _TEXT, "cmd": _TEXT}, {"oneshot": readers.flag}
+    if not isinstance(value, dict):
+        shown = {"type": readers.text(options=_HOOK_TYPES), **required}
+        return readers.objects(HookInput, shown, {"instances": _hook_instances, **oneshot})(check, name, value)
+    required["instances"] = _hook_instances
+    nested = Checker()
+    found: list[HookInput] = []
+    for kind in _HOOK_TYPES:
+        if value.get(kind) is not None:
+            found += readers.objects(partial(HookInput, kind), required, oneshot)(nested, kind, value[kind]) or ()
+    check.nested(name, nested)
     return tuple(found)
 
 
-def secrets(check: Checker, values: Sequence[Element]) -> tuple[SecretRef, ...]:
-    """Mapped secrets; `type` is ignored."""
-    return tuple(SecretRef(*pair) for pair in _pairs(check, "secrets", values, "secret", "name"))
-
-
-def certificates(check: Checker, values: Sequence[Element]) -> tuple[CertificateRef, ...]:
-    """Mapped certificates; `type` is ignored."""
-    return tuple(CertificateRef(*pair) for pair in _pairs(check, "certificates", values, "subject", "name"))
-
-
-def links(check: Checker, values: Sequence[Element], own_stack: str) -> tuple[Link, ...]:
-    """Links; a name without a stack means the own one, unless the id of an answer of ours says which."""
-    pairs = _pairs(check, "links", values, "name", "alias")
+def merge_hooks(current: tuple[Hook, ...] | None, given: tuple[HookInput, ...]) -> tuple[Hook, ...]:
+    """The given hooks; those that do not say on which instances they run go on with what is stored of them."""
+    known = {(hook.type, hook.name): hook.instances for hook in current or ()}
     return tuple(
-        _link(own_stack, name, alias, value.get("id")) for (name, alias), value in zip(pairs, values, strict=True)
+        Hook(hook.type, hook.name, hook.cmd, hook.instances or known.get((hook.type, hook.name), "*"), hook.oneshot)
+        for hook in given
     )
 
 
-def hooks(check: Checker, value: Any) -> tuple[HookInput, ...] | None:
-    """Hooks as an object of lists by type, or as the list that answers show."""
-    if isinstance(value, dict):
-        nested = Checker()
-        found = [_hooks_of(nested, kind, value[kind]) for kind in _HOOK_TYPES if value.get(kind) is not None]
-        check.nested("hooks", nested)
-        return tuple(hook for group in found for hook in group)
-    objects = as_objects(check, "hooks", value)
-    if objects is None:
+def _hook_instances(check: Checker, name: str, value: Any) -> str | None:
+    found = _TEXT(check, name, value)
+    return None if found is None else ",".join(part.strip() for part in found.split(","))
+
+
+# Objects of which members may be left out.
+
+_DEPLOY_OPTS: Mapping[str, readers.Reader[Any]] = {
+    "wait_for_port": readers.number(0, 65535),
+    "min_health": readers.fraction(1.0),
+    "interval": _NUMBER,
+    "rollback": readers.flag,
+}
+_HEALTH_CHECK: Mapping[str, readers.Reader[Any]] = {
+    "protocol": readers.text(options=("http", "tcp")),
+    "port": _PORT,
+    "uri": _TEXT,
+    "timeout": _NUMBER,
+    "initial_delay": _NUMBER,
+    "interval": _NUMBER,
+}
+
+
+def deploy_opts(check: Checker, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given; null is kept, as it clears what is stored."""
+    nested = Checker()
+    found = readers.members(nested, given, {}, _DEPLOY_OPTS)
+    check.nested(name, nested)
+    return {**{option: None for option in _DEPLOY_OPTS if option in given}, **found}
+
+
+def merge_deploy_opts(current: DeployOpts | None, given: Mapping[str, Any]) -> DeployOpts:
+    """The stored options with those that were given."""
+    return replace(current or DeployOpts(), **given)
+
+
+def health_check(check: Checker, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that were given; none when there shall be no check: an empty object, or one without a protocol."""
+    if all(value is None for value in given.values()):
+        return {}
+    nested = Checker()
+    found = readers.members(nested, given, {}, _HEALTH_CHECK)
+    for required in ("port", "protocol"):
+        if required not in given:
+            nested.fail(required, f"{title(required)} is required")
+    if "protocol" in found and "port" not in found:
+        nested.fail("port", "Port can't be nil")
+    check.nested(name, nested)
+    return found if "protocol" in found else {}
+
+
+def merge_health_check(current: HealthCheck | None, given: Mapping[str, Any]) -> HealthCheck | None:
+    """The check as it was given, with defaults for what was left out; only its path stays as it is."""
+    if not given:
         return None
-    checks = [Checker() for _ in objects]
-    answer = []
-    for one, item in zip(checks, objects, strict=True):
-        kind = one.text("type", scalar_text(item.get("type")), required=True, options=_HOOK_TYPES)
-        answer.append(_hook(one, next((known for known in _HOOK_TYPES if known == kind), "post_start"), item))
-    check.elements("hooks", checks)
-    return tuple(answer)
-
-
-def _hooks_of(check: Checker, kind: HookType, value: Any) -> list[HookInput]:
-    objects = as_objects(check, kind, value)
-    checks = [Checker() for _ in objects or ()]
-    found = [_hook(one, kind, item, strict=True) for one, item in zip(checks, objects or (), strict=True)]
-    check.elements(kind, checks)
-    return found
-
-
-def _hook(check: Checker, kind: HookType, item: Element, *, strict: bool = False) -> HookInput:
-    name = _text(check, item, "name", required=True)
-    cmd = _text(check, item, "cmd", required=True)
-    instances = _text(check, item, "instances", required=strict)
-    oneshot = flag(item.get("oneshot"), default=False)
-    if oneshot is None:
-        check.fail("oneshot", "Oneshot isn't a boolean")
-    numbers = None if instances is None else ",".join(part.strip() for part in instances.split(","))
-    return HookInput(kind, name or "", cmd or "", numbers, bool(oneshot))
-
-
-def _text(check: Checker, item: Element, attribute: str, *, required: bool) -> str | None:
-    value = item.get(attribute)
-    text = scalar_text(value)
-    if value is not None and text is None:
-        check.fail(attribute, f"{title(attribute)} isn't a string")
-        return None
-    if required and value is None and attribute in item:
-        check.fail(attribute, f"{title(attribute)} can't be nil")
-        return None
-    return check.text(attribute, text, required=required)
-
-
-def _pairs(check: Checker, attribute: str, values: Sequence[Element], first: str, second: str) -> list[tuple[str, str]]:
-    checks = [Checker() for _ in values]
-    found = [
-        (_text(one, value, first, required=True) or "", _text(one, value, second, required=True) or "")
-        for one, value in zip(checks, values, strict=True)
-    ]
-    check.elements(attribute, checks)
-    return found
-
-
-def _link(own_stack: str, name: str, alias: str, link_id: str | None) -> Link:
-    *rest, service = name.split("/")
-    path = (link_id or "").split("/")
-    if not rest and len(path) == 3 and path[2] == service:
-        return Link(path[1], service, alias)
-    return Link(rest[-1] if rest else own_stack, service, alias)
+    return HealthCheck(**{"uri": (current and current.uri) or "/", **given})

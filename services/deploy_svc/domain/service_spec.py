@@ -76,24 +76,18 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSpec:
-    """All attributes. Tuples keep the order of the request."""
+class ContainerSpec:
+    """The attributes that reach the node as the user gave them: a service has them, and so have the pods of its
+    instances. Tuples keep the order of the request."""
 
     image: str
     stateful: bool
-    instances: int = 1
-    strategy: Strategy = "ha"
     user: str | None = None
     cmd: tuple[str, ...] = ()
-    entrypoint: str | None = None
     env: tuple[str, ...] = ()
     secrets: tuple[SecretRef, ...] = ()
     certificates: tuple[CertificateRef, ...] = ()
     ports: tuple[Port, ...] = ()
-    links: tuple[Link, ...] = ()
-    affinity: tuple[str, ...] = ()
-    deploy_opts: DeployOpts = field(default_factory=DeployOpts)
-    volumes: tuple[str, ...] = ()
     volumes_from: tuple[str, ...] = ()
     cpus: float | None = None
     cpu_shares: int | None = None
@@ -109,7 +103,21 @@ class ServiceSpec:
     devices: tuple[str, ...] = ()
     pid: str | None = None
     read_only: bool = False
-    hooks: tuple[Hook, ...] = ()
     health_check: HealthCheck | None = None
     stop_signal: str | None = None
     stop_grace_period: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec(ContainerSpec):
+    """All attributes: those that say where, how often and how instances run, and those that a pod has in another form
+    (`entrypoint`, `volumes`, `hooks`)."""
+
+    instances: int = 1
+    strategy: Strategy = "ha"
+    entrypoint: str | None = None
+    links: tuple[Link, ...] = ()
+    affinity: tuple[str, ...] = ()
+    deploy_opts: DeployOpts = field(default_factory=DeployOpts)
+    volumes: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()

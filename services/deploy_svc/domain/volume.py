@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from services.deploy_svc.domain import loose_values as loose
+from services.deploy_svc.domain import readers
 from services.kernel.validation import NAME, Checker, title
 
 Scope = Literal["instance", "stack", "grid"]
@@ -86,7 +86,7 @@ def parse(attributes: Mapping[str, Any]) -> VolumeInput:
         name=check.text("name", attributes.get("name"), required=True, pattern=NAME, longest=64) or "",
         scope=check.text("scope", attributes.get("scope"), required=True, options=get_args(Scope)) or "",
         driver=check.text("driver", attributes.get("driver"), required=True, pattern=_DRIVER, longest=255) or "",
-        driver_opts={} if options is None else loose.options(check, "driver_opts", options) or {},
+        driver_opts={} if options is None else readers.options(check, "driver_opts", options) or {},
     )
     check.done()
     return result

@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.deploy_svc.domain.rollout_plan import Good
-from services.deploy_svc.domain.volume import Mount
-from services.deploy_svc.store.codec import decode_spec
+from services.deploy_svc.store.jsonb import MOUNTS, SPEC
 from services.deploy_svc.store.tables import good_specs, instances, services
 from services.kernel.db import Tx
 
@@ -56,4 +55,4 @@ async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
 
 
 def _good(row: Any) -> Good:
-    return Good(row.revision, decode_spec(row.spec), row.exposed, tuple(Mount(**mount) for mount in row.mounts))
+    return Good(row.revision, SPEC.validate_python(row.spec), row.exposed, MOUNTS.validate_python(row.mounts))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
-from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys
+from services.deploy_svc.store.jsonb import POD
+from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel.db import Tx, notify
 
 # Nobody can say any more what became of an instance that is on no node.
@@ -48,7 +49,7 @@ def row_to_instance(row: Any) -> Instance:
         deploy_rev=row.deploy_rev,
         service_revision=row.service_revision,
         restarts=row.restarts,
-        pod=row.pod,
+        pod=None if row.pod is None else POD.validate_python(row.pod),
         state=row.state,
         rev=row.rev,
         error=row.error,
@@ -171,13 +172,14 @@ async def fingerprints(tx: Tx, node_id: str) -> dict[str, Fingerprint]:
 
 
 async def on_node(tx: Tx, node_id: str, ids: Collection[str]) -> list[Instance]:
-    """Those of the named instances that are on the node, by id."""
+    """Those of the named instances that are on the node, by id, with the names of their services."""
     query = (
-        sa.select(instances)
+        sa.select(instances, services.c.stack, services.c.name)
+        .join(services, services.c.id == instances.c.service_id)
         .where(instances.c.node_id == node_id, instances.c.id.in_(ids), instances.c.deploy_rev.is_not(None))
         .order_by(instances.c.id)
     )
-    return [row_to_instance(row) for row in await tx.execute(query)]
+    return [replace(row_to_instance(row), service=f"{row.stack}/{row.name}") for row in await tx.execute(query)]
 
 
 _OBSERVED = ("state", "rev", "error", "container_id", "container_started_at", "health")

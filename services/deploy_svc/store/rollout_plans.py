@@ -21,6 +21,7 @@ from services.deploy_svc.domain.rollout_plan import (
 )
 from services.deploy_svc.store import good_specs, rollouts, volumes
 from services.deploy_svc.store.instances import lock
+from services.deploy_svc.store.jsonb import POD, to_json
 from services.deploy_svc.store.tables import (
     NODE_CHANGED,
     SERVICE_CHANGED,
@@ -202,7 +203,7 @@ async def _apply_runs(tx: Tx, snapshot: Snapshot, runs: Sequence[Run]) -> set[st
             "desired_state": "running",
             "deploy_rev": run.deploy_rev,
             "service_revision": run.service_revision,
-            "pod": run.pod,
+            "pod": to_json(POD, run.pod),
         }
         for run in runs
     ]

@@ -1,7 +1,6 @@
 """Queries and writes of services. Times come from the clock of the database."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +9,7 @@ from services.deploy_svc.domain.service import NULL_STACK, Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import tables
-from services.deploy_svc.store.codec import decode_spec, encode_spec
+from services.deploy_svc.store.jsonb import MOUNTS, SPEC, to_json
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
 
@@ -28,7 +27,7 @@ def row_to_service(row: Any) -> Service:
         grid=row.grid,
         stack=row.stack,
         name=row.name,
-        spec=decode_spec(row.spec),
+        spec=SPEC.validate_python(row.spec),
         state=row.state,
         revision=row.revision,
         stack_revision=row.stack_revision,
@@ -37,7 +36,7 @@ def row_to_service(row: Any) -> Service:
         created_at=row.created_at,
         updated_at=row.updated_at,
         exposed=row.exposed,
-        mounts=tuple(Mount(**mount) for mount in row.mounts),
+        mounts=MOUNTS.validate_python(row.mounts),
     )
 
 
@@ -135,7 +134,8 @@ async def insert(
 ) -> Service:
     """A new service in state `initialized`, revision 1. A taken name breaks the constraint UNIQUE_NAME."""
     values: dict[str, Any] = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
-    values |= {"spec": encode_spec(spec), "mounts": [asdict(mount) for mount in mounts], "exposed": exposed}
+    values |= {"spec": to_json(SPEC, spec), "exposed": exposed}
+    values["mounts"] = to_json(MOUNTS, tuple(mounts))
     return row_to_service((await tx.execute(_t.insert().values(values).returning(_t))).one())
 
 
@@ -149,9 +149,9 @@ async def update(
     exposed: bool | None = None,
 ) -> Service:
     """Store a changed spec; `bump` raises the revision. Call with the row locked."""
-    values: dict[str, Any] = {"spec": encode_spec(spec), "updated_at": sa.func.now()}
+    values: dict[str, Any] = {"spec": to_json(SPEC, spec), "updated_at": sa.func.now()}
     if mounts is not None:
-        values["mounts"] = [asdict(mount) for mount in mounts]
+        values["mounts"] = to_json(MOUNTS, tuple(mounts))
     if exposed is not None:
         values["exposed"] = exposed
     if bump:

@@ -1,13 +1,13 @@
 """Queries and writes of stacks and their revisions. Times come from the clock of the database."""
 
 from collections.abc import Collection
-from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store.jsonb import DOCUMENT, to_json
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
 
@@ -16,8 +16,6 @@ _r = stack_tables.stack_revisions
 _d = stack_tables.stack_deploys
 
 UNIQUE_NAME = "uq_stacks_grid_id_name"
-
-_FIELDS = frozenset(field.name for field in fields(Document))
 
 
 def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -65,13 +63,13 @@ async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str
     """A new stack with revision 1. A taken name breaks the constraint UNIQUE_NAME."""
     stack_id = new_id()
     await tx.execute(_t.insert().values(id=stack_id, grid_id=grid_id, grid=grid, name=name, parent_name=parent_name))
-    await tx.execute(_r.insert().values(stack_id=stack_id, revision=1, document=_encode(document)))
+    await tx.execute(_r.insert().values(stack_id=stack_id, revision=1, document=to_json(DOCUMENT, document)))
 
 
 async def revise(tx: Tx, stack: Stack, document: Document) -> None:
     """Add a revision. Call with the stack locked."""
     number = stack.revision + 1
-    await tx.execute(_r.insert().values(stack_id=stack.id, revision=number, document=_encode(document)))
+    await tx.execute(_r.insert().values(stack_id=stack.id, revision=number, document=to_json(DOCUMENT, document)))
     await tx.execute(_t.update().where(_t.c.id == stack.id).values(revision=number))
 
 
@@ -111,18 +109,6 @@ async def deploying(tx: Tx, service_ids: Collection[str]) -> set[str]:
     return set((await tx.execute(query)).scalars())
 
 
-def _encode(document: Document) -> dict[str, Any]:
-    return asdict(document)
-
-
-def decode(data: dict[str, Any]) -> Document:
-    """The inverse of what is stored. Keys that an older release did not write get their defaults, unknown ones go."""
-    known: dict[str, Any] = {}
-    for name in _FIELDS & data.keys():
-        known[name] = tuple(data[name]) if isinstance(data[name], list) else data[name]
-    return Document(**known)
-
-
 def _stack(row: Any) -> Stack:
     return Stack(
         id=row.id,
@@ -133,6 +119,6 @@ def _stack(row: Any) -> Stack:
         revision=row.revision,
         created_at=row.created_at,
         removed_at=row.removed_at,
-        document=decode(row.document),
+        document=DOCUMENT.validate_python(row.document),
         updated_at=row.revised_at,
     )

@@ -61,12 +61,11 @@ def refs(instance: Instance) -> Refs:
     pod = instance.pod
     if instance.desired_state != "running" or pod is None:
         return Refs()
-    labels = pod.get("labels", {})
     return Refs(
-        tuple((item["name"], item["secret"]) for item in pod.get("secrets", ())),
-        tuple((item["name"], item["subject"]) for item in pod.get("certificates", ())),
-        registry_of(pod.get("image", "")),
-        f"{labels.get('io.kontena.stack.name')}/{labels.get('io.kontena.service.name')}",
+        tuple((item.name, item.secret) for item in pod.secrets),
+        tuple((item.name, item.subject) for item in pod.certificates),
+        registry_of(pod.image),
+        instance.service,
     )
 
 
@@ -171,7 +170,7 @@ class PodValues:
         return found, waiting
 
     async def _without_done_hooks(self, instances: Sequence[Instance]) -> list[Instance]:
-        oneshot = {item.service_id for item in instances if any(hook["oneshot"] for hook in _hooks(item))}
+        oneshot = {item.service_id for item in instances if item.pod and any(hook.oneshot for hook in item.pod.hooks)}
         if not oneshot:
             return list(instances)
         async with self._db.read() as tx:
@@ -229,11 +228,9 @@ def _filled(
     return Assignment(instance, tuple(values))
 
 
-def _hooks(instance: Instance) -> list[dict[str, Any]]:
-    return list((instance.pod or {}).get("hooks", ()))
-
-
 def _without(instance: Instance, done: frozenset[str]) -> Instance:
     """The instance without the one-shot hooks that ran."""
-    kept = [hook for hook in _hooks(instance) if not (hook["oneshot"] and hook["id"] in done)]
-    return replace(instance, pod={**instance.pod, "hooks": kept}) if instance.pod else instance
+    if instance.pod is None or not done:
+        return instance
+    kept = tuple(hook for hook in instance.pod.hooks if not (hook.oneshot and hook.id in done))
+    return replace(instance, pod=replace(instance.pod, hooks=kept))

@@ -62,7 +62,7 @@ class Services:
             async with self._db.transaction() as tx:
                 mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
                 errors |= rules.problems(spec, given, volumes=mounts)
-                errors |= await checks.link_problems(tx, grid, given.links or ())
+                errors |= await checks.link_problems(tx, grid, given.links)
                 if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
                     errors |= _NAME_TAKEN
                 checks.refuse(errors)
@@ -94,7 +94,7 @@ class Services:
             call.check_if_match(service.etag)
             mounts = await self._mounts(tx, grid, service, rules.volume_names(spec))
             errors |= rules.problems(spec, given, service.spec, mounts)
-            errors |= await checks.link_problems(tx, grid, given.links or ())
+            errors |= await checks.link_problems(tx, grid, given.links)
             checks.refuse(errors)
             if spec != service.spec or given.force:
                 service = await store.update(tx, service.id, spec, bump=True, mounts=mounts.values())

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,10 +61,11 @@ class Vault:
 
 
 def instance(number: int = 1, **spec: Any) -> Instance:
-    built = pod.build(make_service(**spec), number, "n1").to_json()
-    return Instance(
+    built = pod.build(make_service(**spec), number, "n1")
+    found = Instance(
         f"i{number}", "s1", number, NODE_1, "running", "r", 1, 0, built, "running", None, None, None, None, EPOCH, EPOCH
     )
+    return replace(found, service="stack/web")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.store import service_deploys, services, tables
-from services.deploy_svc.store.codec import encode_spec
+from services.deploy_svc.store.jsonb import SPEC, to_json
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, OTHER_GRID, Neighbours
@@ -256,7 +256,7 @@ async def test_a_thousand_services_take_as_many_queries_as_one(
         await rest.list()
     rows = [
         {"id": f"{number:024x}", "grid_id": GRID, "grid": "g1", "stack": "null", "name": f"s{number}",
-         "spec": encode_spec(ServiceSpec(image="x", stateful=False, links=(Link("null", "a", "l"),)))}
+         "spec": to_json(SPEC, ServiceSpec(image="x", stateful=False, links=(Link("null", "a", "l"),)))}
         for number in range(1000)
     ]  # fmt: skip
     async with deploy_db.transaction() as tx:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc.domain import pod
+from services.deploy_svc.domain.pod import PodVolume
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_tables, volume_removals
 from services.deploy_svc.store import volumes as volume_store
@@ -103,14 +104,14 @@ async def test_names_of_a_stack_mean_volumes_of_the_grid(stacks: StackRest, rest
         web = await service_store.get(tx, GRID, "shop", "web")
     assert web is not None
     built = pod.build(web, 2, "n1").volumes
-    own = {"driver": "nfs", "driver_opts": {"o": "1"}, "bind_mount": "", "flags": ""}
-    assert built == [
-        {**own, "name": "shop.web.v-instance-2", "path": "/i"},
-        {**own, "name": "shop.v-stack", "path": "/s", "flags": "ro"},
-        {**own, "name": "v-grid", "path": "/g"},
-        {"bind_mount": "", "name": "", "path": "/anonymous", "flags": ""},
-        {"bind_mount": "/host", "name": "", "path": "/h", "flags": ""},
-    ]
+    own: dict[str, Any] = {"driver": "nfs", "driver_opts": {"o": "1"}}
+    assert built == (
+        PodVolume("/i", name="shop.web.v-instance-2", **own),
+        PodVolume("/s", name="shop.v-stack", flags="ro", **own),
+        PodVolume("/g", name="v-grid", **own),
+        PodVolume("/anonymous"),
+        PodVolume("/h", bind_mount="/host"),
+    )
     # A change of the service alone goes on using the names of the stack.
     assert (await rest.put({"volumes": ["instances:/other"]}, "g1/shop/web")).status == 200
     assert (await stacks.delete_volume("g1/v-instance")).status == 422

@@ -128,7 +128,7 @@ def test_a_rollback_ends_where_it_began(instances: int, count: int, health: floa
         assert cluster.result(failed).state == "success"
         return
     assert any(isinstance(action, RollBack) for action in cluster.log)
-    assert {(item.pod or {})["image"] for item in cluster.instances.values()} == {"app"}
+    assert {item.pod and item.pod.image for item in cluster.instances.values()} == {"app"}
     assert cluster.placed() == before
     touched = {a.instance_number for a in cluster.log if isinstance(a, Place) and a.deploy_id == failed}
     for number, item in cluster.instances.items():

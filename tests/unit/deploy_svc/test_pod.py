@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from services.deploy_svc.convert.assignments import to_pod
 from services.deploy_svc.domain import pod
+from services.deploy_svc.domain.pod import PodVolume
 from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Port, SecretRef
+from services.deploy_svc.store.jsonb import POD, to_json
 from tests.property.deploy_svc.cluster import make_service
 
 
@@ -21,7 +23,7 @@ def test_names_follow_the_stack() -> None:
 
 def test_platform_variables_come_after_the_own_ones() -> None:
     built = pod.build(make_service(env=("A=1", "KONTENA_GRID_NAME=mine")), 3, "node-a")
-    assert built.env == [
+    assert built.env == (
         "A=1",
         "KONTENA_GRID_NAME=mine",
         "KONTENA_SERVICE_ID=s1",
@@ -31,24 +33,18 @@ def test_platform_variables_come_after_the_own_ones() -> None:
         "KONTENA_STACK_NAME=stack",
         "KONTENA_NODE_NAME=node-a",
         "KONTENA_SERVICE_INSTANCE_NUMBER=3",
-    ]
+    )
 
 
 def test_labels() -> None:
-    plain = pod.build(make_service(), 1, "n").labels
-    assert plain == {
+    checked = make_service(health_check=HealthCheck("tcp", 80))
+    assert pod.build(checked, 1, "n").labels == {
         "io.kontena.service.id": "s1",
         "io.kontena.service.name": "web",
         "io.kontena.stack.name": "stack",
         "io.kontena.grid.name": "g",
         "io.kontena.platform.name": "g",
     }
-    tcp = pod.build(make_service(health_check=HealthCheck("tcp", 80)), 1, "n").labels
-    assert tcp["io.kontena.health_check.port"] == "80"
-    assert tcp["io.kontena.health_check.initial_delay"] == "10"
-    assert "io.kontena.health_check.uri" not in tcp
-    http = pod.build(make_service(health_check=HealthCheck("http", 80, uri="/up")), 1, "n").labels
-    assert http["io.kontena.health_check.uri"] == "/up"
 
 
 def test_volumes_and_hooks() -> None:
@@ -58,14 +54,14 @@ def test_volumes_and_hooks() -> None:
     )
     service = make_service(volumes=("/data", "/host:/in:ro", "shared:/s"), hooks=hooks, entrypoint="/bin/sh -c 'x y'")
     built = pod.build(service, 3, "n")
-    assert built.volumes == [
-        {"bind_mount": "", "name": "", "path": "/data", "flags": ""},
-        {"bind_mount": "/host", "name": "", "path": "/in", "flags": "ro"},
-        {"bind_mount": "", "name": "shared", "path": "/s", "flags": ""},
-    ]
-    assert [hook["cmd"] for hook in built.hooks] == ["a", "b"]
-    assert [hook["cmd"] for hook in pod.build(service, 2, "n").hooks] == ["a"]
-    assert built.entrypoint == ["/bin/sh", "-c", "x y"]
+    assert built.volumes == (
+        PodVolume("/data"),
+        PodVolume("/in", bind_mount="/host", flags="ro"),
+        PodVolume("/s", name="shared"),
+    )
+    assert [hook.cmd for hook in built.hooks] == ["a", "b"]
+    assert [hook.cmd for hook in pod.build(service, 2, "n").hooks] == ["a"]
+    assert built.entrypoint == ("/bin/sh", "-c", "x y")
 
 
 def test_secrets_are_references_in_order_and_everything_survives_json() -> None:
@@ -78,8 +74,10 @@ def test_secrets_are_references_in_order_and_everything_survives_json() -> None:
         memory=64,
         log_opts={"a": "b"},
     )
-    stored = json.loads(json.dumps(pod.build(service, 1, "n").to_json()))
+    built = pod.build(service, 1, "n")
+    stored = json.loads(json.dumps(to_json(POD, built)))
     assert stored["secrets"] == [{"name": "CERTS", "secret": "one"}, {"name": "CERTS", "secret": "two"}]
-    message = to_pod(stored)
+    assert POD.validate_python(stored) == built
+    message = to_pod(built)
     assert (message.image, message.cpus, message.memory, message.wait_for_port) == ("app", 1.5, 64, 80)
     assert (message.ports[0].node_port, message.health_check.protocol, message.log_opts["a"]) == (80, "http", "b")

@@ -136,7 +136,7 @@ def test_a_change_in_the_middle_of_a_deploy_is_not_lost() -> None:
     cluster.run()
     assert isinstance(cluster.reconcile(), Redeploy)
     cluster.run()
-    assert {(item.pod or {})["image"] for item in cluster.instances.values()} == {"newer"}
+    assert {item.pod and item.pod.image for item in cluster.instances.values()} == {"newer"}
 
 
 def test_a_default_affinity_moves_what_it_concerns() -> None:
@@ -266,12 +266,12 @@ def test_a_rolled_back_service_is_kept_as_it_was_rolled_back() -> None:
     cluster.lose("n2", 1000)
     assert isinstance(cluster.reconcile(), Redeploy)
     cluster.run()
-    assert {(item.pod or {})["image"] for item in cluster.instances.values()} == {"good"}
+    assert {item.pod and item.pod.image for item in cluster.instances.values()} == {"good"}
     assert set(cluster.placed().values()) == {"n1"}
     cluster.update(image="better")
     assert isinstance(cluster.reconcile(), Redeploy)
     cluster.run()
-    assert {(item.pod or {})["image"] for item in cluster.instances.values()} == {"better"}
+    assert {item.pod and item.pod.image for item in cluster.instances.values()} == {"better"}
 
 
 def test_grace_can_be_shortened() -> None:

@@ -16,7 +16,7 @@ def running(instances: int = 3, opts: DeployOpts = BACK) -> Cluster:
 
 
 def images(cluster: Cluster) -> list[str]:
-    return [(item.pod or {})["image"] for _, item in sorted(cluster.instances.items())]
+    return [item.pod and item.pod.image for _, item in sorted(cluster.instances.items())]
 
 
 def test_a_failed_deploy_is_rolled_back_and_says_so() -> None:

@@ -19,7 +19,7 @@ from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import merge, new_spec
 from services.deploy_svc.domain.service_view import ServiceView
-from services.deploy_svc.store.codec import decode_spec, encode_spec
+from services.deploy_svc.store.jsonb import SPEC, to_json
 from tests.property.deploy_svc.cluster import make_service
 
 MINIMAL: dict[str, Any] = {"name": "web", "image": "app", "stateful": False}
@@ -89,7 +89,7 @@ def shown(spec: ServiceSpec) -> service_pb2.Service:
 
 def sent(spec: ServiceSpec) -> assignment_pb2.Pod:
     service = make_service(**{name: getattr(spec, name) for name in NAMES})
-    return to_pod(pod.build(service, 1, "n1").to_json())
+    return to_pod(pod.build(service, 1, "n1"))
 
 
 PLAIN = new_spec(read(MINIMAL, creating=True))
@@ -110,9 +110,9 @@ def test_it_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_stored(name: str) -> None:
     spec = spec_with(name)
-    stored = encode_spec(spec)
-    assert stored[name] != encode_spec(PLAIN)[name]
-    assert decode_spec(stored) == spec
+    stored = to_json(SPEC, spec)
+    assert stored[name] != to_json(SPEC, PLAIN)[name]
+    assert SPEC.validate_python(stored) == spec
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,7 @@ from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import host_name_problems, merge, new_spec, problems
 from services.deploy_svc.domain.service_view import ServiceView
-from services.deploy_svc.store.codec import decode_spec, encode_spec
+from services.deploy_svc.store.jsonb import SPEC, to_json
 from services.kernel.errors import DomainError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -91,9 +91,10 @@ def test_any_input_is_accepted_or_refused(message: pb.ServiceSpec, fields: froze
         return
     spec = new_spec(found) if creating else merge(current, found)
     host_name_problems(found, "web", "shop.g1.kontena.local")
-    problems(spec, found, None if creating else current)
-    assert decode_spec(encode_spec(spec)) == spec
-    assert "\0" not in str(encode_spec(spec))
+    if problems(spec, found, None if creating else current):
+        return
+    assert SPEC.validate_python(to_json(SPEC, spec)) == spec
+    assert "\0" not in str(to_json(SPEC, spec))
 
 
 words = st.text("abcXYZ 01/-_.:%ä", min_size=1, max_size=8).filter(lambda text: text.strip() != "")

@@ -132,7 +132,7 @@ def test_all_wrong_attributes_are_reported_together() -> None:
     ],
 )
 def test_loose_spellings_are_understood(body: dict[str, Any], attribute: str, value: object) -> None:
-    assert parse(body, creating=False).plain == {attribute: value}
+    assert parse(body, creating=False).values == {attribute: value}
 
 
 @pytest.mark.parametrize(
@@ -154,17 +154,15 @@ def test_null_counts_as_absent() -> None:
         ["instances", "env", "links", "cmd", "hooks", "health_check", "deploy_opts", "log_opts", "stop_grace_period"]
     )
     given = parse({**MINIMAL, **everything}, creating=True)
-    assert given.plain == {"image": "busybox:1", "stateful": False}
-    assert (given.env, given.links, given.hooks, given.health_check, given.deploy_opts) == (None,) * 5
+    assert given.values == {"image": "busybox:1", "stateful": False}
 
 
 @pytest.mark.parametrize("check", [{}, dict.fromkeys(["port", "protocol", "uri", "timeout", "interval"])])
 def test_an_empty_health_check_means_none(check: dict[str, Any]) -> None:
-    assert parse({"health_check": check}, creating=False).health_check == {}
+    assert parse({"health_check": check}, creating=False).values == {"health_check": {}}
 
 
 def test_hook_numbers_are_trimmed() -> None:
     hook = {"name": "a", "cmd": "b", "instances": "1, 2", "oneshot": "true"}
-    found = parse({"hooks": {"pre_start": [hook], "post_start": None}}, creating=False).hooks
-    assert found is not None
+    found = parse({"hooks": {"pre_start": [hook], "post_start": None}}, creating=False).values["hooks"]
     assert [(h.type, h.instances, h.oneshot) for h in found] == [("pre_start", "1,2", True)]

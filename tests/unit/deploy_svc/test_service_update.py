@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from services.deploy_svc.domain.service_elements import merge_env
 from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Link, ServiceSpec
-from services.deploy_svc.domain.service_update import host_name_problems, merge, merge_env, new_spec, problems
+from services.deploy_svc.domain.service_update import host_name_problems, merge, new_spec, problems
 
 WEB = ServiceSpec(image="busybox:1", stateful=False)
 
