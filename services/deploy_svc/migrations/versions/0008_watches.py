@@ -3,8 +3,8 @@ no statement can forget it, those of replicas of the version before included."""
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 CHANGES = (
     """create function deploy.tell_grid_usage() returns trigger language plpgsql as
