@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.auth_svc import app
 from services.auth_svc.usecases.administration import Administration
+from services.kernel import call
 from services.kernel.database_errors import sqlstate, translate_database_error
 from services.kernel.errors import DomainError
 
@@ -21,6 +22,7 @@ _NO_SCHEMA = ("42P01", "3F000")
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     options = parser().parse_args(arguments)
+    call.start_command(f"auth_svc admin {options.command}")
     try:
         lines = asyncio.run(_run(options))
     except (DomainError, DBAPIError, OSError, PostgresError, ValidationError) as error:
@@ -57,7 +59,8 @@ async def perform(administration: Administration, options: argparse.Namespace) -
             made = administration.create_token(options.user, options.scope, options.expires_in, options.description)
             return [await made]
         case "create-user":
-            return [(await administration.create_user(options.email, options.role, options.grid_id)).id]
+            grid_ids = [await administration.grid_id(name) for name in options.grid]
+            return [(await administration.create_user(options.email, options.role, grid_ids)).id]
         case "rotate-keys":
             await administration.rotate_keys()
             return ["all secret configuration values are under the current key"]
@@ -74,14 +77,25 @@ def parser() -> argparse.ArgumentParser:
     token = commands.add_parser("create-token", help="print a new access token")
     token.add_argument("--user", required=True, metavar="EMAIL", help="whose token; `admin` is the local administrator")
     token.add_argument("--scope", default="user", help="user, owner or user,owner (default: user)")
-    token.add_argument("--expires-in", default="7200", metavar="SECONDS", help="0 means never (default: 7200)")
+    token.add_argument(
+        "--expires-in", default="7200", type=_seconds, metavar="SECONDS", help="0 means never (default: 7200)"
+    )
     token.add_argument(
         "--description", default="create-token", help="what lists of tokens show (default: create-token)"
     )
     user = commands.add_parser("create-user", help="make an account and print its id")
     user.add_argument("--email", required=True)
     user.add_argument("--role", action="append", default=[], help="may be repeated")
-    user.add_argument("--grid-id", action="append", default=[], help="make it a member of this grid; may be repeated")
+    user.add_argument(
+        "--grid", action="append", default=[], metavar="NAME", help="make it a member of this grid; may be repeated"
+    )
     commands.add_parser("rotate-keys", help="bring secret configuration values under the current VAULT_KEY")
     commands.add_parser("list-users", help="print id, e-mail and roles of all accounts, separated by tabs")
     return root
+
+
+def _seconds(text: str) -> str:
+    """A lifetime that somebody can mean: over the API a negative one is for ever, here it is a slip of the pen."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; 0 means never")
+    return text

@@ -143,10 +143,20 @@ async def build(settings: Settings) -> Application:
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The offline admin commands; they need the database and the secrets, and no running service."""
     db = Database(settings.database_url, pool_size=1)
+    channel = ServiceChannel(
+        settings.grid_address, ClusterTokens(settings.cluster_secret.get_secret_value()), "auth_svc"
+    )
     try:
         trail = Trail(Outbox(tables.outbox))
-        yield Administration(db, Mint(settings.digest_key()), trail, Config(db, settings.keyring(), trail))
+        yield Administration(
+            db,
+            Mint(settings.digest_key()),
+            trail,
+            config=Config(db, settings.keyring(), trail),
+            grids=grids.GridDirectory(channel),
+        )
     finally:
+        await channel.close()
         await db.close()
 
 

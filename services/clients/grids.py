@@ -44,7 +44,7 @@ class GridDirectory:
         """The grid called `name`. A name that is not known here yet is asked for once. Raises NotFound."""
         await self.informer.items()
         grid = self._by_name.get(name)
-        return grid if grid is not None else await self._ask(name)
+        return grid if grid is not None else await self.ask(name)
 
     async def accessible(self, principal: Principal, name: str) -> Grid:
         """The grid, if the caller may see it. Raises NotFound, then Forbidden (spec/auth_grid.md section 11.4)."""
@@ -64,7 +64,8 @@ class GridDirectory:
         """The grid with this id, or None when it is gone."""
         return (await self.informer.items()).get(grid_id)
 
-    async def _ask(self, name: str) -> Grid:
+    async def ask(self, name: str) -> Grid:
+        """The grid called `name` as grid_svc knows it now. Raises NotFound."""
         try:
             return _grid(await self._stub.GetGridRecord(pb.GetGridRecordRequest(name=name)))
         except grpc.aio.AioRpcError as error:

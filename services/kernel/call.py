@@ -3,6 +3,8 @@
 Set by the interceptor for the task that runs the RPC; everything below reads it with `current()`.
 """
 
+import getpass
+import os
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -36,6 +38,13 @@ _current: ContextVar[Call | None] = ContextVar("call", default=None)
 def start(call: Call) -> None:
     """Make `call` the current one of this task."""
     _current.set(call)
+
+
+def start_command(command: str) -> None:
+    """Make what an operator runs on a machine the current call: audit events say what it was and who ran it, which is
+    nobody who is known to auth_svc."""
+    person, name = os.environ.get("SUDO_USER", ""), getpass.getuser()
+    start(Call(method="", user_agent=f"{command}, run by {f'{person} as {name}' if person else name}"))
 
 
 def current() -> Call:

@@ -1,7 +1,6 @@
 """`export` and `import`: the vault of one grid to a file and back, on the machine of an operator."""
 
 import asyncio
-import getpass
 import os
 import sys
 from collections.abc import Awaitable
@@ -13,7 +12,6 @@ from kontena.grid.v1 import watch_pb2
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
 from services.kernel import call, logs
-from services.kernel.call import Call
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
@@ -41,8 +39,7 @@ def run(command: str, grid: str, file: str) -> int:
     settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("vault_svc", settings.log_level)
     work = {"export": export, "import": import_}[command]
-    # Audit events say who did it: nobody who is known to auth_svc.
-    call.start(Call(method="", user_agent=f"vault_svc {command}, run by {getpass.getuser()}"))
+    call.start_command(f"vault_svc {command}")
     why_not = asyncio.run(refusal(work(settings, grid, Path(file), os.environ.get(PASSPHRASE, ""))))
     if why_not:
         sys.stderr.write(f"{command}: {why_not}\n")
@@ -68,10 +65,16 @@ async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str
     backup, db, known = await _open(settings, grid)
     try:
         contents = await backup.read(known)
+        data = await asyncio.to_thread(format_.encrypt, contents, passphrase)
+        await asyncio.to_thread(_write, file, data)
+        try:
+            await backup.exported(known)
+        except Exception:
+            # Nobody has an export that the audit log does not know of.
+            await asyncio.to_thread(file.unlink)
+            raise
     finally:
         await db.close()
-    data = await asyncio.to_thread(format_.encrypt, contents, passphrase)
-    await asyncio.to_thread(_write, file, data)
     log.info("exported the vault", grid=known.name, secrets=len(contents.secrets), file=str(file))
 
 
@@ -110,5 +113,11 @@ async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, G
 
 def _write(file: Path, data: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FOR_THE_OWNER_ONLY)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError:
+        file.unlink()
+        raise

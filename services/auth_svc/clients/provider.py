@@ -15,17 +15,20 @@ from services.auth_svc.domain.login import ProviderUser
 from services.auth_svc.domain.provider import Provider
 from services.kernel.errors import OAuthError
 from services.kernel.logs import get_logger
+from services.kernel.validation import clean
 
 log = get_logger(__name__)
 
 _SECONDS = 15.0
 _MOST_BYTES = 1024 * 1024
+_MOST_SAID = 200
 _FORM = "application/x-www-form-urlencoded"
 _PLACEHOLDER = ":access_token"
 
 
 class ProviderClient:
-    """Every failure is one OAuthError; what went wrong goes to the log, without tokens and secrets."""
+    """Every failure is one OAuthError; what went wrong goes to the log, without tokens and secrets. Whoever logs in is
+    told what the provider itself says (RFC 6749 section 5.2)."""
 
     async def user(self, provider: Provider, code: str, code_verifier: str) -> ProviderUser:
         """Who logged in with an authorization code of the provider. Raises OAuthError."""
@@ -36,8 +39,18 @@ class ProviderClient:
                 step = "userinfo"
                 return user_of(await _send(client, userinfo_request(provider, token)), provider.paths)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
-            log.warning("login at the provider failed", step=step, error=_describe(error))
-            raise OAuthError(400, "access_denied", "Authentication failed") from None
+            said = _without(error.said, code, provider.client_secret) if isinstance(error, _Refusal) else ""
+            log.warning("login at the provider failed", step=step, error=_describe(error), said=said)
+            told = f": the provider says {said}" if said else ""
+            raise OAuthError(400, "access_denied", f"Authentication failed{told}") from None
+
+
+class _Refusal(ValueError):
+    """An answer without success; `said` is the provider's own reason, or nothing."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"status {status}")
+        self.said = said
 
 
 def token_request(provider: Provider, code: str, code_verifier: str) -> httpx.Request:
@@ -82,11 +95,34 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> Any:
     finally:
         await response.aclose()
     if response.status_code not in (200, 201):
-        raise ValueError(f"status {response.status_code}")
+        raise _Refusal(response.status_code, _reason(bytes(body), response))
+    return _document(bytes(body), response)
+
+
+def _document(body: bytes, response: httpx.Response) -> Any:
     text = body.decode("utf-8")
     if response.headers.get("content-type", "").lower().startswith(_FORM):
         return dict(parse_qsl(text))
     return json.loads(text)
+
+
+def _reason(body: bytes, response: httpx.Response) -> str:
+    """`invalid_client (what that means)`, as far as the answer says so."""
+    try:
+        document = _document(body, response)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(document, dict) or not isinstance(document.get("error"), str):
+        return ""
+    more = document.get("error_description")
+    return clean(f"{document['error']} ({more})" if isinstance(more, str) and more else document["error"])[:_MOST_SAID]
+
+
+def _without(text: str, *secrets: str) -> str:
+    """A provider that quotes what it was sent must not have it shown."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "...")
+    return text
 
 
 def _token(document: Any) -> str:
@@ -104,4 +140,4 @@ def _basic(provider: Provider) -> str:
 
 def _describe(error: Exception) -> str:
     # Texts of some errors quote the request's address, which may hold a token or the client's secret.
-    return str(error)[:200] if type(error) is ValueError else type(error).__name__
+    return str(error)[:200] if type(error) in (ValueError, _Refusal) else type(error).__name__

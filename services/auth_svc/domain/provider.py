@@ -74,7 +74,8 @@ def provider_of(values: Mapping[str, Json]) -> Provider | None:
         scope=own("userinfo_scope") or _SCOPE,
         callback=callback,
         token_by_post=(own("token_method") or "post").lower() == "post",
-        token_as_json="urlencoded" not in (own("token_post_content_type") or "application/json").lower(),
+        # A form is what RFC 6749 section 4.1.3 wants.
+        token_as_json="json" in (own("token_post_content_type") or "").lower(),
         code_needs_basic_auth=configuration.flag(values, PREFIX + "code_requires_basic_auth"),
         userinfo_needs_basic_auth=configuration.flag(values, PREFIX + "userinfo_requires_basic_auth"),
         verify_tls=not any(configuration.flag(values, f"{area}.ignore_invalid_ssl") for area in ("oauth2", "cloud")),

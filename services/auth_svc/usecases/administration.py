@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from grpc.aio import AioRpcError
+
 from services.auth_svc.domain import authorization
 from services.auth_svc.domain.access_token import Owner
 from services.auth_svc.domain.user import ROLES, User, valid_email
@@ -10,6 +12,7 @@ from services.auth_svc.usecases.bootstrap import ensure_admin
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.trail import Trail
+from services.clients.grids import GridDirectory
 from services.kernel.db import Database
 from services.kernel.errors import NotFound, Unavailable, ValidationFailed
 from services.kernel.ids import is_id, new_id
@@ -18,13 +21,14 @@ _CODE = "reset-code"
 
 
 class Administration:
-    """Works on the database directly; running replicas notice at once."""
+    """Works on the database directly; running replicas notice at once. Only grids are asked for."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config) -> None:
+    def __init__(self, db: Database, mint: Mint, trail: Trail, *, config: Config, grids: GridDirectory) -> None:
         self._db = db
         self._mint = mint
         self._trail = trail
         self._config = config
+        self._grids = grids
 
     async def rotate_keys(self) -> None:
         """Bring secret configuration values under the current VAULT_KEY. Raises Unavailable when some do not open."""
@@ -55,6 +59,17 @@ class Administration:
             issued = await self._mint.token(tx, owner, scopes, lifetime=lifetime, description=description)
             await self._trail.token(tx, "create", issued.token)
         return str(issued.values.access)
+
+    async def grid_id(self, name: str) -> str:
+        """The id of the grid called `name`. Raises NotFound, or Unavailable when grid_svc does not answer."""
+        try:
+            return (await self._grids.ask(name)).id
+        except NotFound:
+            raise NotFound(f"There is no grid {name}") from None
+        except AioRpcError as error:
+            raise Unavailable(
+                f"grid_svc does not say which grid that is ({error.code().name}): see GRID_ADDRESS"
+            ) from None
 
     async def create_user(self, email: str, roles: Sequence[str] = (), grid_ids: Sequence[str] = ()) -> User:
         """A new account. Raises ValidationFailed, also when the e-mail is taken."""

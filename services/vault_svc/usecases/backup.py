@@ -44,7 +44,7 @@ class Backup:
         async with self._db.transaction() as tx:
             await moment.hold(tx)
             names = [secret.name for secret in await secret_store.of_grid(tx, grid.id)]
-            contents = Contents(
+            return Contents(
                 grid=grid.name,
                 secrets=[
                     {"name": one.secret.name, "value": self._secrets.open(one).reveal()}
@@ -63,9 +63,11 @@ class Backup:
                 certificates=[self._certificate(one) for one in await certificate_store.find_many(tx, grid.id)],
                 authorizations=[self._authorization(one) for one in await authorization_store.of_grid(tx, grid.id)],
             )
+
+    async def exported(self, grid: Grid) -> None:
+        """Record that what was read has left the vault."""
         async with self._db.transaction() as tx:
             await self._audit(tx, "export", grid)
-        return contents
 
     async def write(self, grid: Grid, contents: Contents) -> dict[str, int]:
         """Bring everything in `contents` into the grid, over what it has of the same name; other things stay. Services

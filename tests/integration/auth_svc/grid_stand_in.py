@@ -28,7 +28,10 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
         yield
 
     async def GetGridRecord(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.NOT_FOUND, "Not found")
+        ids = {name: grid_id for grid_id, name in NAMES.items()}
+        if request.name not in ids:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "Not found")
+        return watch_pb2.GridRecord(id=ids[request.name], name=request.name)
 
 
 @asynccontextmanager

@@ -1,13 +1,17 @@
 """`python -m services.auth_svc ...` as an operator runs it, beside a running service."""
 
 import asyncio
+import getpass
 import os
 import sys
 
 import pytest
+import sqlalchemy as sa
 
 from services.auth_svc import admin
+from services.auth_svc.store import tables
 from services.auth_svc.usecases.administration import Administration
+from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from tests.integration.auth_svc.auth_client import AuthClient
 from tests.integration.auth_svc.conftest import INITIAL_CODE
@@ -53,7 +57,7 @@ async def test_create_token_gives_a_token_that_works(offline: Administration, an
 
 
 async def test_accounts_are_made_and_listed(offline: Administration) -> None:
-    arguments = ("--email", "eve@x.org", "--role", "user_admin", "--role", "viewer", "--grid-id", "a" * 24)
+    arguments = ("--email", "eve@x.org", "--role", "user_admin", "--role", "viewer", "--grid", "alpha")
     [user_id] = await _perform(offline, "create-user", *arguments)
     first, second = await _perform(offline, "list-users")
     assert first.split("\t")[1:] == ["admin", "master_admin"]
@@ -74,6 +78,28 @@ async def test_what_is_wrong_with_the_surroundings_is_explained(empty_url: str) 
     }
     runs = (_run(empty_url, "admin", "list-users", **environment) for environment in texts.values())
     assert await asyncio.gather(*runs) == [(1, "", text) for text in texts]
+
+
+async def test_members_are_made_of_grids_that_exist_only(offline: Administration, auth_url: str) -> None:
+    arguments = ("create-user", "--email", "eve@x.org", "--grid")
+    with pytest.raises(DomainError, match="There is no grid gamma"):
+        await _perform(offline, *arguments, "gamma")
+    status, out, err = await _run(auth_url, "admin", *arguments, "alpha", GRID_ADDRESS="127.0.0.1:1")
+    assert (status, out) == (1, "")
+    assert "GRID_ADDRESS" in err
+    assert [user.email for user in await offline.list_users()] == ["admin"]
+
+
+async def test_the_audit_log_says_who_ran_a_command(auth_url: str) -> None:
+    status, _, _ = await _run(auth_url, "admin", "create-user", "--email", "eve@x.org", SUDO_USER="carol")
+    assert status == 0
+    db = Database(auth_url)
+    async with db.read() as tx:
+        payloads = (await tx.execute(sa.select(tables.outbox.c.payload))).scalars().all()
+        stored = (await tx.execute(sa.text("select user_agent from auth.audit_logs"))).scalars().all()
+    await db.close()
+    agents = [payload["user_agent"] for payload in payloads] + list(stored)
+    assert f"auth_svc admin create-user, run by carol as {getpass.getuser()}" in agents
 
 
 async def test_rules_of_new_accounts(offline: Administration) -> None:

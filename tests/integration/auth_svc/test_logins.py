@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import asyncpg
 import pytest
@@ -58,9 +58,9 @@ async def test_an_invited_person_becomes_the_user(anonymous: AuthClient, admin: 
     user = await anonymous.with_token(token).user()
     assert (user.email, user.name) == ("invited@x.org", "carl")
     asked, info = provider.asked
-    assert (asked.method, asked.headers["content-type"]) == ("POST", JSON)
-    assert "from-the-provider" in asked.body
-    assert "https://m.example.com/a/cb" in asked.body
+    assert (asked.method, asked.headers["content-type"]) == ("POST", FORM)
+    fields = parse_qs(asked.body)
+    assert (fields["code"], fields["redirect_uri"]) == (["from-the-provider"], ["https://m.example.com/a/cb"])
     assert "authorization" not in asked.headers
     assert (info.target, info.headers["authorization"]) == ("/user/provider-token", "Bearer provider-token")
     # From now on the id at the provider is enough, whatever the e-mail there.
@@ -136,17 +136,31 @@ async def test_a_provider_that_answers_nonsense_fails_the_login(
     assert (reply.status, reply.json) == (400, {"error": "access_denied", "error_description": "Authentication failed"})
 
 
+@pytest.mark.parametrize("content_type", [JSON, FORM])
+async def test_the_reason_of_a_provider_is_told(anonymous: AuthClient, provider: StandIn, content_type: str) -> None:
+    said = {"error": "invalid_client", "error_description": "no se:cret here"}
+    provider.token = (401, content_type, json.dumps(said) if content_type == JSON else urlencode(said))
+    reply = await log_in(anonymous)
+    text = "Authentication failed: the provider says invalid_client (no ... here)"
+    assert (reply.status, reply.json) == (400, {"error": "access_denied", "error_description": text})
+
+
 async def test_the_ways_to_ask_for_a_token(
     anonymous: AuthClient, admin: AuthClient, offline: Administration, provider: StandIn
 ) -> None:
     await offline.create_user("carl@x.org")
     basic = "Basic " + base64.b64encode(b"id:se:cret").decode()
-    await admin.configure({"oauth2.token_post_content_type": FORM, "oauth2.code_requires_basic_auth": "true"})
+    await admin.configure({"oauth2.code_requires_basic_auth": "true"})
     provider.token = (200, FORM, "access_token=by%2Fform")
     await token_of(anonymous, await log_in(anonymous))
     assert provider.asked[0].headers["content-type"] == FORM
     assert provider.asked[0].headers["authorization"] == basic
     assert provider.asked[1].target == "/user/by%2Fform"
+
+    await admin.configure({"oauth2.token_post_content_type": JSON})
+    provider.says(CARL)
+    await token_of(anonymous, await log_in(anonymous))
+    assert json.loads(provider.asked[0].body)["grant_type"] == "authorization_code"
 
     await admin.configure({"oauth2.token_method": "get", "oauth2.userinfo_requires_basic_auth": True})
     provider.says(CARL)
@@ -165,7 +179,7 @@ async def test_the_provider_can_tell_that_its_code_belongs_to_this_login(
     query = parse_qs(urlsplit(begun.headers["location"]).query)
     assert query["code_challenge_method"] == ["S256"]
     await anonymous.end_login(state=query["state"][0], code="from-the-provider")
-    verifier = json.loads(provider.asked[0].body)["code_verifier"]
+    verifier = parse_qs(provider.asked[0].body)["code_verifier"][0]
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     assert query["code_challenge"] == [challenge]
 
