@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
 
 _SERVICE = "/kontena.vault.v1.CertificateDeliveryService"
-IDEMPOTENT = (f"{_SERVICE}/ResolveCertificates", f"{_SERVICE}/ResolveChallenges")
+IDEMPOTENT = (f"{_SERVICE}/ListCertificateSubjects", f"{_SERVICE}/ResolveCertificates", f"{_SERVICE}/ResolveChallenges")
 
 _DEADLINE_SECONDS = 3.0
 
@@ -27,7 +27,8 @@ class CertificateResolver:
         self._stub: CertificateDeliveryServiceAsyncStub = channel.stub(CertificateDeliveryServiceStub)
 
     async def bundles(self, grid_id: str, subjects: Iterable[str]) -> Mapping[str, SecretValue]:
-        """Leaf, chain and key as one text by subject; a missing one does not exist. Raises Unavailable."""
+        """Leaf, chain and key as one text by subject, readable or not; a missing one does not exist. Raises
+        Unavailable."""
         wanted = sorted(set(subjects))
         if not wanted:
             return {}
@@ -36,7 +37,21 @@ class CertificateResolver:
             response = await self._stub.ResolveCertificates(request, timeout=_DEADLINE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
-        return {subject: SecretValue(bundle) for subject, bundle in response.bundles.items()}
+        unreadable = {subject: SecretValue(None) for subject in response.unreadable}
+        return {**unreadable, **{subject: SecretValue(bundle) for subject, bundle in response.bundles.items()}}
+
+    async def existing(self, grid_id: str, subjects: Iterable[str]) -> frozenset[str]:
+        """Those of the subjects that exist; no key leaves vault_svc. Raises Unavailable."""
+        wanted = sorted(set(subjects))
+        if not wanted:
+            return frozenset()
+        request = pb.ListCertificateSubjectsRequest(grid_id=grid_id, subjects=wanted)
+        try:
+            return frozenset((await self._stub.ListCertificateSubjects(request, timeout=_DEADLINE_SECONDS)).subjects)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # A replica of the version before.
+                return frozenset(await self.bundles(grid_id, wanted))
+            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
 
     async def challenges(
         self, grid_id: str, services: Iterable[str]

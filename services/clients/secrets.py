@@ -14,19 +14,28 @@ from services.kernel.errors import Unavailable
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceAsyncStub
 
-IDEMPOTENT = ("/kontena.vault.v1.SecretDeliveryService/ResolveSecrets",)
+_SERVICE = "/kontena.vault.v1.SecretDeliveryService"
+IDEMPOTENT = (f"{_SERVICE}/ResolveSecrets", f"{_SERVICE}/ListSecretNames")
 
 _DEADLINE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class SecretValue:
-    """A value that must not be written anywhere: `reveal` is called only to put it into a message."""
+    """A value that must not be written anywhere: `reveal` is called only to put it into a message. None is one that
+    exists and that vault_svc cannot open."""
 
-    _value: str
+    _value: str | None
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is anything to reveal."""
+        return self._value is not None
 
     def reveal(self) -> str:
-        """The value itself."""
+        """The value itself. Raises ValueError when it is not readable."""
+        if self._value is None:
+            raise ValueError("the value does not open")
         return self._value
 
     def __repr__(self) -> str:
@@ -40,7 +49,8 @@ class SecretResolver:
         self._stub: SecretDeliveryServiceAsyncStub = channel.stub(SecretDeliveryServiceStub)
 
     async def resolve(self, grid_id: str, names: Iterable[str]) -> Mapping[str, SecretValue]:
-        """The values of the secrets that exist, by name; a missing name does not exist. Raises Unavailable."""
+        """The values of the secrets that exist, by name, readable or not; a missing name does not exist. Raises
+        Unavailable."""
         wanted = sorted(set(names))
         if not wanted:
             return {}
@@ -50,4 +60,18 @@ class SecretResolver:
         except grpc.aio.AioRpcError as error:
             # Only the code is told: details of a failed call could quote what they were about.
             raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
-        return {name: SecretValue(value) for name, value in response.values.items()}
+        unreadable = {name: SecretValue(None) for name in response.unreadable}
+        return {**unreadable, **{name: SecretValue(value) for name, value in response.values.items()}}
+
+    async def existing(self, grid_id: str, names: Iterable[str]) -> frozenset[str]:
+        """Those of the names that exist; no value leaves vault_svc. Raises Unavailable."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return frozenset()
+        request = pb.ListSecretNamesRequest(grid_id=grid_id, names=wanted)
+        try:
+            return frozenset((await self._stub.ListSecretNames(request, timeout=_DEADLINE_SECONDS)).names)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # A replica of the version before.
+                return frozenset(await self.resolve(grid_id, wanted))
+            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None

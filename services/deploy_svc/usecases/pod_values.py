@@ -213,6 +213,15 @@ def _optional(needs: Collection[Refs]) -> tuple[set[str], set[str]]:
     return {need.registry for need in needs if need.registry}, {need.service for need in needs if need.service}
 
 
+def _closed(names: set[str], values: Mapping[str, SecretValue]) -> list[str]:
+    """Those that exist and that vault_svc cannot open, sorted."""
+    return sorted(name for name in names if name in values and not values[name].readable)
+
+
+def _unreadable(kind: str, name: str) -> str:
+    return f"{kind} {name} was written with another key than vault_svc has: write it anew"
+
+
 def _filled(
     instance: Instance, need: Refs, secrets: Mapping[str, SecretValue], bundles: Mapping[str, SecretValue]
 ) -> Assignment:
@@ -220,6 +229,10 @@ def _filled(
     missing = [
         *(f"Secret {name} does not exist" for name in sorted({name for _, name in need.secrets} - set(secrets))),
         *(f"Certificate {name} does not exist" for name in sorted({n for _, n in need.certificates} - set(bundles))),
+    ]
+    missing += [
+        *(_unreadable("Secret", name) for name in _closed({name for _, name in need.secrets}, secrets)),
+        *(_unreadable("Certificate", name) for name in _closed({name for _, name in need.certificates}, bundles)),
     ]
     if missing:
         return Assignment(instance, error="; ".join(missing))

@@ -7,7 +7,7 @@ from services.deploy_svc.domain.vault_names import VaultNames
 
 
 class VaultDirectory:
-    """Asks vault_svc. Only names count here; values and keys are dropped at once."""
+    """Asks vault_svc, for names only: no value and no key leaves it."""
 
     def __init__(self, secrets: SecretResolver, certificates: CertificateResolver) -> None:
         self._secrets = secrets
@@ -15,6 +15,5 @@ class VaultDirectory:
 
     async def existing(self, grid: Grid, used: VaultNames) -> VaultNames:
         """Those of the names that exist; nobody is asked about nothing. Raises Unavailable."""
-        secrets = await self._secrets.resolve(grid.id, used.secrets) if used.secrets else ()
-        certificates = await self._certificates.bundles(grid.id, used.certificates) if used.certificates else ()
-        return VaultNames(frozenset(secrets), frozenset(certificates))
+        secrets = await self._secrets.existing(grid.id, used.secrets)
+        return VaultNames(secrets, await self._certificates.existing(grid.id, used.certificates))

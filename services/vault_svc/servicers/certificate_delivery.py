@@ -13,11 +13,20 @@ class CertificateDeliveryServicer(CertificateDeliveryServiceServicer):
     def __init__(self, delivery: CertificateDelivery) -> None:
         self._delivery = delivery
 
+    async def ListCertificateSubjects(
+        self, request: pb.ListCertificateSubjectsRequest, context: Any
+    ) -> pb.ListCertificateSubjectsResponse:
+        found = await self._delivery.existing(request.grid_id, request.subjects)
+        return pb.ListCertificateSubjectsResponse(subjects=found)
+
     async def ResolveCertificates(
         self, request: pb.ResolveCertificatesRequest, context: Any
     ) -> pb.ResolveCertificatesResponse:
         found = await self._delivery.bundles(request.grid_id, request.subjects)
-        return pb.ResolveCertificatesResponse(bundles={subject: one.reveal() for subject, one in found.items()})
+        return pb.ResolveCertificatesResponse(
+            bundles={subject: one.reveal() for subject, one in found.items() if one is not None},
+            unreadable=sorted(subject for subject, one in found.items() if one is None),
+        )
 
     async def ResolveChallenges(
         self, request: pb.ResolveChallengesRequest, context: Any

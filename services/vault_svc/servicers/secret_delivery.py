@@ -13,6 +13,12 @@ class SecretDeliveryServicer(SecretDeliveryServiceServicer):
     def __init__(self, delivery: SecretDelivery) -> None:
         self._delivery = delivery
 
+    async def ListSecretNames(self, request: pb.ListSecretNamesRequest, context: Any) -> pb.ListSecretNamesResponse:
+        return pb.ListSecretNamesResponse(names=await self._delivery.existing(request.grid_id, request.names))
+
     async def ResolveSecrets(self, request: pb.ResolveSecretsRequest, context: Any) -> pb.ResolveSecretsResponse:
         found = await self._delivery.resolve(request.grid_id, request.names)
-        return pb.ResolveSecretsResponse(values={name: value.reveal() for name, value in found.items()})
+        return pb.ResolveSecretsResponse(
+            values={name: value.reveal() for name, value in found.items() if value is not None},
+            unreadable=sorted(name for name, value in found.items() if value is None),
+        )

@@ -35,6 +35,12 @@ async def find_many(tx: Tx, grid_id: str, names: Collection[str]) -> list[Stored
     return [_stored(row) for row in rows]
 
 
+async def existing(tx: Tx, grid_id: str, names: Collection[str]) -> list[str]:
+    """Those of the names that exist, sorted; no value is read."""
+    query = sa.select(t.c.name).where(t.c.grid_id == grid_id, t.c.name.in_(names))
+    return sorted((await tx.execute(query)).scalars())
+
+
 async def insert(tx: Tx, secret_id: str, grid_id: str, name: str, sealed: Sealed) -> Secret | None:
     """Add a secret; None when the name is taken, also by a transaction that commits while this one waits."""
     statement = (

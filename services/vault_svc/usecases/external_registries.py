@@ -10,12 +10,13 @@ from services.kernel.ids import new_id
 from services.kernel.principal import Principal
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import registry as rules
-from services.vault_svc.domain.envelope import seal, unseal
+from services.vault_svc.domain.envelope import seal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import Credentials, Registry
 from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import registries as store
 from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.secret_delivery import opened
 from services.vault_svc.usecases.vault import Vault
 
 
@@ -112,11 +113,12 @@ class RegistryDelivery:
         return {
             stored.registry.name: Credentials(
                 username=stored.registry.username,
-                password=unseal(keyring, stored.registry.binding(), stored.sealed),
+                password=password,
                 email=stored.registry.email,
                 url=stored.registry.url,
             )
             for stored in found
+            if (password := opened(keyring, stored.registry.binding(), stored.sealed)) is not None
         }
 
 

@@ -179,6 +179,16 @@ class Vault(
         }
         return secret_delivery_pb2.ResolveSecretsResponse(values=found)
 
+    async def ListSecretNames(self, request: Any, context: Any) -> Any:
+        await self._answering(context)
+        found = [name for name in request.names if (request.grid_id, name) in self.values]
+        return secret_delivery_pb2.ListSecretNamesResponse(names=found)
+
+    async def ListCertificateSubjects(self, request: Any, context: Any) -> Any:
+        await self._answering(context)
+        found = [subject for subject in request.subjects if (request.grid_id, subject) in self.certificates]
+        return certificate_delivery_pb2.ListCertificateSubjectsResponse(subjects=found)
+
     async def ResolveCertificates(self, request: Any, context: Any) -> Any:
         await self._answering(context)
         known = {subject: self.certificates.get((request.grid_id, subject)) for subject in request.subjects}

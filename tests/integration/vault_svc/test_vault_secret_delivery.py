@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from kontena.vault.v1 import secret_delivery_pb2 as pb
 from kontena.vault.v1 import secret_delivery_pb2_grpc
+from services.clients.certificates import CertificateResolver
 from services.clients.secrets import SecretResolver
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
@@ -24,6 +25,16 @@ async def test_values_of_existing_secrets_by_name(vault: Running, member: Caller
     assert dict((await resolve(vault.channel, BETA, "ONE", "TWO")).body.values) == {"ONE": "other grid"}
     assert dict((await resolve(vault.channel, "c" * 24, "ONE")).body.values) == {}
     assert dict((await resolve(vault.channel, ALPHA)).body.values) == {}
+
+
+async def test_names_are_told_without_values(vault: Running, member: Caller) -> None:
+    await member.create("ONE", "1")
+    await member.create("TWO", "2", grid="beta")
+    channel = ServiceChannel(vault.address, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
+    assert await SecretResolver(channel).existing(ALPHA, ["ONE", "TWO", "MISSING", "\0"]) == {"ONE"}
+    assert await SecretResolver(channel).existing(ALPHA, []) == frozenset()
+    assert await CertificateResolver(channel).existing(ALPHA, ["x.test", "\0"]) == frozenset()
+    await channel.close()
 
 
 async def test_the_shared_client_resolves(vault: Running, member: Caller) -> None:
