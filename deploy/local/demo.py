@@ -13,7 +13,10 @@ from deploy.local.settings import LocalSettings, read_env
 _NAME = "hello"
 _IMAGE = os.environ.get("DEMO_IMAGE", "busybox:latest")
 _PORT = int(os.environ.get("DEMO_PORT", "8899"))
-_SCRIPT = 'mkdir -p /www && echo "hello from $HOSTNAME" | tee /www/index.html && exec httpd -f -p 8080 -h /www'
+# The shell ends when it is told to; as the first process of a container it would ignore that otherwise.
+_SCRIPT = (
+    "trap exit TERM; mkdir -p /www; echo hello from $HOSTNAME | tee /www/index.html; httpd -f -p 8080 -h /www & wait"
+)
 
 
 class Api:

@@ -1,0 +1,76 @@
+"""The README's tour, typed in line by line: with a Docker Engine, and on a machine that has none."""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.ports import free_port
+from tests.support.readme import Shell, Step, steps
+from tests.support.suite import REPOSITORY, Suite
+
+TOUR = (REPOSITORY / "README.md").read_text().partition("## A tour")[2].partition("\n## ")[0]
+ENGINE = "# needs the engine"
+PRETENDED = re.compile(r'"Containers are only pretended: no container engine on node [^"]+"')
+
+
+def plain(node: str, port: int) -> Callable[[str], str]:
+    """Names, ports and times as in the README."""
+
+    def replaced(line: str) -> str:
+        line = re.sub(r"(?<=http://127\.0\.0\.1:)(?!8899\b)\d+(?=;)", "9292", line)
+        line = line.replace(f":{port}/", ":8899/").replace(f"node {node} ", "node vm ")
+        return re.sub(r" Up .*", " Up", line.replace(f'"node":"{node}"', '"node":"vm"'))
+
+    return replaced
+
+
+def walk(suite: Suite, tour: list[Step], line: Callable[[str], str], port: int) -> None:
+    with Shell(suite.folder, suite.env, line) as shell:
+        for step in tour:
+            shell.follow(step, step.command.replace("8899", str(port)))
+
+
+def test_the_tour_has_steps_with_and_without_an_engine() -> None:
+    tour = steps(TOUR)
+    assert len(tour) > 10
+    assert {ENGINE in step.command for step in tour} == {True, False}
+
+
+def test_the_tour_does_what_it_says(suite: Suite, suite_engine: Engine) -> None:
+    suite_engine.import_busybox("busybox:latest")
+    port = free_port()
+    walk(suite, steps(TOUR), plain("local-node", port), port)
+
+
+@pytest.fixture
+def bare(suite: Suite) -> Iterator[Suite]:
+    """A clean copy for a machine without an engine; it borrows what was installed."""
+    with tempfile.TemporaryDirectory(prefix="kbare") as folder:
+        bare = Suite(Path(folder), "")
+        bare.env["KONTENA_RUNTIME"] = "hollow"
+        bare.copy_tree()
+        for name in (".venv", "gen"):
+            (bare.folder / name).symlink_to(suite.folder / name)
+        try:
+            yield bare
+        finally:
+            bare.make("down")
+
+
+def test_without_an_engine_the_tour_says_that_nothing_runs(bare: Suite) -> None:
+    line, port, pretended = plain("local-node", 0), 8899, []
+
+    def honest(text: str) -> str:
+        pretended.extend(PRETENDED.findall(text))
+        return PRETENDED.sub("null", line(text))
+
+    walk(bare, [step for step in steps(TOUR) if ENGINE not in step.command], honest, port)
+    assert pretended, "a deploy has it in its reason"
+    assert "only PRETENDS to run containers" in bare.make("up")
+    assert "only PRETENDS to run containers" in bare.make("status")
+    [node] = bare.api().call("GET", "/v1/grids/local/nodes")["nodes"]
+    assert "only pretended" in node["os"]
