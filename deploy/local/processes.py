@@ -51,6 +51,8 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         "METRICS_ADDRESS": settings.metrics_address(name),
         **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
     }
+    if name == "deploy":
+        env["ENGINE_METRICS_ADDRESS"] = settings.metrics_address("engine")
     keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
     env |= {key: secrets[key] for key in keys}
     return {**given(SERVICE_SETTINGS[name], env), **env}

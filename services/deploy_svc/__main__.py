@@ -5,4 +5,4 @@ import sys
 from services.deploy_svc import app
 
 if __name__ == "__main__":
-    app.migrate() if sys.argv[1:] == ["migrate"] else app.run()
+    app.COMMANDS[" ".join(sys.argv[1:])]()

@@ -1,6 +1,8 @@
 """Composition root of deploy_svc."""
 
 import asyncio
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,10 @@ from services.clients.introspection import Introspection
 from services.clients.nodes import NodeDirectory
 from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
-from services.deploy_svc import stacks_app
+from services.deploy_svc import engine_app, stacks_app
 from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, ContainerParts
-from services.deploy_svc.domain.reconcile import Pace
-from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS, Limits
-from services.deploy_svc.loops import deploy_history, grid_cleanup, log_retention
-from services.deploy_svc.loops.deploy_history import DeployHistory
-from services.deploy_svc.loops.grid_cleanup import GridCleanup
+from services.deploy_svc.engine_app import EngineParts
 from services.deploy_svc.loops.log_retention import LogRetention
-from services.deploy_svc.loops.reconcile import ReconcileLoop
-from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
 from services.deploy_svc.servicers.log_ingest import LogIngestServicer
@@ -45,7 +41,6 @@ from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.log_ingest import LogIngest
-from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
@@ -53,7 +48,7 @@ from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
-from services.kernel import audit, logs, migrations, server
+from services.kernel import audit, child, logs, migrations, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
@@ -64,6 +59,9 @@ from services.kernel.server import Application
 from services.kernel.watch import Watch
 
 _NAME = "deploy_svc"
+# The command with which a process of the role `both` starts its engine.
+_BESIDE = "engine-beside"
+_NICE = 5
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
 _PROTO_SERVICES = (
@@ -74,6 +72,13 @@ _PROTO_SERVICES = (
     "kontena.deploy.v1.LogIngestService",
     *PROTO_SERVICES,
     *stacks_app.PROTO_SERVICES,
+)
+_API_CHANNELS = (
+    tables.NODE_CHANGED,
+    tables.outbox.channel,
+    grid_usage.CHANNEL,
+    secret_usage.VAULT_USERS,
+    *CHANNELS,
 )
 
 
@@ -94,95 +99,109 @@ class Channels:
         await asyncio.gather(self.auth.close(), self.grid.close(), self.vault.close())
 
 
-async def build(settings: Settings) -> Application:
-    """Make everything and connect it."""
-    channels = Channels(settings)
-    db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    followed = (grid_usage.CHANNEL, secret_usage.VAULT_USERS)
-    listened = (tables.SERVICE_CHANGED, tables.NODE_CHANGED, tables.outbox.channel, *CHANNELS, *stacks_app.CHANNELS)
-    listener = Listener(settings.database_url, (*listened, *followed))
-    watch = Watch(db, listener, _RESYNC_SECONDS)
-    introspection = Introspection(channels.auth)
-    grids, nodes = GridDirectory(channels.grid), NodeDirectory(channels.grid)
-    secrets, certificates = SecretResolver(channels.vault), CertificateResolver(channels.vault)
-    vault = VaultDirectory(secrets, certificates)
-    access = Access(db, grids)
-    containers = ContainerParts(settings, channels.tokens, db, listener, (grids, nodes))
-    stacks = stacks_app.StackParts(db, listener, (grids, nodes), vault, containers.commands)
-    values = PodValues(db, secrets, certificates, RegistryResolver(channels.vault))
-    patience = settings.grace_factor
-    assignments = Assignments(db, listener, values, nodes, VALUES_SECONDS * patience)
-    limits = Limits(offline=OFFLINE_SECONDS * patience)
-    rollout = RolloutLoop(db, listener, nodes, grids, limits=limits, mistrust=MISTRUST_SECONDS * patience)
-    pace = Pace(grace=patience)
-    reconcile = ReconcileLoop(db, nodes, grids, period=settings.reconcile_seconds, pace=pace)
-    cleanup, retention = GridCleanup(db, grids), LogRetention(db, settings.log_retention_days)
+class Shared:
+    """What both roles need: Postgres, the other services, and local copies of grids and nodes."""
 
-    supervisor = Supervisor()
-    supervisor.add("listener", listener.run)
-    supervisor.add("introspection", introspection.watch)
-    supervisor.add("grids", grids.informer.run)
-    supervisor.add("nodes", nodes.informer.run)
-    containers.supervise(supervisor)
-    stacks.supervise(supervisor)
-    supervisor.add("assignments", assignments.run)
-    supervisor.add("rollout", rollout.run)
-    supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
-    supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, DeployHistory(db).turn)
-    handlers = {audit.TOPIC: AuditDelivery(channels.auth).deliver}
-    supervisor.add("outbox", partial(tables.outbox.relay, db, listener, handlers))
-    supervisor.every("log_retention", log_retention.PERIOD_SECONDS, retention.turn)
-    supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.channels = Channels(settings)
+        self.db = Database(settings.database_url, pool_size=settings.database_pool_size)
+        for_api = _API_CHANNELS if settings.role != "engine" else ()
+        for_engine = engine_app.CHANNELS if settings.role != "api" else ()
+        self.listener = Listener(settings.database_url, (*for_api, *for_engine))
+        self.introspection = Introspection(self.channels.auth)
+        self.grids, self.nodes = GridDirectory(self.channels.grid), NodeDirectory(self.channels.grid)
+        self.supervisor = Supervisor()
+        self.supervisor.add("listener", self.listener.run)
+        self.supervisor.add("grids", self.grids.informer.run)
+        self.supervisor.add("nodes", self.nodes.informer.run)
+
+    async def ready(self) -> None:
+        """Raises until requests can be answered and deploys carried out."""
+        await self.db.ping()
+        await self.grids.informer.items()
+
+    async def close(self) -> None:
+        """Free what was opened."""
+        await self.channels.close()
+        await self.db.close()
+
+
+async def build(settings: Settings) -> Application:
+    """Make everything that the role needs, and connect it. With the role `both` the loops share the event loop with the
+    requests, which `run` never does."""
+    shared = Shared(settings)
+    api = ApiParts(shared) if settings.role != "engine" else None
+    if api:
+        api.supervise()
+    if settings.role != "api":
+        EngineParts(settings, shared.db, shared.listener, (shared.grids, shared.nodes)).supervise(shared.supervisor)
 
     async def close() -> None:
-        await containers.close()
-        await channels.close()
-        await db.close()
+        if api:
+            await api.close()
+        await shared.close()
 
-    async def ready() -> None:
-        await db.ping()
-        await grids.informer.items()
-
+    names = _PROTO_SERVICES if api else ()
+    introspection = shared.introspection
     return Application(
-        authenticator=Authenticator(channels.tokens, introspection.resolve, _PROTO_SERVICES, introspection.on_change),
-        servicers=[
-            (
-                secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server,
-                SecretUsageServicer(SecretUsage(db, watch)),
-            ),
-            *containers.servicers,
-            *stacks.servicers,
-            *_servicers(
-                ServiceServicer(
-                    Services(db, grids, access, vault),
-                    ServiceDeploys(db, access),
-                    ServiceEnvs(db, access),
-                    stacks.once,
-                ),
-                GridUsageServicer(GridUsages(db, watch)),
-                AssignmentServicer(assignments),
-                LogIngestServicer(LogIngest(db, nodes)),
-            ),
-        ],
-        service_names=_PROTO_SERVICES,
-        supervisor=supervisor,
-        ready=ready,
+        authenticator=Authenticator(shared.channels.tokens, introspection.resolve, names, introspection.on_change),
+        servicers=api.servicers if api else (),
+        service_names=names,
+        supervisor=shared.supervisor,
+        ready=shared.ready,
         close=close,
     )
 
 
-def _servicers(
-    services: ServiceServicer,
-    usage: GridUsageServicer,
-    assignments: AssignmentServicer,
-    ingest: LogIngestServicer,
-) -> list[Any]:
-    return [
-        (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
-        (grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server, usage),
-        (assignment_pb2_grpc.add_AssignmentServiceServicer_to_server, assignments),
-        (assignment_pb2_grpc.add_LogIngestServiceServicer_to_server, ingest),
-    ]
+class ApiParts:
+    """The role `api`: answers requests and agents."""
+
+    def __init__(self, shared: Shared) -> None:
+        db, grids, nodes, vault = shared.db, shared.grids, shared.nodes, shared.channels.vault
+        self._shared = shared
+        secrets, certificates = SecretResolver(vault), CertificateResolver(vault)
+        names = VaultDirectory(secrets, certificates)
+        access = Access(db, grids)
+        self._containers = ContainerParts(shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes))
+        self._stacks = stacks_app.StackParts(db, (grids, nodes), names, self._containers.commands)
+        values = PodValues(db, secrets, certificates, RegistryResolver(vault))
+        self._assignments = Assignments(
+            db, shared.listener, values, nodes, VALUES_SECONDS * shared.settings.grace_factor
+        )
+        watch = Watch(db, shared.listener, _RESYNC_SECONDS)
+        services = ServiceServicer(
+            Services(db, grids, access, names),
+            ServiceDeploys(db, access),
+            ServiceEnvs(db, access),
+            self._stacks.once,
+        )
+        self.servicers: list[Any] = [
+            (
+                secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server,
+                SecretUsageServicer(SecretUsage(db, watch)),
+            ),
+            *self._containers.servicers,
+            *self._stacks.servicers,
+            (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
+            (grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server, GridUsageServicer(GridUsages(db, watch))),
+            (assignment_pb2_grpc.add_AssignmentServiceServicer_to_server, AssignmentServicer(self._assignments)),
+            (assignment_pb2_grpc.add_LogIngestServiceServicer_to_server, LogIngestServicer(LogIngest(db, nodes))),
+        ]
+
+    def supervise(self) -> None:
+        """Add the background work without which requests and agents would not be answered."""
+        shared, supervisor = self._shared, self._shared.supervisor
+        supervisor.add("introspection", shared.introspection.watch)
+        self._containers.supervise(supervisor)
+        self._stacks.supervise(supervisor)
+        supervisor.add("assignments", self._assignments.run)
+        handlers = {audit.TOPIC: AuditDelivery(shared.channels.auth).deliver}
+        supervisor.add("outbox", partial(tables.outbox.relay, shared.db, shared.listener, handlers))
+
+    async def close(self) -> None:
+        """Close what was opened for requests."""
+        await self._containers.close()
 
 
 def migrate(settings: Settings | None = None) -> None:
@@ -201,10 +220,40 @@ async def _prepare_partitions(settings: Settings) -> None:
 
 
 def run() -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM, in the role that the settings name. For `both`, the loops run in a process beside this one,
+    where they cannot delay a request; it is started again when it ends, and ends with this one."""
     settings = _from_environment()
     logs.configure(_NAME, settings.log_level)
-    server.run(settings, partial(build, settings))
+    if settings.role != "both":
+        server.run(settings, partial(build, settings))
+        return
+    server.run(settings, partial(_build_with_engine_beside, settings.model_copy(update={"role": "api"})))
+
+
+async def _build_with_engine_beside(settings: Settings) -> Application:
+    app = await build(settings)
+    app.supervisor.add("engine", partial(child.run, [sys.executable, "-m", __package__, _BESIDE]))
+    return app
+
+
+def run_engine_beside() -> None:
+    """The engine of a process with the role `both`, which ends when that does."""
+    # Where cores are scarce, requests come first; an engine still gets a quarter of one.
+    os.nice(_NICE)
+    given = _from_environment()
+    changes = {"role": "engine", "listen_address": "127.0.0.1:0", "metrics_address": given.engine_metrics_address}
+    settings = given.model_copy(update=changes)
+    logs.configure(f"{_NAME} engine", settings.log_level)
+
+    async def build_child() -> Application:
+        app = await build(settings)
+        app.supervisor.add("parent", child.end_with_parent)
+        return app
+
+    server.run(settings, build_child)
+
+
+COMMANDS = {"": run, "migrate": migrate, _BESIDE: run_engine_beside}
 
 
 def _from_environment() -> Settings:

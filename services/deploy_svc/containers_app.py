@@ -16,8 +16,6 @@ from kontena.deploy.v1 import (
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.clients.command_relay import CommandRelay
-from services.deploy_svc.loops import container_mirror
-from services.deploy_svc.loops.container_mirror import ContainerMirror
 from services.deploy_svc.own_address import own_address
 from services.deploy_svc.servicers.container_execs import ContainerExecServicer
 from services.deploy_svc.servicers.container_logs import ContainerLogServicer
@@ -80,7 +78,6 @@ class ContainerParts:
         self._relay = CommandRelay(tokens, "deploy_svc")
         self._log_wakes = LogWakes(listener, tables.LOGS_ARRIVED)
         self._event_wakes = LogWakes(listener, event_tables.EVENTS_ARRIVED)
-        self._mirror = ContainerMirror(db, nodes)
         paths = ContainerAccess(db, grids, nodes)
         self.commands = NodeCommands(db, nodes, own_address(settings), self._relay)
         logs = ContainerLogs(db, grids, nodes, (access, paths), self._log_wakes)
@@ -118,8 +115,6 @@ class ContainerParts:
         """Add the background loops."""
         supervisor.add("log_wakes", self._log_wakes.run)
         supervisor.add("event_wakes", self._event_wakes.run)
-        mirror = self._mirror
-        supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
 
     async def close(self) -> None:
         """Close the channels to other replicas."""

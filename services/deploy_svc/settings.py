@@ -1,5 +1,7 @@
 """Settings of deploy_svc."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from services.kernel.settings import ServiceSettings, own_or_shared
@@ -10,6 +12,15 @@ class Settings(ServiceSettings):
 
     database_url: str = Field(validation_alias=own_or_shared("DEPLOY_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7403"
+    role: Literal["api", "engine", "both"] = Field(
+        default="both",
+        validation_alias="DEPLOY_ROLE",
+        description="api answers requests and agents, engine carries out deploys and keeps services running. both is "
+        "an api that keeps an engine in a process beside it.",
+    )
+    engine_metrics_address: str = Field(
+        default="", description="host:port of the Prometheus endpoint of the engine of a process with the role both."
+    )
     advertise_address: str = Field(default="", description="host:port at which other replicas reach this one.")
     log_retention_days: int = Field(default=7, ge=1, le=3650, description="Days that logs, events and stats are kept.")
     reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")

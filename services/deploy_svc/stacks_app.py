@@ -6,11 +6,9 @@ from kontena.deploy.v1 import stack_pb2_grpc, volume_pb2_grpc
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.loops import volume_removals
-from services.deploy_svc.loops.stacks import StackLoop
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
-from services.deploy_svc.store import stack_tables, tables
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
@@ -19,10 +17,8 @@ from services.deploy_svc.usecases.stacks import Stacks
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.db import Database
-from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 
-CHANNELS = (stack_tables.STACK_CHANGED, tables.DEPLOY_ENDED)
 PROTO_SERVICES = ("kontena.deploy.v1.StackService", "kontena.deploy.v1.VolumeService")
 
 _EXPIRE_SECONDS = 3600.0
@@ -34,7 +30,6 @@ class StackParts:
     def __init__(
         self,
         db: Database,
-        listener: Listener,
         directories: tuple[GridDirectory, NodeDirectory],
         vault: VaultDirectory,
         commands: NodeCommands,
@@ -42,7 +37,6 @@ class StackParts:
         grids, nodes = directories
         self.once = Idempotency(db)
         self._removals = VolumeRemovals(db, nodes, commands)
-        self._loop = StackLoop(db, listener, nodes)
         stacks = StackServicer(
             Stacks(db, grids, vault),
             StackDeploys(db, grids, vault),
@@ -57,7 +51,6 @@ class StackParts:
 
     def supervise(self, supervisor: Supervisor) -> None:
         """Add the background work."""
-        supervisor.add("stacks", self._loop.run)
         supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)
         removals = self._removals
         supervisor.every("volume_removals", volume_removals.PERIOD_SECONDS, removals.turn, removals.wake)

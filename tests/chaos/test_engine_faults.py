@@ -12,7 +12,7 @@ import pytest
 from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
-CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
+CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "engine", "vault_svc")
 
 
 def body(image: str, name: str, instances: int) -> dict[str, object]:
@@ -123,7 +123,7 @@ def test_deploys_while_the_control_plane_is_gone_happen_when_it_is_back(
     untouched = docker.running(steady)
     service = made(api, image, "frozen", 3)
     deploy = api.call("POST", f"/v1/services/{service}/deploy", {})
-    frozen = [pid for name in ("grid_svc", "deploy_svc") for pid in suite.pids(name)]
+    frozen = [pid for name in ("grid_svc", "deploy_svc", "engine") for pid in suite.pids(name)]
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:

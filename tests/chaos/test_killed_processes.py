@@ -26,7 +26,7 @@ def steady(api: Api, docker: Docker, image: str) -> str:
     return service
 
 
-@pytest.mark.parametrize("name", ["agent", "deploy_svc", "grid_svc", "auth_svc", "vault_svc", "gateway"])
+@pytest.mark.parametrize("name", ["agent", "deploy_svc", "engine", "grid_svc", "auth_svc", "vault_svc", "gateway"])
 def test_a_deploy_survives_the_death_of(
     suite: Suite, api: Api, docker: Docker, image: str, steady: str, name: str
 ) -> None:

@@ -137,7 +137,7 @@ def test_a_second_process_joins_and_leaves_unnoticed(suite: Suite, api: Api, gri
         return any(int(line.rpartition("::")[2]) > 20 for line in lines)
 
     env = {**service_env(settings, load_secrets(settings), name), "PYTHONPATH": python}
-    env |= {"LISTEN_ADDRESS": second, "METRICS_ADDRESS": ""}
+    env |= {"LISTEN_ADDRESS": second, "METRICS_ADDRESS": "", "ENGINE_METRICS_ADDRESS": ""}
     command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
     process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
     try:

@@ -15,8 +15,9 @@ def replica(suite: Suite, name: str, offset: int, **changed: str) -> Iterator[st
     """Serves on the suite's database and port `offset`, `changed` in its environment; yields its address."""
     settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
     address = f"127.0.0.1:{suite.port_base + offset}"
-    copy = {"LISTEN_ADDRESS": address, "METRICS_ADDRESS": "", "PYTHONPATH": f"{suite.folder}:{suite.folder}/gen"}
-    env = {**service_env(settings, load_secrets(settings), name), **copy, **changed}
+    silent = {"METRICS_ADDRESS": "", "ENGINE_METRICS_ADDRESS": ""}
+    copy = {"LISTEN_ADDRESS": address, "PYTHONPATH": f"{suite.folder}:{suite.folder}/gen"}
+    env = {**service_env(settings, load_secrets(settings), name), **silent, **copy, **changed}
     command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
     process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
     try:

@@ -170,13 +170,13 @@ class Suite:
         return "\n".join(texts)
 
     def pids(self, name: str) -> list[int]:
-        """Process ids of one process of the suite, e.g. `deploy_svc`, `agent`, `gateway`."""
-        words = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}.get(
-            name, f"services.{name}"
-        )
+        """Process ids of one process of the suite, e.g. `deploy_svc`, its `engine`, `agent`, `gateway`."""
+        others = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}
+        words = {**others, "engine": "services.deploy_svc engine-beside"}.get(name, f"services.{name}")
         found = []
         for process in psutil.process_iter(["pid", "cmdline"]):
             command = " ".join(process.info["cmdline"] or [])
-            if words in command and str(self.folder) in command:
+            beside = "engine-beside" in command and name != "engine"
+            if words in command and str(self.folder) in command and not beside:
                 found.append(int(process.info["pid"]))
         return sorted(found)

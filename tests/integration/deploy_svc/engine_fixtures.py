@@ -27,6 +27,7 @@ from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.principal import NodeSession
+from tests.integration.deploy_svc.processes import Served
 from tests.integration.deploy_svc.stand_ins import GRID, Neighbours, neighbours
 from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET, Running, running
@@ -158,7 +159,7 @@ class Engine:
         """Tell everybody about a node."""
         self.around.grids.put_node(node_id, f"n{number}", number, **changed)
 
-    def attach(self, served: Running, node_id: str, session: int = 1, behave: Behaviour = obey) -> Agent:
+    def attach(self, served: Running | Served, node_id: str, session: int = 1, behave: Behaviour = obey) -> Agent:
         """The agent of a node connects to a replica."""
         agent = Agent(served.channel, node_id, session, behave)
         self.agents.append(agent)

@@ -21,6 +21,7 @@ DECIDED = {
     "CLUSTER_SECRET",
     "LISTEN_ADDRESS",
     "METRICS_ADDRESS",
+    "ENGINE_METRICS_ADDRESS",
     *(f"{name.upper()}_ADDRESS" for name in SERVICES),
     "INITIAL_ADMIN_CODE",
     "VAULT_KEY",

@@ -1,0 +1,51 @@
+"""The part of the composition root that is the engine: the loops that carry out deploys and keep services running."""
+
+from services.clients.grids import GridDirectory
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.reconcile import Pace
+from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS, Limits
+from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_retention
+from services.deploy_svc.loops.container_mirror import ContainerMirror
+from services.deploy_svc.loops.deploy_history import DeployHistory
+from services.deploy_svc.loops.grid_cleanup import GridCleanup
+from services.deploy_svc.loops.log_retention import LogRetention
+from services.deploy_svc.loops.reconcile import ReconcileLoop
+from services.deploy_svc.loops.rollout import RolloutLoop
+from services.deploy_svc.loops.stacks import StackLoop
+from services.deploy_svc.settings import Settings
+from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS
+from services.kernel.db import Database
+from services.kernel.listen import Listener
+from services.kernel.loops import Supervisor
+
+CHANNELS = (tables.SERVICE_CHANGED, stack_tables.STACK_CHANGED, tables.DEPLOY_ENDED)
+
+
+class EngineParts:
+    """Any number of engines work on one database: each claims what it works on."""
+
+    def __init__(
+        self, settings: Settings, db: Database, listener: Listener, directories: tuple[GridDirectory, NodeDirectory]
+    ) -> None:
+        grids, nodes = directories
+        patience = settings.grace_factor
+        limits = Limits(offline=OFFLINE_SECONDS * patience)
+        self._rollout = RolloutLoop(db, listener, nodes, grids, limits=limits, mistrust=MISTRUST_SECONDS * patience)
+        self._stacks = StackLoop(db, listener, nodes)
+        self._reconcile = ReconcileLoop(db, nodes, grids, period=settings.reconcile_seconds, pace=Pace(grace=patience))
+        self._mirror = ContainerMirror(db, nodes)
+        self._history = DeployHistory(db)
+        self._retention = LogRetention(db, settings.log_retention_days)
+        self._cleanup = GridCleanup(db, grids)
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Add the loops."""
+        reconcile, mirror, cleanup = self._reconcile, self._mirror, self._cleanup
+        supervisor.add("rollout", self._rollout.run)
+        supervisor.add("stacks", self._stacks.run)
+        supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
+        supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
+        supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, self._history.turn)
+        supervisor.every("log_retention", log_retention.PERIOD_SECONDS, self._retention.turn)
+        supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)

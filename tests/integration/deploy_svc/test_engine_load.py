@@ -1,0 +1,98 @@
+"""Many nodes of which many are lost, many instances without a place: what the loops do then, and that nobody waits."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from services.deploy_svc import app
+from services.deploy_svc.domain.service_spec import ServiceSpec
+from services.deploy_svc.store import service_deploys, services
+from tests.integration.deploy_svc.engine_fixtures import Engine, engine, settings
+from tests.integration.deploy_svc.processes import Served, process
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stand_ins import GRID
+from tests.support.postgres import TestPostgres, truncate
+
+# nodes, lost ones, services with two instances that fit nowhere, seconds
+SIZES = (1000, 300, 1000, 60.0) if os.environ.get("KONTENA_SOAK") else (300, 100, 200, 8.0)
+MOST_MILLISECONDS = 100.0
+
+
+@pytest.fixture(scope="session")
+def load_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(settings(url))
+    return url
+
+
+@pytest.fixture
+async def world(load_url: str) -> AsyncIterator[Engine]:
+    await truncate(load_url, "deploy")
+    async with engine(load_url) as found:
+        yield found
+
+
+async def _nowhere(world: Engine, count: int) -> None:
+    """Services that no node takes, all of them to be deployed."""
+    spec = ServiceSpec(image="app", stateful=False, instances=2, affinity=("label==disk=ssd",))
+    async with world.db.transaction() as tx:
+        for number in range(count):
+            made = await services.insert(tx, grid_id=GRID, grid="g1", stack="stack", name=f"s{number}", spec=spec)
+            await services.request_deploy(tx, made.id, bump=False)
+            await service_deploys.insert(tx, made.id)
+
+
+async def _lose(world: Engine, nodes: int, lost: int, seconds: float) -> None:
+    """One node after the other goes, and some of them come back."""
+    for number in range(lost):
+        world.node(f"{number + 1:024d}", number + 1, connected=False)
+        if number % 3 == 0:
+            world.node(f"{nodes - number:024d}", nodes - number, connected=number % 2 == 0)
+        await asyncio.sleep(seconds / lost)
+
+
+async def _latencies(served: Served, seconds: float) -> list[float]:
+    """Milliseconds of reads and writes, one after the other."""
+    rest, found = Rest(served.channel, "member"), []
+    end = time.perf_counter() + seconds
+    number = 0
+    while time.perf_counter() < end:
+        number += 1
+        for call in (rest.get("g1/null/mine"), rest.put({"env": [f"N={number}"]}, "g1/null/mine")):
+            started = time.perf_counter()
+            assert (await call).status == 200
+            found.append((time.perf_counter() - started) * 1000)
+        await asyncio.sleep(0.02)
+    return sorted(found)
+
+
+@pytest.mark.timeout(300)
+async def test_requests_never_wait_for_the_loops(
+    world: Engine, load_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes, lost, count, seconds = SIZES
+    for number in range(1, nodes + 1):
+        world.node(f"{number:024d}", number)
+    async with process(load_url, world.around.address, "both", RECONCILE_SECONDS="5") as served:
+        await Rest(served.channel, "member").created("mine")
+        await _nowhere(world, count)
+        [child] = served.children()
+        started = _cpu(child)
+        losing = asyncio.create_task(_lose(world, nodes, lost, seconds * 0.7))
+        found = await _latencies(served, seconds)
+        await losing
+        busy = (_cpu(child) - started) / seconds
+    p99 = found[int(len(found) * 0.99)]
+    with capsys.disabled():
+        told = f"p50 {found[len(found) // 2]:.1f}, p99 {p99:.1f} ms; engine {busy:.2f} of a core"
+        print(f"\n{len(found)} requests: {told}")  # noqa: T201
+    assert p99 < MOST_MILLISECONDS
+
+
+def _cpu(child: psutil.Process) -> float:
+    times = child.cpu_times()
+    return float(times.user + times.system)

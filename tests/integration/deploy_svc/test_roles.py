@@ -1,0 +1,60 @@
+"""deploy_svc as `api`, as `engine` and as both: who answers, who carries out deploys, and who ends with whom."""
+
+import signal
+from functools import partial
+
+import psutil
+
+from tests.integration.deploy_svc.engine_fixtures import Engine
+from tests.integration.deploy_svc.processes import Served, process
+from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
+from tests.support.eventually import eventually
+
+
+async def test_an_api_answers_and_leaves_deploys_to_an_engine(world: Engine, rollout_url: str) -> None:
+    around = world.around.address
+    async with process(rollout_url, around, "api") as api, process(rollout_url, around, "api") as other:
+        for served, node in ((api, NODE_1), (other, NODE_2)):
+            world.attach(served, node)
+        rest = Rest(api.channel, "member")
+        assert (await rest.created("asked"))["id"] == "g1/null/asked"
+        service = await world.service(instances=3)
+        deploy = await world.deploy(service)
+        assert not api.children()
+        assert not await world.started(service, deploy)
+        async with process(rollout_url, around, "engine"):
+            assert (await world.finished(service, deploy)).state == "success"
+        later = await world.deploy(service)
+        assert (await rest.get("g1/stack/web")).body["instance_counts"]["running"] == 3
+        assert not await world.started(service, later)
+
+
+async def test_both_is_an_api_with_an_engine_beside_it(world: Engine, rollout_url: str) -> None:
+    async with process(rollout_url, world.around.address, "both") as served:
+        for node in (NODE_1, NODE_2):
+            world.attach(served, node)
+        service = await world.service(instances=2)
+        assert (await world.finished(service, await world.deploy(service))).state == "success"
+        [engine] = served.children()
+        engine.kill()
+        assert (await world.finished(service, await world.deploy(service))).state == "success"
+        [again] = served.children()
+        assert again.pid != engine.pid
+        assert (await Rest(served.channel, "member").list()).status == 200
+
+
+async def test_an_engine_ends_with_the_process_it_is_beside_of(world: Engine, rollout_url: str) -> None:
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        async with process(rollout_url, world.around.address, "both") as served:
+            [engine] = await eventually(partial(_children, served), message="an engine runs")
+            served.process.send_signal(end)
+            await eventually(partial(_gone, engine), message="the engine ends")
+
+
+async def _children(served: Served) -> list[psutil.Process]:
+    return served.children()
+
+
+async def _gone(process: psutil.Process) -> bool:
+    return not process.is_running()
