@@ -9,17 +9,20 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
+from services.deploy_svc.domain.scheduling.filters.dependency import attaches
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.stack_changes import removal_order
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: for one service of a deploy, for the orderly stop of a whole stack, and between two looks."""
+    """Seconds: for one service of a deploy, for the orderly stop of a whole stack, and between two looks. `at_once` is
+    how many services of a stack are deployed side by side."""
 
     service: float = 600.0
     stop: float = 60.0
     recheck: float = 5.0
+    at_once: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An unfinished deploy. `existing` are ids of services that are there, `linkers` who links to those to remove."""
+    """An unfinished deploy. `existing` are ids of services that are there, `linkers` who links to those to remove,
+    `after` which services of the deploy come before one of it (ids)."""
 
     steps: tuple[Step, ...]
     existing: Collection[str]
     linkers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    after: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +100,43 @@ class Plan:
 
 
 def next_step(snapshot: Snapshot, now: datetime, limits: Limits | None = None) -> Plan:
-    """What the deploy needs now: one service after the other, the first failure ends it, removals come last."""
+    """What the deploy needs now. Services that wait for no other begin side by side; after a failure nothing begins any
+    more, and the deploy ends when what is under way has ended. Removals come last."""
     limits = limits or Limits()
-    actions: list[Action] = []
     until = now + timedelta(seconds=limits.recheck)
-    for step in snapshot.steps:
-        if step.done:
-            continue
-        action = _remove(step, snapshot) if step.action == "remove" else _deploy(step, snapshot, now, limits)
-        if action is not None:
-            actions.append(action)
-        if action is None or isinstance(action, Begin | Finish):
-            return Plan(tuple(actions), until)
-    return Plan((*actions, Finish("success")), until)
+    deploys = [step for step in snapshot.steps if step.action == "deploy"]
+    todo = [(step, _deploy(step, snapshot, now, limits)) for step in deploys if not step.done]
+    done = [action for _step, action in todo if isinstance(action, Done)]
+    failures = [action for _step, action in todo if isinstance(action, Finish)]
+    waiting = [step for step, action in todo if action is None]
+    if failures:
+        return Plan((*done, *(failures[:1] if not waiting else ())), until)
+    ready = {step.service_id for step in deploys if step.done} | {action.step.service_id for action in done}
+    missing = {step.service_id for step in deploys} - ready
+    begin = [action for _step, action in todo if isinstance(action, Begin)]
+    free = [action for action in begin if not missing & set(snapshot.after.get(action.step.service_id, ()))]
+    if missing:
+        return Plan((*done, *free[: max(0, limits.at_once - len(waiting))]), until)
+    removals = [_remove(step, snapshot) for step in snapshot.steps if step.action == "remove" and not step.done]
+    refused = [action for action in removals if isinstance(action, Finish)]
+    return Plan((*done, *(refused[:1] or (*removals, Finish("success")))), until)
+
+
+def dependencies(services: Sequence[Service]) -> dict[str, frozenset[str]]:
+    """Which services come before each of the `services` of a stack (ids), which are in an order that respects links.
+
+    Those it links to; all before it when it looks at what else runs on a node, as it finds nothing there otherwise.
+    """
+    ids = {service.name: service.id for service in services}
+    found: dict[str, frozenset[str]] = {}
+    for position, service in enumerate(services):
+        spec = service.spec
+        if attaches(spec) or names_instances(spec.affinity):
+            found[service.id] = frozenset(other.id for other in services[:position])
+        else:
+            linked = {link.service for link in spec.links if link.stack == service.stack}
+            found[service.id] = frozenset(ids[name] for name in linked if name in ids) - {service.id}
+    return found
 
 
 def _deploy(step: Step, snapshot: Snapshot, now: datetime, limits: Limits) -> Action | None:
@@ -145,18 +174,40 @@ class Removal:
     connected: Collection[str]
 
 
-def next_removal(removal: Removal, now: datetime, limits: Limits | None = None) -> tuple[Service | None, bool]:
-    """The service to take care of next, and whether it can be deleted already; (None, True) when none is left.
+@dataclass(frozen=True, slots=True)
+class RemovalPlan:
+    """Services to stop and services to delete now, and whether the stack itself can go."""
 
-    Dependents first: what a service links to runs until the service itself stopped, or had its time to.
+    stop: tuple[Service, ...] = ()
+    delete: tuple[Service, ...] = ()
+    over: bool = False
+
+
+def next_removal(removal: Removal, now: datetime, limits: Limits | None = None) -> RemovalPlan:
+    """What to take care of next.
+
+    Dependents first: what a service links to runs until the service itself stopped, or had its time to. Services that
+    nothing links to any more go side by side.
     """
     limits = limits or Limits()
-    ordered = removal_order(removal.services)
-    if not ordered:
-        return None, True
-    service = ordered[0]
+    if not removal.services:
+        return RemovalPlan(over=True)
+    needed = {
+        link.service
+        for service in removal.services
+        for link in service.spec.links
+        if link.stack == service.stack and link.service != service.name
+    }
+    # In a circle nobody comes first.
+    free = [service for service in removal.services if service.name not in needed] or list(removal.services)
     overdue = (now - removal.removed_at).total_seconds() >= limits.stop
-    running = any(
-        item.state == "running" and item.node_id in removal.connected for item in removal.instances.get(service.id, ())
+    stopped = [service for service in free if service.state == "stopped"]
+    return RemovalPlan(
+        stop=tuple(service for service in free if service.state != "stopped"),
+        delete=tuple(service for service in stopped if overdue or not _runs(removal, service)),
     )
-    return service, service.state == "stopped" and (overdue or not running)
+
+
+def _runs(removal: Removal, service: Service) -> bool:
+    instances = removal.instances.get(service.id, ())
+    return any(item.state == "running" and item.node_id in removal.connected for item in instances)

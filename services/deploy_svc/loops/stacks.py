@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.stack_rollout import Finish, Limits, next_removal, next_step
+from services.deploy_svc.loops.faults import passes
 from services.deploy_svc.store import instances, services, stack_deploys
 from services.deploy_svc.store.stack_tables import STACK_CHANGED
 from services.deploy_svc.store.tables import DEPLOY_ENDED
 from services.deploy_svc.usecases.stack_checks import foreign_linkers
-from services.kernel.database_errors import translate_database_error
-from services.kernel.db import Database
-from services.kernel.errors import DomainError
+from services.kernel.db import Database, Tx
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
 
@@ -70,33 +70,38 @@ class StackLoop:
             pass
 
     async def _remove_step(self, stack_id: str) -> bool:
-        """Stop or delete one service, or delete the stack when it has none; returns whether to go on at once."""
+        """Stop and delete the services whose turn it is, or delete the stack when it has none; returns whether to go on
+        at once."""
         connected = frozenset(key for key, node in (await self._nodes.all()).items() if node.connected)
         async with self._db.transaction() as tx:
             claimed = await stack_deploys.claim_removal(tx, stack_id, connected)
             if claimed is None:
                 return False
             removal, now = claimed
-            service, ready = next_removal(removal, now, self._limits)
-            if service is None:
+            plan = next_removal(removal, now, self._limits)
+            if plan.over:
                 await stack_deploys.delete_stack(tx, stack_id)
                 return False
-            if service.state != "stopped":
+            await services.lock_all(tx, [service.id for service in (*plan.stop, *plan.delete)])
+            for service in plan.stop:
                 await services.set_state(tx, service.id, "stopped")
                 await instances.set_desired_state(tx, service.id, "stopped")
+            deleted = [service for service in plan.delete if await self._delete(tx, service)]
+            if plan.stop or deleted:
                 return True
-            if not ready:
-                await stack_deploys.look_again(tx, stack_id, now + timedelta(seconds=_REMOVAL_SECONDS))
-                return False
-            await services.lock_for_deletion(tx, service.id)
-            if linkers := await foreign_linkers(tx, service):
-                # Somebody linked to it since the removal was asked for: the stack stays until that is over.
-                log.warning("a service of a removed stack is linked to", service=service.path, linkers=linkers)
-                await stack_deploys.look_again(tx, stack_id, now + timedelta(seconds=self._limits.recheck))
-                return False
-            await instances.notify_nodes(tx, service.id)
-            await services.delete(tx, service.id)
-            return True
+            # Somebody may link to one since the removal was asked for: the stack stays until that is over.
+            pause = self._limits.recheck if plan.delete else _REMOVAL_SECONDS
+            await stack_deploys.look_again(tx, stack_id, now + timedelta(seconds=pause))
+            return False
+
+    async def _delete(self, tx: Tx, service: Service) -> bool:
+        await services.lock_for_deletion(tx, service.id)
+        if linkers := await foreign_linkers(tx, service):
+            log.warning("a service of a removed stack is linked to", service=service.path, linkers=linkers)
+            return False
+        await instances.notify_nodes(tx, service.id)
+        await services.delete(tx, service.id)
+        return True
 
     async def _guarded(
         self, key: str, step: Callable[[str], Awaitable[None]], give_up: Callable[[str], Awaitable[None]] | None
@@ -107,8 +112,7 @@ class StackLoop:
         except Exception as error:
             log.warning("stack step failed", id=key, error=repr(error)[:500])
             # Every deploy ends: one whose steps fail again and again for no outside reason ends with an error.
-            transient = isinstance(error, DomainError | TimeoutError) or translate_database_error(error) is not None
-            self._failures[key] += 0 if transient else 1
+            self._failures[key] += 0 if passes(error) else 1
             if give_up is not None and self._failures[key] >= _MOST_FAILURES:
                 del self._failures[key]
                 await give_up(key)

@@ -58,6 +58,13 @@ async def lock_for_deletion(tx: Tx, service_id: str) -> Service | None:
     return await _one(tx, _t.select().where(_t.c.id == service_id).with_for_update())
 
 
+async def lock_all(tx: Tx, service_ids: Collection[str]) -> None:
+    """Lock services before several of them are written: everybody in the order of ids, so that nobody deadlocks."""
+    if len(service_ids) > 1:
+        ordered = sa.select(_t.c.id).where(_t.c.id.in_(service_ids)).order_by(_t.c.id)
+        await tx.execute(ordered.with_for_update(key_share=True))
+
+
 async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[Service]:
     """The services of a grid, newest first; only those of one stack when it is given."""
     query = _t.select().where(_t.c.grid_id == grid_id).order_by(_t.c.created_at.desc(), _t.c.id.desc())

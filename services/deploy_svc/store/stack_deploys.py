@@ -21,6 +21,7 @@ from services.deploy_svc.domain.stack_rollout import (
     Remove,
     Snapshot,
     Step,
+    dependencies,
 )
 from services.deploy_svc.store import instances, service_deploys, services, stack_tables, tables
 from services.kernel.db import Tx, notify
@@ -119,11 +120,25 @@ async def load(tx: Tx, claim: Claim) -> Snapshot:
         for row in rows
         if row.action == "remove" and row.found and not row.done
     }
-    return Snapshot(tuple(map(_step, rows)), frozenset(row.found for row in rows if row.found), linkers)
+    steps = tuple(map(_step, rows))
+    after = await _after(tx, steps)
+    return Snapshot(steps, frozenset(row.found for row in rows if row.found), linkers, after)
+
+
+async def _after(tx: Tx, steps: Sequence[Step]) -> dict[str, frozenset[str]]:
+    """Which services come before others; asked for only while some have not begun."""
+    deploys = [step.service_id for step in steps if step.action == "deploy"]
+    if all(step.service_deploy_id or step.done for step in steps if step.action == "deploy"):
+        return {}
+    query = _services.select().where(_services.c.id.in_(deploys))
+    found = {row.id: services.row_to_service(row) for row in await tx.execute(query)}
+    return dependencies([found[service_id] for service_id in deploys if service_id in found])
 
 
 async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
     """Do what the plan says."""
+    changed = [action.step.service_id for action in plan.actions if isinstance(action, Begin | Remove)]
+    await services.lock_all(tx, changed)
     state = {"state": sa.case((_t.c.state == "created", "ongoing"), else_=_t.c.state), "due_at": plan.until}
     await tx.execute(_t.update().where(_t.c.id == claim.deploy_id).values(state))
     for action in plan.actions:
@@ -141,6 +156,15 @@ async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
                 await _update_step(tx, claim, step, done=True)
             case Finish():
                 await end(tx, claim.deploy_id, action)
+
+
+async def abort(tx: Tx, stack_id: str, reason: str) -> None:
+    """End every unfinished deploy of the stack. Call it before the services of the stack are locked, as the steps of a
+    deploy lock its row first."""
+    open_ones = sa.and_(_t.c.stack_id == stack_id, _t.c.finished_at.is_(None))
+    ids = (await tx.execute(sa.select(_t.c.id).where(open_ones).order_by(_t.c.id).with_for_update())).scalars()
+    for deploy_id in ids:
+        await end(tx, deploy_id, Finish("error", reason))
 
 
 async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:

@@ -10,7 +10,7 @@ from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.stack import Stack, StackView, state_of
 from services.deploy_svc.domain.stack_input import Attributes
-from services.deploy_svc.store import instances, tables
+from services.deploy_svc.store import instances, stack_deploys, tables
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as store
 from services.deploy_svc.usecases import service_checks
@@ -111,14 +111,18 @@ class Stacks:
             linkers = sorted({one for item in services for one in await checks.foreign_linkers(tx, item)})
             if linkers:
                 raise ValidationFailed({"service": f"Cannot delete stack that is linked to: {', '.join(linkers)}"})
+            await stack_deploys.abort(tx, stack.id, f"Aborted: the stack {stack.path} is being removed")
             await store.request_removal(tx, stack)
             await audit.record(tx, tables.outbox, "delete", checks.resource(grid, stack, name))
 
     async def stop(self, principal: Principal, path: str) -> None:
-        """Want every service of the stack stopped; works on `null` too."""
+        """Want every service of the stack stopped; its deploys end, whatever step they are in. Works on `null` too."""
         grid, name = await self._changeable(principal, path)
         async with self._db.transaction() as tx:
-            stack, services = await _locked(tx, grid, name)
+            stack = await _locked_stack(tx, grid, name)
+            if stack is not None:
+                await stack_deploys.abort(tx, stack.id, f"Aborted: the stack {stack.path} was stopped")
+            services = await lock_services(tx, grid, name)
             for service in services:
                 await service_store.set_state(tx, service.id, "stopped")
                 await instances.set_desired_state(tx, service.id, "stopped")
@@ -128,7 +132,8 @@ class Stacks:
         """Restart the containers of every service of the stack once; works on `null` too."""
         grid, name = await self._changeable(principal, path)
         async with self._db.transaction() as tx:
-            stack, services = await _locked(tx, grid, name)
+            stack = await _locked_stack(tx, grid, name)
+            services = await lock_services(tx, grid, name)
             for service in services:
                 await instances.request_restart(tx, service.id)
             await audit.record(tx, tables.outbox, "restart", checks.resource(grid, stack, name))
@@ -151,11 +156,12 @@ async def lock_services(tx: Tx, grid: Grid, name: str) -> list[Service]:
     return [service for service in found if service is not None]
 
 
-async def _locked(tx: Tx, grid: Grid, name: str) -> tuple[Stack | None, list[Service]]:
+async def _locked_stack(tx: Tx, grid: Grid, name: str) -> Stack | None:
+    """The stack, locked; None for that of services that belong to none. Raises NotFound."""
     stack = await store.get(tx, grid.id, name, lock=True)
     if stack is None and name != NULL_STACK:
         raise NotFound
-    return stack, await lock_services(tx, grid, name)
+    return stack
 
 
 async def _find(tx: Tx, grid: Grid, name: str) -> Stack:

@@ -238,3 +238,33 @@ async def test_a_grid_takes_its_stacks_and_volumes_along(world: Engine, stacks: 
             return not (await stack_store.grids(tx) or await volume_store.grids(tx))
 
     await eventually(gone)
+
+
+async def test_services_without_links_between_them_are_deployed_and_removed_side_by_side(
+    world: Engine, stacks: StackRest, agent: Agent
+) -> None:
+    """Nothing ends before all have begun; then nothing is gone before all are asked to stop."""
+    agent.behave = ignore
+    names = [f"s{number}" for number in range(12)]
+    await stacks.created(*map(service, names))
+    deploy_id = (await stacks.deploy()).body["id"]
+
+    async def assigned(state: str) -> bool:
+        found = {item.pod.container_name: item.desired_state for item in agent.assigned.values()}
+        return found == {f"shop.{name}-1": state for name in names}
+
+    await eventually(lambda: assigned("running"), message="all begin")
+    agent.behave = obey
+    await agent.catch_up()
+    assert (await stacks.finished(deploy_id))["state"] == "success"
+    agent.behave = ignore
+    await stacks.delete()
+    await eventually(lambda: assigned("stopped"), message="all are asked to stop")
+    agent.behave = obey
+    await agent.catch_up()
+    await eventually(lambda: _names(agent, set()))
+    await eventually(lambda: _gone(stacks), message="the stack is gone")
+
+
+async def _gone(stacks: StackRest) -> bool:
+    return (await stacks.get()).status == 404
