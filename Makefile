@@ -57,8 +57,9 @@ test-integration: setup ## Services against a real Postgres
 	$(BIN)/pytest -q -n 2 tests/integration
 test-e2e: setup ## Through Envoy on real containers
 	$(BIN)/pytest -q tests/e2e tests/chaos
-soak: setup ## 500 agents through Envoy for two minutes, then a replica is killed; each process stopped for a minute
+soak: setup ## 500 agents, then a replica is killed; requests while nodes are lost; each process stopped for a minute
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py
+	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py
 images: setup ## Images of the suite and the agent (BASE=, PYTHON_VERSION= of the base, TAG=, DOCKER_BUILD= for flags)
 	$(BIN)/python -m deploy.wheels $(PYTHON_VERSION)

@@ -41,6 +41,7 @@ from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.log_ingest import LogIngest
+from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
@@ -111,6 +112,7 @@ class Shared:
         self.listener = Listener(settings.database_url, (*for_api, *for_engine))
         self.introspection = Introspection(self.channels.auth)
         self.grids, self.nodes = GridDirectory(self.channels.grid), NodeDirectory(self.channels.grid)
+        self.patience = Patience(self.nodes, settings.grace_factor)
         self.supervisor = Supervisor()
         self.supervisor.add("listener", self.listener.run)
         self.supervisor.add("grids", self.grids.informer.run)
@@ -135,7 +137,8 @@ async def build(settings: Settings) -> Application:
     if api:
         api.supervise()
     if settings.role != "api":
-        EngineParts(settings, shared.db, shared.listener, (shared.grids, shared.nodes)).supervise(shared.supervisor)
+        directories = (shared.grids, shared.nodes)
+        EngineParts(settings, shared.db, shared.listener, directories, shared.patience).supervise(shared.supervisor)
 
     async def close() -> None:
         if api:
@@ -164,11 +167,10 @@ class ApiParts:
         names = VaultDirectory(secrets, certificates)
         access = Access(db, grids)
         self._containers = ContainerParts(shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes))
-        self._stacks = stacks_app.StackParts(db, (grids, nodes), names, self._containers.commands)
+        self._stacks = stacks_app.StackParts(db, (grids, nodes), names, self._containers.commands, shared.patience)
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
-        self._assignments = Assignments(
-            db, shared.listener, values, nodes, VALUES_SECONDS * shared.settings.grace_factor
-        )
+        patience = VALUES_SECONDS * shared.settings.grace_factor
+        self._assignments = Assignments(db, shared.listener, values, nodes, patience)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
             Services(db, grids, access, names),

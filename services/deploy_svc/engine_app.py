@@ -2,8 +2,6 @@
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
-from services.deploy_svc.domain.reconcile import Pace
-from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS, Limits
 from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_retention
 from services.deploy_svc.loops.container_mirror import ContainerMirror
 from services.deploy_svc.loops.deploy_history import DeployHistory
@@ -14,7 +12,7 @@ from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.loops.stacks import StackLoop
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import stack_tables, tables
-from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS
+from services.deploy_svc.usecases.patience import Patience
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
@@ -26,14 +24,17 @@ class EngineParts:
     """Any number of engines work on one database: each claims what it works on."""
 
     def __init__(
-        self, settings: Settings, db: Database, listener: Listener, directories: tuple[GridDirectory, NodeDirectory]
+        self,
+        settings: Settings,
+        db: Database,
+        listener: Listener,
+        directories: tuple[GridDirectory, NodeDirectory],
+        patience: Patience,
     ) -> None:
         grids, nodes = directories
-        patience = settings.grace_factor
-        limits = Limits(offline=OFFLINE_SECONDS * patience)
-        self._rollout = RolloutLoop(db, listener, nodes, grids, limits=limits, mistrust=MISTRUST_SECONDS * patience)
+        self._rollout = RolloutLoop(db, listener, nodes, grids, patience)
         self._stacks = StackLoop(db, listener, nodes)
-        self._reconcile = ReconcileLoop(db, nodes, grids, period=settings.reconcile_seconds, pace=Pace(grace=patience))
+        self._reconcile = ReconcileLoop(db, nodes, grids, patience, period=settings.reconcile_seconds)
         self._mirror = ContainerMirror(db, nodes)
         self._history = DeployHistory(db)
         self._retention = LogRetention(db, settings.log_retention_days)

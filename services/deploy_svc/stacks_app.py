@@ -11,6 +11,7 @@ from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
+from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stacks import Stacks
@@ -33,6 +34,7 @@ class StackParts:
         directories: tuple[GridDirectory, NodeDirectory],
         vault: VaultDirectory,
         commands: NodeCommands,
+        patience: Patience,
     ) -> None:
         grids, nodes = directories
         self.once = Idempotency(db)
@@ -40,7 +42,7 @@ class StackParts:
         stacks = StackServicer(
             Stacks(db, grids, vault),
             StackDeploys(db, grids, vault),
-            StackPlans(db, grids, nodes, vault),
+            StackPlans(db, grids, patience.views, vault, patience.limits),
             self.once,
         )
         volumes = Volumes(db, grids, self._removals.wake)

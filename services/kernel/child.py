@@ -7,6 +7,7 @@ killed parent leaves nothing behind.
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -15,23 +16,23 @@ _STOP_SECONDS = 15.0
 
 async def run(command: Sequence[str]) -> None:
     """Run the command until it ends, which raises, so that a supervisor starts it again. When cancelled, stop it."""
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+    # Not by the event loop: its way to start processes runs the fork handlers of gRPC, whose threads are in use.
+    process = await asyncio.to_thread(subprocess.Popen[bytes], command, stdin=subprocess.PIPE)
     try:
-        raise RuntimeError(f"the process {' '.join(command[-2:])} ended with status {await process.wait()}")
+        status = await asyncio.to_thread(process.wait)
+        raise RuntimeError(f"the process {' '.join(command[-2:])} ended with status {status}")
     finally:
         await _stop(process)
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
+async def _stop(process: "subprocess.Popen[bytes]") -> None:
     process.terminate()
     try:
         async with asyncio.timeout(_STOP_SECONDS):
-            await process.wait()
+            await asyncio.to_thread(process.wait)
     except TimeoutError:
         process.kill()
-        await process.wait()
+        await asyncio.to_thread(process.wait)
 
 
 async def end_with_parent() -> None:

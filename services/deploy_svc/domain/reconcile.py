@@ -103,6 +103,9 @@ def assess(case: Case, now: datetime, pace: Pace | None = None) -> Decision:
     wrong = _wrong(case, nodes)
     if wrong is not None:
         left = _retry_in(case.past, situation, now, pace)
+        if _tried(case.past) and not _helps(case, nodes):
+            # Why is known. What it waits for wakes it; the long pause is for what the dry run cannot know.
+            left = max(left, pace.longest_retry - (now - case.past[0].finished_at).total_seconds())
         return Redeploy(wrong, situation) if left <= 0 else Wait(left)
     return _interval(case, now, soonest, pace)
 
@@ -168,6 +171,23 @@ def _wrong(case: Case, nodes: Sequence[NodeView]) -> str | None:
     gained = sorted(names[node_id] for node_id in chosen - set(placed.values()))
     lost = sorted(names[node_id] for node_id in set(placed.values()) - chosen)
     return "; ".join(text for text in (_list("nodes to use", gained), _list("nodes to leave", lost)) if text)
+
+
+def _tried(past: Sequence[PastDeploy]) -> bool:
+    """Whether the newest deploy failed after it began."""
+    return bool(past) and past[0].state == "error" and past[0].started
+
+
+def _helps(case: Case, nodes: Sequence[NodeView]) -> bool:
+    """Whether a deploy could place all instances."""
+    scheduler = Scheduler(case.service, nodes, case.affinity, case.memory_need)
+    total = scheduler.total()
+    try:
+        for number in range(1, total + 1):
+            scheduler.reserve(scheduler.schedule(number).id, number)
+    except CannotPlace:
+        return False
+    return total > 0
 
 
 def _list(what: str, names: Sequence[str]) -> str:

@@ -27,8 +27,9 @@ from services.deploy_svc.domain.rollout_plan import (
     Unplaced,
 )
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
+from services.deploy_svc.domain.scheduling.own_records import with_own
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
-from services.deploy_svc.domain.scheduling.snapshot import HOLLOW, NodeView, Recorded
+from services.deploy_svc.domain.scheduling.snapshot import HOLLOW, NodeView
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 MOST_IN_FLIGHT = 20
@@ -130,17 +131,9 @@ class _Step:
 
     def _prepare_scheduler(self) -> None:
         """Show the scheduler the own instances where they are and where they are going."""
-        service = self._service
-        ports = frozenset(port.node_port for port in service.spec.ports)
-        places: dict[str, list[Recorded]] = {}
-        for number, instance in self._instances.items():
-            rollout = self._rollouts.get(number)
-            homes = {instance.node_id} | ({rollout.node_id} if rollout and rollout.state == "ongoing" else set())
-            name = pod.container_name(service.stack, service.name, number) if instance.container_id else None
-            for home in homes - {None}:
-                item = Recorded(service.id, f"{service.stack}/{service.name}", number, ports, name)
-                places.setdefault(str(home), []).append(item)
-        self._scheduler.show(node.with_recorded(*places.get(node.id, ())) for node in self._nodes.values())
+        going = {number: item.node_id for number, item in self._rollouts.items() if item.state == "ongoing"}
+        nodes = tuple(self._nodes.values())
+        self._scheduler.show(with_own(nodes, self._service, self._instances.values(), going))
         self._scheduler.scheduled = {item.instance_number: item.node_id for item in self._rollouts.values()}
 
     # Instances in transition.
@@ -209,9 +202,7 @@ class _Step:
 
     def _may_return(self, node: NodeView | None) -> bool:
         """Whether the node was lost only moments ago: it is given the time to come back before anything is decided."""
-        if node is None or node.connected or node.availability != "active":
-            return False
-        left = self._limits.offline - node.offline_seconds
+        left = node.may_return(self._limits.offline) if node is not None else 0.0
         if left > 0:
             self._look_again(left)
         return left > 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler, effective_affinity
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
@@ -57,13 +58,22 @@ class Placed:
 
 
 def place(
-    service: Service, nodes: Sequence[NodeView], default_affinity: tuple[str, ...], memory_need: float = 0.0
+    service: Service,
+    nodes: Sequence[NodeView],
+    default_affinity: tuple[str, ...],
+    memory_need: float = 0.0,
+    patience: float = OFFLINE_SECONDS,
 ) -> Placed:
     """Place the instances of a service as its deploy would, on nodes that show all instances of the grid.
 
-    Ties are broken by node number, where a deploy may draw lots.
+    Ties are broken by node number, where a deploy may draw lots. A node that was lost a moment ago keeps its instances,
+    as the deploy waits `patience` seconds for it.
     """
-    scheduler = Scheduler(service, nodes, effective_affinity(service, default_affinity), memory_need)
+    settled = [
+        replace(node, connected=True) if node.may_return(patience) and node.numbers(service.id) else node
+        for node in nodes
+    ]
+    scheduler = Scheduler(service, settled, effective_affinity(service, default_affinity), memory_need)
     total = scheduler.total()
     if total == 0 and service.spec.instances > 0:
         return Placed((), str(scheduler.why_none()), tuple(nodes))

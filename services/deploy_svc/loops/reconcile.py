@@ -8,29 +8,34 @@ from datetime import datetime
 import prometheus_client
 
 from services.clients.grids import Grid, GridDirectory
-from services.clients.nodes import Node, NodeDirectory
-from services.deploy_svc.domain.reconcile import Case, Decision, Pace, Redeploy, Resume, assess
+from services.clients.nodes import NodeDirectory
+from services.deploy_svc.domain.reconcile import Case, Decision, Redeploy, Resume, assess
 from services.deploy_svc.domain.rollout_events import about_service
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.store import event_logs, reconciles
 from services.deploy_svc.store.placement_facts import memory_need
 from services.deploy_svc.store.reconciles import Subject
-from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
+from services.deploy_svc.usecases import node_news
+from services.deploy_svc.usecases.node_news import News
+from services.deploy_svc.usecases.patience import Patience
 from services.kernel.db import Database, Tx
-from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.informer import Change, Upsert
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_AT_ONCE = 50
+_AT_ONCE = 200
 # Changes of a moment are looked at together.
 _SETTLE_SECONDS = 0.2
+# After a turn, changes of nodes wait for so many times what it took, but not longer than this.
+_REST, _LONGEST_REST = 3.0, 10.0
 
 _DECISIONS = prometheus_client.Counter("reconcile_decisions_total", "Decisions of the reconcile loop.", ["decision"])
 
 
 class ReconcileLoop:
-    """Looks at every running service each `period` seconds, and at those of a grid when its nodes or rules changed.
+    """Looks at every running service each `period` seconds, and at once at those that a change of nodes or of the rules
+    of their grid concerns.
 
     Any number of replicas run it; each claims a part of the services at a time.
     """
@@ -40,20 +45,25 @@ class ReconcileLoop:
         db: Database,
         nodes: NodeDirectory,
         grids: GridDirectory,
+        patience: Patience,
         *,
         period: float = 20.0,
-        pace: Pace | None = None,
     ) -> None:
         self._db = db
         self._nodes = nodes
         self._grids = grids
         self._period = period
-        self._pace = pace or Pace()
-        self._views = NodeViews(nodes, MISTRUST_SECONDS * self._pace.grace)
-        self._changed: set[str] = set()
-        self._seen: dict[str, tuple[object, ...]] = {}
+        self._pace = patience.pace
+        self._views = patience.views
+        # Nodes, and grids, that changed since their services were looked at.
+        self._worse: set[str] = set()
+        self._better: set[str] = set()
+        self._usable: set[str] = set()
+        self._ruled: set[str] = set()
+        self._rules: dict[str, tuple[str, ...]] = {}
+        self._rest_until = 0.0
         self.wake = asyncio.Event()
-        nodes.informer.on_change(self._observe_node)
+        node_news.follow(nodes, self._hear)
         grids.informer.on_change(self._observe_grid)
 
     @property
@@ -64,22 +74,30 @@ class ReconcileLoop:
     async def turn(self) -> None:
         """Look at everything that is due. Raises when the database or the nodes are not known: nothing is decided."""
         await self._nodes.all()
-        if self._changed:
+        clock = asyncio.get_running_loop().time
+        if self._worse or self._better or self._ruled:
             await asyncio.sleep(_SETTLE_SECONDS)
-            await self._expedite()
+            if clock() >= self._rest_until:
+                await self._expedite()
+        started = clock()
         while True:
             async with self._db.transaction() as tx:
                 claimed = await reconciles.claim(tx, self._period, _AT_ONCE)
             if claimed:
                 await self._look_at(claimed)
             if len(claimed) < _AT_ONCE:
-                return
+                break
+        # Nodes that change all the time keep the loop busy for a part of the time only.
+        self._rest_until = clock() + min(_REST * (clock() - started), _LONGEST_REST)
 
     async def _expedite(self) -> None:
-        changed = set(self._changed)
+        worse, better, usable, ruled = set(self._worse), set(self._better), set(self._usable), set(self._ruled)
         async with self._db.transaction() as tx:
-            await reconciles.expedite(tx, changed)
-        self._changed -= changed
+            await reconciles.expedite(tx, nodes=worse | better, usable=usable, ruled=ruled)
+        self._worse -= worse
+        self._better -= better
+        self._usable -= usable
+        self._ruled -= ruled
 
     async def _look_at(self, service_ids: Sequence[str]) -> None:
         grids = await self._grids.informer.items()
@@ -143,24 +161,17 @@ class ReconcileLoop:
 
     # Nodes.
 
-    def _observe_node(self, change: Change[Node]) -> None:
-        match change:
-            case Upsert(key, node):
-                facts = (node.grid_id, node.connected, node.availability, node.labels)
-                if self._seen.get(key) == facts:
-                    return
-                self._seen[key] = facts
-                self._note(node.grid_id)
-            case Delete(key):
-                self._note(str(self._seen.pop(key, ("",))[0]))
-            case Synced():
-                pass
+    def _hear(self, news: News) -> None:
+        if news.kind == "worse":
+            self._worse.add(news.node_id)
+        else:
+            # Instances of a removed node are nowhere, so they want another one.
+            self._better.add(news.node_id)
+            self._usable.add(news.grid_id)
+        self.wake.set()
 
     def _observe_grid(self, change: Change[Grid]) -> None:
-        if isinstance(change, Upsert) and self._seen.get(change.key) != (change.item.default_affinity,):
-            self._seen[change.key] = (change.item.default_affinity,)
-            self._note(change.key)
-
-    def _note(self, grid_id: str) -> None:
-        self._changed.add(grid_id)
-        self.wake.set()
+        if isinstance(change, Upsert) and self._rules.get(change.key) != change.item.default_affinity:
+            self._rules[change.key] = change.item.default_affinity
+            self._ruled.add(change.key)
+            self.wake.set()

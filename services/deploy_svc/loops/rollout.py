@@ -9,17 +9,16 @@ from random import Random
 import prometheus_client
 
 from services.clients.grids import GridDirectory
-from services.clients.nodes import Node, NodeDirectory
+from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain import rollout_events
 from services.deploy_svc.domain.rollout import next_step
-from services.deploy_svc.domain.rollout_plan import Limits
-from services.deploy_svc.store import event_logs, instances, rollout_plans, rollout_snapshots, rollouts
+from services.deploy_svc.loops.faults import is_rolled_back, passes
+from services.deploy_svc.store import event_logs, instances, reconciles, rollout_plans, rollout_snapshots, rollouts
 from services.deploy_svc.store.tables import SERVICE_CHANGED
-from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
-from services.kernel.database_errors import translate_database_error
+from services.deploy_svc.usecases import node_news
+from services.deploy_svc.usecases.node_news import News
+from services.deploy_svc.usecases.patience import Patience
 from services.kernel.db import Database
-from services.kernel.errors import DomainError
-from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
 
@@ -28,6 +27,8 @@ log = get_logger(__name__)
 _AT_ONCE = 8
 _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 30.0
+# Changes of a moment are handled together; about what a step takes.
+_SETTLE_SECONDS, _STEP_SECONDS = 0.2, 0.01
 _MOST_FAILURES = 3
 
 _STEPS = prometheus_client.Counter("rollout_steps_total", "Rollout steps by outcome.", ["outcome"])
@@ -43,26 +44,23 @@ class RolloutLoop:
         listener: Listener,
         nodes: NodeDirectory,
         grids: GridDirectory,
-        *,
-        limits: Limits | None = None,
-        mistrust: float = MISTRUST_SECONDS,
+        patience: Patience,
     ) -> None:
         self._db = db
         self._listener = listener
         self._nodes = nodes
-        self._views = NodeViews(nodes, mistrust)
+        self._views = patience.views
         self._grids = grids
-        self._limits = limits or Limits()
+        self._limits = patience.limits
         # In the order in which they were asked for, so that none waits for ever.
         self._wanted: dict[str, None] = {}
         self._running: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._work = asyncio.Event()
-        self._seen: dict[str, tuple[object, ...]] = {}
         self._changed_grids: set[str] = set()
         self._removed_nodes: set[str] = set()
         self._nodes_changed = asyncio.Event()
-        nodes.informer.on_change(self._observe)
+        node_news.follow(nodes, self._hear)
 
     async def run(self) -> None:
         """Work until cancelled; a failing step is retried or ends its deploy, it never ends the loop."""
@@ -90,36 +88,27 @@ class RolloutLoop:
         async with self._db.read() as tx:
             self._want(await rollouts.due(tx))
 
-    def _observe(self, change: Change[Node]) -> None:
-        """A node came, went, or changed in a way that matters for placing; new statistics do not."""
-        match change:
-            case Upsert(key, node):
-                facts = (node.grid_id, node.connected, node.availability, node.labels)
-                if self._seen.get(key) == facts:
-                    return
-                self._seen[key] = facts
-                self._changed_grids.add(node.grid_id)
-            case Delete(key):
-                grid_id = self._seen.pop(key, ("",))[0]
-                self._changed_grids.add(str(grid_id))
-                self._removed_nodes.add(key)
-            case Synced():
-                return
-        self._nodes_changed.set()
+    def _hear(self, news: News) -> None:
+        """A node that became worse is noticed soon enough by the deploys that it concerns."""
+        if news.kind == "removed":
+            self._removed_nodes.add(news.node_id)
+        if news.kind != "worse":
+            self._changed_grids.add(news.grid_id)
+            self._nodes_changed.set()
 
     async def _follow_nodes(self) -> None:
         while True:
             await self._nodes_changed.wait()
             self._nodes_changed.clear()
             if not await self._guarded(self._handle_node_changes):
-                await asyncio.sleep(_POLL_SECONDS)
                 self._nodes_changed.set()
+            # Many nodes that come at once are one change; and the more deploys it wakes, the longer the next one waits.
+            await asyncio.sleep(_SETTLE_SECONDS + len(self._wanted) * _STEP_SECONDS)
 
     async def _handle_node_changes(self) -> None:
         removed, grids = set(self._removed_nodes), set(self._changed_grids)
         async with self._db.transaction() as tx:
-            for node_id in sorted(removed):
-                await instances.forget_node(tx, node_id)
+            await reconciles.expedite_services(tx, await instances.forget_nodes(tx, removed))
             self._want(await rollouts.deploying_in(tx, grids))
         self._removed_nodes -= removed
         self._changed_grids -= grids
@@ -133,7 +122,7 @@ class RolloutLoop:
     async def _forget_unknown_nodes(self) -> None:
         known = await self._nodes.all()
         async with self._db.transaction() as tx:
-            await instances.forget_unknown_nodes(tx, list(known))
+            await reconciles.expedite_services(tx, await instances.forget_unknown_nodes(tx, list(known)))
 
     async def _guarded(self, turn: Callable[[], Awaitable[None]]) -> bool:
         try:
@@ -171,6 +160,8 @@ class RolloutLoop:
             outcome = "failed"
             log.warning("rollout step failed", service_id=service_id, error=repr(error)[:500])
             await self._count_failure(service_id, error)
+            if is_rolled_back(error):
+                self._want([service_id])
         finally:
             _STEPS.labels(outcome).inc()
             _SECONDS.observe(time.perf_counter() - started)
@@ -203,7 +194,7 @@ class RolloutLoop:
 
     async def _count_failure(self, service_id: str, error: Exception) -> None:
         """Every deploy ends: one whose steps fail again and again for no outside reason ends with an error."""
-        if not _passes(error):
+        if not passes(error):
             self._failures[service_id] += 1
         if self._failures[service_id] >= _MOST_FAILURES:
             del self._failures[service_id]
@@ -212,9 +203,3 @@ class RolloutLoop:
     async def _end_broken(self, service_id: str) -> None:
         async with self._db.transaction() as tx:
             await rollouts.end_broken(tx, service_id, "Aborted: internal error, see the log of deploy_svc")
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the cause lies outside and trying again helps: no database, no nodes known yet, a deadlock."""
-    transient = isinstance(error, DomainError | TimeoutError) or translate_database_error(error) is not None
-    return transient or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("40")

@@ -120,17 +120,18 @@ async def notify_nodes(tx: Tx, service_id: str) -> None:
     await tx.execute(sa.select(sa.func.pg_notify(NODE_CHANGED, nodes.c.node_id)))
 
 
-async def forget_node(tx: Tx, node_id: str) -> None:
-    """A node was removed from its grid: its instances are nowhere now."""
-    await _forget(tx, instances.c.node_id == node_id)
+async def forget_nodes(tx: Tx, node_ids: Collection[str]) -> set[str]:
+    """Nodes were removed from their grid: their instances are nowhere now. Returns the services of these."""
+    return await _forget(tx, instances.c.node_id.in_(node_ids)) if node_ids else set()
 
 
-async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
-    """Instances on none of the `known` nodes are nowhere: their node was removed while nobody listened.
+async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> set[str]:
+    """Instances on none of the `known` nodes are nowhere: their node was removed while nobody listened. Returns the
+    services of these.
 
     Instances that changed a moment ago stay, because another replica may know a node that is new.
     """
-    await _forget(
+    return await _forget(
         tx,
         instances.c.node_id.is_not(None),
         instances.c.node_id != sa.func.all(sa.cast(list(known), ARRAY(sa.Text))),
@@ -151,9 +152,10 @@ async def detach(tx: Tx, service_id: str, instance_id: str) -> bool:
     return True
 
 
-async def _forget(tx: Tx, *where: sa.ColumnElement[bool]) -> None:
+async def _forget(tx: Tx, *where: sa.ColumnElement[bool]) -> set[str]:
     await lock(tx, *where)
-    await tx.execute(instances.update().where(*where).values(_NOWHERE))
+    update = instances.update().where(*where).values(_NOWHERE).returning(instances.c.service_id)
+    return set((await tx.execute(update)).scalars())
 
 
 async def lock(tx: Tx, *where: sa.ColumnElement[bool]) -> None:

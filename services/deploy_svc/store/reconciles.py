@@ -11,6 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.reconcile import Case, PastDeploy
+from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
+from services.deploy_svc.domain.scheduling.filters.dependency import attaches
+from services.deploy_svc.domain.scheduling.own_records import with_own
 from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
@@ -70,11 +73,28 @@ async def claim(tx: Tx, period: float, limit: int) -> list[str]:
     return list((await tx.execute(claimed.values(due_at=_after(period)))).scalars())
 
 
-async def expedite(tx: Tx, grid_ids: Collection[str]) -> None:
-    """Something about the grids changed: look at their services at once."""
-    mine = sa.select(services.c.id).where(services.c.grid_id.in_(grid_ids))
+async def expedite(
+    tx: Tx, *, nodes: Collection[str] = (), usable: Collection[str] = (), ruled: Collection[str] = ()
+) -> None:
+    """Look at once at what a change concerns: services with instances on the `nodes`; in the grids that have a `usable`
+    node more, services that might use it; all services of the grids `ruled` by other rules."""
+    table, own = services.c, instances.c
+    there = sa.select(own.service_id).where(own.node_id.in_(nodes))
+    used = sa.select(sa.func.count(own.node_id.distinct())).where(own.service_id == table.id).scalar_subquery()
+    wanted = sa.cast(table.spec["instances"].astext, sa.Integer)
+    hungry = sa.or_(used < wanted, table.spec["strategy"].astext == "daemon")
+    concerned = sa.or_(table.id.in_(there), table.grid_id.in_(ruled), sa.and_(table.grid_id.in_(usable), hungry))
+    await _look_now(tx, sa.select(table.id).where(table.state == "running", concerned))
+
+
+async def expedite_services(tx: Tx, service_ids: Collection[str]) -> None:
+    """Look at these services at once."""
+    await _look_now(tx, sa.select(services.c.id).where(services.c.id.in_(service_ids)))
+
+
+async def _look_now(tx: Tx, service_ids: sa.Select[tuple[str]]) -> None:
     now = sa.func.now()
-    locked = sa.select(_CHECKS.service_id).where(_CHECKS.service_id.in_(mine), _CHECKS.due_at > now)
+    locked = sa.select(_CHECKS.service_id).where(_CHECKS.service_id.in_(service_ids), _CHECKS.due_at > now)
     # Whoever holds one of them looks at it right now.
     free = locked.with_for_update(skip_locked=True).scalar_subquery()
     await tx.execute(service_checks.update().where(_CHECKS.service_id.in_(free)).values(due_at=now))
@@ -125,18 +145,27 @@ async def load(tx: Tx, service_ids: Collection[str], default_affinity: Mapping[s
 
 
 async def with_nodes(tx: Tx, grid_id: str, subjects: Sequence[Subject], nodes: Sequence[NodeView]) -> list[Subject]:
-    """The subjects of one grid with its nodes, and what is recorded on them."""
-    there = await recorded.in_grid(tx, grid_id)
+    """The subjects of one grid with its nodes, and what is recorded on them as far as it matters."""
+    curious = {subject.wanted.id for subject in subjects if _looks_at_others(subject.case)}
+    everything: Sequence[NodeView] = ()
+    if curious:
+        there = await recorded.in_grid(tx, grid_id)
+        everything = tuple(node.with_recorded(*there.get(node.id, ())) for node in nodes)
     volumes = await held_volumes(tx, [subject.case.service for subject in subjects])
-    views = [node.with_recorded(*there.get(node.id, ())) for node in nodes]
     found = []
     for subject in subjects:
-        key = subject.case.service.id
-        seen = tuple(replace(node, volumes=volumes.get((key, node.id), frozenset())) for node in views)
-        found.append(
-            replace(subject, case=replace(subject.case, nodes=seen if subject.case.service.mounts else tuple(views)))
-        )
+        case = subject.case
+        key = case.service.id
+        views = everything if key in curious else with_own(nodes, case.service, case.instances, {})
+        if case.service.mounts:
+            views = tuple(node.with_volumes(volumes.get((key, node.id))) for node in views)
+        found.append(replace(subject, case=replace(case, nodes=tuple(views))))
     return found
+
+
+def _looks_at_others(case: Case) -> bool:
+    spec = case.service.spec
+    return bool(spec.ports) or names_instances(case.affinity) or attaches(spec)
 
 
 async def redeploy(tx: Tx, subject: Subject, situation: str | None, *, force: bool) -> bool:
@@ -178,7 +207,9 @@ async def _unchanged(tx: Tx, subject: Subject) -> bool:
 
 
 async def _own(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]]:
-    query = sa.select(instances).where(instances.c.service_id.in_(service_ids)).order_by(instances.c.instance_number)
+    # What is to run is not asked about, and would be most of what is read.
+    columns = [sa.null().label("pod") if column.name == "pod" else column for column in instances.c]
+    query = sa.select(*columns).where(instances.c.service_id.in_(service_ids)).order_by(instances.c.instance_number)
     found: defaultdict[str, list[Instance]] = defaultdict(list)
     for row in await tx.execute(query):
         found[row.service_id].append(row_to_instance(row))

@@ -1,7 +1,6 @@
 """What a rollout step looks at."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -32,12 +31,12 @@ async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], default_affinity
     neighbours = await _neighbours(tx, service, affinity)
     revs = [rev for rev in (claim.last_rev, *(instance.deploy_rev for instance in own)) if rev]
     volumes = await held_volumes(tx, [service])
-    views = tuple(
-        replace(
-            node.with_recorded(*neighbours.get(node.id, ())), volumes=volumes.get((service.id, node.id), frozenset())
+    views = tuple(nodes)
+    if neighbours or volumes:
+        views = tuple(
+            node.with_recorded(*neighbours.get(node.id, ())).with_volumes(volumes.get((service.id, node.id)))
+            for node in nodes
         )
-        for node in nodes
-    )
     return Snapshot(
         service=service,
         deploys=tuple(deploys),

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.clients.grids import Grid, GridDirectory
-from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain import stack_changes, stack_input
+from services.deploy_svc.domain.rollout_plan import Limits
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.stack import Document, Stack
@@ -31,11 +31,14 @@ from services.kernel.principal import Principal
 class StackPlans:
     """The use cases. They check like create, update and deploy do, and raise the same errors."""
 
-    def __init__(self, db: Database, grids: GridDirectory, nodes: NodeDirectory, vault: VaultDirectory) -> None:
+    def __init__(
+        self, db: Database, grids: GridDirectory, nodes: NodeViews, vault: VaultDirectory, limits: Limits
+    ) -> None:
         self._db = db
         self._grids = grids
-        self._nodes = NodeViews(nodes)
+        self._nodes = nodes
         self._vault = vault
+        self._limits = limits
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackPlan:
         """What creating and deploying a stack would do."""
@@ -74,7 +77,8 @@ class StackPlans:
             service = _service(grid, stack, item)
             volumes = await held_volumes(tx, [service])
             seen = [replace(node, volumes=volumes.get((service.id, node.id), frozenset())) for node in nodes]
-            placed = place(service, seen, grid.default_affinity, await memory_need(tx, service))
+            need = await memory_need(tx, service)
+            placed = place(service, seen, grid.default_affinity, need, self._limits.offline)
             nodes = placed.nodes
             changes = tuple(stack_changes.differences(item))
             planned.append(PlannedService(item.name, item.action, changes, placed.placements, placed.reason))

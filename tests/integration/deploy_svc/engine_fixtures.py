@@ -21,6 +21,7 @@ from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import instances, service_deploys, services
+from services.deploy_svc.usecases.patience import Patience
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
@@ -132,6 +133,7 @@ class Engine:
         self._url = url
         self._stack = stack
         self.agents: list[Agent] = []
+        self.directory: NodeDirectory
         self._tasks: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -148,12 +150,13 @@ class Engine:
         """A rollout loop that does nothing by itself, to be stepped by hand."""
         channel = ServiceChannel(self.around.address, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
         self._stack.push_async_callback(channel.close)
-        nodes, grids = NodeDirectory(channel), GridDirectory(channel)
+        self.directory = nodes = NodeDirectory(channel)
+        grids = GridDirectory(channel)
         supervisor = Supervisor()
         supervisor.add("nodes", nodes.informer.run)
         supervisor.add("grids", grids.informer.run)
         await self._stack.enter_async_context(supervisor)
-        return RolloutLoop(self.db, Listener(self._url, ()), nodes, grids)
+        return RolloutLoop(self.db, Listener(self._url, ()), nodes, grids, Patience(nodes))
 
     def node(self, node_id: str, number: int, **changed: Any) -> None:
         """Tell everybody about a node."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -36,10 +37,11 @@ async def process(url: str, neighbours: str, role: str, **env: str) -> AsyncIter
     others = {f"{name}_ADDRESS": neighbours for name in ("AUTH", "GRID", "VAULT")}
     settings = {"DATABASE_URL": url, "CLUSTER_SECRET": CLUSTER_SECRET, "LISTEN_ADDRESS": address, "DEPLOY_ROLE": role}
     python = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "PATH": os.environ["PATH"]}
-    started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.deploy_svc"),
+    started = await asyncio.to_thread(
+        subprocess.Popen[bytes],
+        [sys.executable, "-m", "services.deploy_svc"],
         env={**python, **others, **settings, **env},
-        stderr=None if "LOG_LEVEL" in env else asyncio.subprocess.DEVNULL,
+        stderr=None if "LOG_LEVEL" in env else subprocess.DEVNULL,
     )
     channel = grpc.aio.insecure_channel(address)
     try:
@@ -47,9 +49,8 @@ async def process(url: str, neighbours: str, role: str, **env: str) -> AsyncIter
         yield Served(psutil.Process(started.pid), channel)
     finally:
         await channel.close()
-        with suppress(ProcessLookupError):
-            started.terminate()
-        await started.wait()
+        started.terminate()
+        await asyncio.to_thread(started.wait)
 
 
 async def _serves(channel: grpc.aio.Channel) -> bool:

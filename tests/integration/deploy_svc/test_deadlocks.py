@@ -48,7 +48,7 @@ async def _give_up(world: Engine, table: str, code: str) -> None:
 
 async def _given_up(world: Engine, table: str) -> int:
     async with world.db.read() as tx:
-        sequence = sa.literal_column(f"deploy.given_up_{table}.last_value")
+        sequence: sa.ColumnElement[int] = sa.literal_column(f"deploy.given_up_{table}.last_value")
         return int(
             (await tx.execute(sa.select(sequence).select_from(sa.text(f"deploy.given_up_{table}")))).scalar_one()
         )

@@ -18,8 +18,10 @@ from tests.integration.deploy_svc.stand_ins import GRID
 from tests.support.postgres import TestPostgres, truncate
 
 # nodes, lost ones, services with two instances that fit nowhere, seconds
-SIZES = (1000, 300, 1000, 60.0) if os.environ.get("KONTENA_SOAK") else (300, 100, 200, 8.0)
+SIZES = (1000, 300, 1000, 60.0) if os.environ.get("KONTENA_SOAK") else (500, 200, 200, 8.0)
 MOST_MILLISECONDS = 100.0
+# Other work on the machine delays requests as well: what they take while the loops have nothing to do is the measure.
+_TIMES_QUIET = 3.0
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +81,7 @@ async def test_requests_never_wait_for_the_loops(
         world.node(f"{number:024d}", number)
     async with process(load_url, world.around.address, "both", RECONCILE_SECONDS="5") as served:
         await Rest(served.channel, "member").created("mine")
+        quiet = _p99(await _latencies(served, seconds / 4))
         await _nowhere(world, count)
         [child] = served.children()
         started = _cpu(child)
@@ -86,11 +89,16 @@ async def test_requests_never_wait_for_the_loops(
         found = await _latencies(served, seconds)
         await losing
         busy = (_cpu(child) - started) / seconds
-    p99 = found[int(len(found) * 0.99)]
+    p99 = _p99(found)
     with capsys.disabled():
-        told = f"p50 {found[len(found) // 2]:.1f}, p99 {p99:.1f} ms; engine {busy:.2f} of a core"
+        times = f"p50 {found[len(found) // 2]:.1f}, p99 {p99:.1f} ms, {quiet:.1f} ms without loops"
+        told = f"{times}; engine {busy:.2f} of a core"
         print(f"\n{len(found)} requests: {told}")  # noqa: T201
-    assert p99 < MOST_MILLISECONDS
+    assert p99 < max(MOST_MILLISECONDS, _TIMES_QUIET * quiet)
+
+
+def _p99(sorted_times: list[float]) -> float:
+    return sorted_times[int(len(sorted_times) * 0.99)]
 
 
 def _cpu(child: psutil.Process) -> float:

@@ -66,7 +66,7 @@ class Scheduler:
         """The node for instance `number`. Raises CannotPlace. Without `rng` ties are broken by node number."""
         placement = self._placement(number)
         kept, refused = self._survivors(placement)
-        home = next((node for node in self.nodes if node.holds(self.service.id, number)), None)
+        home = next((node for node in self.nodes if node.recorded and node.holds(self.service.id, number)), None)
         try:
             node = self.strategy.choose(placement, kept, home, rng)
         except NothingChosen as error:

@@ -55,6 +55,13 @@ class NodeView:
     recorded: tuple[Recorded, ...] = ()
     volumes: frozenset[str] = frozenset()
 
+    def may_return(self, patience: float) -> float:
+        """Seconds that the node, lost a moment ago, still has to come back before anything is decided; 0 when it is not
+        lost, or not to be waited for."""
+        if self.connected or self.availability != "active":
+            return 0.0
+        return max(0.0, patience - self.offline_seconds)
+
     def label(self, key: str, default: str = "default") -> str:
         """The value of the first label `key=value`."""
         prefix = f"{key}="
@@ -71,6 +78,10 @@ class NodeView:
     def with_recorded(self, *items: Recorded) -> "NodeView":
         """The node with more instances."""
         return replace(self, recorded=(*self.recorded, *items)) if items else self
+
+    def with_volumes(self, names: frozenset[str] | None) -> "NodeView":
+        """The node with these engine volumes of the asking service."""
+        return replace(self, volumes=names) if names else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class Availability:
         return False
 
     def check(self, placement: Placement, nodes: Sequence[NodeView]) -> Verdict:
+        if all(node.availability == "active" for node in nodes):
+            return Verdict(tuple(nodes))
         return split(self.name, nodes, _refuse)
 
 

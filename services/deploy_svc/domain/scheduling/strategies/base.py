@@ -1,8 +1,8 @@
 """What every strategy is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
 
@@ -39,9 +39,13 @@ def stay(placement: Placement, survivors: Sequence[NodeView], home: NodeView) ->
     raise NothingChosen(f"the data of {placement.path} is on node {home.name}, which cannot take it now")
 
 
-def ordered(survivors: Sequence[NodeView], rng: Random | None) -> list[NodeView]:
-    """The survivors in the order in which ties are broken: random, or by number."""
-    nodes = sorted(survivors, key=lambda node: (node.number, node.name))
-    if rng is not None:
-        rng.shuffle(nodes)
-    return nodes
+def pick(nodes: Sequence[NodeView], rank: Callable[[NodeView], Any], rng: Random | None) -> NodeView:
+    """The node of the least rank; among several a random one, or the one of the least number without `rng`."""
+    ranks = [rank(node) for node in nodes]
+    least = min(ranks)
+    best = sorted((node for node, own in zip(nodes, ranks, strict=True) if own == least), key=_order)
+    return best[0] if rng is None else rng.choice(best)
+
+
+def _order(node: NodeView) -> tuple[int, str]:
+    return node.number, node.name

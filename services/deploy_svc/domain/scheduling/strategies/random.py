@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random as Rng
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import ordered, stay
+from services.deploy_svc.domain.scheduling.strategies.base import pick, stay
 
 
 class Random:
@@ -22,4 +22,4 @@ class Random:
         stays = home is not None and any(node.id == home.id for node in survivors)
         if home is not None and (stays or placement.service.spec.stateful):
             return stay(placement, survivors, home)
-        return ordered(survivors, rng)[0]
+        return pick(survivors, lambda _node: 0, rng)
