@@ -34,12 +34,17 @@ def test_an_absent_upsert_is_false() -> None:
 
 
 def test_a_list_entry_has_no_value_and_milliseconds() -> None:
-    assert MessageToDict(convert.secret(SecretView("g", SECRET)), preserving_proto_field_name=True) == {
+    view = SecretView("g", SECRET, services=())
+    assert MessageToDict(convert.secret(view), preserving_proto_field_name=True) == {
         "id": "g/PWD",
         "name": "PWD",
         "created_at": "2016-12-01T10:00:00.123Z",
         "updated_at": "2016-12-01T10:00:00Z",
     }
+
+
+def test_a_secret_says_when_its_users_are_not_known() -> None:
+    assert convert.secret(SecretView("g", SECRET)).services_unknown
 
 
 def test_a_single_secret_has_value_and_services() -> None:
