@@ -6,14 +6,15 @@ from typing import Any
 import requests
 from acme import challenges, messages
 from acme.client import ClientNetwork, ClientV2
-from acme.errors import ConflictError
+from acme.errors import ClientError, ConflictError
 from cryptography import x509
 
 from services.vault_svc.ca.account_key import AccountKey
-from services.vault_svc.domain.acme import AuthorizationAtCa, Challenge, OrderAtCa
+from services.vault_svc.domain.acme import NOT_FOUND, AcmeProblem, AuthorizationAtCa, Challenge, OrderAtCa
 
 _NONCE_ATTEMPTS = 10
 _LONGEST_REASON = 500
+_GONE = frozenset({404, 410})
 
 
 def reason(problem: messages.Error) -> str:
@@ -28,6 +29,7 @@ class Network(ClientNetwork):
     """Tries again when a nonce is refused; the library itself does so only once."""
 
     retry_after: str | None = None
+    status: int = 0
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
         for _ in range(_NONCE_ATTEMPTS - 1):
@@ -40,8 +42,9 @@ class Network(ClientNetwork):
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         response = super()._send_request(method, url, *args, **kwargs)
-        # A problem document does not hold it, and the response is gone when the problem is raised.
+        # A problem document does not hold these, and the response is gone when the problem is raised.
         self.retry_after = response.headers.get("Retry-After")
+        self.status = response.status_code
         return response
 
 
@@ -94,11 +97,11 @@ class Session:
 
     def order(self, url: str) -> OrderAtCa:
         """An order as it is now."""
-        return _order(self._post(url, None), url)
+        return _order(self._look(url), url)
 
     def authorization(self, url: str) -> AuthorizationAtCa:
         """An authorization as it is now."""
-        return self._authorization(self._post(url, None), url)
+        return self._authorization(self._look(url), url)
 
     def deactivate(self, url: str) -> None:
         """Give an authorization up."""
@@ -118,7 +121,16 @@ class Session:
 
     def download(self, url: str) -> str:
         """A certificate with its chain as PEM."""
-        return str(self._post(url, None).text)
+        return str(self._look(url).text)
+
+    def _look(self, url: str) -> requests.Response:
+        """What is there. Raises AcmeProblem `notFound`, however the server says that there is nothing any more."""
+        try:
+            return self._post(url, None)
+        except (messages.Error, ClientError) as error:
+            if self.network.status not in _GONE:
+                raise
+            raise AcmeProblem(NOT_FOUND, "The authority does not know this any more.") from error
 
     def _post(self, url: str, body: Any) -> requests.Response:
         return self.network.post(url, body, new_nonce_url=self._client.directory["newNonce"])

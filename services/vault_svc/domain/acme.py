@@ -19,6 +19,8 @@ _OF_THE_ACCOUNT = frozenset(
         "badSignatureAlgorithm",
     }
 )
+# The code of what a server does not have; there is none in RFC 8555.
+NOT_FOUND = "notFound"
 NOT_REGISTERED = "Registration probably missing for LE"
 
 

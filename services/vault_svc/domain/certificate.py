@@ -25,6 +25,7 @@ from services.vault_svc.domain.plaintext import Plaintext
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _LONGEST_CN = 64
+_PKCS8 = b"-----BEGIN PRIVATE KEY-----"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,16 @@ def new_key() -> Plaintext:
     return Plaintext(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
 
 
+def as_exported(key: Plaintext) -> Plaintext:
+    """The key as clients expect it: an RSA key as PKCS#1, as those of an authority are; others as they were given."""
+    if not key.data.startswith(_PKCS8):
+        return key
+    found = _private_key(key)
+    if not isinstance(found, rsa.RSAPrivateKey):
+        return key
+    return Plaintext(found.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+
+
 def request(key: Plaintext, domains: tuple[str, ...]) -> bytes:
     """The certificate signing request as PEM."""
     name = [x509.NameAttribute(NameOID.COMMON_NAME, domains[0])] if len(domains[0]) <= _LONGEST_CN else []
@@ -144,7 +155,7 @@ def check_import(
         raise ValidationFailed({"private_key": "Private Key does not belong to the certificate"})
     texts = [one.public_bytes(Encoding.PEM).decode() for one in (*leaf, *rest)]
     found = Validity(_names(leaf[0]), leaf[0].not_valid_before_utc, leaf[0].not_valid_after_utc)
-    return Material(texts[0], "".join(texts[1:]), key), found
+    return Material(texts[0], "".join(texts[1:]), as_exported(key)), found
 
 
 def _check_subject(subject: str, leaf: x509.Certificate) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.kernel.db import Database
 from services.vault_svc.domain.authorization import Authorization, variable_name
-from services.vault_svc.domain.certificate import Material
+from services.vault_svc.domain.certificate import Material, as_exported
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
@@ -40,7 +40,9 @@ class CertificateDelivery:
             found = await store.find_many(tx, grid_id, wanted)
         keys = {one.shown.subject: opened(keyring, one.shown.binding(), one.sealed) for one in found}
         return {
-            one.shown.subject: None if key is None else Plaintext(Material(one.leaf, one.chain, key).bundle())
+            one.shown.subject: None
+            if key is None
+            else Plaintext(Material(one.leaf, one.chain, as_exported(key)).bundle())
             for one in found
             for key in [keys[one.shown.subject]]
         }

@@ -46,7 +46,8 @@ class CertificateWriter:
     def open(self, stored: StoredCertificate) -> Material:
         """The texts and the key. Raises Undecryptable, Unavailable."""
         key = unseal(self._vault.keyring(), stored.shown.binding(), stored.sealed)
-        return Material(stored.leaf, stored.chain, key)
+        # Earlier releases stored imported keys as they were given.
+        return Material(stored.leaf, stored.chain, rules.as_exported(key))
 
     def _holds(self, stored: StoredCertificate, material: Material) -> bool:
         try:

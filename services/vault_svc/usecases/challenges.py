@@ -15,7 +15,7 @@ from services.kernel.ids import new_id
 from services.vault_svc.ca import tls_alpn
 from services.vault_svc.ca.authority import Conversation
 from services.vault_svc.ca.txt_records import TxtRecords
-from services.vault_svc.domain.acme import AcmeProblem, AuthorizationAtCa, one_answer
+from services.vault_svc.domain.acme import NOT_FOUND, AcmeProblem, AuthorizationAtCa, one_answer
 from services.vault_svc.domain.authorization import Authorization, AuthorizationInput
 from services.vault_svc.domain.envelope import Sealed, seal
 from services.vault_svc.store import authorizations as store
@@ -157,7 +157,7 @@ class Challenges:
         try:
             return await conversation(lambda session: session.authorization(one.url))
         except AcmeProblem as problem:
-            if problem.code in {"malformed", "unauthorized"}:
+            if problem.code in {"malformed", "unauthorized", NOT_FOUND}:
                 # The authority no longer knows it.
                 raise _expired(one) from None
             raise

@@ -11,7 +11,7 @@ from services.kernel.errors import ValidationFailed
 from services.kernel.ids import new_id
 from services.vault_svc.ca.authority import Conversation
 from services.vault_svc.domain import bindings, certificate
-from services.vault_svc.domain.acme import AcmeProblem, AuthorizationAtCa, OrderAtCa, one_answer, refusal
+from services.vault_svc.domain.acme import NOT_FOUND, AcmeProblem, AuthorizationAtCa, OrderAtCa, one_answer, refusal
 from services.vault_svc.domain.authorization import Authorization
 from services.vault_svc.domain.certificate import Material
 from services.vault_svc.domain.envelope import seal, unseal
@@ -99,7 +99,7 @@ class Issuance:
         try:
             return await conversation(lambda session: session.order(url))
         except AcmeProblem as problem:
-            if problem.code in {"malformed", "unauthorized"}:
+            if problem.code in {"malformed", "unauthorized", NOT_FOUND}:
                 return None
             raise
 
@@ -132,14 +132,24 @@ class Issuance:
             order = await self._finalize(conversation, order, key, domains)
         order = await self._settled(conversation, order, {"ready", "processing"})
         if order.status != "valid" or order.certificate is None:
-            async with self._db.transaction() as tx:
-                await store.delete(tx, stored.id)
-            raise ValidationFailed({"acme_client": order.problem or f"The order became {order.status}"})
+            raise await self._forgotten(stored, order.problem or f"The order became {order.status}")
         url = order.certificate
-        leaf, chain = certificate.split(await conversation(lambda session: session.download(url)))
+        try:
+            leaf, chain = certificate.split(await conversation(lambda session: session.download(url)))
+        except AcmeProblem as problem:
+            if problem.code != NOT_FOUND:
+                raise
+            text = "The authority does not have the certificate any more. Ask for it again"
+            raise await self._forgotten(stored, text) from None
         if set(certificate.validity(leaf).names) != set(domains) or not certificate.belongs(leaf, key):
             raise ValidationFailed({"acme_client": "The authority sent another certificate than was asked for"})
         return Issued(Material(leaf, chain, key), conversation.directory, stored.id)
+
+    async def _forgotten(self, stored: StoredOrder, text: str) -> ValidationFailed:
+        """What to raise about an order of which nothing can come; the next request makes a new one."""
+        async with self._db.transaction() as tx:
+            await store.delete(tx, stored.id)
+        return ValidationFailed({"acme_client": text})
 
     async def _finalize(
         self, conversation: Conversation, order: OrderAtCa, key: Plaintext, domains: tuple[str, ...]

@@ -42,6 +42,19 @@ async def test_an_authorization_that_was_given_up_needs_a_new_one(serve: Serve, 
         assert (await acme.create("gone.test")).status == 201
 
 
+async def test_what_the_authority_answers_with_a_bare_404_is_forgotten(serve: Serve, sql: Any) -> None:
+    async with serve() as acme:
+        await acme.register()
+        await acme.authorized("lost.test")
+        nowhere = acme.ca.directory.replace("/dir", "/no-such-thing")
+        await sql.execute("update vault.authorizations set order_url = $1", nowhere)
+        assert (await acme.create("lost.test")).status == 201
+        await sql.execute("update vault.authorizations set url = $1", nowhere)
+        refused = await acme.create("lost.test")
+        text = "Domain authorization expired for domain lost.test"
+        assert (refused.status, refused.body) == (422, {"error": {"authorization": text}})
+
+
 async def test_an_authorization_past_its_end_is_shown_as_expired(serve: Serve, sql: Any) -> None:
     async with serve() as acme:
         await acme.register()

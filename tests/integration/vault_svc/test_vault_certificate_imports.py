@@ -2,10 +2,17 @@
 
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from services.clients.certificates import CertificateResolver
+from services.kernel.client import ServiceChannel
+from services.kernel.cluster_token import ClusterTokens
 from tests.integration.vault_svc.certificates import Made, make
 from tests.integration.vault_svc.json_caller import Answer, JsonCaller
-from tests.integration.vault_svc.stand_ins import Neighbours
+from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
+from tests.support.running import CLUSTER_SECRET, Running
 
 
 async def _import(api: JsonCaller, subject: str, made: Made, **changed: Any) -> Answer:
@@ -86,6 +93,27 @@ async def test_kinds_of_keys_that_can_be_imported(vault_api: JsonCaller) -> None
         ("test", make("test")),
     ):
         assert (await _import(vault_api, subject, made)).status == 201, subject
+
+
+@pytest.mark.parametrize(
+    ("kind", "header"), [("pkcs8", "RSA PRIVATE KEY"), ("rsa", "RSA PRIVATE KEY"), ("ec", "PRIVATE KEY")]
+)
+async def test_rsa_keys_are_exported_as_clients_know_them(
+    vault_api: JsonCaller, vault: Running, kind: str, header: str
+) -> None:
+    made = make("x.test", kind=kind)
+    assert (await _import(vault_api, "x.test", made)).status == 201
+    exported = (await vault_api.call("CertificateService.ExportCertificate", id="alpha/x.test")).body["private_key"]
+    assert exported.startswith(f"-----BEGIN {header}-----\n")
+    assert exported.endswith(f"-----END {header}-----\n")
+    known, given = (load_pem_private_key(text.encode(), None) for text in (exported, made.key))
+    assert known.private_numbers() == given.private_numbers()  # type: ignore[union-attr]
+    channel = ServiceChannel(vault.address, ClusterTokens(CLUSTER_SECRET), caller="deploy")
+    bundles = await CertificateResolver(channel).bundles(ALPHA, ["x.test"])
+    await channel.close()
+    bundle = bundles["x.test"]
+    assert bundle is not None
+    assert bundle.reveal().endswith(exported)
 
 
 async def test_refused_imports(vault_api: JsonCaller) -> None:
