@@ -15,7 +15,7 @@ Raised anywhere, turned into a gRPC status and an HTTP body in one place (`call.
 never holds a secret value; the cause, if any, goes to the log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -44,13 +44,24 @@ class DomainError(Exception):
         """Extra response headers, lower-case names."""
         return {} if self.retry_seconds is None else {"retry-after": str(self.retry_seconds)}
 
+    def violations(self) -> dict[str, str]:
+        """What is wrong by field, for gRPC callers: `deploy_opts.min_health`, `env[1]`."""
+        return {}
+
 
 class InvalidRequest(DomainError):
-    """The request cannot be understood."""
+    """The request cannot be understood; `field` is what makes it so."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
     http_status = 400
     reason = "INVALID_REQUEST"
+
+    def __init__(self, message: str, *, field: str = "", reason: str | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.field = field
+
+    def violations(self) -> dict[str, str]:
+        return {self.field: self.message} if self.field else {}
 
 
 class Unauthenticated(DomainError):
@@ -114,6 +125,20 @@ class ValidationFailed(DomainError):
 
     def body(self) -> dict[str, Any]:
         return {"error": self.errors}
+
+    def violations(self) -> dict[str, str]:
+        return dict(_by_path("", self.errors))
+
+
+def _by_path(path: str, errors: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(errors, Mapping):
+        for name, problem in errors.items():
+            yield from _by_path(f"{path}.{name}" if path else str(name), problem)
+    elif isinstance(errors, list | tuple):
+        for index, problem in enumerate(errors):
+            yield from _by_path(f"{path}[{index}]", problem)
+    elif errors is not None:
+        yield path, str(errors)
 
 
 class RateLimited(DomainError):

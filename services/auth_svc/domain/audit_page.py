@@ -34,5 +34,5 @@ def _number(entry: str) -> int | None:
         return None
     number = int(entry, 16) if is_id(entry) else 2**63
     if number >= 2**63:
-        raise InvalidRequest("before must be the id of an entry")
+        raise InvalidRequest("before must be the id of an entry", field="before")
     return number

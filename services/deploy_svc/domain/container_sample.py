@@ -101,7 +101,7 @@ def _time(text: str, name: str) -> datetime:
         time = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest(f"{name} is not a time") from None
+        raise InvalidRequest(f"{name} is not a time", field=name) from None
     if not 1970 <= time.year < 9999:
-        raise InvalidRequest(f"{name} is not a time")
+        raise InvalidRequest(f"{name} is not a time", field=name)
     return time

@@ -68,7 +68,7 @@ def _log_id(text: str) -> int | None:
     if not text:
         return None
     if _LOG_ID.fullmatch(text) is None:
-        raise InvalidRequest("from is not the id of a log item")
+        raise InvalidRequest("from is not the id of a log item", field="from")
     return min(int(text, 16), _BIGGEST_ID)
 
 

@@ -16,6 +16,7 @@ from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.services import Services
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
+from services.kernel.masks import narrowed
 
 
 class ServiceServicer(ServiceServiceServicer):
@@ -44,7 +45,9 @@ class ServiceServicer(ServiceServiceServicer):
         return _answer(await self._services.get(principal(), request.id))
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Any) -> pb.Service:
-        given = attributes(request.service, present_fields(request.update_mask), null_fields())
+        given = attributes(
+            narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
+        )
         return _answer(await self._services.update(principal(), request.id, given))
 
     async def DeleteService(self, request: pb.DeleteServiceRequest, context: Any) -> Empty:

@@ -59,19 +59,18 @@ def new_grid(request: pb.CreateGridRequest) -> NewGrid:
 
 
 def changes(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChanges:
-    """The attributes a request sets.
+    """The attributes a request sets: `request` has only those, `present` are their names.
 
     An object that is null stays as it is; a list that is null cannot be told from an empty one, and clears.
     """
     affinity, trusted = request.default_affinity, request.trusted_subnets
     stats_given, logs_given = _stats_input(request), _logs_input(request)
-    masked = request.update_mask.paths
     return GridChanges(
         default_affinity=list(affinity) if affinity or "default_affinity" in present else None,
         trusted_subnets=list(trusted) if trusted or "trusted_subnets" in present else None,
         # In a field mask, as opposed to a JSON body, an object that is named and not set is to be cleared.
-        stats=StatsInput() if stats_given is None and "stats" in masked else stats_given,
-        logs=LogsInput("none", {}) if logs_given is None and "logs" in masked else logs_given,
+        stats=StatsInput() if stats_given is None and "stats" in present else stats_given,
+        logs=LogsInput("none", {}) if logs_given is None and "logs" in present else logs_given,
     )
 
 

@@ -47,7 +47,7 @@ def window(start: str, end: str, now: datetime) -> Window:
     try:
         since = _time("from", start) if start else until - _DEFAULT_SPAN
     except OverflowError:
-        raise InvalidRequest("to is no date-time") from None
+        raise InvalidRequest("to is no date-time", field="to") from None
     return Window(since, until)
 
 
@@ -58,7 +58,7 @@ def _time(name: str, text: str) -> datetime:
             return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError, TypeError, IndexError):
             continue
-    raise InvalidRequest(f"{name} is no date-time")
+    raise InvalidRequest(f"{name} is no date-time", field=name)
 
 
 def _iso(text: str) -> datetime:

@@ -9,6 +9,9 @@ from kontena.grid.v1.grid_pb2_grpc import GridServiceServicer
 from services.grid_svc.convert import grid as convert
 from services.grid_svc.usecases.grids import Grids, GridView
 from services.kernel import call
+from services.kernel.masks import narrowed
+
+_NOT_MASKED = ("grid", "update_mask")
 
 
 class GridServicer(GridServiceServicer):
@@ -30,7 +33,9 @@ class GridServicer(GridServiceServicer):
         return _answer(await self._grids.get(call.principal(), request.grid))
 
     async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Any) -> pb.Grid:
-        changes = convert.changes(request, call.present_fields(request.update_mask))
+        changes = convert.changes(
+            narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
+        )
         return _answer(await self._grids.update(call.principal(), request.grid, changes))
 
     async def RotateGridToken(self, request: pb.RotateGridTokenRequest, context: Any) -> pb.Grid:

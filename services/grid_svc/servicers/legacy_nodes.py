@@ -9,6 +9,9 @@ from services.grid_svc.convert import node as convert
 from services.grid_svc.convert.node_session import join_tokens
 from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.kernel import call
+from services.kernel.masks import narrowed
+
+_NOT_MASKED = ("node_id", "update_mask")
 
 
 class LegacyNodeServicer(LegacyNodeServiceServicer):
@@ -23,5 +26,7 @@ class LegacyNodeServicer(LegacyNodeServiceServicer):
 
     async def UpdateLegacyNode(self, request: pb.UpdateLegacyNodeRequest, context: Any) -> node_pb2.Node:
         token = join_tokens(context.invocation_metadata()).grid
-        changes = convert.label_changes(request, call.present_fields(request.update_mask))
+        changes = convert.label_changes(
+            narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
+        )
         return convert.to_proto(await self._nodes.update(token, request.node_id, changes))

@@ -9,6 +9,9 @@ from kontena.grid.v1.node_pb2_grpc import NodeServiceServicer
 from services.grid_svc.convert import node as convert
 from services.grid_svc.usecases.nodes import Nodes, NodeView
 from services.kernel import call
+from services.kernel.masks import narrowed
+
+_NOT_MASKED = ("id", "update_mask")
 
 
 class NodeServicer(NodeServiceServicer):
@@ -33,7 +36,9 @@ class NodeServicer(NodeServiceServicer):
         return _answer(await self._nodes.get(call.principal(), request.id))
 
     async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Any) -> pb.Node:
-        changes = convert.changes(request, call.present_fields(request.update_mask))
+        changes = convert.changes(
+            narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
+        )
         return _answer(await self._nodes.update(call.principal(), request.id, changes))
 
     async def DeleteNode(self, request: pb.DeleteNodeRequest, context: Any) -> Empty:

@@ -1,15 +1,51 @@
 import json
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from services.kernel.errors import NotFound, OAuthError, Unauthenticated, Unavailable, ValidationFailed
+from services.kernel.errors import (
+    DomainError,
+    InvalidRequest,
+    NotFound,
+    OAuthError,
+    Unauthenticated,
+    Unavailable,
+    ValidationFailed,
+)
 from services.kernel.interceptor import status_metadata, to_domain_error
+
+M = TypeVar("M", bound=Message)
 
 
 def test_validation_errors_keep_the_field_map_as_the_body() -> None:
     metadata = dict(status_metadata(ValidationFailed({"name": "Name is too short", "env": [None, "bad"]})))
     assert metadata["x-http-status"] == "422"
     assert json.loads(metadata["x-error-json"]) == {"error": {"name": "Name is too short", "env": [None, "bad"]}}
+
+
+def details(error: DomainError, message: M) -> M | None:
+    """The detail of that type that gRPC callers get."""
+    status = status_pb2.Status.FromString(bytes(dict(status_metadata(error))["grpc-status-details-bin"]))  # type: ignore[arg-type]
+    return next((message for detail in status.details if detail.Unpack(message)), None)
+
+
+def test_wrong_fields_are_told_to_grpc_callers() -> None:
+    errors = {"name": "Name is too short", "env": [None, "bad"], "deploy_opts": {"min_health": "is too big"}}
+    bad = details(ValidationFailed(errors), error_details_pb2.BadRequest())
+    assert bad is not None
+    assert {item.field: item.description for item in bad.field_violations} == {
+        "name": "Name is too short", "env[1]": "bad", "deploy_opts.min_health": "is too big",
+    }  # fmt: skip
+    bad = details(InvalidRequest("from is no id", field="from"), error_details_pb2.BadRequest())
+    assert bad is not None
+    assert [item.field for item in bad.field_violations] == ["from"]
+    assert details(InvalidRequest("what?"), error_details_pb2.BadRequest()) is None
+
+
+def test_many_wrong_fields_fit_into_metadata() -> None:
+    metadata = status_metadata(ValidationFailed({f"field_{number}": "x" * 500 for number in range(1000)}))
+    assert sum(len(name) + len(value) * 4 / 3 for name, value in metadata) < 8192
 
 
 def test_unauthenticated_carries_the_rfc_6750_challenge() -> None:
