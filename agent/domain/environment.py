@@ -18,7 +18,5 @@ def join_env(env: Iterable[str], secrets: Iterable[tuple[str, str]]) -> list[str
         size = len(entry.encode())
         if size > LONGEST:
             name = entry.partition("=")[0]
-            raise ConfigInvalid(
-                f"environment variable {name} is too long: {size} bytes, at most {LONGEST} are possible"
-            )
+            raise ConfigInvalid(f"Env {name} is too large at {size} bytes; at most {LONGEST} are possible")
     return joined

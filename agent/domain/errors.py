@@ -21,7 +21,10 @@ class AgentError(Exception):
 
 
 class ConfigInvalid(AgentError):
-    """The assignment cannot become a container."""
+    """The assignment cannot become a container. Scripts look for the words that its message begins with."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"Kontena::Models::ServicePod::ConfigError: {message}")
 
 
 class ImageUnavailable(AgentError):

@@ -1,26 +1,29 @@
 """Deploys as answers show them (spec/deploy_rest.md section 6.1)."""
 
 from kontena.deploy.v1 import service_deploy_pb2 as pb
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
+from services.kernel.times import shown
+
+# Clients print "to node" and this.
+_NOWHERE = "(none)"
 
 
 def deploy_to_proto(service: Service, deploy: ServiceDeploy) -> pb.ServiceDeploy:
     """The whole answer; `instance_count` is what the service wants now."""
     return pb.ServiceDeploy(
         id=deploy.id,
-        created_at=to_timestamp(deploy.created_at),
-        queued_at=to_timestamp(deploy.queued_at),
-        started_at=to_timestamp(deploy.started_at),
-        finished_at=to_timestamp(deploy.finished_at),
+        created_at=shown(deploy.created_at),
+        queued_at=shown(deploy.queued_at),
+        started_at=shown(deploy.started_at),
+        finished_at=shown(deploy.finished_at),
         service_id=service.path,
         state=deploy.state,
         reason=deploy.reason,
         instance_count=service.spec.instances,
         instance_deploys=[
             pb.InstanceDeploy(
-                instance_number=item.instance_number, node=item.node or None, state=item.state, error=item.error
+                instance_number=item.instance_number, node=item.node or _NOWHERE, state=item.state, error=item.error
             )
             for item in deploy.instance_deploys
         ],

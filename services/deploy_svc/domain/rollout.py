@@ -38,6 +38,11 @@ _DEFAULT_MIN_HEALTH = 0.8
 # Random source for an instance number, the same one whichever replica asks; None breaks ties by node number.
 Chance = Callable[[int], Random] | None
 
+# Scripts look for these words, whatever follows.
+_KIND = "GridServiceInstanceDeployer"
+_SERVICE, _STATE = f"{_KIND}::ServiceError", f"{_KIND}::StateError"
+_NODE, _TIMEOUT = f"{_KIND}::NodeMissingError", "Timeout::Error"
+
 
 def next_step(snapshot: Snapshot, now: datetime, limits: Limits | None = None, chance: Chance = None) -> Plan:
     """What the oldest unfinished deploy of the service needs now. Later ones wait for it."""
@@ -141,7 +146,7 @@ class _Step:
     def _settle(self, rollout: InstanceDeploy) -> None:
         instance = self._instances.get(rollout.instance_number)
         if instance is None:
-            self._mark(rollout, "STATE: the instance was removed")
+            self._mark(rollout, f"{_STATE}: the instance was removed")
         elif instance.node_id != rollout.node_id:
             self._settle_move(rollout, instance)
         else:
@@ -164,36 +169,36 @@ class _Step:
         if instance.rev is not None and instance.rev >= self._deploy_rev:
             self._mark(rollout, self._outcome(instance))
         elif instance.deploy_rev is not None and instance.deploy_rev > self._deploy_rev:
-            self._mark(rollout, "STATE: superseded by a later deploy")
+            self._mark(rollout, f"{_STATE}: superseded by a later deploy")
         elif instance.desired_state != "running":
             if self._service.state == "running":
-                self._mark(rollout, f"STATE: the desired state changed to {instance.desired_state}")
+                self._mark(rollout, f"{_STATE}: the desired state changed to {instance.desired_state}")
         elif (lost := self._lost(rollout)) is not None:
             self._mark(rollout, lost)
         elif self._timed_out(rollout):
-            self._mark(rollout, f"TIMEOUT: no confirmation within {self._limits.instance:.0f} seconds")
+            self._mark(rollout, f"{_TIMEOUT}: no confirmation within {self._limits.instance:.0f} seconds")
 
     def _outcome(self, instance: Instance) -> str | None:
         """The error of an instance whose node reported, None when all is well."""
         if instance.error:
-            return f"SERVICE: {instance.error}"
+            return f"{_SERVICE}: {instance.error}"
         if instance.rev is not None and instance.rev > self._deploy_rev:
-            return "STATE: superseded by a later deploy"
+            return f"{_STATE}: superseded by a later deploy"
         if instance.state == "stopped":
-            return "STATE: the container ended by itself right after its start; the logs of the instance tell more"
+            return f"{_STATE}: the container ended by itself right after its start; the logs of the instance tell more"
         if instance.state != "running":
-            return f"STATE: the instance is {instance.state}, not running"
+            return f"{_STATE}: the instance is {instance.state}, not running"
         return None
 
     def _lost(self, rollout: InstanceDeploy) -> str | None:
         """Why the target node cannot finish the work; None while it can, or may come back in time."""
         node = self._nodes.get(rollout.node_id)
         if node is None:
-            return f"NODE: node {rollout.node} was removed"
+            return f"{_NODE}: node {rollout.node} was removed"
         if node.connected:
             return None
         if node.offline_seconds >= self._limits.offline:
-            return f"NODE: node {rollout.node} is not connected"
+            return f"{_NODE}: node {rollout.node} is not connected"
         self._look_again(self._limits.offline - node.offline_seconds)
         return None
 
@@ -296,7 +301,7 @@ class _Step:
         change = f"the desired state of {self._service.path} changed to {self._service.state}"
         for rollout in list(self._rollouts.values()):
             if rollout.state == "ongoing":
-                self._mark(rollout, f"STATE: {change}")
+                self._mark(rollout, f"{_STATE}: {change}")
         self._finish(f"Aborted: {change}")
 
     def _failure(self) -> str | None:
@@ -304,9 +309,10 @@ class _Step:
         if failed:
             first, path = failed[0], self._service.path
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            where = f" on node {first.node}" if first.node else ""
             return (
-                f"One or more instances of {path} failed: "
-                f"{path}-{first.instance_number} on node {first.node}: {first.error}{more}"
+                f"halting deploy of {path}, one or more instances failed: "
+                f"{path}-{first.instance_number}{where}: {first.error}{more}"
             )
         started = self._deploy.started_at or self._now
         if (self._now - started).total_seconds() >= self._limits.deploy and not self._complete():

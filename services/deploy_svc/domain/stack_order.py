@@ -18,13 +18,13 @@ def ordered(links: Mapping[str, Sequence[str]]) -> list[str]:
     `links` has, by service name in the order of the request, the names it links to within the stack.
     """
     for name, targets in links.items():
-        for target in targets:
-            if target not in links:
-                raise BadLink(name, f"Service {name} links to {target}, which is not a service of the stack")
+        if missing := [target for target in targets if target not in links]:
+            text = f"service {name} has missing links: {', '.join(missing)}"
+            raise BadLink(name, f"{text}; the stack has none of that name, and other stacks are named: stack/service")
     depths = _depths(links)
     for name in links:
         if name not in depths and (circle := _circle(name, links)) is not None:
-            raise BadLink(name, f"Service {name} links to itself: {' -> '.join(circle)}")
+            raise BadLink(name, f"service {name} has recursive links: {' -> '.join(circle)}")
     return sorted(links, key=lambda name: depths[name])
 
 

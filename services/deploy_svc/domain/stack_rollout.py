@@ -156,11 +156,17 @@ def _deploy(step: Step, snapshot: Snapshot, now: datetime, limits: Limits) -> Ac
     return None
 
 
+def cannot_remove(service: str, linkers: Sequence[str]) -> str:
+    """Why the deploy of a stack ends in an error when services of other stacks link to one that is to go."""
+    names = ", ".join(linkers)
+    return f"deploy failed: Cannot delete service that is linked to another service: {service} is linked to by {names}"
+
+
 def _remove(step: Step, snapshot: Snapshot) -> Action:
     if step.service_id not in snapshot.existing:
         return Done(step)
     if linkers := snapshot.linkers.get(step.service_id):
-        return Finish("error", f"Service {step.service} cannot be removed: it is linked to: {', '.join(linkers)}")
+        return Finish("error", cannot_remove(step.service, linkers))
     return Remove(step)
 
 

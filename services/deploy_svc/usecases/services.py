@@ -109,7 +109,9 @@ class Services:
             call.check_if_match(service.etag)
             linkers = await store.linkers(tx, service.grid_id, service.stack, service.name)
             if linkers:
-                raise ValidationFailed({"service": f"Cannot delete service that is linked to: {', '.join(linkers)}"})
+                raise ValidationFailed(
+                    {"service": f"Cannot delete service that is linked to another service: {', '.join(linkers)}"}
+                )
             await instances.notify_nodes(tx, service.id)
             await store.delete(tx, service.id)
             await audit.record(tx, tables.outbox, "delete", resource(service))

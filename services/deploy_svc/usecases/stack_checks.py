@@ -1,7 +1,7 @@
 """From a document to the services it wants, checked against everything around: nothing is written here."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.clients.grids import Grid
@@ -22,17 +22,27 @@ from services.kernel.validation import NAME
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document in dependency order, what it makes of each service, and which services it has no place for."""
+    """A document in dependency order, what it makes of each service, and which services it has no place for. `held` are
+    those of the latter that services of other stacks link to, with the linkers."""
 
     document: Document
     services: tuple[Wanted, ...]
     surplus: tuple[Service, ...]
+    held: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 async def prepare(
-    tx: Tx, grid: Grid, stack: str, document: Document, current: Collection[Service], *, known: VaultNames
+    tx: Tx,
+    grid: Grid,
+    stack: str,
+    document: Document,
+    current: Collection[Service],
+    *,
+    known: VaultNames,
+    deploying: bool = False,
 ) -> Prepared:
-    """Check the document as a whole and each of its services. Raises ValidationFailed with everything that is wrong."""
+    """Check the document as a whole and each of its services. Raises ValidationFailed with everything that is wrong;
+    when `deploying`, what `held` says is for the caller to judge."""
     document = arranged(document, stack)
     volumes = await volume_store.named(tx, grid.id, set(document.volumes.values()), lock=True)
     errors: dict[str, Any] = {}
@@ -53,13 +63,16 @@ async def prepare(
             problems |= await checks.link_problems(tx, grid, links)
         if problems:
             wrong[item.name] = problems
-    for service in surplus:
-        if linkers := await foreign_linkers(tx, service):
-            wrong[service.name] = {"service": f"Cannot delete service that is linked to: {', '.join(linkers)}"}
+    linked = {service.name: await foreign_linkers(tx, service) for service in surplus}
+    held = {name: linkers for name, linkers in linked.items() if linkers}
+    if not deploying:
+        for name, linkers in held.items():
+            text = f"Cannot delete service that is linked to another service: {', '.join(linkers)}"
+            wrong[name] = {"service": text}
     if wrong:
         errors["services"] = wrong
     checks.refuse(errors)
-    return Prepared(document, tuple(found), tuple(surplus))
+    return Prepared(document, tuple(found), tuple(surplus), held)
 
 
 async def foreign_linkers(tx: Tx, service: Service) -> list[str]:

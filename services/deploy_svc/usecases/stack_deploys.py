@@ -3,12 +3,14 @@
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.deploy_svc.domain.stack_rollout import Finish, cannot_remove
 from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import lock_services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit
@@ -31,7 +33,8 @@ class StackDeploys:
     async def deploy(self, principal: Principal, path: str) -> tuple[Stack, StackDeploy]:
         """Make every service what the latest document wants, and queue their deploys and the removal of the others.
 
-        All or nothing: when one service cannot be made so, none is touched. Raises ValidationFailed.
+        All or nothing: when one service cannot be made so, none is touched. Raises ValidationFailed. A service that
+        others link to cannot be removed: then the deploy has ended in an error already, as it would later.
         """
         grid = await self._grids.changeable(principal, path.partition("/")[0])
         name = checks.stack_name(path)
@@ -61,9 +64,19 @@ class StackDeploys:
 
     async def _queue(self, tx: Tx, grid: Grid, stack: Stack, document: Document, known: VaultNames) -> StackDeploy:
         current = await lock_services(tx, grid, stack.name)
-        made = await checks.prepare(tx, grid, stack.name, document, current, known=known)
+        made = await checks.prepare(tx, grid, stack.name, document, current, known=known, deploying=True)
+        if made.held:
+            return await self._failed(tx, grid, stack, made)
         services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]
         await service_store.set_stack_revision(tx, [service.id for service in services], stack.revision)
         deploy = await store.insert(tx, stack.id, stack.revision, services, made.surplus)
         await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
         return deploy
+
+    async def _failed(self, tx: Tx, grid: Grid, stack: Stack, made: Prepared) -> StackDeploy:
+        name, linkers = next(iter(made.held.items()))
+        deploy = await store.insert(tx, stack.id, stack.revision, (), made.surplus)
+        await store.end(tx, deploy.id, Finish("error", cannot_remove(name, linkers)))
+        await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
+        ended = await store.get(tx, stack.id, deploy.id)
+        return ended or deploy

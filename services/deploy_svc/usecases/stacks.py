@@ -110,7 +110,9 @@ class Stacks:
             services = await service_store.list_by_grid(tx, grid.id, name)
             linkers = sorted({one for item in services for one in await checks.foreign_linkers(tx, item)})
             if linkers:
-                raise ValidationFailed({"service": f"Cannot delete stack that is linked to: {', '.join(linkers)}"})
+                raise ValidationFailed(
+                    {"service": f"Cannot delete stack that is linked to another service: {', '.join(linkers)}"}
+                )
             await stack_deploys.abort(tx, stack.id, f"Aborted: the stack {stack.path} is being removed")
             await store.request_removal(tx, stack)
             await audit.record(tx, tables.outbox, "delete", checks.resource(grid, stack, name))

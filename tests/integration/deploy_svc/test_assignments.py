@@ -168,7 +168,7 @@ async def test_a_missing_secret_is_named_and_fails_the_deploy(world: Engine) -> 
     service_id = await world.service(secrets=(SecretRef("gone", "A"), SecretRef("also", "B")))
     result = await world.finished(service_id, await world.deploy(service_id))
     error = "Secret also does not exist; Secret gone does not exist"
-    assert result.instance_deploys[0].error == f"SERVICE: {error}"
+    assert result.instance_deploys[0].error == f"GridServiceInstanceDeployer::ServiceError: {error}"
     (assignment,) = agent.assigned.values()
     assert (assignment.error, list(assignment.secrets)) == (error, [])
 

@@ -79,7 +79,10 @@ async def fails_on_a_lost_node(world: Engine) -> None:
     number = 1 if rollout.node_id == NODE_1 else 2
     world.node(rollout.node_id, number, connected=False, disconnected_seconds=60)
     result = await world.finished(service_id, deploy_id)
-    assert result.instance_deploys[0].error == f"NODE: node n{number} is not connected"
+    assert (
+        result.instance_deploys[0].error
+        == f"GridServiceInstanceDeployer::NodeMissingError: node n{number} is not connected"
+    )
 
 
 async def test_a_rollout_outlives_an_outage_in_which_nobody_saw_the_node(world: Engine) -> None:

@@ -17,6 +17,9 @@ from tests.support.running import Running
 
 NOT_EXTERNAL = "Only external volumes can be used: `external` names a volume of the grid"
 
+LINKED = "Cannot delete service that is linked to another service"
+MORE = "the stack has none of that name, and other stacks are named: stack/service"
+
 
 @pytest.fixture
 def stacks(deploy: Running) -> StackRest:
@@ -98,12 +101,12 @@ async def test_wrong_documents_leave_nothing_behind(
     [
         (
             [service("a", links=[link("b")]), service("b", links=[link("a")])],
-            {"a": {"links": "Service a links to itself: a -> b -> a"}},
+            {"a": {"links": "service a has recursive links: a -> b -> a"}},
         ),
-        ([service("a", links=[link("a")])], {"a": {"links": "Service a links to itself: a -> a"}}),
+        ([service("a", links=[link("a")])], {"a": {"links": "service a has recursive links: a -> a"}}),
         (
             [service("a", links=[link("nobody")])],
-            {"a": {"links": "Service a links to nobody, which is not a service of the stack"}},
+            {"a": {"links": f"service a has missing links: nobody; {MORE}"}},
         ),
         (
             [service("a", links=[link("other/db"), link("null/gone")]), service("b")],
@@ -212,13 +215,30 @@ async def test_a_linked_service_can_neither_be_removed_nor_its_stack(stacks: Sta
     removed = await stacks.put(document(service("web")))
     assert (removed.status, removed.body) == (
         422,
-        {"error": {"services": {"db": {"service": "Cannot delete service that is linked to: null/app"}}}},
+        {"error": {"services": {"db": {"service": f"{LINKED}: null/app"}}}},
     )
     deleted = await stacks.delete()
     assert (deleted.status, list(deleted.body["error"])) == (422, ["service"])
     assert (await rest.put({"links": []}, "g1/null/app")).status == 200
     # The link from within the stack goes away in the same document.
     assert (await stacks.put(document(service("web")))).status == 200
+
+
+async def test_a_deploy_that_cannot_remove_a_linked_service_ends_in_an_error(stacks: StackRest, rest: Rest) -> None:
+    await stacks.created()
+    assert (await stacks.put(document(service("web", env=["A=1"])))).status == 200
+    # Linked to after the document without it was stored.
+    await rest.created("app", links=[link("shop/db")])
+    deploy = await stacks.deploy()
+    assert deploy.status == 200
+    assert (deploy.body["state"], deploy.body["service_deploys"]) == ("error", [])
+    assert deploy.body["reason"] == f"deploy failed: {LINKED}: db is linked to by null/app"
+    assert deploy.body["finished_at"]
+    # Nothing was touched.
+    shown = (await rest.get("g1/shop/web")).body
+    assert (shown.get("env"), shown["revision"]) == ([], 1)
+    assert (await rest.put({"links": []}, "g1/null/app")).status == 200
+    assert (await stacks.deploy()).body["state"] == "created"
 
 
 async def test_parents_and_children_find_each_other(stacks: StackRest) -> None:

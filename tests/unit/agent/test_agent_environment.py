@@ -22,6 +22,8 @@ def test_an_empty_value_is_an_empty_line() -> None:
 def test_the_limit_counts_bytes_and_the_error_tells_no_value() -> None:
     fits = "x" * (LONGEST - len("BIG="))
     assert join_env([], [("BIG", fits)])
-    with pytest.raises(ConfigInvalid, match=f"variable BIG is too long: {LONGEST + 1} bytes") as caught:
+    with pytest.raises(
+        ConfigInvalid, match=f"^Kontena::Models::ServicePod::ConfigError: Env BIG is too large at {LONGEST + 1} bytes"
+    ) as caught:
         join_env([], [("BIG", fits[:-1] + "é")])
     assert "xxx" not in str(caught.value)

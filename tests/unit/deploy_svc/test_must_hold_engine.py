@@ -67,4 +67,4 @@ def test_an_error_with_state_running_is_an_error() -> None:
     cluster.step()
     cluster.report(1, error="X")
     cluster.run()
-    assert cluster.result(deploy_id).instance_deploys[0].error == "SERVICE: X"
+    assert cluster.result(deploy_id).instance_deploys[0].error == "GridServiceInstanceDeployer::ServiceError: X"

@@ -164,7 +164,7 @@ def test_surplus_goes_first_even_if_the_deploy_fails() -> None:
     cluster.run()
     result = cluster.result(deploy_id)
     assert (result.state, set(cluster.instances)) == ("error", {1})
-    assert result.instance_deploys[0].error == "SERVICE: image is broken"
+    assert result.instance_deploys[0].error == "GridServiceInstanceDeployer::ServiceError: image is broken"
     assert "g/stack/web-1" in str(result.reason)
     assert "image is broken" in str(result.reason)
 
@@ -180,7 +180,8 @@ def test_a_failed_first_instance_leaves_the_others_alone() -> None:
     cluster.run()
     result = cluster.result(deploy_id)
     assert [item.error for item in result.instance_deploys] == [
-        "STATE: the container ended by itself right after its start; the logs of the instance tell more"
+        "GridServiceInstanceDeployer::StateError: the container ended by itself right after its start; "
+        "the logs of the instance tell more"
     ]
     assert {number: cluster.instances[number].deploy_rev for number in (2, 3)} == {2: before[2], 3: before[3]}
 
@@ -292,7 +293,10 @@ def test_what_is_in_transition_settles_before_the_deploy_ends() -> None:
     cluster.step()
     result = cluster.result(deploy_id)
     assert [item.state for item in result.instance_deploys] == ["error", "success", "success", "success"]
-    assert (result.state, "web-1 on node n1: SERVICE: boom" in str(result.reason)) == ("error", True)
+    assert (
+        result.state,
+        "web-1 on node n1: GridServiceInstanceDeployer::ServiceError: boom" in str(result.reason),
+    ) == ("error", True)
 
 
 def test_an_unplaced_stateful_instance_stays_where_its_data_is() -> None:

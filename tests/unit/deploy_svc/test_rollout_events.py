@@ -48,7 +48,7 @@ def test_a_failed_instance_is_an_error_with_its_number() -> None:
     cluster.report(1, error="boom")
     first, last = told(cluster)
     assert (first.severity, first.instance_number) == (ERROR, 1)
-    assert "SERVICE: boom" in first.message
+    assert "ServiceError: boom" in first.message
     assert "deploy of stack/web failed" in last.message
 
 

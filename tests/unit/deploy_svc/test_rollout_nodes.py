@@ -128,7 +128,7 @@ def test_a_node_that_never_reports_fails_the_instance_after_five_minutes() -> No
     assert plan.until <= cluster.now + timedelta(seconds=300)
     cluster.pass_time(300)
     cluster.step()
-    assert cluster.result(deploy_id).instance_deploys[0].error == "TIMEOUT: no confirmation within 300 seconds"
+    assert cluster.result(deploy_id).instance_deploys[0].error == "Timeout::Error: no confirmation within 300 seconds"
     assert cluster.result(deploy_id).state == "error"
 
 
@@ -141,7 +141,10 @@ def test_a_short_absence_of_the_node_does_not_fail_the_instance_but_a_long_one_d
     assert cluster.result(deploy_id).state == "ongoing"
     cluster.pass_time(20)
     cluster.step()
-    assert cluster.result(deploy_id).instance_deploys[0].error == "NODE: node n1 is not connected"
+    assert (
+        cluster.result(deploy_id).instance_deploys[0].error
+        == "GridServiceInstanceDeployer::NodeMissingError: node n1 is not connected"
+    )
 
 
 def test_a_removed_node_fails_the_instance_at_once() -> None:
@@ -150,4 +153,7 @@ def test_a_removed_node_fails_the_instance_at_once() -> None:
     cluster.step()
     cluster.nodes = {}
     cluster.step()
-    assert cluster.result(deploy_id).instance_deploys[0].error == "NODE: node n1 was removed"
+    assert (
+        cluster.result(deploy_id).instance_deploys[0].error
+        == "GridServiceInstanceDeployer::NodeMissingError: node n1 was removed"
+    )

@@ -12,7 +12,7 @@ def test_each_service_follows_what_it_links_to() -> None:
 @pytest.mark.parametrize(
     ("links", "service", "words"),
     [
-        ({"a": ["b"], "b": ["x"]}, "b", "links to x"),
+        ({"a": ["b"], "b": ["x"]}, "b", "service b has missing links: x;"),
         ({"a": ["a"]}, "a", "a -> a"),
         ({"z": ["a"], "a": ["b"], "b": ["a"]}, "a", "a -> b -> a"),
         ({"a": ["b", "c"], "b": [], "c": ["d"], "d": ["a"]}, "a", "a -> c -> d -> a"),

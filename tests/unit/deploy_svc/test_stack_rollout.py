@@ -81,7 +81,9 @@ def test_removals_come_last_and_all_at_once() -> None:
 
 def test_a_service_that_others_link_to_is_not_removed() -> None:
     (finish,) = plan(step(0, "remove"), linkers={"id0": ["x/y"]}).actions
-    assert finish == Finish("error", "Service s0 cannot be removed: it is linked to: x/y")
+    assert finish == Finish(
+        "error", "deploy failed: Cannot delete service that is linked to another service: s0 is linked to by x/y"
+    )
 
 
 def test_every_failure_has_a_reason_and_ends_the_deploy() -> None:
