@@ -160,8 +160,8 @@ def to_domain_error(error: Exception) -> DomainError | None:
 
 
 def status_metadata(error: DomainError) -> tuple[tuple[str, str | bytes], ...]:
-    """Trailing metadata: HTTP status and body for the gateway; for gRPC callers ErrorInfo, RetryInfo where retrying later
-    helps, and BadRequest where fields are wrong."""
+    """Trailing metadata: HTTP status and body for the gateway; for gRPC callers ErrorInfo, RetryInfo where retrying
+    later helps, and BadRequest where fields are wrong."""
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain="kontena"), *_bad_request(error)]
     if error.retry_seconds is not None:
         details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=error.retry_seconds)))

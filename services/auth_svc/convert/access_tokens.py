@@ -11,7 +11,7 @@ def token_to_proto(token: AccessToken, server_name: str | None, values: Values |
         id=token.id,
         scopes=",".join(token.scopes),
         description=token.description,
-        user=pb.TokenUser(id=token.owner.id, email=token.owner.email, name=token.owner.name or ""),
+        user=pb.TokenUser(id=token.owner.id, email=token.owner.email, name=token.owner.name or None),
         server=pb.TokenServer(name=server_name),
     )
     if token.kind == "authorization_code":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from kontena.auth.v1 import audit_log_pb2 as pb
 from services.auth_svc.domain.audit_entry import RecordedEntry
 from services.auth_svc.domain.audit_page import entry_id
+from services.kernel.times import shown
 
 
 def logs_to_proto(entries: Iterable[RecordedEntry], grid_exists: Callable[[str], bool]) -> pb.AuditLogs:
@@ -14,7 +15,7 @@ def logs_to_proto(entries: Iterable[RecordedEntry], grid_exists: Callable[[str],
 
 def _log(recorded: RecordedEntry, grid_exists: Callable[[str], bool]) -> pb.AuditLog:
     entry = recorded.entry
-    log = pb.AuditLog(
+    return pb.AuditLog(
         id=entry_id(recorded.number),
         grid=entry.grid or None,
         grid_id=entry.grid_id if entry.grid_id and grid_exists(entry.grid_id) else None,
@@ -24,9 +25,8 @@ def _log(recorded: RecordedEntry, grid_exists: Callable[[str], bool]) -> pb.Audi
         resource_id=entry.resource_id,
         event_name=entry.event_name,
         event_status="success",
+        time=shown(entry.time),
         source_ip=entry.source_ip,
         user_agent=entry.user_agent or None,
         user_identity=pb.UserIdentity(id=entry.user_id, email=entry.user_email),
     )
-    log.time.FromMilliseconds(int(entry.time.timestamp() * 1000))
-    return log

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kontena.deploy.v1 import stats_pb2 as pb
-from services.deploy_svc.convert.times import from_timestamp, to_timestamp
+from services.deploy_svc.convert.times import from_timestamp
 from services.deploy_svc.domain.container_sample import Current, Minute, Sample, Traffic, Usage
+from services.kernel.times import shown
 
 
 def sample_from_proto(sample: pb.ContainerSample) -> Sample:
@@ -33,14 +34,14 @@ def current_to_proto(found: Sequence[Current]) -> list[pb.ContainerStats]:
 
 def metrics_to_proto(begin: datetime, end: datetime, minutes: Sequence[Minute]) -> pb.ServiceMetrics:
     """The history of a service."""
-    message = pb.ServiceMetrics(to=to_timestamp(end), stats=[_minute(minute) for minute in minutes])
-    getattr(message, "from").FromDatetime(begin)
+    message = pb.ServiceMetrics(to=shown(end), stats=[_minute(minute) for minute in minutes])
+    getattr(message, "from").MergeFrom(shown(begin))
     return message
 
 
 def _minute(minute: Minute) -> pb.MetricsEntry:
     return pb.MetricsEntry(
-        timestamp=to_timestamp(minute.time),
+        timestamp=shown(minute.time),
         cpu=pb.MetricsCpu(used=round(minute.cpu, 2), cores=minute.cores),
         memory=pb.MetricsMemory(used=round(minute.memory), total=round(minute.memory_limit)),
         network=_network(minute.internal, minute.external),

@@ -10,11 +10,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.deploy.v1 import container_pb2 as pb
 from kontena.deploy.v1 import container_report_pb2 as report_pb
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain import container as domain
 from services.deploy_svc.domain.container import Binding, Details, Network, Reported, State
 from services.deploy_svc.usecases.container_reports import Batch
 from services.deploy_svc.usecases.containers import ContainerView
+from services.kernel.times import shown
 
 _LONGEST = 128 * 1024
 _STATE = ("error", "exit_code", "pid", "oom_killed", "paused", "restarting", "dead", "running")
@@ -69,10 +69,10 @@ def container_to_proto(view: ContainerView) -> pb.Container:
         grid_id=view.grid.name,
         node=node,
         service_id=None if found.service is None else f"{view.grid.name}/{'/'.join(found.service)}",
-        created_at=to_timestamp(found.created_at),
-        updated_at=to_timestamp(found.updated_at),
-        started_at=to_timestamp(found.started_at),
-        finished_at=to_timestamp(found.finished_at),
+        created_at=shown(found.created_at),
+        updated_at=shown(found.updated_at),
+        started_at=shown(found.started_at),
+        finished_at=shown(found.finished_at),
         status=found.status,
         state=pb.ContainerState(**{name: getattr(details.state, name) for name in _STATE}),
         deploy_rev=details.deploy_rev or None,
@@ -89,7 +89,7 @@ def container_to_proto(view: ContainerView) -> pb.Container:
         network_settings=_network(details),
         health_status=None
         if found.health is None
-        else pb.ContainerHealth(status=found.health[0], updated_at=to_timestamp(found.health[1])),
+        else pb.ContainerHealth(status=found.health[0], updated_at=shown(found.health[1])),
     )
 
 

@@ -1,8 +1,8 @@
 """Instances as answers show them (spec/deploy_rest.md section 5)."""
 
 from kontena.deploy.v1 import instance_pb2 as pb
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.usecases.instances import Placed
+from services.kernel.times import shown
 
 
 def instance_to_proto(placed: Placed) -> pb.Instance:
@@ -10,8 +10,8 @@ def instance_to_proto(placed: Placed) -> pb.Instance:
     grid, instance, node = placed
     return pb.Instance(
         id=instance.id,
-        created_at=to_timestamp(instance.created_at),
-        updated_at=to_timestamp(instance.updated_at),
+        created_at=shown(instance.created_at),
+        updated_at=shown(instance.updated_at),
         instance_number=instance.instance_number,
         desired_state=instance.desired_state,
         state=instance.state,

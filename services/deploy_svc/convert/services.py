@@ -3,11 +3,11 @@
 from dataclasses import fields
 
 from kontena.deploy.v1 import service_pb2 as pb
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.store.jsonb import SPEC
+from services.kernel.times import shown
 
 # The attributes that answers show as they are stored.
 _SHOWN = {field.name for field in fields(ServiceSpec)} & set(pb.Service.DESCRIPTOR.fields_by_name)
@@ -22,8 +22,8 @@ def service_to_proto(view: ServiceView) -> pb.Service:
         **SPEC.dump_python(spec, include=_SHOWN, exclude=_HIDDEN),
         id=service.path,
         name=service.name,
-        created_at=to_timestamp(service.created_at),
-        updated_at=to_timestamp(service.updated_at),
+        created_at=shown(service.created_at),
+        updated_at=shown(service.updated_at),
         affinity=view.affinity,
         dns=f"{service.name}.{service.domainname}",
         state=service.state,

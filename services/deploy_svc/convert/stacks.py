@@ -11,9 +11,9 @@ from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.service_spec import attributes as service_attributes
 from services.deploy_svc.convert.service_spec import plain
 from services.deploy_svc.convert.services import service_to_proto
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain.stack import Document, Stack, StackView
 from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.kernel.times import shown
 
 _TEXTS = ("name", "stack", "version", "registry", "source", "expose", "parent_name")
 
@@ -42,8 +42,8 @@ def stack_to_proto(view: StackView) -> pb.Stack:
         id=stack.path,
         name=stack.name,
         state=view.state,
-        created_at=to_timestamp(stack.created_at),
-        updated_at=to_timestamp(stack.updated_at),
+        created_at=shown(stack.created_at),
+        updated_at=shown(stack.updated_at),
         revision=stack.revision,
         services=[service_to_proto(service) for service in view.services],
         children=[pb.StackChild(id=f"{stack.grid}/{name}", name=name) for name in view.children],
@@ -61,11 +61,11 @@ def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackD
     return deploy_pb.StackDeploy(
         id=deploy.id,
         stack_id=stack.path,
-        created_at=to_timestamp(deploy.created_at),
+        created_at=shown(deploy.created_at),
         state=deploy.state,
         reason=deploy.reason,
         revision=deploy.revision,
-        finished_at=to_timestamp(deploy.finished_at),
+        finished_at=shown(deploy.finished_at),
         service_deploys=[deploy_to_proto(service, item) for service, item in deploy.service_deploys],
     )
 

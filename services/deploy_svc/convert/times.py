@@ -5,15 +5,6 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 
-def to_timestamp(time: datetime | None) -> Timestamp | None:
-    """The wire form; None stays unset."""
-    if time is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
-
-
 def from_timestamp(stamp: Timestamp, default: datetime) -> datetime:
     """The time to the microsecond; `default` when it is unset or outside the years 1 to 9999."""
     if not stamp.ByteSize():

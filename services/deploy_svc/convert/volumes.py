@@ -5,8 +5,8 @@ from typing import Any
 
 from kontena.deploy.v1 import volume_pb2 as pb
 from services.deploy_svc.convert.service_spec import plain
-from services.deploy_svc.convert.times import to_timestamp
 from services.deploy_svc.domain.volume import VolumeView
+from services.kernel.times import shown
 
 
 def attributes(spec: pb.VolumeSpec, nulls: Collection[str] = ()) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def volume_to_proto(view: VolumeView) -> pb.Volume:
         scope=volume.scope,
         driver=volume.driver,
         driver_opts=volume.driver_opts,
-        created_at=to_timestamp(volume.created_at),
-        updated_at=to_timestamp(volume.updated_at),
+        created_at=shown(volume.created_at),
+        updated_at=shown(volume.updated_at),
         instances=[pb.VolumeInstance(node=node, name=name) for node, name in view.instances],
         services=[pb.VolumeUser(id=path) for path in view.services],
     )

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from kontena.grid.v1 import metrics_pb2 as pb
-from services.grid_svc.convert.node import timestamp
 from services.grid_svc.domain.metrics import Interfaces, Minute, Window
+from services.kernel.times import shown
 
 
 def to_proto(window: Window, minutes: Sequence[Minute]) -> pb.Metrics:
     """What was asked for, and the minutes found."""
-    span = {"from": timestamp(window.start), "to": timestamp(window.end)}
+    span = {"from": shown(window.start), "to": shown(window.end)}
     return pb.Metrics(**span, stats=[_minute(minute) for minute in minutes])
 
 
 def _minute(minute: Minute) -> pb.MinuteMetrics:
     return pb.MinuteMetrics(
-        timestamp=timestamp(minute.at),
+        timestamp=shown(minute.at),
         cpu=pb.CpuMetrics(used=round(minute.cpu_used, 2), cores=round(minute.cpu_cores)),
         memory=pb.MemoryMetrics(**{name: round(value) for name, value in minute.memory.items()}),
         filesystem=pb.FilesystemMetrics(**{name: round(value) for name, value in minute.filesystem.items()}),

@@ -1,9 +1,6 @@
 """Node messages."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.grid.v1 import legacy_node_pb2
 from kontena.grid.v1 import node_pb2 as pb
@@ -12,6 +9,7 @@ from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.grid import Grid, overlay_ip
 from services.grid_svc.domain.node import Driver, NodeChanges, NodeInput
 from services.grid_svc.usecases.nodes import NodeView
+from services.kernel.times import shown
 
 
 def to_proto(view: NodeView) -> pb.Node:
@@ -27,11 +25,11 @@ def to_proto(view: NodeView) -> pb.Node:
         availability=node.availability,
         status=node.status,
         has_token=node.token is not None,
-        created_at=timestamp(node.created_at),
-        updated_at=timestamp(node.updated_at),
-        last_seen_at=timestamp(node.last_seen_at),
-        connected_at=timestamp(node.connected_at),
-        disconnected_at=timestamp(node.disconnected_at),
+        created_at=shown(node.created_at),
+        updated_at=shown(node.updated_at),
+        last_seen_at=shown(node.last_seen_at),
+        connected_at=shown(node.connected_at),
+        disconnected_at=shown(node.disconnected_at),
         os=facts.os,
         kernel_version=facts.kernel_version,
         driver=facts.driver,
@@ -67,11 +65,11 @@ def health(view: NodeView) -> pb.NodeHealth:
         node_number=node.node_number,
         initial_member=node.node_number <= view.grid.initial_size,
         status=node.status,
-        connected_at=timestamp(node.connected_at),
-        disconnected_at=timestamp(node.disconnected_at),
+        connected_at=shown(node.connected_at),
+        disconnected_at=shown(node.disconnected_at),
         connected=node.connected,
         etcd_health=pb.EtcdHealth(error="nodes of this master run no etcd"),
-        last_seen_at=timestamp(node.last_seen_at),
+        last_seen_at=shown(node.last_seen_at),
         clock_skew=node.clock_skew,
     )
 
@@ -99,15 +97,6 @@ def changes(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChan
 def drivers(values: Iterable[Driver]) -> list[pb.Driver]:
     """Plugins of the engine."""
     return [pb.Driver(name=driver.name, version=driver.version) for driver in values]
-
-
-def timestamp(time: datetime | None) -> Timestamp | None:
-    """An absent time is an absent field."""
-    if time is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
 
 
 def _grid(grid: Grid) -> pb.NodeGrid:

@@ -7,6 +7,7 @@ from services.grid_svc.convert import node as nodes
 from services.grid_svc.convert.resource_usage import memory
 from services.grid_svc.domain.watch import GridRecord, NodeRecord
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.times import shown
 
 
 def grid_event(event: Change[GridRecord]) -> pb.GridEvent:
@@ -52,7 +53,7 @@ def _node_record(record: NodeRecord) -> pb.NodeRecord:
         public_ip=record.public_ip,
         private_ip=record.private_ip,
         session=record.session,
-        disconnected_at=nodes.timestamp(record.disconnected_at),
+        disconnected_at=shown(record.disconnected_at),
         volume_drivers=nodes.drivers(record.volume_drivers),
         overlay_ip=record.overlay_ip,
         initial_member=record.initial_member,

@@ -6,7 +6,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from kontena.vault.v1 import certificate_pb2 as pb
 from kontena.vault.v1 import domain_authorization_pb2 as authorization_pb
-from services.vault_svc.convert.times import optional_timestamp, timestamp
+from services.kernel.times import shown
 from services.vault_svc.domain.authorization import RECORD_NAME, Authorization
 from services.vault_svc.domain.certificate import Certificate, Material
 from services.vault_svc.usecases.certificates import CertificateView
@@ -19,11 +19,11 @@ def certificate(view: CertificateView) -> pb.Certificate:
     return pb.Certificate(
         id=f"{view.grid}/{found.subject}",
         subject=found.subject,
-        valid_until=timestamp(found.valid_until),
+        valid_until=shown(found.valid_until),
         alt_names=found.alt_names,
         auto_renewable=view.auto_renewable,
         renewal_error=found.renewal_error,
-        next_renewal_at=optional_timestamp(found.next_renewal_at) if found.renewal_error else None,
+        next_renewal_at=shown(found.next_renewal_at) if found.renewal_error else None,
     )
 
 
@@ -67,7 +67,7 @@ def authorization(view: AuthorizationView) -> authorization_pb.DomainAuthorizati
         ),
         challenge_opts=_opts(found),
         authorization_type=found.type,
-        expires_at=optional_timestamp(found.expires_at),
+        expires_at=shown(found.expires_at),
         linked_service=authorization_pb.LinkedServiceRef(id=linked) if linked else None,
         problem=found.problem,
     )

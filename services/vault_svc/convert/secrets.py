@@ -3,7 +3,7 @@
 from google.protobuf.struct_pb2 import Value
 
 from kontena.vault.v1 import secret_pb2 as pb
-from services.vault_svc.convert.times import timestamp
+from services.kernel.times import shown
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.usecases.secrets import SecretView
 
@@ -24,8 +24,8 @@ def secret(view: SecretView) -> pb.Secret:
     return pb.Secret(
         id=f"{view.grid}/{found.name}",
         name=found.name,
-        created_at=timestamp(found.created_at),
-        updated_at=timestamp(found.updated_at),
+        created_at=shown(found.created_at),
+        updated_at=shown(found.updated_at),
         value=None if view.value is None else view.value.reveal(),
         services=[pb.SecretServiceRef(id=service.id, name=service.name) for service in view.services or ()],
         services_unknown=True if view.services is None else None,

@@ -78,7 +78,7 @@ async def test_a_reported_container_is_shown_completely(ask: ContainerRest, depl
     }  # fmt: skip
     assert shown == {
         "id": "g1/node-a/web-1", "name": "web-1", "container_id": reported.container_id, "grid_id": "g1",
-        "service_id": "g1/null/web", "created_at": "2026-11-01T12:00:00Z", "started_at": "2026-11-01T12:00:00Z",
+        "service_id": "g1/null/web", "created_at": "2026-11-01T12:00:00.001Z", "started_at": "2026-11-01T12:00:00.001Z",
         "status": "running", "deploy_rev": "r1", "service_rev": "3", "instance_number": 1, "image": "busybox:1",
         "image_version": "sha256:1", "hostname": "web-1", "domainname": "g1.kontena.local", "cmd": ["httpd", "-f"],
         "env": ["A=1", "KONTENA_NODE_NAME=node-a"], "ip_address": "10.1.0.5",

@@ -106,16 +106,16 @@ async def test_metrics_are_averages_per_container_summed_up(
     request = pb.GetServiceMetricsRequest(id=SERVICE, to="2026-11-01T12:30:00Z", **{"from": "2026-11-01T12:00:00"})
     answer = await ask("GetServiceMetrics", request)
     assert answer.status == 200, answer
-    assert (answer.body["from"], answer.body["to"]) == ("2026-11-01T12:00:00Z", "2026-11-01T12:30:00Z")
+    assert (answer.body["from"], answer.body["to"]) == ("2026-11-01T12:00:00.001Z", "2026-11-01T12:30:00.001Z")
     first, second = answer.body["stats"]
-    assert first["timestamp"] == "2026-11-01T12:00:00Z"
+    assert first["timestamp"] == "2026-11-01T12:00:00.001Z"
     assert first["cpu"] == {"used": 16.11, "cores": 2}
     assert first["memory"] == {
         "used": 200.0, "total": 2000.0, "free": 0.0, "active": 0.0, "inactive": 0.0, "cached": 0.0, "buffers": 0.0,
     }  # fmt: skip
     assert first["network"]["external"]["tx_bytes"] == 14
     assert first["network"]["external"]["interfaces"] == ["eth0"]
-    assert (second["timestamp"], second["cpu"]["used"]) == ("2026-11-01T12:01:00Z", 4.0)
+    assert (second["timestamp"], second["cpu"]["used"]) == ("2026-11-01T12:01:00.001Z", 4.0)
     assert (await ask("GetServiceMetrics", pb.GetServiceMetricsRequest(id=SERVICE))).body["stats"] == []
 
 

@@ -57,7 +57,7 @@ async def test_samples_become_minutes_of_node_and_grid(admin: Caller, grid: Runn
             "tx_bytes_per_second": 0,
         }
         assert minute["network"]["internal"] == {"interfaces": []}
-        assert minute["timestamp"].endswith(":00Z")
+        assert minute["timestamp"].endswith(":00.001Z")
         assert node["from"] < minute["timestamp"] <= node["to"] or node["from"][:16] == minute["timestamp"][:16]
         if len(minutes) == 1:
             # Sums over nodes, processors included.
@@ -96,10 +96,10 @@ async def test_averages_within_a_minute_and_sums_over_nodes(
         await insert(connection, "node-2", start, 1000.0, None)
         span = {"from": "2026-01-02T03:04:00Z", "to": "2026-01-02T05:05:00+02:00"}
         node = (await admin.node_metrics("alpha/node-1", **span)).body
-        assert (node["from"], node["to"]) == ("2026-01-02T03:04:00Z", "2026-01-02T03:05:00Z")
+        assert (node["from"], node["to"]) == ("2026-01-02T03:04:00.001Z", "2026-01-02T03:05:00.001Z")
         assert [(item["timestamp"], item["cpu"]["used"]) for item in node["stats"]] == [
-            ("2026-01-02T03:04:00Z", 15),
-            ("2026-01-02T03:05:00Z", 50),
+            ("2026-01-02T03:04:00.001Z", 15),
+            ("2026-01-02T03:05:00.001Z", 50),
         ]
         whole = (await admin.grid_metrics("alpha", **span)).body["stats"]
         assert [(item["cpu"], item["memory"]["used"]) for item in whole] == [

@@ -39,7 +39,7 @@ def test_a_list_entry_has_no_value_and_milliseconds() -> None:
         "id": "g/PWD",
         "name": "PWD",
         "created_at": "2016-12-01T10:00:00.123Z",
-        "updated_at": "2016-12-01T10:00:00Z",
+        "updated_at": "2016-12-01T10:00:00.001Z",
     }
 
 
