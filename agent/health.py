@@ -4,9 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.health import HEALTHY, UNHEALTHY, HealthCheck, check_of, http_problem
 from agent.domain.log_frames import NANO
 from agent.runtime.ports import Container, Runtime
+
+# How much of what a failed command wrote is told.
+_MOST_SAID = 300
 
 
 class HealthMonitor:
@@ -81,11 +85,25 @@ class HealthMonitor:
 
     async def _problem(self, check: HealthCheck, address: str) -> str:
         """What is wrong, empty when nothing is."""
+        if check.protocol == "exec":
+            return await self._exec_problem(check)
         if check.protocol == "tcp":
             refusal = await self._runtime.connect(address, check.port, check.timeout)
             return refusal and f"port {check.port}: {refusal}"
         answer = http_problem(await self._runtime.http_status(address, check.port, check.uri, check.timeout))
         return answer and f"http port {check.port}{check.uri}: {answer}"
+
+    async def _exec_problem(self, check: HealthCheck) -> str:
+        said = bytearray()
+        try:
+            async with asyncio.timeout(check.timeout):
+                code = await self._runtime.execute(self._container_id, check.cmd, lambda _, data: said.extend(data))
+        except TimeoutError:
+            return f"{check.cmd[0]} did not end within {check.timeout} s"
+        except (EngineRefused, EngineUnreachable) as error:
+            return f"{check.cmd[0]}: {error}"
+        words = bytes(said[-_MOST_SAID:]).decode(errors="replace").strip()
+        return f"{check.cmd[0]} ended with {code}{words and f': {words}'}" if code else ""
 
 
 def start_of(container: Container | None) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 The container's labels say how it is checked, so that a check lasts exactly as long as the container it was made for.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,19 +18,23 @@ _DEFAULT_INITIAL_DELAY = 10
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """`protocol` is http or tcp; times are seconds."""
+    """`protocol` is http or tcp, which need a port, or exec, which needs a command; times are seconds."""
 
     protocol: str
-    port: int
+    port: int = 0
     uri: str = "/"
     interval: int = _DEFAULT_INTERVAL
     timeout: int = _DEFAULT_TIMEOUT
     initial_delay: int = _DEFAULT_INITIAL_DELAY
+    cmd: tuple[str, ...] = ()
 
     def labels(self) -> dict[str, str]:
         """The check as labels of the container."""
-        names = ("protocol", "port", "interval", "timeout", "initial_delay")
+        names = ("protocol", "interval", "timeout", "initial_delay")
         found = {f"{_PREFIX}{name}": str(getattr(self, name)) for name in names}
+        if self.protocol == "exec":
+            return found | {f"{_PREFIX}cmd": json.dumps(self.cmd)}
+        found[f"{_PREFIX}port"] = str(self.port)
         return found | ({f"{_PREFIX}uri": self.uri} if self.protocol == "http" else {})
 
 
@@ -37,7 +42,8 @@ def check_of(labels: Mapping[str, str]) -> HealthCheck | None:
     """The check that the labels ask for; None when they ask for none that can be made."""
     protocol = labels.get(f"{_PREFIX}protocol", "")
     port = _number(labels, "port", 0)
-    if protocol not in ("http", "tcp") or not 0 < port < 65536:
+    cmd = _command(labels) if protocol == "exec" else ()
+    if not cmd and (protocol not in ("http", "tcp") or not 0 < port < 65536):
         return None
     uri = labels.get(f"{_PREFIX}uri", "") or "/"
     return HealthCheck(
@@ -47,6 +53,7 @@ def check_of(labels: Mapping[str, str]) -> HealthCheck | None:
         max(1, _number(labels, "interval", _DEFAULT_INTERVAL)),
         max(1, _number(labels, "timeout", _DEFAULT_TIMEOUT)),
         _number(labels, "initial_delay", _DEFAULT_INITIAL_DELAY),
+        cmd,
     )
 
 
@@ -55,6 +62,14 @@ def http_problem(answer: int | str) -> str:
     if isinstance(answer, str):
         return answer
     return "" if 200 <= answer <= 399 else f"status {answer}"
+
+
+def _command(labels: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        found = json.loads(labels.get(f"{_PREFIX}cmd", ""))
+    except ValueError:
+        return ()
+    return tuple(found) if isinstance(found, list) and all(isinstance(word, str) for word in found) else ()
 
 
 def _number(labels: Mapping[str, str], name: str, default: int) -> int:

@@ -55,6 +55,7 @@ def container_config(
         body["Labels"][labels.DATA_VOLUMES] = label(data)
         body["HostConfig"].setdefault("Binds", []).extend(mount.bind for mount in data)
     _put(body, User=pod.user, Cmd=list(pod.cmd), Entrypoint=list(pod.entrypoint), StopSignal=pod.stop_signal)
+    _put(body, WorkingDir=pod.working_dir)
     if _has_own_network_identity(pod):
         _put(body, Hostname=pod.hostname, Domainname=pod.domainname)
     if on_grid_network(pod):
@@ -121,7 +122,7 @@ def _health_labels(pod: pb.Pod) -> dict[str, str]:
     given = {
         name: getattr(check, name) for name in ("interval", "timeout", "initial_delay", "uri") if check.HasField(name)
     }
-    return HealthCheck(check.protocol, check.port, **given).labels()
+    return HealthCheck(check.protocol, check.port, cmd=tuple(check.cmd), **given).labels()
 
 
 def lender_of(pod: pb.Pod) -> str:
@@ -193,6 +194,13 @@ def _host_config(
         Memory=int(pod.memory),
         MemorySwap=int(pod.memory_swap),
         ShmSize=int(pod.shm_size),
+        Ulimits=[{"Name": item.name, "Soft": int(item.soft), "Hard": int(item.hard)} for item in pod.ulimits],
+        Tmpfs={path: options for path, _, options in (item.partition(":") for item in pod.tmpfs)},
+        Sysctls=dict(pod.sysctls),
+        Init=pod.init,
+        ExtraHosts=list(pod.extra_hosts),
+        Dns=list(pod.dns_servers),
+        GroupAdd=list(pod.group_add),
     )
     if pod.cpus > 0:
         host |= {"CpuPeriod": _CPU_PERIOD, "CpuQuota": int(_CPU_PERIOD * pod.cpus)}

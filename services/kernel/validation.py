@@ -48,7 +48,7 @@ class Checker:
                 self.fail(attribute, f"{title(attribute)} is required")
             return None
         text = clean(value)
-        problem = _text_problem(text, pattern, options, shortest, longest)
+        problem = text_problem(text, pattern, options, shortest, longest)
         if problem:
             self.fail(attribute, f"{title(attribute)} {problem}")
             return None
@@ -87,7 +87,7 @@ class Checker:
         cleaned = [clean(value) for value in values]
         problems = [
             f"{title(attribute)}[{index}] {problem}"
-            if (problem := _text_problem(text, pattern, None, 0, longest))
+            if (problem := text_problem(text, pattern, longest=longest))
             else None
             for index, text in enumerate(cleaned)
         ]
@@ -114,9 +114,14 @@ class Checker:
             raise ValidationFailed(self.errors)
 
 
-def _text_problem(
-    text: str, pattern: re.Pattern[str] | None, options: Collection[str] | None, shortest: int, longest: int | None
+def text_problem(
+    text: str,
+    pattern: re.Pattern[str] | None = None,
+    options: Collection[str] | None = None,
+    shortest: int = 0,
+    longest: int | None = None,
 ) -> str | None:
+    """What is wrong with a text, to be said behind the name of its attribute."""
     if not text:
         return "can't be blank"
     if len(text) < shortest:

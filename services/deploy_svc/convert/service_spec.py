@@ -16,39 +16,29 @@ def attributes(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[
     `fields` and `nulls` are `present_fields` and `null_fields` of services.kernel.call; an attribute that a gRPC caller
     names in the update mask without a value is null as well.
     """
-    mentioned = frozenset(fields) | frozenset(nulls)
-    given: dict[str, Any] = {}
-    for field in spec.DESCRIPTOR.fields:
-        name = field.name
-        if field.is_repeated:
-            values = getattr(spec, name)
-            if values or name in fields:
-                given[name] = [_members(item) if isinstance(item, Message) else item for item in values]
-        elif _is_set(spec, name):
-            given[name] = _single(getattr(spec, name), name, mentioned)
-        elif name in mentioned:
-            given[name] = None
-    return given
+    return _members(spec, fields, frozenset(fields) | frozenset(nulls), "")
 
 
-def _single(value: Any, name: str, fields: Collection[str]) -> Any:
-    if isinstance(value, Value):
-        return plain(value)
-    return _members(value, fields, f"{name}.") if isinstance(value, Message) else value
-
-
-def _members(message: Message, fields: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+def _members(
+    message: Message, fields: Collection[str] = (), mentioned: Collection[str] = (), prefix: str = ""
+) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
-        if _is_set(message, field.name):
-            given[field.name] = getattr(message, field.name)
-        elif prefix + field.name in fields:
-            given[field.name] = None
+        name, path = field.name, prefix + field.name
+        if field.is_repeated:
+            values = getattr(message, name)
+            if values or path in fields:
+                given[name] = [_members(item) if isinstance(item, Message) else item for item in values]
+        elif message.HasField(name):
+            value = getattr(message, name)
+            if isinstance(value, Value):
+                given[name] = plain(value)
+            else:
+                nested = isinstance(value, Message)
+                given[name] = _members(value, fields, mentioned, f"{path}.") if nested else value
+        elif path in mentioned:
+            given[name] = None
     return given
-
-
-def _is_set(message: Message, name: str) -> bool:
-    return message.HasField(name)
 
 
 def plain(value: Value) -> Any:

@@ -37,14 +37,13 @@ class PodHook:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod(ContainerSpec):
     """The attributes of the service and what the instance adds. `secrets` and `certificates` are references, in order;
-    `env` has what the platform tells as well."""
+    `env` and `labels` have what the platform tells as well."""
 
     container_name: str
     hostname: str
     domainname: str
     exposed: bool
     entrypoint: tuple[str, ...]
-    labels: dict[str, str]
     volumes: tuple[PodVolume, ...]
     wait_for_port: int
     hooks: tuple[PodHook, ...]
@@ -61,7 +60,7 @@ def build(service: Service, instance_number: int, node: str) -> Pod:
         "exposed": service.exposed,
         "entrypoint": _words(spec.entrypoint),
         "env": environment(service, instance_number, node),
-        "labels": labels(service),
+        "labels": {**spec.labels, **labels(service)},
         "volumes": _volumes(service, instance_number),
         "wait_for_port": spec.deploy_opts.wait_for_port or 0,
         "hooks": _hooks(spec.hooks, instance_number),

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
-from services.kernel.validation import Checker, clean, title
+from services.kernel.validation import Checker, clean, text_problem, title
 
 T = TypeVar("T")
 # The checker that collects what is wrong, the name under which it is said, the value.
@@ -43,32 +43,62 @@ def text(
     return read
 
 
-def texts(*, pattern: re.Pattern[str] | None = None, longest: int | None = None) -> Reader[tuple[str, ...]]:
-    """An array of text."""
+def texts(
+    *,
+    pattern: re.Pattern[str] | None = None,
+    longest: int | None = None,
+    problem: Callable[[str], str | None] = lambda _: None,
+    exact: bool = False,
+) -> Reader[tuple[str, ...]]:
+    """An array of text; `problem` says what else is wrong with one. `exact`: each byte is kept, and only what no
+    process can be given is refused."""
+
+    def problem_of(item: str | None) -> str | None:
+        if item is None:
+            return "isn't a string"
+        if "\0" in item:
+            return "contains a NUL character"
+        if exact and pattern is None:
+            return None
+        return text_problem(item, pattern=pattern, longest=longest) or problem(item)
 
     def read(check: Checker, name: str, value: Any) -> tuple[str, ...] | None:
         if not isinstance(value, list | tuple):
             check.fail(name, f"{title(name)} isn't an array")
             return None
-        found = [scalar_text(item) for item in value]
-        if None in found:
-            wrong = (f"{title(name)}[{index}] isn't a string" for index in range(len(found)))
-            check.fail(name, [None if item is not None else next_ for item, next_ in zip(found, wrong, strict=True)])
+        found = [item if item is None or exact else clean(item) for item in map(scalar_text, value)]
+        wrong = [problem_of(item) for item in found]
+        if any(wrong):
+            check.fail(name, [text and f"{title(name)}[{index}] {text}" for index, text in enumerate(wrong)])
             return None
-        return tuple(check.texts(name, [item for item in found if item is not None], pattern=pattern, longest=longest))
+        return tuple(item for item in found if item is not None)
 
     return read
 
 
+def exact_text(check: Checker, name: str, value: Any) -> str | None:
+    """One text as it is, for a shell; blank ones are refused."""
+    found = scalar_text(value)
+    if found is None:
+        check.fail(name, f"{title(name)} isn't a string")
+    elif not found.strip():
+        check.fail(name, f"{title(name)} can't be blank")
+    elif "\0" in found:
+        check.fail(name, f"{title(name)} contains a NUL character")
+    else:
+        return found
+    return None
+
+
 def words(check: Checker, name: str, value: Any) -> tuple[str, ...] | None:
-    """An array of text, or one text that is split like a shell does."""
+    """An array of text, or one text that is split like a shell does. The words are kept as they are."""
     if isinstance(value, str):
         try:
             value = shlex.split(value)
         except ValueError:
             check.fail(name, f"{title(name)} isn't in the right format")
             return None
-    return texts()(check, name, value)
+    return texts(exact=True)(check, name, value)
 
 
 def command_line(check: Checker, name: str, value: Any) -> str | None:
@@ -78,13 +108,13 @@ def command_line(check: Checker, name: str, value: Any) -> str | None:
         if parts is None:
             return None
         value = shlex.join(parts)
-    return text()(check, name, value)
+    return exact_text(check, name, value)
 
 
 def options(check: Checker, name: str, value: Any) -> dict[str, str] | None:
-    """An object of scalars as text; nulls are dropped, an empty array is an empty object."""
-    if value == []:
-        return {}
+    """An object of scalars as text, of which nulls are dropped; or an array of `KEY=value`."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = {key: content for key, _, content in (item.partition("=") for item in value)}
     if not isinstance(value, dict):
         check.fail(name, f"{title(name)} isn't a hash")
         return None
@@ -92,10 +122,13 @@ def options(check: Checker, name: str, value: Any) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for key, item in value.items():
         content = scalar_text(item)
-        if content is not None and clean(key):
-            found[clean(key)] = clean(content)
-        elif item is not None:
-            nested.fail(key, f"{title(key)} isn't a string")
+        if content is None or not clean(key):
+            if item is not None:
+                nested.fail(key, f"{title(key)} isn't a string")
+        elif "\0" in content:
+            nested.fail(key, f"{title(key)} contains a NUL character")
+        else:
+            found[clean(key)] = content
     check.nested(name, nested)
     return found
 

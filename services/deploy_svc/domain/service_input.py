@@ -29,7 +29,11 @@ from services.kernel.validation import NAME, Checker
 Attributes = Mapping[str, Any]
 
 MOST_INSTANCES = 10_000
+# What the name of a container can begin with: that of a stack, or of a service outside any.
+CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _NET = re.compile(r"bridge|host|container:.+")
+_PATH = re.compile(r"/.*", re.DOTALL)
+_PATH_WITH_OPTIONS = re.compile(r"/[^:]*(:[^:]*)?", re.DOTALL)
 _STOP_SIGNAL = re.compile(r"SIG([A-Z0-9]+|RTMIN\+\d+|RTMAX-\d+)|\d+", re.ASCII | re.IGNORECASE)
 
 
@@ -85,6 +89,15 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "health_check": Attribute(elements.health_check, elements.merge_health_check),
     "stop_signal": Attribute(text(pattern=_STOP_SIGNAL)),
     "stop_grace_period": Attribute(seconds),
+    "ulimits": Attribute(elements.ulimits),
+    "labels": Attribute(elements.labels),
+    "tmpfs": Attribute(texts(pattern=_PATH_WITH_OPTIONS)),
+    "sysctls": Attribute(options),
+    "init": Attribute(flag),
+    "extra_hosts": Attribute(texts(problem=elements.host_problem)),
+    "dns_servers": Attribute(elements.dns_servers, aliases=("dns",)),
+    "working_dir": Attribute(text(pattern=_PATH)),
+    "group_add": Attribute(texts()),
 }
 
 
@@ -123,7 +136,8 @@ class ServiceInput:
 def parse(attributes: Attributes, *, creating: bool, stack: str = NULL_STACK) -> ServiceInput:
     """Check every attribute by itself; what is no attribute is ignored. Raises ValidationFailed with all errors."""
     check = Checker()
-    called = members(check, attributes, {"name": text(pattern=NAME, longest=64)}) if creating else {}
+    called = text(pattern=CONTAINER_NAME if stack == NULL_STACK else NAME, longest=64)
+    name_given = members(check, attributes, {"name": called}) if creating else {}
     if creating and attributes.get("stack") is not None:
         check.fail("stack", "Stack can't be set here: the service belongs to no stack")
     elif not creating and not _names_own_stack(attributes.get("stack"), stack):
@@ -136,9 +150,10 @@ def parse(attributes: Attributes, *, creating: bool, stack: str = NULL_STACK) ->
         elif key is not None and (creating or not attribute.fixed):
             values[name] = attribute.read(check, key, attributes[key])
     check.done()
+    values = {name: value for name, value in values.items() if value is not None}
     if "links" in values:
         values["links"] = tuple(replace(link, stack=link.stack or stack) for link in values["links"])
-    return ServiceInput(called.get("name"), values, bool(attributes.get("force")))
+    return ServiceInput(name_given.get("name"), values, bool(attributes.get("force")))
 
 
 def submitted_instances(attributes: ServiceInput) -> int:

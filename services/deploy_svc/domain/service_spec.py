@@ -1,10 +1,16 @@
 """What a user asks for: the attributes of a service (spec/deploy_rest.md section 4.1), validated and with defaults."""
 
+import operator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 Strategy = Literal["ha", "daemon", "random"]
 HookType = Literal["pre_start", "post_start", "pre_stop"]
+
+# Left out of what is stored while it is not set: replicas of the release before, which do not know it, can go on.
+UNSET = Field(exclude_if=operator.not_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,24 @@ class DeployOpts:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How a running instance is tested; seconds."""
+    """How a running instance is tested: by its port (http, tcp) or a command (exec); seconds."""
 
     protocol: str
-    port: int
+    port: int | None = None
     uri: str | None = "/"
     timeout: int = 10
     initial_delay: int = 10
     interval: int = 60
+    cmd: Annotated[tuple[str, ...], UNSET] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """A limit of each process; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,15 @@ class ContainerSpec:
     health_check: HealthCheck | None = None
     stop_signal: str | None = None
     stop_grace_period: int = 10
+    ulimits: Annotated[tuple[Ulimit, ...], UNSET] = ()
+    labels: Annotated[dict[str, str], UNSET] = field(default_factory=dict)
+    tmpfs: Annotated[tuple[str, ...], UNSET] = ()
+    sysctls: Annotated[dict[str, str], UNSET] = field(default_factory=dict)
+    init: Annotated[bool, UNSET] = False
+    extra_hosts: Annotated[tuple[str, ...], UNSET] = ()
+    dns_servers: Annotated[tuple[str, ...], UNSET] = ()
+    working_dir: Annotated[str | None, UNSET] = None
+    group_add: Annotated[tuple[str, ...], UNSET] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,20 @@ async def test_a_closed_port_is_unhealthy(master: Master, engine: Engine) -> Non
     )
 
 
+@pytest.mark.usefixtures("node")
+async def test_a_command_in_the_container_says_whether_it_is_healthy(master: Master, engine: Engine) -> None:
+    """Its first start has no file, its second one has."""
+    command = {"protocol": "exec", "cmd": ["sh", "-c", "test -e '/was here' || { echo 'no file'; exit 3; }"]}
+    script = "[ -e /was ] && touch '/was here'; touch /was; exec sleep 1000"
+    timing = {"interval": 1, "timeout": 5, "initial_delay": 0}
+    wanted = assignment(pod={"cmd": ["sh", "-c", script], "health_check": {**command, **timing}})
+    master.assign(wanted)
+    first = await master.running(wanted)
+    healthy = await master.status(wanted, lambda status: status.health == "healthy", within=20)
+    assert healthy.container_id == first.container_id, "restarted in place"
+    assert "unhealthy" in {item.health for item in master.history}
+
+
 async def test_a_slow_start_is_no_ill_health(master: Master, engine: Engine, tmp_path: Path) -> None:
     """It opens its port after 3 s, and would have been found ill after one."""
     wanted = assignment(

@@ -109,12 +109,23 @@ async def test_the_engine_gets_every_setting_of_the_pod(master: Master, engine: 
         "devices": ["/dev/null:/dev/nothing:rw"],
         "pid": "host",
         "read_only": True,
-        "log_driver": "json-file",
+        # The driver of the engine.
         "log_opts": {"max-size": "1m"},
+        "ulimits": [{"name": "nofile", "soft": 64, "hard": 128}],
+        "labels": {"com.example.team": "blue"},
+        "tmpfs": ["/scratch:size=1m"],
+        "sysctls": {"net.core.somaxconn": "77"},
+        "init": True,
+        "extra_hosts": ["db.test:10.0.0.1"],
+        "dns_servers": ["10.0.0.53"],
+        "working_dir": "/scratch",
+        "group_add": ["4711"],
         "stop_signal": "SIGINT",
         "stop_grace_period": 3,
     }
-    wanted = assignment(pod={**pod, "cmd": ["sh", "-c", "id -un; touch /x || echo readonly; exec sleep 1000"]})
+    script = """id -un; id -G; ulimit -Sn; ulimit -Hn; pwd; cat /proc/sys/net/core/somaxconn; grep -c db.test /etc/hosts
+        grep -c " /scratch tmpfs " /proc/mounts; touch /x || echo readonly; exec sleep 1000"""
+    wanted = assignment(pod={**pod, "cmd": ["sh", "-c", script, "", " "]})
     master.assign(wanted)
     await master.running(wanted)
     await says(master, "web-1", "readonly")
@@ -128,7 +139,11 @@ async def test_the_engine_gets_every_setting_of_the_pod(master: Master, engine: 
     assert ([cap.removeprefix("CAP_") for cap in host["CapAdd"]], host["PidMode"]) == (["NET_ADMIN"], "host")
     assert host["Devices"][0]["PathInContainer"] == "/dev/nothing"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m"}}
-    assert master.texts("web-1", "stdout")[0] == "nobody"
+    assert config["Cmd"][-2:] == ["", " "]
+    assert (config["Labels"]["com.example.team"], host["Init"], host["Dns"]) == ("blue", True, ["10.0.0.53"])
+    user, groups, *found = master.texts("web-1", "stdout")[:8]
+    assert (user, "4711" in groups.split()) == ("nobody", True)
+    assert found == ["64", "128", "/scratch", "77", "1", "1"]
 
 
 @pytest.mark.usefixtures("node")

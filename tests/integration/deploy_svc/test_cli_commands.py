@@ -296,7 +296,8 @@ async def test_every_option_of_service_create_is_stored(http: Http) -> None:
     numbers = {
         "instances": 2, "cpu_shares": 10, "stop_grace_period": 83,
         "ports": [{"ip": "0.0.0.0", "protocol": "tcp", "node_port": 80, "container_port": 8080}],  # noqa: S104
-        "health_check": {"protocol": "http", "uri": "/", "port": 80, "timeout": 3, "initial_delay": 5, "interval": 30},
+        "health_check": {"protocol": "http", "uri": "/", "port": 80, "timeout": 3, "initial_delay": 5, "interval": 30,
+                         "cmd": []},
         "links": [{"id": "g1/null/other", "alias": "o", "name": "other"}],
     }  # fmt: skip
     unseen = ("privileged", "container_count")

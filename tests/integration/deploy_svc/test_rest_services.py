@@ -47,6 +47,8 @@ async def test_everything_a_client_can_say_is_shown_again(rest: Rest, deploy_nei
         "health_check": {"port": "80", "protocol": "http", "uri": "/up", "timeout": "3"},
         "hooks": {"post_start": [{"name": "a", "cmd": "b", "instances": "*", "oneshot": False}]},
         "stop_signal": "SIGTERM", "stop_grace_period": "1m23.5s",
+        "ulimits": {"nofile": 64}, "labels": {"team": "blue"}, "tmpfs": ["/run"], "sysctls": ["net.core.somaxconn=1"],
+        "init": True, "extra_hosts": ["db:10.0.0.1"], "dns": ["10.0.0.53"], "working_dir": "/srv", "group_add": ["5"],
     }  # fmt: skip
     shown = await rest.created("web", **body)
     assert shown["links"] == [{"id": "g1/null/other", "alias": "o", "name": "other"}]
@@ -286,11 +288,13 @@ async def test_single_variables_are_added_as_they_are_and_removed_by_name(
     await rest.created(env=["A=1"])
     assert (await rest.add_env("A=2")).body == {}
     assert (await rest.add_env("B= x=y ")).body == {}
+    for variable in ("=x", "A=\0", ""):
+        assert (await rest.add_env(variable)).status == 422
     service = (await rest.get()).body
-    assert (service["env"], service["revision"]) == (["A=1", "A=2", "B= x=y"], 3)
+    assert (service["env"], service["revision"]) == (["A=1", "A=2", "B= x=y "], 3)
     assert (await rest.remove_env("A")).body == {}
     service = (await rest.get()).body
-    assert (service["env"], service["revision"]) == (["B= x=y"], 4)
+    assert (service["env"], service["revision"]) == (["B= x=y "], 4)
     for unknown in ("A", "a", "B=", ""):
         assert (await rest.remove_env(unknown)).body == {}
     assert (await rest.get()).body == service

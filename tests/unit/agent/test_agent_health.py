@@ -38,6 +38,9 @@ async def checked(monitor: HealthMonitor, told: asyncio.Event, container: Contai
 def test_labels_and_check_say_the_same() -> None:
     assert check_of(CHECK.labels()) == CHECK
     tcp = HealthCheck("tcp", 5432)
+    command = HealthCheck("exec", cmd=("test", "-e", ""))
+    assert check_of(command.labels()) == command
+    assert check_of({**command.labels(), "io.kontena.health_check.cmd": "{"}) is None
     assert check_of(tcp.labels()) == tcp
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.deploy_svc.domain.service_input import parse
-from services.deploy_svc.domain.service_spec import CertificateRef, Link, Port, SecretRef
+from services.deploy_svc.domain.service_spec import CertificateRef, Link, Port, SecretRef, Ulimit
 from services.kernel.errors import ValidationFailed
 
 MINIMAL = {"name": "web", "image": "busybox:1", "stateful": False}
@@ -24,6 +24,7 @@ def errors(body: dict[str, Any], *, creating: bool = False) -> dict[str, Any]:
         ({"name": "a", "image": "b"}, {"stateful": "Stateful is required"}),
         ({"name": "a", "image": "b", "stateful": None}, {"stateful": "Stateful can't be nil"}),
         ({**MINIMAL, "name": "-a"}, {"name": "Name isn't in the right format"}),
+        ({**MINIMAL, "name": "_x"}, {"name": "Name isn't in the right format"}),
         ({**MINIMAL, "name": "a b"}, {"name": "Name isn't in the right format"}),
         ({**MINIMAL, "name": "a\n"}, None),
         ({**MINIMAL, "name": " "}, {"name": "Name can't be blank"}),
@@ -91,6 +92,35 @@ def test_create_requires_a_name_an_image_and_statefulness(body: dict[str, Any], 
         ({"deploy_opts": {"min_health": 1.5}}, {"deploy_opts": {"min_health": "Min Health is too big"}}),
         ({"deploy_opts": {"interval": -1}}, {"deploy_opts": {"interval": "Interval is too small"}}),
         ({"stack": "other"}, {"stack": "Stack of a service can't be changed"}),
+        ({"cmd": ["a", "b\0"]}, {"cmd": [None, "Cmd[1] contains a NUL character"]}),
+        ({"entrypoint": "a\0"}, {"entrypoint": "Entrypoint contains a NUL character"}),
+        ({"env": ["A=\0"]}, {"env": ["Env[0] contains a NUL character"]}),
+        ({"ports": [{"node_port": 1, "container_port": 1, "ip": "localhost"}]},
+         {"ports": [{"ip": "Ip isn't an address of IPv4 or IPv6"}]}),
+        ({"ports": [{"node_port": 1, "container_port": 1, "ip": "10.0.0.0/8"}]},
+         {"ports": [{"ip": "Ip isn't an address of IPv4 or IPv6"}]}),
+        ({"ports": [{"node_port": 1, "container_port": 1, "protocol": "icmp"}]},
+         {"ports": [{"protocol": "Protocol isn't an option"}]}),
+        ({"ports": [{"node_port": 80, "container_port": 1, "ip": "10.0.0.1"}, {"node_port": 80, "container_port": 2}]},
+         {"ports": [None, {"node_port": "Node Port 80/tcp is published twice"}]}),
+        ({"secrets": [{"secret": "S", "name": "A=B"}]}, {"secrets": [{"name": "Name isn't in the right format"}]}),
+        ({"certificates": [{"subject": "S", "name": "A=B"}]},
+         {"certificates": [{"name": "Name isn't in the right format"}]}),
+        ({"ulimits": {"files": 1}}, {"ulimits": [{"name": "Name isn't an option"}]}),
+        ({"ulimits": {"nofile": {"soft": 2, "hard": 1}}},
+         {"ulimits": "The soft limit of nofile is above the hard one"}),
+        ({"labels": {"io.kontena.service.id": "x"}},
+         {"labels": {"io.kontena.service.id": "Labels that begin with io.kontena. can't be set"}}),
+        ({"labels": [1]}, {"labels": "Labels isn't a hash"}),
+        ({"tmpfs": ["run"]}, {"tmpfs": ["Tmpfs[0] isn't in the right format"]}),
+        ({"extra_hosts": ["a", "b:c"]}, {"extra_hosts": [
+            "Extra Hosts[0] isn't name:address", "Extra Hosts[1] isn't name:address"]}),
+        ({"dns_servers": ["resolver"]}, {"dns_servers": ["Dns Servers[0] isn't an address"]}),
+        ({"working_dir": "srv"}, {"working_dir": "Working Dir isn't in the right format"}),
+        ({"health_check": {"protocol": "exec"}}, {"health_check": {"cmd": "Cmd is required"}}),
+        ({"health_check": {"protocol": "exec", "cmd": []}}, {"health_check": {"cmd": "Cmd can't be nil"}}),
+        ({"health_check": {"protocol": "tcp", "port": 1, "cmd": ["a"]}},
+         {"health_check": {"cmd": "Cmd is for the protocol exec"}}),
     ],
 )  # fmt: skip
 def test_wrong_attributes_are_named(body: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -129,6 +159,53 @@ def test_all_wrong_attributes_are_reported_together() -> None:
         ({"certificates": [{"subject": "S", "name": "N"}]}, "certificates", (CertificateRef("S", "N"),)),
         ({"volumes": ["/data", "/a:/b:ro:z", "/a:/b"]}, "volumes", ("/data", "/a:/b:ro,z", "/a:/b")),
         ({"user": " root\x00 "}, "user", "root"),
+        ({"cmd": ["grep", "-e", "", " ", "a\tb\n"]}, "cmd", ("grep", "-e", "", " ", "a\tb\n")),
+        ({"cmd": "cut -d ' ' --name \"\""}, "cmd", ("cut", "-d", " ", "--name", "")),
+        ({"entrypoint": ["sh", "", " x\n"]}, "entrypoint", "sh '' ' x\n'"),
+        ({"env": ["A= b \n", "B=\x01"]}, "env", ("A= b \n", "B=\x01")),
+        ({"log_opts": {"tag": " a "}}, "log_opts", {"tag": " a "}),
+        (
+            {"ports": [{"node_port": 80, "container_port": 1, "ip": "::1", "protocol": "sctp"}]},
+            "ports",
+            (Port(80, 1, "::1", "sctp"),),
+        ),
+        (
+            {
+                "ports": [
+                    {"node_port": 80, "container_port": 1, "ip": "10.0.0.1"},
+                    {"node_port": 80, "container_port": 1, "ip": "10.0.0.2"},
+                ]
+            },
+            "ports",
+            (Port(80, 1, "10.0.0.1"), Port(80, 1, "10.0.0.2")),
+        ),
+        (
+            {"ports": [{"node_port": 0, "container_port": 1}, {"node_port": 0, "container_port": 2}]},
+            "ports",
+            (Port(0, 1), Port(0, 2)),
+        ),
+        (
+            {"ulimits": {"nofile": 1024, "core": {"soft": 0, "hard": -1}}},
+            "ulimits",
+            (Ulimit("nofile", 1024, 1024), Ulimit("core", 0, -1)),
+        ),
+        ({"ulimits": [{"name": "nproc", "soft": -1, "hard": -1}]}, "ulimits", (Ulimit("nproc", -1, -1),)),
+        ({"labels": ["a=b=c", "d"]}, "labels", {"a": "b=c", "d": ""}),
+        ({"sysctls": {"net.core.somaxconn": 1024}}, "sysctls", {"net.core.somaxconn": "1024"}),
+        (
+            {"extra_hosts": ["a:10.0.0.1", "b:::1", "c:host-gateway"]},
+            "extra_hosts",
+            ("a:10.0.0.1", "b:::1", "c:host-gateway"),
+        ),
+        ({"dns": ["10.0.0.1"]}, "dns_servers", ("10.0.0.1",)),
+        ({"dns": "10.0.0.1"}, "dns_servers", ("10.0.0.1",)),
+        ({"dns": "web.g1.kontena.local", "dns_servers": ["::1"]}, "dns_servers", ("::1",)),
+        ({"group_add": [1000, "audio"]}, "group_add", ("1000", "audio")),
+        (
+            {"health_check": {"protocol": "exec", "cmd": ["test", "-e", ""]}},
+            "health_check",
+            {"protocol": "exec", "cmd": ("test", "-e", "")},
+        ),
     ],
 )
 def test_loose_spellings_are_understood(body: dict[str, Any], attribute: str, value: object) -> None:
@@ -147,6 +224,10 @@ def test_loose_spellings_are_understood(body: dict[str, Any], attribute: str, va
 )
 def test_links_are_found_relative_to_the_own_stack(link: dict[str, Any], expected: Link) -> None:
     assert parse({"links": [link]}, creating=False, stack="shop").links == (expected,)
+
+
+def test_in_a_stack_the_name_of_a_container_begins_with_that_of_the_stack() -> None:
+    assert parse({**MINIMAL, "name": "_x"}, creating=True, stack="shop").name == "_x"
 
 
 def test_null_counts_as_absent() -> None:
