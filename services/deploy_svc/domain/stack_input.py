@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.deploy_svc.domain.service import NULL_STACK
+from services.deploy_svc.domain.service_input import CONTAINER_NAME
 from services.deploy_svc.domain.stack import Document
 from services.deploy_svc.domain.stack_order import BadLink, ordered
 from services.kernel.errors import ValidationFailed
@@ -37,7 +38,9 @@ def parse(given: Attributes, *, creating: bool) -> StackInput:
     for name in ("name", "stack", "version") if creating else ("stack", "version"):
         if name in given and given[name] is None:
             check.fail(name, f"{title(name)} can't be nil")
-    called = check.text("name", given.get("name"), required=True, pattern=NAME, longest=64) if creating else None
+    called = (
+        check.text("name", given.get("name"), required=True, pattern=CONTAINER_NAME, longest=64) if creating else None
+    )
     document = Document(
         stack=check.text("stack", given.get("stack"), required=True, longest=1024) or "",
         version=check.text("version", given.get("version"), required=True, longest=1024) or "",

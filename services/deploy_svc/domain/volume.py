@@ -11,6 +11,8 @@ from services.kernel.validation import NAME, Checker, title
 
 Scope = Literal["instance", "stack", "grid"]
 
+# A volume of a grid goes by its name alone, for which engines want two characters.
+_ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]+", re.ASCII)
 _DRIVER = re.compile(r"[^:]+")
 
 
@@ -82,8 +84,9 @@ def parse(attributes: Mapping[str, Any]) -> VolumeInput:
         if name in attributes and attributes[name] is None:
             check.fail(name, f"{title(name)} can't be nil")
     options = attributes.get("driver_opts")
+    pattern = _ENGINE_NAME if attributes.get("scope") == "grid" else NAME
     result = VolumeInput(
-        name=check.text("name", attributes.get("name"), required=True, pattern=NAME, longest=64) or "",
+        name=check.text("name", attributes.get("name"), required=True, pattern=pattern, longest=64) or "",
         scope=check.text("scope", attributes.get("scope"), required=True, options=get_args(Scope)) or "",
         driver=check.text("driver", attributes.get("driver"), required=True, pattern=_DRIVER, longest=255) or "",
         driver_opts={} if options is None else readers.options(check, "driver_opts", options) or {},

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from services.deploy_svc.domain.service_elements import added_variable
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.service_paths import Access, resource
@@ -14,8 +15,6 @@ from services.kernel.validation import Checker
 
 Env = tuple[str, ...]
 
-_LONGEST = 131072
-
 
 class ServiceEnvs:
     """The use cases. Instances follow at the next deploy."""
@@ -25,12 +24,13 @@ class ServiceEnvs:
         self._access = access
 
     async def add(self, principal: Principal, path: str, variable: str | None) -> None:
-        """Append `KEY=value` as it is. Raises ValidationFailed without one."""
+        """Append `KEY=value` as it is. Raises ValidationFailed without one, or for one that no process can have."""
         _, found = await self._access.changeable(principal, path)
         check = Checker()
         if variable is None:
             check.fail("env", "Env can't be nil")
-        added = check.text("env", variable, longest=_LONGEST) or ""
+        else:
+            added = added_variable(check, "env", variable) or ""
         check.done()
         await self._write(found.id, "add_env", lambda env: (*env, added))
 
