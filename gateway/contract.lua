@@ -115,7 +115,11 @@ local function without_values(body)
     return '{"error":"' .. INVALID_JSON .. '"}'
   end
   local member, kind = body:match('^{"error":"([^"]*): invalid value .* for type TYPE_([%u%d]+)"')
-  return member and '{"error":"' .. member .. ": isn't of the type " .. kind:lower() .. '"}'
+  if member then
+    return '{"error":"' .. member .. ": isn't of the type " .. kind:lower() .. '"}'
+  end
+  -- It names no member when that of a body, which is the message itself, is an array or an object for no reason.
+  return body:find('^{"error":": ') and '{"error":"' .. body:sub(13) or nil
 end
 
 local function set_body(headers, body, text)

@@ -91,6 +91,18 @@ def test_no_error_repeats_what_the_body_holds(call: Caller, method: str, body: s
     assert (response.status_code, response.json()) == (400, {"error": error})
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ('{"env":4711081547110815}', "env: isn't of the type string"),
+        ('{"env":["A=1"]}', "Proto field is not repeating, cannot start list."),
+    ],
+)
+def test_errors_begin_with_words_where_the_transcoder_names_no_member(call: Caller, body: str, error: str) -> None:
+    response = call("POST", f"{PATH}/envs", body)
+    assert (response.status_code, response.json()) == (400, {"error": error})
+
+
 @pytest.mark.parametrize("path", [PATH, "/oauth2/token"])
 def test_oversize_is_413(call: Caller, path: str) -> None:
     method = "PUT" if path == PATH else "POST"
