@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and the table of calls that they follow."""

@@ -1,0 +1,87 @@
+"""Who may call whom in a cluster: the one table, and the NetworkPolicies that follow from it.
+
+`python -m deploy.kubernetes.calls` writes `base/network-policies.yaml`; a test holds that it is current.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Port of each part, by the name of the port.
+PORTS = {
+    "auth-svc": {"grpc": 7401},
+    "grid-svc": {"grpc": 7402},
+    "deploy-svc": {"grpc": 7403},
+    "vault-svc": {"grpc": 7404},
+    "exec-bridge": {"http": 7405},
+    "gateway": {"public": 9292},
+}
+METRICS_PORT = 9100
+
+# Part: who calls it, and why.
+CALLERS: dict[str, dict[str, str]] = {
+    "auth-svc": {
+        "gateway": "requests of users",
+        "grid-svc": "tokens of callers, audit, members of grids",
+        "deploy-svc": "tokens of callers, audit",
+        "vault-svc": "tokens of callers, audit",
+    },
+    "grid-svc": {
+        "gateway": "requests of users, sessions of agents",
+        "auth-svc": "which grids exist",
+        "deploy-svc": "nodes and grids",
+        "vault-svc": "which grids exist",
+    },
+    "deploy-svc": {
+        "gateway": "requests of users, streams of agents",
+        "exec-bridge": "exec sessions",
+        "grid-svc": "what it counts, events of grids",
+        "vault-svc": "users of secrets, challenges",
+        "deploy-svc": "commands to nodes whose stream another replica holds",
+    },
+    "vault-svc": {
+        "gateway": "requests of users",
+        "deploy-svc": "values for assignments, names of secrets",
+    },
+    "exec-bridge": {"gateway": "exec sessions over WebSocket"},
+}
+TARGET = Path(__file__).parent / "base" / "network-policies.yaml"
+
+
+def policies() -> list[dict[str, Any]]:
+    """One policy per part: its callers on its port, Prometheus on the metrics port, nobody else."""
+    found = []
+    for part, ports in PORTS.items():
+        callers = [{"podSelector": {"matchLabels": _labels(caller)}} for caller in CALLERS.get(part, {})]
+        # The gateway is for everybody; it is what stands between them and the rest.
+        rule: dict[str, Any] = {"ports": [{"port": port} for port in ports.values()]}
+        scrape = {
+            "from": [{"namespaceSelector": {"matchLabels": {"kontena.io/monitoring": "true"}}}],
+            "ports": [{"port": METRICS_PORT}],
+        }
+        found.append(_policy(part, [{"from": callers, **rule} if callers else rule, scrape]))
+    return found
+
+
+def render() -> str:
+    """The file as it is committed."""
+    head = "# Made by `python -m deploy.kubernetes.calls` from its table; change that.\n"
+    return head + yaml.safe_dump_all(policies(), sort_keys=False)
+
+
+def _policy(part: str, ingress: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": part},
+        "spec": {"podSelector": {"matchLabels": _labels(part)}, "policyTypes": ["Ingress"], "ingress": ingress},
+    }
+
+
+def _labels(part: str) -> dict[str, str]:
+    return {"app.kubernetes.io/part-of": "kontena", "app.kubernetes.io/component": part}
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render())

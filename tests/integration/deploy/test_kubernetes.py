@@ -1,0 +1,136 @@
+"""The manifests as kustomize makes them: valid, without secrets, and about what the processes really read and serve."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.kubernetes import calls
+from deploy.roles import ROLES
+from tests.support.roles import SECRETS, read_by
+
+REPOSITORY = Path(__file__).parents[3]
+FOLDER = REPOSITORY / "deploy" / "kubernetes"
+INSTALLATIONS = ("overlays/small", "overlays/highly-available", "agent")
+# Of operators that the cluster may or may not have.
+UNKNOWN_KINDS = ("PodMonitor",)
+# Kubernetes fills it in from the pod.
+FROM_THE_POD = {"POD_IP"}
+
+
+def rendered(installation: str) -> str:
+    if shutil.which("kubectl") is None:
+        if os.environ.get("KONTENA_REQUIRE_DOCKER"):
+            pytest.fail("kubectl is not installed; .ci/run installs it")
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(
+        ["kubectl", "kustomize", FOLDER / installation], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def documents(installation: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(rendered(installation)))
+
+
+def containers(installation: str) -> list[dict[str, Any]]:
+    return [
+        container
+        for document in documents(installation)
+        for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
+    ]
+
+
+def faults(text: str) -> list[str]:
+    """What may not stand in a manifest: a secret in plain text, an image that is another one tomorrow."""
+    found = []
+    for document in yaml.safe_load_all(text):
+        if document["kind"] == "Secret":
+            found.append(f"Secret {document['metadata']['name']} is kept here")
+        for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+            if not re.search(r":[\w.-]+$", container["image"]) or container["image"].endswith(":latest"):
+                found.append(f"{container['image']} names no version")
+            found += [
+                f"{one['name']} is a plain text"
+                for one in container.get("env", ())
+                if one["name"] in SECRETS and "value" in one
+            ]
+    return found
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+def test_manifests_are_valid(installation: str, tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(rendered(installation))
+    validate = REPOSITORY / ".venv" / "bin" / "kubernetes-validate"
+    done = subprocess.run([validate, "--strict", path], capture_output=True, text=True, check=False, timeout=120)
+    said = (done.stdout + done.stderr).splitlines()
+    unexpected = [line for line in said if "INFO" not in line and not any(kind in line for kind in UNKNOWN_KINDS)]
+    assert done.returncode == 0
+    assert unexpected == []
+    assert len(said) >= len(documents(installation))
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+def test_manifests_hold_no_secret_and_name_every_version(installation: str) -> None:
+    assert faults(rendered(installation)) == []
+
+
+def test_a_plain_secret_and_a_floating_version_are_found() -> None:
+    pod = {"env": [{"name": "VAULT_KEY", "value": "x"}], "image": "kontena/suite:latest"}
+    text = yaml.safe_dump_all(
+        [
+            {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [pod]}}}},
+            {"kind": "Secret", "metadata": {"name": "kontena"}},
+        ]
+    )
+    assert len(faults(text)) == 3
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+def test_every_variable_is_one_that_the_role_reads(installation: str) -> None:
+    shared: set[str] = set()
+    for document in documents(installation):
+        if document["kind"] == "ConfigMap":
+            shared = set(document["data"])
+    for container in containers(installation):
+        role = container["args"][0]
+        assert role in {*ROLES, "migrate"}
+        given = {one["name"] for one in container.get("env", ())} - FROM_THE_POD
+        assert given <= read_by(role), role
+    assert shared <= read_by("migrate")
+
+
+def test_ports_are_those_of_the_table_of_calls() -> None:
+    for container in containers("overlays/highly-available"):
+        role = container["args"][0].replace("_", "-")
+        if role not in calls.PORTS:
+            continue
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports == {**calls.PORTS[role], "metrics": calls.METRICS_PORT}
+        listen = {one["name"]: one.get("value", "") for one in container["env"]}.get("LISTEN_ADDRESS")
+        assert listen is None or listen == f"0.0.0.0:{next(iter(calls.PORTS[role].values()))}"
+
+
+def test_network_policies_follow_the_table_and_the_table_the_code() -> None:
+    assert calls.TARGET.read_text() == calls.render(), "run python -m deploy.kubernetes.calls"
+    for caller in ("auth", "grid", "deploy", "vault"):
+        code = "".join(path.read_text() for path in (REPOSITORY / "services" / f"{caller}_svc").rglob("*.py"))
+        called = {f"{name}-svc" for name in re.findall(r"settings\.(auth|grid|deploy|vault)_address", code)}
+        listed = {part for part, callers in calls.CALLERS.items() if f"{caller}-svc" in callers}
+        # Replicas of one service call each other at addresses that they tell in the database.
+        assert called == listed - {f"{caller}-svc"}
+
+
+def test_each_part_of_a_highly_available_installation_has_two_replicas_and_keeps_one() -> None:
+    found = documents("overlays/highly-available")
+    deployments = {one["metadata"]["name"]: one["spec"]["replicas"] for one in found if one["kind"] == "Deployment"}
+    budgets = {one["metadata"]["name"] for one in found if one["kind"] == "PodDisruptionBudget"}
+    assert set(deployments) == budgets == set(calls.PORTS)
+    assert set(deployments.values()) == {2}
