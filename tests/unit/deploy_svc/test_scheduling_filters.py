@@ -1,5 +1,6 @@
 """Filters, affinity grammar and instance totals (spec/orchestration.md sections 1.2, 1.4, 1.5)."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -61,13 +62,42 @@ def test_rules_are_understood(rule: str, key: str, negated: bool, soft: bool, va
 
 @pytest.mark.parametrize(
     "rule",
-    ["label=gpu", "gpu", "", "==x", "label==", "label==a==b", "Label==a", "zone==a", "node==/(/", "node==/(a+)+/"],
+    [
+        "label=gpu",
+        "gpu",
+        "",
+        "==x",
+        "label==",
+        "label==a==b",
+        "Label==a",
+        "zone==a",
+        "node==/(/",
+        "node==/(?=a)/",
+        r"node==/(a)\1/",
+    ],
 )
 def test_malformed_rules_are_named(rule: str) -> None:
     with pytest.raises(InvalidRule):
         parse(rule, 1)
     with pytest.raises(CannotPlace, match=r"g/stack/web-1"):
         one(service(), nodes(), rule)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(x+x+)+y", "((x|xx)|(x|xx))*y", "(x|x|x){1,90}y", "(x*)*(x*)*(x*)*y", "^(([a-z])+.)+y"]
+)
+def test_no_regex_takes_more_than_linear_time(pattern: str) -> None:
+    """Each of these takes a backtracking engine longer than anybody lives."""
+    rule = parse(f"label==/{pattern}/", 1)
+    began = time.process_time()
+    assert not rule.matches(["x" * 20_000])
+    assert time.process_time() - began < 1.0
+
+
+def test_a_regex_whose_automaton_would_be_huge_is_refused() -> None:
+    for pattern in ("((a{1,100}){1,100}){1,100}", "(a|" * 100):
+        with pytest.raises(InvalidRule, match=r"wrong regular expression|too long"):
+            parse(f"label==/{pattern}/", 1)
 
 
 def test_unknown_sequences_pass_through() -> None:

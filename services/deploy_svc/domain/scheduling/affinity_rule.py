@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, cast, get_args
 
+import re2
+
 Key = Literal["node", "label", "service", "container"]
 
 _KEYS = ", ".join(get_args(Key))
 _RULE = re.compile(r"(.+)(==|!=)(~?)(.+)", re.DOTALL)
 # What printf would replace by the instance number, and its own escape. Anything else stays as it is.
 _SEQUENCE = re.compile(r"%([%sdi])")
-# Matching runs inside the control loop, so a pattern must not be able to take exponential time: no repeated groups and
-# few repetitions.
+# Matching runs inside the control loop: RE2 takes time in proportion to the text, whatever the pattern is, and bounded
+# memory. It has no look-around and no back references.
+_OPTIONS = re2.Options()
+_OPTIONS.max_mem = 1 << 20
+_OPTIONS.log_errors = False
 _LONGEST_PATTERN = 200
-_MOST_REPETITIONS = 4
-_REPETITION = re.compile(r"(?<!\\)[*+{]")
-_REPEATED_GROUP = re.compile(r"(?<!\\)\)[*+{]")
 
 
 class InvalidRule(Exception):
@@ -33,7 +35,7 @@ class Rule:
     negated: bool
     soft: bool
     value: str
-    pattern: re.Pattern[str] | None
+    pattern: re2._Regexp | None
 
     def matches(self, names: Iterable[str]) -> bool:
         """Whether any of the names is the value, or contains a match of the regex."""
@@ -66,14 +68,14 @@ def parse(text: str, number: int) -> Rule:
     return Rule(text, cast(Key, key), comparator == "!=", flag == "~", value, _pattern(text, value))
 
 
-def _pattern(text: str, value: str) -> re.Pattern[str] | None:
+def _pattern(text: str, value: str) -> re2._Regexp | None:
     if len(value) < 2 or not (value.startswith("/") and value.endswith("/")):
         return None
-    if len(value) > _LONGEST_PATTERN or len(_REPETITION.findall(value)) > _MOST_REPETITIONS:
-        raise InvalidRule(f"the regular expression of the affinity rule '{text[:80]}' is too complex")
-    if _REPEATED_GROUP.search(value):
-        raise InvalidRule(f"the affinity rule '{text}' repeats a group, which is not supported")
+    if len(value) > _LONGEST_PATTERN:
+        most = f"it may have {_LONGEST_PATTERN} characters"
+        raise InvalidRule(f"the regular expression of the affinity rule '{text[:80]}' is too long: {most}")
     try:
-        return re.compile(value[1:-1].replace(r"\/", "/"))
-    except re.error as error:
-        raise InvalidRule(f"the affinity rule '{text}' holds a wrong regular expression: {error}") from None
+        return re2.compile(value[1:-1].replace(r"\/", "/"), _OPTIONS)
+    except re2.error as error:
+        said = error.args[0].decode(errors="replace") if error.args else ""
+        raise InvalidRule(f"the affinity rule '{text}' holds a wrong regular expression: {said}") from None
