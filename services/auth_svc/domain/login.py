@@ -45,11 +45,11 @@ def not_configured() -> OAuthError:
 
 
 def valid_redirect_uri(text: str) -> str:
-    """Where a login may end: an address on localhost, or the page that shows codes. Raises OAuthError."""
+    """Where a login may end: a web address on localhost, or the page that shows codes. Raises OAuthError."""
     if not text.strip():
         raise OAuthError(400, "invalid_request", "Missing redirect_uri")
     parts = split_uri(text.strip())
-    if parts is not None and parts.hostname == _LOCALHOST and parts.scheme:
+    if parts is not None and parts.hostname == _LOCALHOST and parts.scheme in ("http", "https"):
         return text.strip()
     if parts is not None and not parts.netloc and not parts.scheme and parts.path == CODE_PAGE:
         return CODE_PAGE

@@ -103,7 +103,7 @@ def test_certificates_are_checked_unless_told_otherwise(flag: str, value: Any, v
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://localhost/", "https://LOCALHOST:1/a?b#c", "app://localhost", " http://localhost "]
+    "uri", ["http://localhost/", "https://LOCALHOST:1/a?b#c", "HTTP://localhost/x", " http://localhost "]
 )
 def test_localhost_is_a_good_end(uri: str) -> None:
     assert login.valid_redirect_uri(uri) == uri.strip()
@@ -120,6 +120,8 @@ def test_the_code_page_is_a_good_end(uri: str) -> None:
         "http://127.0.0.1/", "http://localhost.evil.org/", "http://evil.org/localhost", "http://localhost@evil.org/",
         "//localhost/", "/code/", "/codex", "code", "x:/code", "//evil.org/code", "http://evil.org\\@localhost/",
         "http://localhost:99999/", "http://localhost/\r\nx", "http://[", "http:///localhost", "x" * 3000,
+        "javascript://localhost/%0aalert(1)", "file://localhost/etc/passwd", "data://localhost/,x", "app://localhost",
+        "view-source://localhost", "ws://localhost/", "httpx://localhost/", "javascript:localhost", "blob:http://localhost/",
     ],
 )  # fmt: skip
 def test_other_ends_are_refused(uri: str) -> None:
