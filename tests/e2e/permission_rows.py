@@ -96,6 +96,8 @@ def scratch_grid(admin: Api) -> dict[str, str]:
 
 READ = (Call(MEMBERS),)
 CHANGE = (Call(CHANGERS, {}),)
+# Values of secrets and private keys: not for viewers.
+REVEAL = (Call(CHANGERS),)
 ADMINISTER = (Call(GRID_ADMINS, {}, prepare=node),)
 MASTER = (Call(MASTERS),)
 
@@ -221,7 +223,7 @@ VAULT: Rows = {
     "CertificateService/ListCertificates": READ,
     "CertificateService/CreateCertificate": CHANGE,
     "CertificateService/GetCertificate": READ,
-    "CertificateService/ExportCertificate": READ,
+    "CertificateService/ExportCertificate": REVEAL,
     "CertificateService/ImportCertificate": CHANGE,
     "CertificateService/DeleteCertificate": CHANGE,
     "DomainAuthorizationService/ListDomainAuthorizations": READ,
@@ -235,7 +237,7 @@ VAULT: Rows = {
     "ExternalRegistryService/DeleteGridExternalRegistry": CHANGE,
     "SecretService/ListSecrets": READ,
     "SecretService/CreateSecret": CHANGE,
-    "SecretService/GetSecret": READ,
+    "SecretService/GetSecret": REVEAL,
     "SecretService/UpdateSecret": CHANGE,
     "SecretService/PutGridSecret": CHANGE,
     "SecretService/DeleteSecret": CHANGE,

@@ -154,6 +154,9 @@ async def test_strangers_learn_nothing(vault_api: JsonCaller, vault_api_as: Any)
             assert (found.status, found.body) == (403, {"error": "Access denied"})
         for rpc in ("GetDomainAuthorization", "DeleteDomainAuthorization"):
             assert (await stranger.call(f"DomainAuthorizationService.{rpc}", id=f"alpha/{name}")).status == 403
+    assert (await viewer.call("CertificateService.GetCertificate", id="alpha/x.test")).status == 200
+    hidden = await viewer.call("CertificateService.ExportCertificate", id="alpha/x.test")
+    assert (hidden.status, "role viewer" in hidden.body["error"], "BEGIN" in str(hidden.body)) == (403, True, False)
     for rpc in ("RegisterAcmeAccount", "AuthorizeDomain", "CreateSecretCertificate", "CreateCertificate"):
         for caller in (stranger, viewer):
             assert (await caller.call(f"CertificateService.{rpc}", grid="alpha")).status == 403

@@ -193,10 +193,14 @@ async def test_an_unknown_grid_is_404_for_everyone(callers: Callers) -> None:
             assert (found.status, found.body) == (404, {"error": "Not found"})
 
 
-async def test_a_viewer_reads_and_changes_nothing(callers: Callers, member: Caller) -> None:
+async def test_a_viewer_sees_names_and_no_value_and_changes_nothing(callers: Callers, member: Caller) -> None:
     await member.create("NAME", "v")
     viewer = callers("viewer")
-    assert (await viewer.read("alpha/NAME")).body.value == "v"
+    # Whether there is such a secret or not: a viewer is told why, and no more.
+    for name in ("NAME", "NONE"):
+        hidden = await viewer.read(f"alpha/{name}")
+        assert hidden.status == 403
+        assert "role viewer" in hidden.body["error"]
     assert len((await viewer.of_grid()).body.secrets) == 1
     for found in (
         await viewer.create("OTHER", "v"),
