@@ -52,9 +52,13 @@ def _common(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings)
         ),
         "connect_timeout": seconds(settings.connect_timeout_seconds),
         "lb_policy": "LEAST_REQUEST",
-        # A replica that becomes healthy or fails counts at once, not within a second: agents that lost one all come
-        # back in that second.
-        "common_lb_config": {"update_merge_window": "0s"},
+        "common_lb_config": {
+            # A replica that becomes healthy or fails counts at once, not within a second: agents that lost one all
+            # come back in that second.
+            "update_merge_window": "0s",
+            # Who says that it cannot answer is asked only when nobody says otherwise, even if most say so.
+            "healthy_panic_threshold": {"value": 1},
+        },
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [_endpoint(endpoint) for endpoint in endpoints]}],
@@ -96,7 +100,7 @@ def _http2() -> Config:
 
 
 def _health_check(settings: GatewaySettings, **how: Config) -> Config:
-    """Every address is asked for its health; a single dead one is still tried (panic mode)."""
+    """Every address is asked for its health; when all are dead they are still tried (panic mode)."""
     return {
         "timeout": "1s",
         "interval": seconds(settings.health_check_seconds),

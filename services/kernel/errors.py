@@ -9,6 +9,7 @@ DomainError
 ├── ValidationFailed      422  attributes break a rule
 ├── RateLimited           429  too many requests
 ├── Unavailable           503  something we depend on does not answer; retrying later helps
+│   └── NotReady          503  this replica cannot answer what others may
 └── OAuthError            4xx  RFC 6749 section 5.2 body
 
 Raised anywhere, turned into a gRPC status and an HTTP body in one place (`call.py`). The message is for the caller and
@@ -156,6 +157,12 @@ class Unavailable(DomainError):
     http_status = 503
     reason = "UNAVAILABLE"
     retry_seconds = 1
+
+
+class NotReady(Unavailable):
+    """This replica cannot answer, for a reason that others need not share, so health checks send callers to them."""
+
+    reason = "NOT_READY"
 
 
 class OAuthError(DomainError):

@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 
 from services.kernel.addresses import split
 from services.kernel.authn import Authenticator
+from services.kernel.errors import NotReady
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
@@ -34,6 +35,7 @@ OPTIONS = (
 )
 
 _QUIET_SECONDS, _LEAVE_SECONDS = 0.3, 3.0
+_NOT_YET_SECONDS, _READY_AGAIN_SECONDS = 0.2, 3.0
 
 
 @dataclass(slots=True)
@@ -41,7 +43,9 @@ class Application:
     """What a service is made of; built by its `app.py`.
 
     `servicers` pairs the generated `add_X_to_server` function with the servicer; `service_names` are their full proto
-    names; `ready` raises until the service can answer; `close` frees what `app.py` opened.
+    names; `ready` raises until the service can answer, and is asked again while it serves: NotReady ends its traffic
+    until it is well again, other errors do not, as what all replicas depend on is no reason to leave. `close` frees
+    what `app.py` opened.
     """
 
     authenticator: Authenticator
@@ -111,9 +115,10 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     try:
         async with app.supervisor:
             await server.start()
-            if await _until_ready(app, server, stop):
-                log.info("serving", address=server.address)
+            readiness = asyncio.create_task(follow_readiness(app, server))
             await stop.wait()
+            readiness.cancel()
+            await asyncio.wait([readiness])
             await server.leave()
             await server.stop(settings.drain_seconds)
     finally:
@@ -121,18 +126,28 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     log.info("stopped")
 
 
-async def _until_ready(app: Application, server: Server, stop: asyncio.Event) -> bool:
-    """True once it serves; False when it is told to stop before. The reason why not is logged when it changes."""
-    told = ""
-    while not stop.is_set():
-        try:
-            await app.ready()
-        except Exception as error:
-            if (reason := repr(error)[:300]) != told:
-                log.warning("not ready", error=reason)
-                told = reason
-            await asyncio.sleep(0.2)
-        else:
-            await server.serving(yes=True)
-            return True
-    return False
+async def follow_readiness(app: Application, server: Server) -> None:
+    """Serve once the application is ready, and not while only others can answer; until it is cancelled. The reason why
+    not is logged when it changes."""
+    serves, told = False, ""
+    while True:
+        why_not = await _why_not(app, serves=serves)
+        if why_not and why_not != told:
+            log.warning("not ready", error=why_not)
+        told = why_not
+        if serves == bool(why_not):
+            serves = not why_not
+            await server.serving(yes=serves)
+            if serves:
+                log.info("serving", address=server.address)
+        await asyncio.sleep(_READY_AGAIN_SECONDS if serves else _NOT_YET_SECONDS)
+
+
+async def _why_not(app: Application, *, serves: bool) -> str:
+    try:
+        await app.ready()
+    except NotReady as error:
+        return error.message
+    except Exception as error:
+        return "" if serves else repr(error)[:300]
+    return ""

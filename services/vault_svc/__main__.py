@@ -1,5 +1,5 @@
-"""`python -m services.vault_svc` serves; `... migrate`, `... rotate-keys`,
-`... export GRID FILE` and `... import GRID FILE` do that and end."""
+"""`python -m services.vault_svc` serves; `... migrate`, `... rotate-keys`, `... export GRID FILE`,
+`... import GRID FILE` and `... start-anew --key-is-lost` do that and end."""
 
 import sys
 
@@ -17,9 +17,12 @@ def main(arguments: list[str]) -> int:
             return app.rotate_keys()
         case ["export" | "import" as command, grid, file]:
             return commands.run(command, grid, file)
+        case ["start-anew", "--key-is-lost"]:
+            return commands.run("start-anew")
         case _:
             sys.stderr.write(
-                "usage: python -m services.vault_svc [migrate | rotate-keys | export GRID FILE | import GRID FILE]\n"
+                "usage: python -m services.vault_svc"
+                " [migrate | rotate-keys | export GRID FILE | import GRID FILE | start-anew --key-is-lost]\n"
             )
             return 2
     return 0

@@ -1,4 +1,5 @@
-"""`export` and `import`: the vault of one grid to a file and back, on the machine of an operator."""
+"""What an operator does beside the running service: `export` and `import`, the vault of a grid to a file and back, and
+`start-anew`, a vault whose key is lost."""
 
 import asyncio
 import os
@@ -11,7 +12,7 @@ import grpc
 from kontena.grid.v1 import watch_pb2
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
-from services.kernel import call, logs
+from services.kernel import audit, call, logs
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
@@ -21,7 +22,7 @@ from services.vault_svc.domain import backup as format_
 from services.vault_svc.domain.envelope import Undecryptable
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.settings import VaultSettings
-from services.vault_svc.store import tables
+from services.vault_svc.store import sealed_rows, tables
 from services.vault_svc.usecases.backup import Backup
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.parts import Parts
@@ -34,16 +35,23 @@ PASSPHRASE = "VAULT_EXPORT_PASSPHRASE"  # noqa: S105 -- the name of the variable
 _FOR_THE_OWNER_ONLY = 0o600
 
 
-def run(command: str, grid: str, file: str) -> int:
+def run(command: str, *arguments: str) -> int:
     """One command from the shell; returns the exit status."""
     settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("vault_svc", settings.log_level)
-    work = {"export": export, "import": import_}[command]
     call.start_command(f"vault_svc {command}")
-    why_not = asyncio.run(refusal(work(settings, grid, Path(file), os.environ.get(PASSPHRASE, ""))))
+    why_not = asyncio.run(refusal(_work(settings, command, *arguments)))
     if why_not:
         sys.stderr.write(f"{command}: {why_not}\n")
     return 1 if why_not else 0
+
+
+def _work(settings: VaultSettings, command: str, *arguments: str) -> Awaitable[None]:
+    if command == "start-anew":
+        return start_anew(settings)
+    grid, file = arguments
+    work = {"export": export, "import": import_}[command]
+    return work(settings, grid, Path(file), os.environ.get(PASSPHRASE, ""))
 
 
 async def refusal(work: Awaitable[None]) -> str:
@@ -90,6 +98,22 @@ async def import_(settings: VaultSettings, grid: str, file: Path, passphrase: st
     finally:
         await db.close()
     log.info("imported into the vault", grid=known.name, source=contents.grid, **counts)
+
+
+async def start_anew(settings: VaultSettings) -> None:
+    """Make VAULT_KEY the key of a vault whose key is lost. What was written with others stays as it is: it opens again
+    with VAULT_OLD_KEYS, or is replaced by a write or an import. Raises ValidationFailed for a vault that needs none of
+    this, and Unavailable."""
+    db = Database(settings.database_url, pool_size=1)
+    vault = Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
+    try:
+        async with db.transaction() as tx:
+            keys = await vault.start_anew(tx)
+            await audit.record(tx, Outbox(tables.outbox), "start anew", audit.Resource("Vault", "", ""))
+            left = await sealed_rows.count_under_other_keys(tx, keys.current.id)
+    finally:
+        await db.close()
+    log.info("the vault has a new key", current_key=keys.current.id, values_of_other_keys=left)
 
 
 async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, Grid]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.errors import NotReady
 from services.kernel.server import Application, Server
 from tests.support.eventually import eventually
 
@@ -18,27 +19,34 @@ class Running:
     """A served application and a plain channel to it."""
 
     app: Application
+    server: Server
     address: str
     channel: grpc.aio.Channel
 
 
 @asynccontextmanager
-async def running(build: Callable[[], Awaitable[Application]], address: str = "127.0.0.1:0") -> AsyncIterator[Running]:
-    """Serve what `build` makes, as `services.kernel.server.run` does, until the block ends."""
+async def running(
+    build: Callable[[], Awaitable[Application]], address: str = "127.0.0.1:0", *, refuses: bool = False
+) -> AsyncIterator[Running]:
+    """Serve what `build` makes, as `services.kernel.server.run` does, until the block ends; with `refuses`, what is not
+    ready and says that others may be."""
     app = await build()
     server = Server(app, address)
     async with app.supervisor:
         await server.start()
 
         async def ready() -> bool:
-            await app.ready()
-            return True
+            try:
+                await app.ready()
+            except NotReady:
+                return refuses
+            return not refuses
 
         await eventually(ready, message="the service is ready")
-        await server.serving(yes=True)
+        await server.serving(yes=not refuses)
         channel = grpc.aio.insecure_channel(server.address)
         try:
-            yield Running(app, server.address, channel)
+            yield Running(app, server, server.address, channel)
         finally:
             await channel.close()
             await server.stop(0)

@@ -2,18 +2,16 @@
 
 import asyncio
 
-from services.kernel.db import Database
-from services.kernel.errors import Unavailable
-from services.kernel.logs import get_logger
-from services.vault_svc.domain.envelope import Binding, Undecryptable, seal, unseal
+from services.kernel.db import Database, Tx
+from services.kernel.errors import NotReady, Unavailable, ValidationFailed
+from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, seal, unseal
 from services.vault_svc.domain.keys import Keyring
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import canary
 
-log = get_logger(__name__)
-
 _CANARY = Binding("canary", "", "", "", "")
 _OFF = "Vault not configured"
+_LOST = "If nobody has it any more: `start-anew`, see the operations guide"
 _STARTING = "The vault is starting. Try again in a moment."
 _KNOWN_TEXT = Plaintext("the key of this vault")
 
@@ -39,27 +37,51 @@ class Vault:
         return not self._refusal
 
     async def unlock(self) -> None:
-        """Compare the key with the one this installation began with; the first start decides. Raises when the
-        database does not answer; a wrong key is logged and leaves the vault closed."""
-        if self._keyring is None:
-            self._refusal = _OFF
-            log.warning("vault is off: VAULT_KEY is not set")
-        else:
-            await self._try(self._keyring)
+        """Compare the key with the one that this installation has now; the first start with a key decides which that
+        is. May be asked again at any time. Raises NotReady for a wrong key, or for none where others have one: both
+        leave the vault closed. Raises something else when the database does not answer, which changes nothing."""
+        known = await self._canary()
+        why_not = self._why_not(known)
+        self._refusal = "" if known and not why_not else _OFF
         self._decided.set()
-
-    async def _try(self, keyring: Keyring) -> None:
-        async with self._db.transaction() as tx:
-            known = await canary.load_or_store(tx, seal(keyring, _CANARY, _KNOWN_TEXT))
-        try:
-            unseal(keyring, _CANARY, known)
-        except Undecryptable:
-            self._refusal = _OFF
-            log.error("vault is closed: wrong VAULT_KEY", current_key=keyring.current.id, needed_key=known.key_id)
-        else:
-            self._refusal = ""
+        if why_not:
+            raise NotReady(why_not)
 
     async def rekey_canary(self) -> None:
         """Put the canary under the current key, after everything else is."""
         async with self._db.transaction() as tx:
             await canary.replace(tx, seal(self.keyring(), _CANARY, _KNOWN_TEXT))
+
+    async def start_anew(self, tx: Tx) -> Keyring:
+        """Make the key of this process the one of the installation, whose key is lost. Raises ValidationFailed for one
+        that has no use for it: there is no key here, or the vault opens with those that are."""
+        known = await canary.load(tx, lock=True)
+        if self._keyring is None:
+            raise ValidationFailed({"VAULT_KEY": "is not set: give the key that the vault shall have from now on"})
+        if known is None or self._opens(known):
+            raise ValidationFailed({"VAULT_KEY": "opens this vault, nothing is lost; to change it use rotate-keys"})
+        await canary.replace(tx, seal(self._keyring, _CANARY, _KNOWN_TEXT))
+        return self._keyring
+
+    async def _canary(self) -> Sealed | None:
+        """None while nobody had a key."""
+        async with self._db.read() as tx:
+            known = await canary.load(tx)
+        if known is not None or self._keyring is None:
+            return known
+        async with self._db.transaction() as tx:
+            return await canary.load_or_store(tx, seal(self._keyring, _CANARY, _KNOWN_TEXT))
+
+    def _why_not(self, known: Sealed | None) -> str:
+        if known is None or self._opens(known):
+            return ""
+        if self._keyring is None:
+            return f"VAULT_KEY is not set, but this vault has a key, with the id {known.key_id}: set it. {_LOST}"
+        given = self._keyring.current.id
+        return f"VAULT_KEY (id {given}) is not the key of this vault (id {known.key_id}): set that one. {_LOST}"
+
+    def _opens(self, known: Sealed) -> bool:
+        try:
+            return self._keyring is not None and bool(unseal(self._keyring, _CANARY, known))
+        except Undecryptable:
+            return False

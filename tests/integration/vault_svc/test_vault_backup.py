@@ -125,7 +125,7 @@ async def test_refused_exports_and_imports_say_why_and_change_nothing(
         (commands.import_(settings, "beta", file, "short"), "at least 12 characters"),
         (commands.import_(settings, "beta", tmp_path / "none", PASSPHRASE), "No such file"),
         (commands.import_(settings, "none", file, PASSPHRASE), "there is no such grid"),
-        (commands.import_(other_key, "beta", file, PASSPHRASE), "Vault not configured"),
+        (commands.import_(other_key, "beta", file, PASSPHRASE), "is not the key of this vault"),
         (commands.import_(vault_settings(grid_address="127.0.0.1:1"), "beta", file, PASSPHRASE), "does not answer"),
     ]
     for work, text in refusals:

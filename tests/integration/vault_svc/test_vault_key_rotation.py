@@ -71,7 +71,7 @@ async def test_no_read_or_write_fails_while_keys_rotate(vault_settings: MakeSett
         assert after["sealed"][81:] != row["sealed"][81:]
     async with running(partial(build, vault_settings(vault_key=NEW))) as served:
         assert dict((await resolve(served.channel, ALPHA, *values)).body.values) == values
-    async with running(partial(build, vault_settings())) as served:
+    async with running(partial(build, vault_settings()), refuses=True) as served:
         assert (await Caller(served.channel, "member").read("alpha/N1")).status == 503
 
 

@@ -23,7 +23,7 @@ async def closed_vault(
     async with running(partial(build, vault_settings())):
         pass  # The first start decides which key is the right one.
     key = "" if request.param == "no key" else "another key than the first"
-    async with running(partial(build, vault_settings(vault_key=key))) as served:
+    async with running(partial(build, vault_settings(vault_key=key)), refuses=True) as served:
         yield served
 
 
@@ -81,7 +81,8 @@ async def test_grid_routes_check_the_grid_first(closed_vault: Running) -> None:
 async def test_the_right_key_opens_what_the_wrong_one_could_not(vault_settings: MakeSettings, vault_url: str) -> None:
     async with running(partial(build, vault_settings())) as served:
         await Caller(served.channel, "member").create("NAME", "v")
-    async with running(partial(build, vault_settings(vault_key="another key than the first"))) as served:
+    wrong = vault_settings(vault_key="another key than the first")
+    async with running(partial(build, wrong), refuses=True) as served:
         assert (await Caller(served.channel, "member").read("alpha/NAME")).status == 503
     other = vault_settings(vault_key="another key than the first", vault_old_keys=KEY)
     for settings in (vault_settings(), other):
