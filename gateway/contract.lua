@@ -57,6 +57,15 @@ local function plain_query_names(path)
   return path:sub(1, mark) .. query
 end
 
+-- Whether the body is a free document, in which a number is a number.
+local function is_free(path)
+  for _, prefix in ipairs(FREE_BODIES) do
+    if path:sub(1, #prefix) == prefix then
+      return true
+    end
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local grpc = is_grpc(headers:get("content-type"))
@@ -75,13 +84,19 @@ function envoy_on_request(handle)
     headers:replace("x-body-fields", "")
     return
   end
-  local paths = member_paths(body:getBytes(0, size), BODY_FIELDS_LIMIT)
+  local text = body:getBytes(0, size)
+  local paths = member_paths(text, BODY_FIELDS_LIMIT)
   if not paths then
     -- local_replies.py puts the text into an error document.
     handle:respond({ [":status"] = "400" }, INVALID_JSON)
     return
   end
   headers:replace("x-body-fields", paths)
+  local quoted = not is_free(headers:get(":path")) and with_texts_quoted(text)
+  if quoted then
+    body:setBytes(quoted)
+    headers:replace("content-length", tostring(#quoted))
+  end
 end
 
 -- Status and text for gRPC errors that no interceptor of ours worded: the runtime made them before our code ran.

@@ -12,6 +12,7 @@ from gateway.cors import cors_filters
 from gateway.rate_limit import rate_limit_filter
 from gateway.readiness import readiness_filter
 from gateway.settings import GatewaySettings
+from gateway.texts import texts
 from gateway.typed import Config, extension, typed
 
 _HERE = Path(__file__).parent
@@ -23,13 +24,15 @@ def http_filters(
 ) -> list[Config]:
     """What answers pass last stands first: HEAD, CORS, compression; then contract, readiness, transcoder, rate limit
     (it counts RPCs, so that REST and gRPC callers share it), router."""
+    public = [service for service in services if service.public]
+    known = texts(public, descriptors)
     return [
         head_filter(),
         *cors_filters(settings),
         *compressors(),
-        lua_filter("contract", "utf8.lua", "json.lua", "json_members.lua", "contract.lua"),
+        lua_filter("contract", "utf8.lua", "json.lua", "json_members.lua", "contract.lua", before=known.lua()),
         readiness_filter(settings.upstreams),
-        transcoder_filter(settings, [service for service in services if service.public], descriptors),
+        transcoder_filter(settings, public, descriptors),
         rate_limit_filter(),
         router_filter(),
     ]
@@ -42,9 +45,9 @@ def router_filter() -> Config:
     )
 
 
-def lua_filter(name: str, *files: str) -> Config:
+def lua_filter(name: str, *files: str, before: str = "") -> Config:
     """A script, inlined so that the rendered file needs no other file."""
-    source = "\n".join((_HERE / file).read_text() for file in files)
+    source = "\n".join((before, *((_HERE / file).read_text() for file in files)))
     return extension(
         f"envoy.filters.http.lua.{name}",
         "extensions.filters.http.lua.v3.Lua",
