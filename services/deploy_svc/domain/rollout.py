@@ -33,6 +33,8 @@ from services.deploy_svc.domain.scheduling.snapshot import HOLLOW, NodeView
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 MOST_IN_FLIGHT = 20
+# What one step writes is bounded.
+MOST_NEW_IN_FLIGHT = 100
 _DEFAULT_MIN_HEALTH = 0.8
 
 # Random source for an instance number, the same one whichever replica asks; None breaks ties by node number.
@@ -236,10 +238,11 @@ class _Step:
     def _advance(self) -> None:
         """Place as many instances as may be in transition at once; end the deploy when nothing is left to wait for."""
         total = self._deploy.total or 0
-        most = in_flight_limit(total, self._service.spec.deploy_opts.min_health)
         failure = self._failure()
-        while failure is None and self._in_flight() < most and len(self._rollouts) < total:
+        while failure is None and len(self._rollouts) < total:
             number = len(self._rollouts) + 1
+            if not self._has_room(number, total):
+                break
             if self._home_may_return(self._instances.get(number)):
                 return
             try:
@@ -251,6 +254,22 @@ class _Step:
                 return
         if not self._in_flight() and (failure is not None or len(self._rollouts) >= total):
             self._finish(failure)
+
+    def _has_room(self, number: int, total: int) -> bool:
+        """Whether the instance may begin. New ones take nothing away that runs, so they begin all at once, unless the
+        order of their starts matters: they have data, or post_start hooks."""
+        spec = self._service.spec
+        ordered = spec.stateful or any(hook.type == "post_start" for hook in spec.hooks)
+        ongoing = [item for item, rollout in self._rollouts.items() if rollout.state == "ongoing"]
+        if not ordered and self._is_new(number):
+            return len(ongoing) < MOST_NEW_IN_FLIGHT
+        missed = ongoing if ordered else [item for item in ongoing if not self._is_new(item)]
+        return len(missed) < in_flight_limit(total, spec.deploy_opts.min_health)
+
+    def _is_new(self, number: int) -> bool:
+        """Whether nothing of the instance is known to run, so that nobody misses it while it starts."""
+        instance = self._instances.get(number)
+        return instance is None or instance.node_id is None or instance.container_id is None
 
     def _cannot_place(self, number: int, cause: str) -> None:
         self._actions.append(Unplaced(self._deploy.id, number, len(self._rollouts), cause))

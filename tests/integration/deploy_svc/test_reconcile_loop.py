@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
-from services.deploy_svc.domain.service_spec import DeployOpts
+from services.deploy_svc.domain.service_spec import DeployOpts, Hook
 from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import tables
@@ -257,7 +257,8 @@ async def test_a_failing_deploy_is_not_repeated_at_every_pass(world: Engine) -> 
     replica = await world.start_replica()
     world.attach(replica, NODE_1, behave=fails)
     world.attach(replica, NODE_2, behave=fails)
-    service_id = await world.service(instances=3)
+    # One after the other, so that some are not placed yet when the first one fails.
+    service_id = await world.service(instances=3, hooks=(Hook("post_start", "seed", "true"),))
     result = await world.finished(service_id, await world.deploy(service_id))
     assert len(result.instance_deploys) == 1
     for _ in range(3):

@@ -6,7 +6,7 @@ import pytest
 
 from services.deploy_svc.domain.reconcile import Pace, Redeploy, Resume, Wait, assess
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
-from services.deploy_svc.domain.service_spec import DeployOpts, Port
+from services.deploy_svc.domain.service_spec import DeployOpts, Hook, Port
 from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
 
 
@@ -208,7 +208,7 @@ def test_an_interval_renews_the_containers() -> None:
 
 def test_what_fails_again_and_again_is_tried_less_and_less_often() -> None:
     """Nothing is retried endlessly at every pass: the pauses grow up to half an hour."""
-    cluster = Cluster(make_service(instances=3), make_nodes(3))
+    cluster = Cluster(make_service(instances=3, hooks=(Hook("post_start", "seed", "true"),)), make_nodes(3))
     cluster.deploy()
     for _ in range(6 * 180):
         cluster.reconcile()

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.deploy_svc.domain.rollout import in_flight_limit, new_rev
 from services.deploy_svc.domain.rollout_plan import Finish, Place, Run, Start, StopOnOldNode
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
-from services.deploy_svc.domain.service_spec import DeployOpts, Port
+from services.deploy_svc.domain.service_spec import DeployOpts, Hook, Port
 from tests.property.deploy_svc.cluster import EPOCH, Cluster, make_nodes, make_service
 
 TABLE = {
@@ -72,8 +73,27 @@ def test_the_first_instance_starts_in_the_step_that_starts_the_deploy() -> None:
     assert [type(action) for action in cluster.step().actions] == [Start, Place, Run]
 
 
+def test_new_instances_of_a_stateless_service_start_all_at_once() -> None:
+    cluster = Cluster(make_service(instances=30), make_nodes(3))
+    cluster.deploy()
+    assert sum(isinstance(action, Run) for action in cluster.step().actions) == 30
+
+
+@pytest.mark.parametrize("spec", [{"stateful": True}, {"hooks": (Hook("post_start", "seed", "true"),)}])
+def test_where_the_order_matters_new_instances_start_one_after_the_other(spec: dict[str, Any]) -> None:
+    cluster = Cluster(make_service(instances=3, **spec), make_nodes(3))
+    deploy_id = cluster.deploy()
+    while not cluster.result(deploy_id).finished_at:
+        cluster.step()
+        ongoing = [item for item in cluster.result(deploy_id).instance_deploys if item.state == "ongoing"]
+        assert len(ongoing) <= 1
+        cluster.obey()
+
+
 def test_one_at_a_time_with_ten_instances_and_the_default_health() -> None:
     cluster = Cluster(make_service(instances=10), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
     deploy_id = cluster.deploy()
     while not cluster.result(deploy_id).finished_at:
         cluster.step()
@@ -84,6 +104,8 @@ def test_one_at_a_time_with_ten_instances_and_the_default_health() -> None:
 
 def test_twenty_at_most_at_once() -> None:
     cluster = Cluster(make_service(instances=50, deploy_opts=DeployOpts(min_health=0.0)), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
     cluster.deploy()
     assert sum(isinstance(action, Run) for action in cluster.step().actions) == 20
 
@@ -225,7 +247,7 @@ def test_a_stopped_service_aborts_a_queued_deploy() -> None:
 
 
 def test_a_stop_in_the_middle_ends_the_deploy() -> None:
-    cluster = Cluster(make_service(instances=3), make_nodes(3))
+    cluster = Cluster(make_service(instances=3, stateful=True), make_nodes(3))
     deploy_id = cluster.deploy()
     cluster.step()
     cluster.stop()
@@ -269,7 +291,8 @@ def test_an_instance_that_is_stopped_by_hand_fails_its_rollout() -> None:
 
 
 def test_after_thirty_minutes_no_further_instance_begins() -> None:
-    cluster = Cluster(make_service(instances=20, deploy_opts=DeployOpts(min_health=1.0)), make_nodes(1))
+    opts = DeployOpts(min_health=1.0)
+    cluster = Cluster(make_service(instances=20, stateful=True, deploy_opts=opts), make_nodes(1))
     deploy_id = cluster.deploy()
     for _ in range(12):
         cluster.step()
