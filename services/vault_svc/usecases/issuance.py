@@ -14,7 +14,7 @@ from services.vault_svc.domain import bindings, certificate
 from services.vault_svc.domain.acme import NOT_FOUND, AcmeProblem, AuthorizationAtCa, OrderAtCa, one_answer, refusal
 from services.vault_svc.domain.authorization import Authorization
 from services.vault_svc.domain.certificate import Material
-from services.vault_svc.domain.envelope import seal, unseal
+from services.vault_svc.domain.envelope import Undecryptable, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import orders as store
@@ -127,7 +127,11 @@ class Issuance:
     async def _finish(
         self, conversation: Conversation, stored: StoredOrder, order: OrderAtCa, domains: tuple[str, ...]
     ) -> Issued:
-        key = unseal(self._vault.keyring(), stored.binding(), stored.sealed)
+        try:
+            key = unseal(self._vault.keyring(), stored.binding(), stored.sealed)
+        except Undecryptable:
+            text = "The key of this order was written with another key than vault_svc has. Ask for it again"
+            raise await self._forgotten(stored, text) from None
         if order.status == "ready":
             order = await self._finalize(conversation, order, key, domains)
         order = await self._settled(conversation, order, {"ready", "processing"})

@@ -3,25 +3,18 @@
 from dataclasses import dataclass
 
 from services.clients.grids import Grid
-from services.kernel.errors import NotFound, Unavailable, ValidationFailed
-from services.kernel.logs import get_logger
+from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
-from services.vault_svc.domain.envelope import Undecryptable
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.policy import revealable
 from services.vault_svc.store import secrets as store
+from services.vault_svc.usecases import unreadable
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 from services.vault_svc.usecases.usage import Redeploys, SecretUsers
-
-log = get_logger(__name__)
-
-_CLOSED = (
-    "The value of {} was written with another key than vault_svc has: write it anew, or name its key in VAULT_OLD_KEYS"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +75,8 @@ class Secrets:
             stored = await store.find(tx, grid.id, name)
             if stored is None:
                 raise NotFound
-            try:
+            with unreadable.told(name):
                 value = self._writer.open(stored)
-            except Undecryptable as error:
-                log.error("a value does not open", reason=str(error))
-                raise Unavailable(_CLOSED.format(name), reason="VALUE_UNREADABLE") from None
             await self._writer.audit(tx, "show", grid, stored.secret)
         return self._view(grid, stored.secret, value)
 

@@ -135,3 +135,18 @@ async def test_authorizations_are_listed_and_removed(serve: Serve) -> None:
         remove = "DomainAuthorizationService.DeleteDomainAuthorization"
         assert [(await acme.call(remove, id="alpha/b.test")).status for _ in range(2)] == [200, 404]
         assert (await acme.d3("b.test")).body == {"error": "Not found"}
+
+
+async def test_an_order_whose_key_does_not_open_is_forgotten(serve: Serve, sql: Any) -> None:
+    async with serve() as acme:
+        await acme.register()
+        await acme.authorized("e.test")
+        await sql.execute(
+            "insert into vault.orders (id, grid_id, names, directory, url, thumbprint, key_id, sealed)"
+            " select id, grid_id, domain, directory, order_url, thumbprint, 'lost', repeat('x', 120)::bytea"
+            " from vault.authorizations"
+        )
+        refused = await acme.create("e.test")
+        assert refused.status == 422, refused
+        assert "was written with another key than vault_svc has. Ask for it again" in str(refused.body)
+        assert (await acme.create("e.test")).status == 201

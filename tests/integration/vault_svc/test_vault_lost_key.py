@@ -17,10 +17,18 @@ NEW = "the key of the vault that begins anew"
 PASSPHRASE = "a long enough passphrase"
 
 
+USES_OF_VALUES: list[tuple[str, dict[str, Any]]] = [
+    ("SecretService.GetSecret", {"id": "alpha/PEM"}),
+    ("CertificateService.ExportCertificate", {"id": "alpha/x.test"}),
+    ("CertificateService.RegisterAcmeAccount", {"grid": "alpha", "email": "a@x.test"}),
+]
+
+
 async def _fill(api: JsonCaller) -> dict[str, Any]:
     """One of each kind; returns how each is read."""
     made = make("x.test")
     await api.call("SecretService.CreateSecret", grid="alpha", name="PEM", value="the value")
+    await api.call("SecretService.CreateSecret", grid="alpha", name="LE_PRIVATE_KEY", value="no key")
     registry = {"url": "https://r.io", "username": "u", "password": "the password"}
     await api.call("ExternalRegistryService.CreateExternalRegistry", grid="alpha", **registry)
     body = {"certificate": made.certificate, "private_key": made.key, "chain": made.chain}
@@ -48,9 +56,10 @@ async def test_an_export_comes_back_after_the_loss_of_the_key(
 
     async with running(partial(build, settings)) as served:
         api = JsonCaller(served.channel, "member")
-        refused = await api.call("SecretService.GetSecret", id="alpha/PEM")
-        assert refused.status == 503
-        assert "was written with another key" in refused.body["error"]
+        for rpc, body in USES_OF_VALUES:
+            refused = await api.call(rpc, **body)
+            assert refused.status == 503, rpc
+            assert "was written with another key than vault_svc has: write it anew" in refused.body["error"], rpc
         # What is written from now on has the new key.
         assert (await api.call("SecretService.CreateSecret", grid="alpha", name="NEW", value="v")).status == 201
         # Whoever finds the old key again needs nothing else.
