@@ -158,10 +158,11 @@ class Vault(
     certificate_delivery_pb2_grpc.CertificateDeliveryServiceServicer,
     registry_delivery_pb2_grpc.RegistryDeliveryServiceServicer,
 ):
-    """Secrets by grid id and name, certificates by grid id and subject, no logins; `down` makes it fail, `hung` makes
-    it take questions and answer none."""
+    """Secrets by grid id and name, certificates by grid id and subject, no logins; the secrets in `unreadable` do not
+    open. `down` makes it fail, `hung` makes it take questions and answer none."""
 
     values: dict[tuple[str, str], str] = field(default_factory=dict)
+    unreadable: set[tuple[str, str]] = field(default_factory=set)
     certificates: dict[tuple[str, str], str] = field(default_factory=dict)
     down: bool = False
     hung: bool = False
@@ -174,10 +175,10 @@ class Vault(
 
     async def ResolveSecrets(self, request: Any, context: Any) -> Any:
         await self._answering(context)
-        found = {
-            name: self.values[request.grid_id, name] for name in request.names if (request.grid_id, name) in self.values
-        }
-        return secret_delivery_pb2.ResolveSecretsResponse(values=found)
+        named = [name for name in request.names if (request.grid_id, name) in self.values]
+        closed = [name for name in named if (request.grid_id, name) in self.unreadable]
+        found = {name: self.values[request.grid_id, name] for name in named if name not in closed}
+        return secret_delivery_pb2.ResolveSecretsResponse(values=found, unreadable=closed)
 
     async def ListSecretNames(self, request: Any, context: Any) -> Any:
         await self._answering(context)
@@ -217,6 +218,7 @@ class Neighbours:
         self.audit.events.clear()
         self.grids.reset()
         self.vault.values.clear()
+        self.vault.unreadable.clear()
         self.vault.certificates.clear()
         self.vault.down = self.vault.hung = False
 

@@ -111,3 +111,23 @@ async def test_the_first_message_comes_at_once_and_is_the_whole_snapshot(world: 
         return await values_of(again, secret) == [VALUE] and again.acked > 0
 
     await eventually(complete)
+
+
+async def test_a_secret_that_does_not_open_is_named_and_holds_up_nobody_else(world: Engine) -> None:
+    world.around.vault.values[GRID, "closed"] = VALUE
+    world.around.vault.unreadable.add((GRID, "closed"))
+    _, agent = await attached(world)
+    refused = await world.service("refused", secrets=(SecretRef("one", "A"), SecretRef("closed", "B")))
+    others = await world.service("others", secrets=(SecretRef("one", "A"),))
+    deploys = {name: await world.deploy(name) for name in (refused, others)}
+    ended = await world.finished(refused, deploys[refused])
+    assert ended.state == "error"
+    text = "Secret closed was written with another key than vault_svc has: write it anew"
+    assert text in (ended.instance_deploys[0].error or "")
+    assert (await world.finished(others, deploys[others])).state == "success"
+    assert await values_of(agent, others) == [VALUE]
+    # Not even the one that opens.
+    assert await values_of(agent, refused) == []
+    world.around.vault.unreadable.clear()
+    assert (await world.finished(refused, await world.deploy(refused))).state == "success"
+    assert await values_of(agent, refused) == [VALUE, VALUE]

@@ -7,6 +7,10 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError
 
 from services.vault_svc import commands
 from services.vault_svc.domain.backup import Contents, encrypt
@@ -134,3 +138,34 @@ async def test_refused_exports_and_imports_say_why_and_change_nothing(
     assert (await vault_api.call("SecretService.GetSecret", id="beta/PEM")).body["value"] == "older"
     assert await commands.refusal(commands.import_(settings, "beta", file, PASSPHRASE)) == ""
     assert (await vault_api.call("SecretService.GetSecret", id="beta/PEM")).body["value"] == "newer"
+
+
+async def test_a_failed_export_is_no_export_in_the_audit_log(
+    vault_api: JsonCaller, vault_settings: MakeSettings, vault_neighbours: Neighbours, sql: Any, tmp_path: Path
+) -> None:
+    await vault_api.call("SecretService.CreateSecret", grid="alpha", name="PEM", value="a value")
+    there, settings = tmp_path / "there", vault_settings()
+    there.touch()
+    for file, text in ((there, "File exists"), (tmp_path / "no" / "folder", "No such file")):
+        assert text in await commands.refusal(commands.export(settings, "alpha", file, PASSPHRASE))
+    assert there.read_bytes() == b""
+    # And what the audit log does not take is no export: nobody has the file.
+    unheard = tmp_path / "unheard"
+    await sql.execute("alter table vault.outbox add constraint deaf check (payload->>'event_name' <> 'export')")
+    try:
+        with pytest.raises(IntegrityError):
+            await commands.export(settings, "alpha", unheard, PASSPHRASE)
+    finally:
+        await sql.execute("alter table vault.outbox drop constraint deaf")
+    assert not unheard.exists()
+    await sql.execute("update vault.secrets set sealed = 'x'")
+    refused = await commands.refusal(commands.export(settings, "alpha", tmp_path / "closed", PASSPHRASE))
+    assert "does not decrypt" in refused
+    assert not (tmp_path / "closed").exists()
+    await vault_api.call("SecretService.CreateSecret", grid="alpha", name="LAST", value="v")
+
+    async def later() -> bool:
+        return ("create", "LAST") in vault_neighbours.audit.seen()
+
+    await eventually(later)
+    assert "export" not in {event for event, _ in vault_neighbours.audit.seen()}
