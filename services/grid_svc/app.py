@@ -13,11 +13,12 @@ from kontena.grid.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from kontena.grid.v1.node_session_pb2_grpc import add_NodeSessionServiceServicer_to_server
 from kontena.grid.v1.node_token_pb2_grpc import add_NodeTokenServiceServicer_to_server
 from kontena.grid.v1.watch_pb2_grpc import add_GridWatchServiceServicer_to_server
-from services.clients import audit, introspection
+from services.clients import audit, grid_events, introspection
 from services.grid_svc.clients import counts, memberships
 from services.grid_svc.clients.statsd import Statsd
 from services.grid_svc.loops import resource_usage, stale_nodes
 from services.grid_svc.loops.node_liveness import NodeLiveness
+from services.grid_svc.loops.peer_sync import PeerSync
 from services.grid_svc.loops.session_sync import SessionSync
 from services.grid_svc.servicers.grids import GridServicer
 from services.grid_svc.servicers.legacy_nodes import LegacyNodeServicer
@@ -32,9 +33,11 @@ from services.grid_svc.usecases.grids import Grids
 from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.grid_svc.usecases.live_sessions import LiveSessions
 from services.grid_svc.usecases.metrics import Metrics
+from services.grid_svc.usecases.network_reports import NetworkReports
 from services.grid_svc.usecases.node_sessions import NodeSessions, SessionTerms
 from services.grid_svc.usecases.node_tokens import NodeTokens
 from services.grid_svc.usecases.nodes import Nodes
+from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.samples import Samples
 from services.grid_svc.usecases.watch import Watches
 from services.kernel.audit import TOPIC as AUDIT
@@ -64,15 +67,18 @@ async def build(settings: Settings) -> Application:
     tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
     auth_idempotent = (*introspection.IDEMPOTENT, *audit.IDEMPOTENT, *counts.AUTH_IDEMPOTENT)
     auth = ServiceChannel(settings.auth_address, tokens, _NAME, auth_idempotent)
-    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, counts.DEPLOY_IDEMPOTENT)
+    deploy_idempotent = (*counts.DEPLOY_IDEMPOTENT, *grid_events.IDEMPOTENT)
+    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, deploy_idempotent)
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
     samples = Samples(time.monotonic)
     statsd = Statsd()
+    peers = Peers(db)
     sync = SessionSync(db, listener, live)
     liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)
     handlers = {
         AUDIT: audit.AuditDelivery(auth).deliver,
+        grid_events.TOPIC: grid_events.GridEventDelivery(deploy).deliver,
         memberships.TOPIC: memberships.MembershipDelivery(auth).deliver,
     }
 
@@ -81,6 +87,7 @@ async def build(settings: Settings) -> Application:
     supervisor.add("introspection", callers.watch)
     supervisor.add("outbox", partial(outbox.relay, db, listener, handlers))
     supervisor.add("session sync", sync.follow)
+    supervisor.add("peer sync", PeerSync(listener, peers).follow)
     supervisor.every("sightings", settings.last_seen_seconds, sync.write_sightings)
     supervisor.every("session ends", _ENDS_SECONDS, sync.write_ends, wake=live.ended)
     supervisor.every("node liveness", settings.liveness_seconds, liveness.turn)
@@ -103,6 +110,8 @@ async def build(settings: Settings) -> Application:
     supervisor.add("members of grids", held.members.run)
     supervisor.add("usage of grids", held.usage.run)
     grids = Grids(db, outbox, held, usage)
+    reports = NetworkReports(db, outbox)
+    sessions = NodeSessions(db, outbox, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
 
     async def ready() -> None:
         async with db.read() as tx:
@@ -122,7 +131,7 @@ async def build(settings: Settings) -> Application:
             (add_MetricsServiceServicer_to_server, MetricsServicer(Metrics(db))),
             (
                 add_NodeSessionServiceServicer_to_server,
-                NodeSessionServicer(NodeSessions(db, outbox, live, tokens, samples=samples, terms=terms)),
+                NodeSessionServicer(sessions),
             ),
             (
                 add_GridWatchServiceServicer_to_server,

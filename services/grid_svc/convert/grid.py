@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from kontena.grid.v1 import grid_pb2 as pb
-from services.grid_svc.domain.grid import Logs, Statsd
-from services.grid_svc.domain.grid_input import GridChanges, LogsInput, NewGrid, StatsdInput, StatsInput
+from services.grid_svc.domain.grid import Grid, Logs, Statsd
+from services.grid_svc.domain.grid_input import GridChanges, LogsInput, NetworkInput, NewGrid, StatsdInput, StatsInput
 from services.grid_svc.usecases.grids import GridView
 
 
@@ -26,6 +26,7 @@ def to_proto(view: GridView) -> pb.Grid:
         subnet=grid.subnet,
         supernet=grid.supernet,
         logs=logs(grid.logs),
+        network=network(grid),
     )
 
 
@@ -37,6 +38,11 @@ def stats(statsd: Statsd | None) -> pb.GridStats:
 def logs(value: Logs | None) -> pb.GridLogs | None:
     """Log forwarding, absent when it is not configured."""
     return pb.GridLogs(forwarder=value.forwarder, opts=value.opts) if value else None
+
+
+def network(grid: Grid) -> pb.GridNetwork:
+    """Network settings with the values that are in force."""
+    return pb.GridNetwork(mode=grid.network.mode, node_prefix=grid.blocks.prefix)
 
 
 def new_grid(request: pb.CreateGridRequest) -> NewGrid:
@@ -54,6 +60,7 @@ def new_grid(request: pb.CreateGridRequest) -> NewGrid:
             trusted_subnets=request.trusted_subnets,
             stats=_stats_input(request),
             logs=_logs_input(request),
+            network=_network_input(request),
         ),
     )
 
@@ -71,6 +78,7 @@ def changes(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChan
         # In a field mask, as opposed to a JSON body, an object that is named and not set is to be cleared.
         stats=StatsInput() if stats_given is None and "stats" in present else stats_given,
         logs=LogsInput("none", {}) if logs_given is None and "logs" in present else logs_given,
+        network=_network_input(request),
     )
 
 
@@ -85,6 +93,16 @@ def _stats_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> StatsI
             given.server if given.HasField("server") else None,
             given.port if given.HasField("port") else None,
         )
+    )
+
+
+def _network_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> NetworkInput | None:
+    if not request.HasField("network"):
+        return None
+    given = request.network
+    return NetworkInput(
+        given.mode if given.HasField("mode") else None,
+        given.node_prefix if given.HasField("node_prefix") else None,
     )
 
 

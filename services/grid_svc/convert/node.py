@@ -7,8 +7,10 @@ from kontena.grid.v1 import node_pb2 as pb
 from services.grid_svc.convert import grid as grids
 from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.grid import Grid, overlay_ip
+from services.grid_svc.domain.network import Peer
+from services.grid_svc.domain.network_report import PeerTraffic
 from services.grid_svc.domain.node import Driver, NodeChanges, NodeInput
-from services.grid_svc.usecases.nodes import NodeView
+from services.grid_svc.usecases.nodes import HealthView, NodeView
 from services.kernel.times import shown
 
 
@@ -56,9 +58,9 @@ def to_proto(view: NodeView) -> pb.Node:
     )
 
 
-def health(view: NodeView) -> pb.NodeHealth:
+def health(found: HealthView) -> pb.NodeHealth:
     """The health of a connected node. There is no etcd on our nodes, and clients are told so instead of a guess."""
-    node = view.node
+    view, node = found.view, found.view.node
     return pb.NodeHealth(
         id=f"{view.grid.name}/{node.name}",
         name=node.name,
@@ -71,6 +73,38 @@ def health(view: NodeView) -> pb.NodeHealth:
         etcd_health=pb.EtcdHealth(error="nodes of this master run no etcd"),
         last_seen_at=shown(node.last_seen_at),
         clock_skew=node.clock_skew,
+        network=_network(found),
+    )
+
+
+def _network(found: HealthView) -> pb.NetworkHealth:
+    grid, node, report = found.view.grid, found.view.node, found.report
+    traffic = {peer.id: peer for peer in report.peers}
+    health = pb.NetworkHealth(
+        state=report.state,
+        mode=grid.network.mode,
+        block=grid.blocks.of(node.node_number),
+        overlay_ip=overlay_ip(grid.subnet, node.node_number),
+        problems=report.problems,
+        peers=[_peer(peer, traffic.get(peer.id)) for peer in found.peers],
+        reported_at=shown(report.at),
+    )
+    if report.at is not None:
+        health.resolver.CopyFrom(pb.ResolverHealth(running=report.resolver_running, names=report.names))
+    return health
+
+
+def _peer(peer: Peer, traffic: PeerTraffic | None) -> pb.PeerHealth:
+    host = f"[{peer.endpoint}]" if ":" in peer.endpoint else peer.endpoint
+    return pb.PeerHealth(
+        name=peer.name,
+        node_number=peer.node_number,
+        mode=peer.mode,
+        endpoint=f"{host}:{peer.port}",
+        block=peer.block,
+        last_handshake=shown(traffic.last_handshake) if traffic else None,
+        rx_bytes=traffic.rx_bytes if traffic else 0,
+        tx_bytes=traffic.tx_bytes if traffic else 0,
     )
 
 

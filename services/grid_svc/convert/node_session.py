@@ -3,20 +3,31 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import fields
 from datetime import UTC, timedelta
+from weakref import WeakKeyDictionary
 
 from google.protobuf.duration_pb2 import Duration
 
-from kontena.grid.v1 import node_pb2
+from kontena.grid.v1 import grid_pb2, node_pb2
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.grid_svc.convert import grid as grids
 from services.grid_svc.convert import resource_usage
+from services.grid_svc.domain.network import NodeNetwork, Peer, PeerUpdate
+from services.grid_svc.domain.network_report import STATES, UNKNOWN, NetworkReport, PeerTraffic
 from services.grid_svc.domain.node import Driver, Facts
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo
 from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, Outgoing, Welcome
 from services.kernel.validation import clean
 
 _LONGEST_START_ID = 64
-_DESCRIBED_AS_IS = tuple(field.name for field in fields(NodeDescription) if field.name not in ("statsd", "logs"))
+_APART = ("statsd", "logs", "network")
+_DESCRIBED_AS_IS = tuple(field.name for field in fields(NodeDescription) if field.name not in _APART)
+_PEER_FIELDS = tuple(field.name for field in fields(Peer))
+_LONGEST_PROBLEM = 500
+_MOST_PROBLEMS = 20
+_MOST_PEERS = 5000
+_LONGEST_KEY = 64
+# Steps of the list of peers that many agents are told, as one message.
+_told: WeakKeyDictionary[PeerUpdate, pb.ConnectResponse] = WeakKeyDictionary()
 
 
 def join_tokens(metadata: Iterable[tuple[str, str | bytes]]) -> JoinTokens:
@@ -42,6 +53,8 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
             return _info(request.info)
         case "stats":
             return resource_usage.from_proto(request.stats)
+        case "network":
+            return _report(request.network)
         case _:
             # A message of a newer agent is at least a sign of life.
             return Heartbeat()
@@ -63,6 +76,10 @@ def outgoing(message: Outgoing) -> pb.ConnectResponse:
             return pb.ConnectResponse(heartbeat=pb.HeartbeatReply(heartbeat_period=period, session_token=message.token))
         case NodeDescription():
             return pb.ConnectResponse(node=_description(message))
+        case PeerUpdate():
+            if message not in _told:
+                _told[message] = pb.ConnectResponse(peers=_peers(message))
+            return _told[message]
 
 
 def _info(info: pb.NodeInfo) -> NodeInfo:
@@ -79,8 +96,41 @@ def _info(info: pb.NodeInfo) -> NodeInfo:
         cpus=info.cpus,
         network_drivers=_drivers(info.network_drivers),
         volume_drivers=_drivers(info.volume_drivers),
+        network=NodeNetwork(
+            _text(info.network.public_key[:_LONGEST_KEY]),
+            _port(info.network.wireguard_port),
+            _port(info.network.vxlan_port),
+        ),
     )
     return NodeInfo(facts, _texts(info.labels))
+
+
+def _report(report: pb.NetworkReport) -> NetworkReport:
+    peers = (
+        PeerTraffic(
+            clean(peer.id),
+            peer.last_handshake.ToDatetime(UTC) if peer.HasField("last_handshake") else None,
+            peer.rx_bytes,
+            peer.tx_bytes,
+        )
+        for peer in report.peers[:_MOST_PEERS]
+    )
+    return NetworkReport(
+        state=report.state if report.state in STATES else UNKNOWN,
+        problems=tuple(text[:_LONGEST_PROBLEM] for text in _texts(report.problems[:_MOST_PROBLEMS])),
+        names=report.names,
+        resolver_running=report.resolver_running,
+        peers=tuple(peers),
+    )
+
+
+def _port(number: int) -> int:
+    return number if 0 < number < 65_536 else 0
+
+
+def _peers(update: PeerUpdate) -> pb.PeerUpdate:
+    upserted = [pb.Peer(**{name: getattr(peer, name) for name in _PEER_FIELDS}) for peer in update.upserted]
+    return pb.PeerUpdate(reset=update.reset, upserted=upserted, removed=update.removed)
 
 
 def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
@@ -90,7 +140,8 @@ def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
 def _description(node: NodeDescription) -> pb.NodeDescription:
     # Not `asdict`, which copies the addresses one by one: a grid may have thousands, and every agent hears of them.
     same = {name: getattr(node, name) for name in _DESCRIBED_AS_IS}
-    return pb.NodeDescription(**same, stats=grids.stats(node.statsd), logs=grids.logs(node.logs))
+    network = grid_pb2.GridNetwork(mode=node.network.mode, node_prefix=node.network.node_prefix)
+    return pb.NodeDescription(**same, stats=grids.stats(node.statsd), logs=grids.logs(node.logs), network=network)
 
 
 def _text(value: str) -> str | None:

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.grid_svc.domain.network import DEFAULT_NETWORK, Blocks, Ground, Network
+
 DEFAULT_SUBNET = "10.81.0.0/16"
 DEFAULT_SUPERNET = "10.80.0.0/12"
-# Clients know numbers up to 254; a wide enough subnet takes more.
-_FEWEST_NUMBERS = 254
-_MOST_NUMBERS = 65_534
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class Grid:
     trusted_subnets: tuple[str, ...] = ()
     statsd: Statsd | None = None
     logs: Logs | None = None
+    network: Network = DEFAULT_NETWORK
     version: int = 1
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -50,6 +50,16 @@ class Grid:
     def etag(self) -> str:
         """Names this version of the attributes; what the grid holds makes no other version."""
         return f"{self.id}-{self.version}"
+
+    @property
+    def blocks(self) -> Blocks:
+        """Which node gets which addresses for its containers."""
+        return Blocks(self.subnet, self.network.node_prefix)
+
+    @property
+    def ground(self) -> Ground:
+        """What of it decides how its nodes reach each other."""
+        return Ground(self.network.mode, self.trusted_subnets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,6 @@ def is_subnet(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def last_node_number(subnet: str) -> int:
-    """The highest node number that has an address of its own in the subnet; never less than 254."""
-    return min(max(ipaddress.ip_network(subnet, strict=False).num_addresses - 2, _FEWEST_NUMBERS), _MOST_NUMBERS)
 
 
 def overlay_ip(subnet: str, node_number: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.grid_svc.domain.grid import Logs, Statsd, is_subnet
+from services.grid_svc.domain.network import LONGEST_NODE_PREFIX, MODES, Network
 from services.kernel.validation import Checker, clean
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -44,6 +45,14 @@ class LogsInput:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """Network settings as given; None leaves one as it is."""
+
+    mode: str | None = None
+    node_prefix: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GridChanges:
     """The attributes that can change; None leaves one as it is."""
 
@@ -51,6 +60,7 @@ class GridChanges:
     trusted_subnets: Sequence[str] | None = None
     stats: StatsInput | None = None
     logs: LogsInput | None = None
+    network: NetworkInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +126,20 @@ def logs_of(logs: LogsInput | None) -> Logs | None:
     return Logs(logs.forwarder, dict(logs.opts)) if logs and logs.forwarder and logs.forwarder != "none" else None
 
 
+def network_of(network: NetworkInput | None, before: Network) -> Network:
+    """The settings that checked input asks for."""
+    if network is None:
+        return before
+    return Network(network.mode or before.mode, network.node_prefix or before.node_prefix)
+
+
 def _check_changes(checker: Checker, given: GridChanges) -> GridChanges:
     return GridChanges(
         default_affinity=_texts(checker, "default_affinity", given.default_affinity),
         trusted_subnets=_texts(checker, "trusted_subnets", given.trusted_subnets),
         stats=_stats(checker, given.stats),
         logs=_logs(checker, given.logs),
+        network=_network(checker, given.network),
     )
 
 
@@ -141,6 +159,18 @@ def _stats(checker: Checker, given: StatsInput | None) -> StatsInput | None:
     outer.nested("statsd", inner)
     checker.nested("stats", outer)
     return replace(given, statsd=statsd)
+
+
+def _network(checker: Checker, given: NetworkInput | None) -> NetworkInput | None:
+    if given is None:
+        return None
+    inner = Checker()
+    checked = NetworkInput(
+        inner.text("mode", given.mode, options=MODES),
+        inner.number("node_prefix", given.node_prefix, smallest=8, biggest=LONGEST_NODE_PREFIX),
+    )
+    checker.nested("network", inner)
+    return checked
 
 
 def _logs(checker: Checker, given: LogsInput | None) -> LogsInput | None:

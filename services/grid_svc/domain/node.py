@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.grid_svc.domain.network import UNREACHABLE, NodeNetwork
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.kernel.validation import Checker
 
@@ -18,7 +19,6 @@ _SHORTEST_TOKEN = 16
 _LONGEST_TOKEN = 256
 NAME_TAKEN = "Node with name {} already exists"
 TOKEN_TAKEN = "Node with token already exists"  # noqa: S105 -- a message.
-GRID_FULL = "The grid has no free node numbers. Remove a node first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Facts:
     cpus: int | None = None
     network_drivers: tuple[Driver, ...] = ()
     volume_drivers: tuple[Driver, ...] = ()
+    network: NodeNetwork = UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)

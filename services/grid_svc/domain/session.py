@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.grid_svc.domain.grid import Grid, Logs, Statsd, last_node_number, overlay_ip
+from services.grid_svc.domain.grid import Grid, Logs, Statsd, overlay_ip
 from services.grid_svc.domain.names import unique_name
-from services.grid_svc.domain.node import GRID_FULL as FULL
+from services.grid_svc.domain.network import DEFAULT_NETWORK, Network, grid_full, last_node_number
 from services.grid_svc.domain.node import Facts, Node, lowest_free_number
 
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.\d{1,9})*(?P<pre>[-.+].+)?", re.ASCII)
@@ -55,7 +55,8 @@ class NodeDescription:
     name: str
     node_number: int
     overlay_ip: str
-    peer_ips: tuple[str, ...]
+    # A change of these alone is not worth telling every node: the peers are followed on their own.
+    peer_ips: tuple[str, ...] = field(compare=False)
     labels: tuple[str, ...]
     grid_id: str
     grid: str
@@ -66,6 +67,8 @@ class NodeDescription:
     trusted_subnets: tuple[str, ...] = ()
     statsd: Statsd | None = None
     logs: Logs | None = None
+    block: str = ""
+    network: Network = DEFAULT_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,6 @@ MISSING_TOKEN = Refusal("MISSING_TOKEN", "Missing token")
 NODE_ID_IN_USE = Refusal("NODE_ID_IN_USE", "Invalid node ID, already used by a different node")
 NODE_HAS_TOKEN = Refusal("NODE_HAS_TOKEN", "Invalid grid token, node was created using a node token")
 NODE_TOKEN_IN_USE = Refusal("NODE_TOKEN_IN_USE", "Invalid node token, already used by a different node")
-GRID_FULL = Refusal("GRID_FULL", FULL)
 
 _ADVICE = "stop one of the two, or give it a KONTENA_NODE_ID and a KONTENA_STATE_DIR of its own"
 
@@ -181,10 +183,12 @@ def check_own_token(node: Node, engine_id: str, *, engine_known: bool) -> Refusa
     return NODE_ID_IN_USE if engine_known else None
 
 
-def first_join(announced: str, subnet: str, numbers: Collection[int], names: Collection[str]) -> NewNode | Refusal:
-    """Number and name of a new node of a grid with `subnet`, given those in use."""
-    number = lowest_free_number(numbers, last_node_number(subnet))
-    return GRID_FULL if number is None else NewNode(unique_name(announced, number, names), number)
+def first_join(announced: str, grid: Grid, numbers: Collection[int], names: Collection[str]) -> NewNode | Refusal:
+    """Number and name of a new node of a grid, given those in use."""
+    number = lowest_free_number(numbers, last_node_number(grid.subnet, grid.network))
+    if number is None:
+        return Refusal("GRID_FULL", grid_full(grid.subnet, grid.network))
+    return NewNode(unique_name(announced, number, names), number)
 
 
 def standing(name: str, number: int, node: Node | None) -> Refusal | None:
@@ -222,4 +226,6 @@ def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:
         trusted_subnets=grid.trusted_subnets,
         statsd=grid.statsd,
         logs=grid.logs,
+        block=grid.blocks.of(node.node_number) or "",
+        network=grid.network,
     )

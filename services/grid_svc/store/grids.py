@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.grid import Grid, Logs, Statsd
+from services.grid_svc.domain.network import Network
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
 
@@ -100,6 +101,8 @@ def _values(grid: Grid) -> dict[str, Any]:
         "statsd_port": grid.statsd.port if grid.statsd else None,
         "logs_forwarder": grid.logs.forwarder if grid.logs else None,
         "logs_opts": dict(grid.logs.opts) if grid.logs else None,
+        "network_mode": grid.network.mode,
+        "node_prefix": grid.network.node_prefix,
     }
 
 
@@ -119,6 +122,7 @@ def _grid(row: Any) -> Grid:
         trusted_subnets=tuple(row.trusted_subnets),
         statsd=Statsd(row.statsd_server, row.statsd_port) if row.statsd_server else None,
         logs=Logs(row.logs_forwarder, row.logs_opts or {}) if row.logs_forwarder else None,
+        network=Network(row.network_mode, row.node_prefix),
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -192,11 +192,16 @@ async def end(tx: Tx, sessions: Sequence[NodeSession], close: Close = GOODBYE) -
 
 
 async def reset(tx: Tx, node: Node) -> None:
-    """End the session of a locked node, and make its tokens void for the other services too."""
+    """End the session of a locked node, and make its tokens void for the other services too. It is no peer of the other
+    nodes until its agent has joined again."""
     if node.connected:
         refusal = standing(node.name, node.session, replace(node, connected=False))
         close = close_of(refusal.reason, refusal.message) if refusal else BROKEN
-        await tx.execute(nodes.update().where(nodes.c.id == node.id).values(session=nodes.c.session + 1))
+        await tx.execute(
+            nodes.update()
+            .where(nodes.c.id == node.id)
+            .values(session=nodes.c.session + 1, public_key=None, vxlan_port=0)
+        )
         await _disconnect(tx, nodes.c.id == node.id, close)
 
 

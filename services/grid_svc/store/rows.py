@@ -6,11 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.grid_svc.domain.network import NodeNetwork
 from services.grid_svc.domain.node import Driver, Facts, Node
 from services.grid_svc.domain.resource_usage import CpuUsage, FilesystemUsage, MemoryUsage, ResourceUsage
 from services.grid_svc.store.tables import nodes
 
-_FACTS = tuple(field.name for field in fields(Facts) if not field.name.endswith("_drivers"))
+_APART = ("network_drivers", "volume_drivers", "network")
+_FACTS = tuple(field.name for field in fields(Facts) if field.name not in _APART)
 
 # The age of a disconnection is measured where its time was taken: in Postgres.
 _DISCONNECTED_SECONDS = sa.case(
@@ -42,6 +44,7 @@ def node(row: Any) -> Node:
             **{name: getattr(row, name) for name in _FACTS},
             network_drivers=tuple(Driver(**item) for item in row.network_drivers),
             volume_drivers=tuple(Driver(**item) for item in row.volume_drivers),
+            network=network(row),
         ),
         stats=None if row.stats is None else usage(row.stats),
         session=row.session,
@@ -64,7 +67,13 @@ def node(row: Any) -> Node:
 
 def facts_values(facts: Facts) -> dict[str, Any]:
     """Column values of facts."""
-    return asdict(facts)
+    values: dict[str, Any] = asdict(facts)
+    return {**values.pop("network"), **values}
+
+
+def network(row: Any) -> NodeNetwork:
+    """How the containers of a node are reached, from its row."""
+    return NodeNetwork(row.public_key, row.wireguard_port, row.vxlan_port)
 
 
 def usage_values(sample: ResourceUsage) -> dict[str, Any]:

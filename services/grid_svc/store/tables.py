@@ -30,12 +30,15 @@ grids = sa.Table(
     sa.Column("statsd_port", sa.Integer),
     sa.Column("logs_forwarder", sa.Text),
     sa.Column("logs_opts", JSONB(none_as_null=True)),
+    sa.Column("network_mode", sa.Text, nullable=False, server_default="auto"),
+    sa.Column("node_prefix", sa.Integer),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("name"),
     sa.UniqueConstraint("token_digest"),
     sa.CheckConstraint("initial_size between 1 and 7", name="initial_size"),
+    sa.CheckConstraint("network_mode in ('auto', 'wireguard', 'vxlan', 'none')", name="network_mode"),
 )
 
 nodes = sa.Table(
@@ -66,6 +69,10 @@ nodes = sa.Table(
     sa.Column("cpus", sa.Integer),
     sa.Column("network_drivers", JSONB, nullable=False, server_default="[]"),
     sa.Column("volume_drivers", JSONB, nullable=False, server_default="[]"),
+    # What other nodes need to reach its containers.
+    sa.Column("public_key", sa.Text),
+    sa.Column("wireguard_port", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("vxlan_port", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stats", JSONB(none_as_null=True)),
     # Written by sessions and the liveness loop. `last_seen_at` has no index on purpose: its updates stay cheap.
     sa.Column("session", sa.Integer, nullable=False, server_default="0"),
@@ -94,6 +101,16 @@ nodes = sa.Table(
     sa.UniqueConstraint("grid_id", "node_number", name="uq_nodes_grid_id_node_number"),
     sa.CheckConstraint("availability in ('active', 'drain')", name="availability"),
     sa.CheckConstraint("node_number >= 1", name="node_number"),
+)
+
+# Written from what agents tell of their network; a table of its own, as lists of nodes do without.
+network_reports = sa.Table(
+    "network_reports",
+    metadata,
+    sa.Column("node_id", sa.String(24), sa.ForeignKey(nodes.c.id, ondelete="CASCADE"), primary_key=True),
+    # domain.network_report.NetworkReport as JSON.
+    sa.Column("report", JSONB, nullable=False),
+    sa.Column("at", db.timestamp(), nullable=False, server_default=sa.func.now()),
 )
 
 # One row per sample of a node, written with COPY; partitioned by day, dropped by the retention loop. What was not

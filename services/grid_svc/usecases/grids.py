@@ -1,7 +1,9 @@
 """What users do with grids. Everything is written with its effects in one transaction, after all remote questions."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
@@ -18,9 +20,11 @@ from services.grid_svc.domain.grid_input import (
     check_new,
     deeper_errors,
     logs_of,
+    network_of,
     statsd_of,
 )
 from services.grid_svc.domain.names import random_name
+from services.grid_svc.domain.network import DEFAULT_NETWORK, NODE_PREFIX_FIXED, Network, check
 from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
@@ -72,6 +76,9 @@ class Grids:
         checked = check_new(given)
         errors = {} if principal.is_master_admin else {"user": NOT_ALLOWED}
         errors |= deeper_errors(checked)
+        errors |= _network_errors(
+            checked.subnet or DEFAULT_SUBNET, network_of(checked.changes.network, DEFAULT_NETWORK), errors
+        )
         if errors:
             if checked.name is not None and await self._exists(checked.name):
                 errors["grid"] = NAME_TAKEN.format(checked.name)
@@ -101,9 +108,23 @@ class Grids:
             if locked is None:
                 raise NotFound
             call.check_if_match(locked.etag)
-            grid = await store.update(tx, _changed(locked, checked))
+            changed = _changed(locked, checked)
+            await self._check_network(tx, locked, changed)
+            grid = await store.update(tx, changed)
             await self._record(tx, "update", grid)
         return GridView(grid, before.counts)
+
+    @staticmethod
+    async def _check_network(tx: Tx, before: Grid, after: Grid) -> None:
+        """Raises ValidationFailed when the network may not change so. No node joins meanwhile: the grid is locked."""
+        if before.network == after.network:
+            return
+        errors = _network_errors(after.subnet, after.network, {})
+        moved = before.blocks.prefix != after.blocks.prefix
+        if not errors and moved and await node_store.count(tx, before.id):
+            errors = {"network": {"node_prefix": NODE_PREFIX_FIXED}}
+        if errors:
+            raise ValidationFailed(errors)
 
     async def rotate_token(self, principal: Principal, name: str, token: str | None) -> GridView:
         """Replace the join token. Open sessions go on. Raises NotFound, Forbidden, ValidationFailed."""
@@ -163,6 +184,12 @@ class Grids:
         await audit.record(tx, self._outbox, event, audit.Resource("Grid", grid.id, grid.name, grid.id, grid.name))
 
 
+def _network_errors(subnet: str, network: Network, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wrong with the network of a grid, unless its subnet is."""
+    problem = None if "subnet" in known else check(subnet, network)
+    return {} if problem is None else {"network": {"node_prefix": problem}}
+
+
 def _new(checked: NewGrid, name: str) -> Grid:
     grid = Grid(
         id=new_id(),
@@ -183,4 +210,5 @@ def _changed(grid: Grid, changes: GridChanges) -> Grid:
         trusted_subnets=grid.trusted_subnets if trusted is None else tuple(trusted),
         statsd=grid.statsd if changes.stats is None else statsd_of(changes.stats),
         logs=grid.logs if changes.logs is None else logs_of(changes.logs),
+        network=network_of(changes.network, grid.network),
     )

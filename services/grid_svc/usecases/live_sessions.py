@@ -5,10 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from services.grid_svc.domain.network import PeerUpdate, merged
 from services.grid_svc.domain.node import AddressBook
 from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription, close_of
 from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
+
+# Steps that wait for a slow agent; more become one.
+_MOST_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class LiveSession:
         self.said_goodbye = False
         self._description: NodeDescription | None = None
         self._told: NodeDescription | None = None
+        self._peers: list[PeerUpdate] = []
         self._heartbeat = False
         self._ended: Exception | None = None
         self._wake = asyncio.Event()
@@ -39,6 +44,13 @@ class LiveSession:
     def told(self, description: NodeDescription) -> None:
         """The agent has this description."""
         self._told = description
+
+    def tell_peers(self, update: PeerUpdate) -> None:
+        """Send this step of the list of peers; what an agent is too slow for becomes one step."""
+        self._peers = [update] if update.reset else [*self._peers, update]
+        if len(self._peers) > _MOST_STEPS:
+            self._peers = [merged(self._peers)]
+        self._wake.set()
 
     def beat(self) -> None:
         """Answer a heartbeat."""
@@ -67,7 +79,7 @@ class LiveSession:
         """Whether the stream ended without a reason that either side gave."""
         return not self.said_goodbye and not isinstance(self._ended, SessionRefused)
 
-    async def next(self) -> NodeDescription | HeartbeatDue | None:
+    async def next(self) -> NodeDescription | PeerUpdate | HeartbeatDue | None:
         """What to send next, None after a goodbye. Raises what `end` was given."""
         while True:
             if self._ended is not None:
@@ -80,6 +92,9 @@ class LiveSession:
             if self._description is not None and self._description != self._told:
                 self._told = self._description
                 return self._description
+            if self._peers:
+                due, self._peers = merged(self._peers), []
+                return due
             self._wake.clear()
             await self._wake.wait()
 

@@ -11,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from services.grid_svc.domain import session as rules
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.names import node_name
+from services.grid_svc.domain.network import PeerUpdate
+from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import AddressBook, Node
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo, Refusal
@@ -18,6 +20,8 @@ from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
+from services.grid_svc.usecases.network_reports import NetworkReports
+from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.refusals import SessionRefused
 from services.grid_svc.usecases.samples import Samples
 from services.kernel import audit
@@ -39,7 +43,7 @@ _NOTABLE_SKEW_SECONDS = 5.0
 # Refusals of machines that showed a token of ours.
 _TOLD_REJECTIONS = ("VERSION_MISMATCH", "NODE_HAS_TOKEN")
 
-Incoming = Hello | NodeInfo | ResourceUsage | Heartbeat | None
+Incoming = Hello | NodeInfo | ResourceUsage | Heartbeat | NetworkReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class HeartbeatReply:
     token: str = ""
 
 
-Outgoing = Welcome | HeartbeatReply | NodeDescription
+Outgoing = Welcome | HeartbeatReply | NodeDescription | PeerUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,16 @@ class NodeSessions:
         tokens: ClusterTokens,
         *,
         samples: Samples,
+        peers: Peers,
+        reports: NetworkReports,
         terms: SessionTerms,
     ) -> None:
         self._db = db
         self._outbox = outbox
         self._live = live
         self._samples = samples
+        self._peers = peers
+        self._reports = reports
         self._tokens = tokens
         self._terms = terms
         # New nodes of a grid wait for one another; they must not do so with all connections of the pool in hand, nor
@@ -116,6 +124,7 @@ class NodeSessions:
         try:
             description = await self._describe(live)
             live.told(description)
+            await self._peers.follow(live)
             yield Welcome(self._tokens.for_node(live.session), description, self._period(), skew or 0.0)
             reader = asyncio.create_task(self._read(live, incoming))
             async for message in self._speak(live):
@@ -123,6 +132,7 @@ class NodeSessions:
         finally:
             if reader is not None:
                 reader.cancel()
+            self._peers.leave(live)
             self._live.remove(live)
 
     async def _hello(self, incoming: AsyncIterator[Incoming]) -> Hello:
@@ -187,7 +197,7 @@ class NodeSessions:
 
     async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> Node:
         used = await node_store.occupied(tx, grid.id, hello.name)
-        new = rules.first_join(hello.name, grid.subnet, used.numbers, used.names)
+        new = rules.first_join(hello.name, grid, used.numbers, used.names)
         if isinstance(new, Refusal):
             raise SessionRefused(new)
         node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, labels=hello.labels)
@@ -248,6 +258,8 @@ class NodeSessions:
                     await store.store_info(tx, live.session, message)
             case ResourceUsage():
                 self._samples.add(live.session, message)
+            case NetworkReport():
+                await self._reports.store(live, message)
             case _:
                 raise InvalidRequest("hello may be sent only once")
 

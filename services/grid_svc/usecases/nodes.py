@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
-from services.grid_svc.domain.grid import Grid, last_node_number
+from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.network import Peer, grid_full, last_node_number, seen_from, vantage_of
+from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import (
-    GRID_FULL,
     NAME_TAKEN,
     TOKEN_TAKEN,
     AddressBook,
@@ -22,7 +23,9 @@ from services.grid_svc.domain.node import (
     peer_ips,
 )
 from services.grid_svc.store import grids as grid_store
+from services.grid_svc.store import network_reports
 from services.grid_svc.store import nodes as store
+from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
 from services.grid_svc.usecases.tokens import random_token
@@ -41,6 +44,15 @@ class NodeView:
     node: Node
     grid: Grid
     peer_ips: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """A connected node with the nodes it is connected with, by number, and what its agent says of its network."""
+
+    view: NodeView
+    peers: Sequence[Peer]
+    report: NetworkReport
 
 
 class Nodes:
@@ -79,12 +91,21 @@ class Nodes:
             grid = await accessible(tx, principal, grid_name)
             return await view(tx, grid, required(await store.find(tx, grid.id, reference)))
 
-    async def health(self, principal: Principal, path: str) -> NodeView:
+    async def health(self, principal: Principal, path: str) -> HealthView:
         """One node that is connected. Raises NotFound, Forbidden, ValidationFailed with the reason if it is not."""
         found = await self.get(principal, path)
         if not found.node.connected:
             raise ValidationFailed({"connection": not_connected(found.node)})
-        return found
+        async with self._db.read() as tx:
+            members = (await peer_store.of_grids(tx, [found.grid.id]))[found.grid.id]
+            report = await network_reports.read(tx, found.node.id)
+        own = members.pop(found.node.id, None)
+        if own is None:
+            raise NotFound
+        ground = found.grid.ground
+        vantage = vantage_of(own, ground)
+        seen = (seen_from(vantage, member, ground) for member in members.values())
+        return HealthView(found, [peer for peer in seen if peer is not None], report)
 
     async def update(self, principal: Principal, path: str, given: NodeChanges) -> NodeView:
         """Change labels and availability. Raises NotFound, Forbidden, ValidationFailed."""
@@ -111,10 +132,10 @@ class Nodes:
             raise NotFound
         name = checked.name or ""
         used = await store.occupied(tx, grid.id, name)
-        number = lowest_free_number(used.numbers, last_node_number(grid.subnet))
+        number = lowest_free_number(used.numbers, last_node_number(grid.subnet, grid.network))
         errors = {"name": NAME_TAKEN.format(name)} if name in used.names else {}
         if number is None:
-            raise ValidationFailed({"node_number": GRID_FULL, **errors})
+            raise ValidationFailed({"node_number": grid_full(grid.subnet, grid.network), **errors})
         if errors:
             raise ValidationFailed(errors)
         token = checked.token or random_token()

@@ -165,19 +165,33 @@ async def fill(grid_url: str, but: int) -> None:
     await connection.close()
 
 
-async def test_a_wide_subnet_takes_more_than_254_nodes(grid: Running, admin: Caller, token: str, grid_url: str) -> None:
+async def test_each_node_gets_a_block_and_the_one_too_many_is_refused(
+    grid: Running, admin: Caller, token: str, grid_url: str
+) -> None:
     await fill(grid_url, 77)
     async with joined(grid.channel, token) as agent, joined(grid.channel, token, 2) as next_one:
-        assert agent.welcome.node.node_number == 77
-        assert (next_one.welcome.node.node_number, next_one.welcome.node.overlay_ip) == (255, "10.81.0.255")
-        async with joined(grid.channel, token, 3) as another:
-            assert another.welcome.node.overlay_ip == "10.81.1.0"
-    created = await admin.create_node("alpha", {"name": "ahead"})
-    assert created.body["node_number"] == 257
+        assert (agent.welcome.node.node_number, agent.welcome.node.block) == (77, "10.81.77.0/24")
+        last = next_one.welcome.node
+        assert (last.node_number, last.overlay_ip, last.block) == (255, "10.81.0.255", "10.81.255.0/24")
+        code, reason, text = (await refused(grid.channel, {GRID: token}, node_id="x"))[:3]
+        assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "GRID_FULL")
+        assert "room for 255 nodes with a block of /24 each. Remove a node first" in text
+    refused_too = await admin.create_node("alpha", {"name": "ahead"})
+    assert refused_too.status == 422
+    assert "room for 255 nodes" in refused_too.body["error"]["node_number"]
+
+
+async def test_smaller_blocks_make_room_for_more_nodes(grid: Running, admin: Caller, grid_url: str) -> None:
+    wide = {"name": "many", "network": {"node_prefix": 26}}
+    token = (await admin.create_grid(wide)).body["token"]
+    await fill(grid_url, 0)
+    async with joined(grid.channel, token) as agent:
+        assert (agent.welcome.node.node_number, agent.welcome.node.block) == (255, "10.81.67.128/26")
+        assert agent.welcome.node.overlay_ip == "10.81.0.255"
 
 
 async def test_a_full_grid_takes_no_more_nodes(grid: Running, admin: Caller, grid_url: str) -> None:
-    token = (await admin.create_grid({"name": "small", "subnet": "10.5.0.0/24"})).body["token"]
+    token = (await admin.create_grid({"name": "small", "subnet": "10.5.0.0/29"})).body["token"]
     await fill(grid_url, 77)
     async with joined(grid.channel, token) as agent:
         assert agent.welcome.node.node_number == 77

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
-    GRID_FULL,
     Close,
     Hello,
     JoinTokens,
     NewNode,
+    Refusal,
     check_hello,
     check_known,
     check_own_token,
@@ -68,9 +68,13 @@ def test_rules_before_anything_is_looked_up(hello: Hello, tokens: JoinTokens, re
 
 
 def test_first_join() -> None:
-    assert first_join("web", "10.81.0.0/24", {1, 3}, {"web"}) == NewNode("web-2", 2)
-    assert first_join("web", "10.81.0.0/24", range(1, 255), set()) == GRID_FULL
-    assert first_join("web", "10.81.0.0/16", range(1, 255), set()) == NewNode("web", 255)
+    grid = Grid("g", "main", "token")
+    assert first_join("web", grid, {1, 3}, {"web"}) == NewNode("web-2", 2)
+    assert first_join("web", grid, range(1, 255), set()) == NewNode("web", 255)
+    full = first_join("web", grid, range(1, 256), set())
+    assert isinstance(full, Refusal)
+    assert full.reason == "GRID_FULL"
+    assert "its subnet 10.81.0.0/16 has room for 255 nodes" in full.message.replace("Its", "its")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,5 @@ def test_standing() -> None:
 
 
 def test_refusals_have_codes() -> None:
-    assert (SessionRefused(GRID_FULL).code.name, SessionRefused(GRID_FULL).reason) == (
-        "RESOURCE_EXHAUSTED",
-        "GRID_FULL",
-    )
+    full = SessionRefused(Refusal("GRID_FULL", "no room"))
+    assert (full.code.name, full.reason) == ("RESOURCE_EXHAUSTED", "GRID_FULL")
