@@ -9,6 +9,7 @@ from typing import Any
 
 from kontena.deploy.v1 import (
     assignment_pb2_grpc,
+    endpoint_pb2_grpc,
     grid_usage_pb2_grpc,
     secret_usage_pb2_grpc,
     service_pb2_grpc,
@@ -31,6 +32,7 @@ from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, Contain
 from services.deploy_svc.engine_app import EngineParts
 from services.deploy_svc.loops.log_retention import LogRetention
 from services.deploy_svc.servicers.assignments import AssignmentServicer
+from services.deploy_svc.servicers.endpoints import EndpointServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
 from services.deploy_svc.servicers.log_ingest import LogIngestServicer
 from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
@@ -39,6 +41,7 @@ from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import grid_usage, secret_usage, tables
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
+from services.deploy_svc.usecases.endpoints import Endpoints
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.patience import Patience
@@ -71,11 +74,13 @@ _PROTO_SERVICES = (
     "kontena.deploy.v1.SecretUsageService",
     "kontena.deploy.v1.AssignmentService",
     "kontena.deploy.v1.LogIngestService",
+    "kontena.deploy.v1.EndpointService",
     *PROTO_SERVICES,
     *stacks_app.PROTO_SERVICES,
 )
 _API_CHANNELS = (
     tables.NODE_CHANGED,
+    tables.ENDPOINT_CHANGED,
     tables.outbox.channel,
     grid_usage.CHANNEL,
     secret_usage.VAULT_USERS,
@@ -171,6 +176,7 @@ class ApiParts:
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
         patience = VALUES_SECONDS * shared.settings.grace_factor
         self._assignments = Assignments(db, shared.listener, values, nodes, patience)
+        self._endpoints = Endpoints(db, shared.listener, nodes)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
             Services(db, grids, access, names),
@@ -188,6 +194,7 @@ class ApiParts:
             (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
             (grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server, GridUsageServicer(GridUsages(db, watch))),
             (assignment_pb2_grpc.add_AssignmentServiceServicer_to_server, AssignmentServicer(self._assignments)),
+            (endpoint_pb2_grpc.add_EndpointServiceServicer_to_server, EndpointServicer(self._endpoints)),
             (assignment_pb2_grpc.add_LogIngestServiceServicer_to_server, LogIngestServicer(LogIngest(db, nodes))),
         ]
 
@@ -198,6 +205,7 @@ class ApiParts:
         self._containers.supervise(supervisor)
         self._stacks.supervise(supervisor)
         supervisor.add("assignments", self._assignments.run)
+        supervisor.add("endpoints", self._endpoints.run)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.auth).deliver}
         supervisor.add("outbox", partial(tables.outbox.relay, shared.db, shared.listener, handlers))
 

@@ -85,6 +85,7 @@ def to_status(status: pb.InstanceStatus) -> InstanceStatus:
         container_started_at=status.started_at.ToDatetime(UTC) if status.HasField("started_at") else None,
         health=_text(status.health),
         data_volumes=_data_volumes(status.data_volumes),
+        address=_text(status.address),
     )
 
 

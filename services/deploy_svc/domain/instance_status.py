@@ -19,3 +19,4 @@ class InstanceStatus:
     container_started_at: datetime | None = None
     health: str | None = None
     data_volumes: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None

@@ -184,7 +184,7 @@ async def on_node(tx: Tx, node_id: str, ids: Collection[str]) -> list[Instance]:
     return [replace(row_to_instance(row), service=f"{row.stack}/{row.name}") for row in await tx.execute(query)]
 
 
-_OBSERVED = ("state", "rev", "error", "container_id", "container_started_at", "health")
+_OBSERVED = ("state", "rev", "error", "container_id", "container_started_at", "health", "address")
 
 
 async def store_report(

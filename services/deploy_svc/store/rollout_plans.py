@@ -185,6 +185,7 @@ _UNOBSERVED: dict[str, Any] = {
     "container_started_at": None,
     "health": None,
     "data_volumes": None,
+    "address": None,
     "reported_session": 0,
     "reported_sequence": 0,
 }

@@ -15,6 +15,8 @@ SERVICE_CHANGED = "deploy_service"
 DEPLOY_ENDED = "deploy_ended"
 NODE_CHANGED = "deploy_node"
 LOGS_ARRIVED = "deploy_logs"
+# Payload: `grid id/instance id`. Told by a trigger (migration 0008): who may be connected to may have changed.
+ENDPOINT_CHANGED = "deploy_endpoint"
 
 _now = sa.func.now()
 
@@ -119,6 +121,7 @@ instances = sa.Table(
     # Engine volumes with the data of a stateful instance by path. Reports only add to it, and it ends with the stay on
     # the node: the node must be able to tell data that was lost from data that never was.
     sa.Column("data_volumes", JSONB(none_as_null=True)),
+    sa.Column("address", sa.Text),
     # Session number and report sequence of the last stored report: an older one changes nothing.
     sa.Column("reported_session", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reported_sequence", sa.Integer, nullable=False, server_default="0"),

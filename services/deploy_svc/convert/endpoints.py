@@ -1,0 +1,22 @@
+"""Endpoint messages."""
+
+from dataclasses import asdict
+from weakref import WeakKeyDictionary
+
+from kontena.deploy.v1 import endpoint_pb2 as pb
+from services.deploy_svc.domain.endpoint import EndpointUpdate
+
+# Steps that many nodes are told, as one message.
+_told: WeakKeyDictionary[EndpointUpdate, pb.EndpointUpdate] = WeakKeyDictionary()
+
+
+def to_update(update: EndpointUpdate) -> pb.EndpointUpdate:
+    """What is sent to a node."""
+    if update not in _told:
+        _told[update] = pb.EndpointUpdate(
+            reset=update.reset,
+            upserted=[pb.Endpoint(**asdict(endpoint)) for endpoint in update.upserted],
+            removed=update.removed,
+            synced=update.synced,
+        )
+    return _told[update]

@@ -1,0 +1,25 @@
+"""EndpointService: where the instances of a node's grid are."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kontena.deploy.v1 import endpoint_pb2 as pb
+from kontena.deploy.v1.endpoint_pb2_grpc import EndpointServiceServicer
+from services.deploy_svc.convert import endpoints as convert
+from services.deploy_svc.usecases.endpoints import Endpoints
+from services.kernel import call
+from services.kernel.errors import Unauthenticated
+
+
+class EndpointServicer(EndpointServiceServicer):
+    """Translates; the grid comes from the token."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def WatchEndpoints(self, request: pb.WatchEndpointsRequest, context: Any) -> AsyncIterator[pb.EndpointUpdate]:
+        session = call.principal().node
+        if session is None:
+            raise Unauthenticated
+        async for update in self._endpoints.watch(session):
+            yield convert.to_update(update)
