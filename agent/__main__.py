@@ -1,4 +1,5 @@
-"""`python -m agent` runs the node agent; `python -m agent remove-containers` removes what a stopped one has run."""
+"""`python -m agent` runs the node agent; `remove-containers` removes what a stopped one has run, `rotate-network-key`
+gives a running one another key pair for its network."""
 
 import sys
 from collections.abc import Sequence
@@ -8,17 +9,18 @@ from pydantic import ValidationError
 
 from agent.app import serve
 from agent.domain.errors import AgentError
+from agent.network.network import request_rotation
 from agent.removal import remove_containers
 from agent.settings import AgentSettings, EngineSettings
 from services.kernel import logs
 
-_REMOVE = "remove-containers"
+_REMOVE, _ROTATE = "remove-containers", "rotate-network-key"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM; 2 when the settings or arguments are wrong, 1 when the agent cannot do it."""
-    if list(arguments) not in ([], [_REMOVE]):
-        print(f"usage: python -m agent [{_REMOVE}]", file=sys.stderr)  # noqa: T201
+    if list(arguments) not in ([], [_REMOVE], [_ROTATE]):
+        print(f"usage: python -m agent [{_REMOVE} | {_ROTATE}]", file=sys.stderr)  # noqa: T201
         return 2
     try:
         # Who only takes away what ran here joins nothing, and needs no token.
@@ -29,7 +31,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     logs.configure("agent", settings.log_level)
     try:
-        if isinstance(settings, AgentSettings):
+        if list(arguments) == [_ROTATE]:
+            request_rotation(settings.state_dir)
+        elif isinstance(settings, AgentSettings):
             settings.forget_environment()
             uvloop.run(serve(settings))
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import uuid
+from collections.abc import Callable
 
 import aiodocker
 
@@ -18,6 +19,8 @@ from agent.log_positions import LogPositions
 from agent.log_shipper import LogShipper
 from agent.machine import Machine
 from agent.membership import Membership
+from agent.network.endpoint_stream import EndpointStream
+from agent.network.network import Network, NetworkSettings
 from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.hollow import HollowRuntime
@@ -67,6 +70,8 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     hooks = HookJournal()
     telemetry = Telemetry(channel, membership, runtime, state)
     images = ImageCleaner(runtime, folder, settings.image_keep_seconds)
+    machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
+    network = _network(settings, runtime, folder, machine, state)
     worker = Worker(
         runtime,
         reporter,
@@ -76,23 +81,19 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         events=telemetry.events,
         port_wait=settings.port_wait_seconds,
         pulled=images.pulled,
+        network=network,
     )
     logs.instance_id = worker.instance_id
-    machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
     introduction = Introduction(state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata)
-
-    def on_node(node: node_session_pb2.NodeDescription) -> None:
-        if state.node is not None and state.node.id != node.id:
-            worker.forget()
-        state.describe_node(node)
-        forwarder.describe_node(node)
-
+    on_node = _describing(state, worker, forwarder, network)
     supervisor = Supervisor()
     supervisor.add("state", folder.run)
     supervisor.add("engine events", worker.follow_events)
     supervisor.every("resync", _RESYNC_SECONDS, worker.resync, wake=worker.resync_wanted)
-    supervisor.add("session", Session(channel, introduction, membership, machine, on_node).run)
+    supervisor.add("session", Session(channel, introduction, membership, machine, on_node, network=network).run)
     supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
+    network.supervise(supervisor)
+    supervisor.add("endpoints", EndpointStream(channel, membership, network).run)
     supervisor.add("log forwarder", forwarder.run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
     if settings.image_keep_seconds:
@@ -110,6 +111,30 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         await runtime.close()
         folder.close()
     log.info("agent stopped")
+
+
+def _network(settings: AgentSettings, runtime: Runtime, folder: StateDir, machine: Machine, state: State) -> Network:
+    """The network of the grid, as this node knew it last."""
+    ports = NetworkSettings(settings.network == "auto", settings.wireguard_port, settings.vxlan_port)
+    network = Network(runtime, folder, ports, machine.private_ip)
+    if state.node is not None:
+        network.describe_node(state.node)
+    return network
+
+
+def _describing(
+    state: State, worker: Worker, forwarder: LogForwarder, network: Network
+) -> Callable[[node_session_pb2.NodeDescription], None]:
+    """Tells all parts who the master says this node is."""
+
+    def on_node(node: node_session_pb2.NodeDescription) -> None:
+        if state.node is not None and state.node.id != node.id:
+            worker.forget()
+        state.describe_node(node)
+        forwarder.describe_node(node)
+        network.describe_node(node)
+
+    return on_node
 
 
 async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:

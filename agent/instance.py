@@ -372,6 +372,7 @@ class Instance:
         if container is not None:
             status.container_id = container.id
             status.health = self._health.health if container.running else ""
+            status.address = container.address if container.running else ""
             if container.started_at_ns:
                 status.started_at.CopyFrom(_timestamp(container.started_at_ns))
         self._site.reporter.put(status)

@@ -39,10 +39,14 @@ class Machine:
             mem_total=engine.mem_total,
             cpus=engine.cpus,
             public_ip=self._public_ip,
-            private_ip=self._private_ip or await asyncio.to_thread(address_toward, self._toward),
+            private_ip=await self.private_ip(),
             docker_version=engine.version,
             labels=engine.labels,
         )
+
+    async def private_ip(self) -> str:
+        """The address inside the region: as set, else the one that leads to the master. Empty when there is none."""
+        return self._private_ip or await asyncio.to_thread(address_toward, self._toward)
 
     async def sample(self) -> node_pb2.ResourceUsage:
         """How busy the machine is now."""

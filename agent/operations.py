@@ -266,7 +266,12 @@ class Operations:
         if lender:
             lender = await self._resolve(lender, assignment)
         return config.container_config(
-            assignment, self._site.identity(), volumes_from=volumes_from, lender=lender, data=mounts
+            assignment,
+            self._site.identity(),
+            volumes_from=volumes_from,
+            lender=lender,
+            data=mounts,
+            network=await self._site.grid_network(),
         )
 
     async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
@@ -312,8 +317,9 @@ class Operations:
 
     async def _ensure_network(self, assignment: pb.Assignment) -> None:
         if config.on_grid_network(assignment.pod):
-            grid = self._site.identity().grid
-            await self._runtime.ensure_network(config.grid_network(grid), {labels.GRID_NAME: grid})
+            network = await self._site.grid_network()
+            if not network.resolver:
+                await self._runtime.ensure_network(network.name, {labels.GRID_NAME: self._site.identity().grid})
 
     async def _ensure_volumes(self, assignment: pb.Assignment) -> None:
         for volume in config.named_volumes(assignment, self._site.identity()):

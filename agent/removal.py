@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from agent.domain import labels
 from agent.domain.errors import AgentError, MasterNeeded
 from agent.domain.labels import InstanceKey, key_of
+from agent.network.network import dismantle
 from agent.operations import Operations
 from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
@@ -39,7 +40,9 @@ async def remove_containers(settings: EngineSettings) -> int:
         host = settings.docker_host if settings.engine_chosen else state.docker_host or settings.docker_host
         runtime = DockerRuntime(host)
         try:
-            return await _remove(runtime, state)
+            removed = await _remove(runtime, state)
+            await dismantle(state.node, folder)
+            return removed
         finally:
             await runtime.close()
     finally:

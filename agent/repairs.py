@@ -1,5 +1,7 @@
 """Brings a container back to what was assigned, where somebody has changed it by hand."""
 
+from collections.abc import Mapping
+
 from agent.domain import drift
 from agent.domain.drift import Drift, Repair, Seen
 from agent.domain.errors import EngineRefused
@@ -24,12 +26,12 @@ class Repairs:
 
     def needed(self, assignment: pb.Assignment, listed: Listed) -> bool:
         """Whether a list of containers shows that one was changed."""
-        return drift.shows_in_list(self._wanted(assignment), listed.name, listed.networks)
+        return drift.shows_in_list(self._wanted(assignment, listed.labels), listed.name, listed.networks)
 
     async def carry_out(self, assignment: pb.Assignment, container: Container, *, fresh: bool) -> str | None:
         """What could not be repaired in words, empty when nothing is left; None when nothing was wrong. `fresh`: a
         deploy that was not applied yet wants the container. Raises EngineUnreachable."""
-        wanted = self._wanted(assignment)
+        wanted = self._wanted(assignment, container.labels)
         seen = Seen(container.name, container.networks, container.restart_policy, container.paused)
         differences = drift.compare(wanted, seen, fresh=fresh)
         left = []
@@ -42,8 +44,8 @@ class Repairs:
                 self._site.events.put(self._key, "warn", _KIND, f"{found.words}; repaired")
         return "; ".join(left) if differences else None
 
-    def _wanted(self, assignment: pb.Assignment) -> drift.Wanted:
-        return config.wanted(assignment, self._site.identity())
+    def _wanted(self, assignment: pb.Assignment, tags: Mapping[str, str]) -> drift.Wanted:
+        return config.wanted(assignment, self._site.identity(), tags)
 
     async def _repaired(self, found: Drift, container_id: str, wanted: drift.Wanted) -> str:
         if found.repair is None:

@@ -1,11 +1,12 @@
 """The node's session with the master: join, heartbeats, node info and stats; reconnects for ever."""
 
 import asyncio
+import contextlib
 import random
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -68,6 +69,23 @@ class Introduction:
         return f"Introduction(node_id={self.node_id!r}, name={self.name!r})"
 
 
+class NodeNetworkKeeper(Protocol):
+    """Keeps this node connected with the others of its grid."""
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set when the master should hear of something at once."""
+
+    def update_peers(self, update: node_session_pb2.PeerUpdate) -> None:
+        """The peers changed."""
+
+    def node_network(self) -> node_session_pb2.NodeNetwork:
+        """What other nodes need to reach the containers of this one."""
+
+    async def report(self) -> node_session_pb2.NetworkReport:
+        """How it is."""
+
+
 class Session:
     """Keeps the session open. `on_node` learns who the master says this node is."""
 
@@ -78,12 +96,15 @@ class Session:
         membership: Membership,
         machine: Machine,
         on_node: Callable[[node_session_pb2.NodeDescription], None],
+        *,
+        network: NodeNetworkKeeper | None = None,
     ) -> None:
         self._stub = node_session_pb2_grpc.NodeSessionServiceStub(channel)
         self._introduction = introduction
         self._membership = membership
         self._machine = machine
         self._on_node = on_node
+        self._network = network
         self._period = _DEFAULT_PERIOD
         self._answered = asyncio.Event()
 
@@ -161,6 +182,8 @@ class Session:
                     self._answered.set()
                 case "node":
                     self._on_node(message.node)
+                case "peers" if self._network is not None:
+                    self._network.update_peers(message.peers)
 
     async def _heartbeats(self, call: _Call, lock: asyncio.Lock) -> None:
         while True:
@@ -176,15 +199,31 @@ class Session:
 
     async def _reports(self, call: _Call, lock: asyncio.Lock) -> None:
         while True:
+            if self._network is not None:
+                self._network.news.clear()
             try:
                 info = await self._machine.info()
             except AgentError as error:
                 # The node stays as the master knows it; an engine that is down is no reason to leave the grid.
                 log.warning("node info not sent", cause=str(error))
             else:
+                if self._network is not None:
+                    info.network.CopyFrom(self._network.node_network())
                 await _write(call, lock, node_session_pb2.ConnectRequest(info=info))
+            if self._network is not None:
+                await _write(call, lock, node_session_pb2.ConnectRequest(network=await self._network.report()))
             await _write(call, lock, node_session_pb2.ConnectRequest(stats=await self._machine.sample()))
-            await asyncio.sleep(_REPORT_SECONDS * random.uniform(0.95, 1.05))
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next report is due."""
+        seconds = _REPORT_SECONDS * random.uniform(0.95, 1.05)
+        if self._network is None:
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._network.news.wait()
 
     def _set_period(self, period: Any) -> None:
         seconds = period.ToTimedelta().total_seconds()

@@ -54,6 +54,13 @@ class AgentSettings(EngineSettings):
     )
     public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
     private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
+    network: Literal["auto", "local"] = Field(
+        default="auto",
+        validation_alias="KONTENA_NETWORK",
+        description="`local`: containers of this node stay on a bridge of its own.",
+    )
+    wireguard_port: int = Field(default=51820, ge=1, le=65535, validation_alias="KONTENA_WIREGUARD_PORT")
+    vxlan_port: int = Field(default=4789, ge=1, le=65535, validation_alias="KONTENA_VXLAN_PORT")
     stats_seconds: float = Field(
         default=60.0, ge=0.1, validation_alias="KONTENA_STATS_SECONDS", description="How often containers are measured."
     )

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from agent.domain.labels import InstanceKey
 from agent.reporter import Reporter
-from agent.runtime.config import NodeIdentity
+from agent.runtime.config import GridNetwork, NodeIdentity, grid_network
 from agent.runtime.ports import Container, Runtime
 from agent.state import State
 from services.kernel.logs import get_logger
@@ -51,6 +51,23 @@ class Removals(Protocol):
         """Returns once no instance that is being removed publishes one of these node ports, or after a while."""
 
 
+class NetworkKeeper(Protocol):
+    """Keeps the network that the containers of the grid join."""
+
+    async def join(self) -> GridNetwork:
+        """The network for a new container; it is there when this returns. Raises AgentError."""
+
+
+class BridgeOnly:
+    """The network of a grid that has one on each node alone."""
+
+    def __init__(self, grid: str) -> None:
+        self._grid = grid
+
+    async def join(self) -> GridNetwork:
+        return GridNetwork(grid_network(self._grid))
+
+
 class EventSink(Protocol):
     """Takes what users want to know about an instance."""
 
@@ -83,7 +100,12 @@ class Site:
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
     pulled: Callable[[str], None] = lambda _: None
+    network: NetworkKeeper | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))
+
+    async def grid_network(self) -> GridNetwork:
+        """The network for a new container of the grid."""
+        return await (self.network or BridgeOnly(self.identity().grid)).join()
 
     def identity(self) -> NodeIdentity:
         """Who new containers belong to. Only called once the node is known."""

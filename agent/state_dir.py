@@ -24,7 +24,7 @@ class StateDir:
 
     def __init__(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = path
+        self.path = path
         self._writing = threading.Lock()
         self._generations = itertools.count(1)
         self._written: dict[str, int] = {}
@@ -39,7 +39,7 @@ class StateDir:
     def read(self, name: str, kind: type[D]) -> D:
         """The document `name`, empty when there is none. One that is not what this agent writes is set aside."""
         try:
-            return kind.model_validate_json((self._path / name).read_bytes())
+            return kind.model_validate_json((self.path / name).read_bytes())
         except FileNotFoundError:
             return kind()
         except OSError as error:
@@ -59,7 +59,7 @@ class StateDir:
     def _set_aside(self, name: str) -> str:
         """Where somebody may look at it; empty when it could not be moved and will be replaced."""
         try:
-            (self._path / name).replace(self._path / f"{name}.unreadable")
+            (self.path / name).replace(self.path / f"{name}.unreadable")
         except OSError:
             return ""
         return f"{name}.unreadable"
@@ -72,18 +72,26 @@ class StateDir:
         """As `write`, beside the event loop."""
         await asyncio.to_thread(self._write, name, content, next(self._generations))
 
+    def write_text(self, name: str, text: str) -> Path:
+        """Replace the text `name`, which only the agent's user may read; returns where it is."""
+        path = self.path / name
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        return path
+
     def _write(self, name: str, content: dict[str, Any], generation: int) -> None:
         with self._writing:
             # A thread that comes late must not put back what was true before.
             if generation < self._written.get(name, 0):
                 return
-            temporary = self._path / f"{name}.new"
+            temporary = self.path / f"{name}.new"
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 json.dump(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(self._path / name)
+            temporary.replace(self.path / name)
             self._written[name] = generation
 
     def add(self, file: "StateFile") -> None:

@@ -8,6 +8,8 @@ from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, RootModel
 
 from agent.domain.assignment import problem_of
+from agent.domain.overlay_plan import Peer
+from agent.domain.resolver_names import Endpoint
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import node_session_pb2 as session_pb
 
@@ -71,6 +73,20 @@ class StateDocument(_Document):
     former_nodes: list[str] = []
     assignments: list[Annotated[pb.Assignment, PlainValidator(_assignment)]] = []
     records: dict[Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$")], Record] = {}
+
+
+class KeyDocument(_Document):
+    """`wireguard.json`: the private key of the node, in base64."""
+
+    private_key: str = ""
+
+
+class NetworkDocument(_Document):
+    """`network.json`: `endpoints` is None while none were ever heard of."""
+
+    peers: list[Peer] = []
+    endpoints: list[Endpoint] | None = None
+    took_part: bool = False
 
 
 class PositionsDocument(RootModel[dict[str, _Position]]):

@@ -12,7 +12,7 @@ from agent.instance import Instance
 from agent.log_collector import LogCollector
 from agent.reporter import Reporter
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
-from agent.site import PORT_WAIT_SECONDS, EventSink, LoggedEvents, Oneshots, Site
+from agent.site import PORT_WAIT_SECONDS, EventSink, LoggedEvents, NetworkKeeper, Oneshots, Site
 from agent.state import State
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
@@ -37,6 +37,7 @@ class Worker:
         events: EventSink | None = None,
         port_wait: float = PORT_WAIT_SECONDS,
         pulled: Callable[[str], None] = lambda _: None,
+        network: NetworkKeeper | None = None,
     ) -> None:
         self._runtime = runtime
         self._state = state
@@ -49,7 +50,18 @@ class Worker:
         self._told = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
         self.resync_wanted = asyncio.Event()
-        self._site = Site(runtime, reporter, state, logs, oneshots, self, events or LoggedEvents(), port_wait, pulled)
+        self._site = Site(
+            runtime,
+            reporter,
+            state,
+            logs,
+            oneshots,
+            self,
+            events or LoggedEvents(),
+            port_wait,
+            pulled,
+            network,
+        )
 
     async def __aenter__(self) -> "Worker":
         return self

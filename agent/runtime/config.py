@@ -1,6 +1,6 @@
 """Assignment to the engine's create request (spec/orchestration.md section 7.4). Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 _CPU_PERIOD = 100_000
 _DEFAULT_VOLUME_DRIVER = "local"
 _SHARED = "container:"
+_HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class NodeIdentity:
     grid: str
 
 
+@dataclass(frozen=True, slots=True)
+class GridNetwork:
+    """The network that containers of the grid join on this node. `resolver` knows their names, on all nodes; without
+    one the engine knows those of this node."""
+
+    name: str
+    resolver: str = ""
+
+
 def container_config(
     assignment: pb.Assignment,
     node: NodeIdentity,
@@ -36,10 +46,12 @@ def container_config(
     volumes_from: Sequence[str] | None = None,
     lender: str = "",
     data: Sequence[DataMount] = (),
+    network: GridNetwork | None = None,
 ) -> dict[str, Any]:
     """The create request of an instance's container. `volumes_from` and `lender`, whose network it shares: containers
     already resolved on the node; without them the names of the assignment stand. `data` are the volumes of a stateful
     instance. Raises ConfigInvalid when the assignment makes no container."""
+    network = network or GridNetwork(grid_network(node.grid))
     pod = assignment.pod
     secrets = [(secret.name, secret.value) for secret in assignment.secrets if secret.type in ("", "env")]
     body: dict[str, Any] = {
@@ -47,7 +59,7 @@ def container_config(
         "Env": join_env(pod.env, secrets),
         "Labels": container_labels(assignment, node, labels.TYPE_CONTAINER),
         "HostConfig": _host_config(
-            assignment, node, pod.volumes_from if volumes_from is None else volumes_from, lender
+            assignment, network, pod.volumes_from if volumes_from is None else volumes_from, lender
         ),
         "StopTimeout": pod.stop_grace_period,
     }
@@ -60,8 +72,11 @@ def container_config(
         _put(body, Hostname=pod.hostname, Domainname=pod.domainname)
     if on_grid_network(pod):
         _put(body, ExposedPorts={_port_key(port): {} for port in pod.ports})
-        endpoint = {"Aliases": dns_names(assignment, node)}
-        body["NetworkingConfig"] = {"EndpointsConfig": {grid_network(node.grid): endpoint}}
+        # The engine would answer an alias before it asks the resolver, and hide the instances on other nodes.
+        endpoint = {} if network.resolver else {"Aliases": dns_names(assignment, node)}
+        body["NetworkingConfig"] = {"EndpointsConfig": {network.name: endpoint}}
+        if network.resolver:
+            body["Labels"][labels.NETWORK] = network.name
     if not pod.stateful:
         _put(body, Volumes={volume.path: {} for volume in pod.volumes if not _source(volume)})
     return body
@@ -151,11 +166,13 @@ def named_volumes(assignment: pb.Assignment, node: NodeIdentity) -> list[NamedVo
     ]
 
 
-def wanted(assignment: pb.Assignment, node: NodeIdentity) -> Wanted:
-    """What the engine must keep of the container while it exists."""
+def wanted(assignment: pb.Assignment, node: NodeIdentity, tags: Mapping[str, str]) -> Wanted:
+    """What the engine must keep of the container with the labels `tags` while it exists."""
     pod = assignment.pod
     if not on_grid_network(pod):
         return Wanted(pod.container_name)
+    if overlay := tags.get(labels.NETWORK, ""):
+        return Wanted(pod.container_name, overlay)
     return Wanted(pod.container_name, grid_network(node.grid), frozenset(dns_names(assignment, node)))
 
 
@@ -173,11 +190,11 @@ def dns_names(assignment: pb.Assignment, node: NodeIdentity) -> list[str]:
 
 
 def _host_config(
-    assignment: pb.Assignment, node: NodeIdentity, volumes_from: Sequence[str], lender: str
+    assignment: pb.Assignment, network: GridNetwork, volumes_from: Sequence[str], lender: str
 ) -> dict[str, Any]:
     pod = assignment.pod
     host: dict[str, Any] = {
-        "NetworkMode": f"{_SHARED}{lender}" if lender else network_mode(pod, node.grid),
+        "NetworkMode": f"{_SHARED}{lender}" if lender else network_mode(pod, network.name),
         "RestartPolicy": {"Name": "no"},
         "Privileged": pod.privileged,
         "ReadonlyRootfs": pod.read_only,
@@ -208,14 +225,16 @@ def _host_config(
         host["LogConfig"] = {"Type": pod.log_driver, "Config": dict(pod.log_opts)}
     if not pod.net.startswith(_SHARED):
         _put(host, DnsSearch=_dns_search(pod.domainname))
+        if on_grid_network(pod) or pod.net == _HOST:
+            _put(host, Dns=[network.resolver] if network.resolver else [])
     if on_grid_network(pod):
         _put(host, PortBindings=_bindings(pod))
     return host
 
 
 def grid_network(grid: str) -> str:
-    """Name of the network that the containers of a grid share. A bridge of this node today; an overlay between the
-    nodes takes its place by being created under this name (docs/adr/0020)."""
+    """Name of the network that the containers of a grid share on this node, unless the node had another one before
+    (docs/adr/0066)."""
     return f"kontena-{grid}"
 
 
@@ -224,9 +243,9 @@ def on_grid_network(pod: pb.Pod) -> bool:
     return pod.net in ("", "bridge")
 
 
-def network_mode(pod: pb.Pod, grid: str) -> str:
+def network_mode(pod: pb.Pod, network: str) -> str:
     """The network a container joins: that of its grid unless it asks for another one."""
-    return grid_network(grid) if on_grid_network(pod) else pod.net
+    return network if on_grid_network(pod) else pod.net
 
 
 def _bindings(pod: pb.Pod) -> dict[str, list[dict[str, str]]]:
@@ -242,7 +261,7 @@ def _port_key(port: Any) -> str:
 
 
 def _has_own_network_identity(pod: pb.Pod) -> bool:
-    return pod.net != "host" and not pod.net.startswith(_SHARED)
+    return pod.net != _HOST and not pod.net.startswith(_SHARED)
 
 
 def _source(volume: pb.PodVolume) -> str:

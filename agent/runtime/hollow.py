@@ -32,6 +32,7 @@ from agent.runtime.ports import (
     Login,
     NamedVolume,
     Output,
+    OverlayNetwork,
     Resync,
 )
 from agent.version import VERSION
@@ -89,6 +90,9 @@ class HollowRuntime:
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         return
+
+    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+        return OverlayNetwork(f"kontena-{grid}")
 
     async def ensure_volume(self, volume: NamedVolume) -> None:
         return

@@ -128,6 +128,15 @@ class NamedVolume:
     labels: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class OverlayNetwork:
+    """The engine's network with this node's block of the grid's subnet. `former_bridges` are those of networks that
+    the grid had on this node before, while containers run on them."""
+
+    name: str
+    former_bridges: tuple[str, ...] = ()
+
+
 class Runtime(Protocol):
     """A container engine. Every method has a deadline of its own and raises EngineUnreachable when the engine does not
     answer in time, EngineRefused when it answers with an error."""
@@ -154,6 +163,10 @@ class Runtime(Protocol):
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""
+
+    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+        """Make the network of a grid with `block` unless it exists. Another network of the grid makes room for it when
+        no container runs on it; else it stays as it is, and new containers join the new one."""
 
     async def ensure_volume(self, volume: NamedVolume) -> None:
         """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""

@@ -46,8 +46,10 @@ class Engine:
     id, so agents of several engines need a KONTENA_NODE_ID each. `folder` must have a short path: sockets are in it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, namespace: str = "") -> None:
+        """In a network namespace, which has a firewall to itself, the engine makes its rules as it usually does."""
         self._folder = folder
+        self._namespace = namespace
         self._bridge = f"kt{random.randrange(16**6):06x}"
         self._network = _free_network()
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,9 +59,11 @@ class Engine:
     def __enter__(self) -> "Engine":
         try:
             _require_tools()
-            self._add_bridge()
+            if not self._namespace:
+                self._add_bridge()
             self.launch()
-            self._firewall("-I")
+            if not self._namespace:
+                self._firewall("-I")
         except EngineUnavailable as error:
             self.close()
             if os.environ.get("KONTENA_REQUIRE_DOCKER"):
@@ -82,8 +86,9 @@ class Engine:
             # The bridges of its networks would outlive it.
             self.request("POST", "/networks/prune")
         self.halt()
-        self._firewall("-D")
-        subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
+        if not self._namespace:
+            self._firewall("-D")
+            subprocess.run(["ip", "link", "del", self._bridge], capture_output=True, check=False)
         # The namespace of the machine itself, once a container has used it; the data of an engine that had been told to
         # let containers live.
         for mount in (*self._folder.glob("exec/netns/*"), self._folder / "data"):
@@ -95,29 +100,33 @@ class Engine:
     def launch(self, *flags: str) -> None:
         """Start dockerd, again after `halt` with the data it had. Returns when it answers."""
         folder = self._folder
+        # Not `ip netns exec`, which hides the control groups.
+        inside = ["nsenter", f"--net=/var/run/netns/{self._namespace}"] if self._namespace else []
         command = [
+            *inside,
             "dockerd",
             f"--data-root={folder}/data",
             f"--exec-root={folder}/exec",
             f"--pidfile={folder}/docker.pid",
             f"--host={self.host}",
-            f"--bridge={self._bridge}",
             # Two engines that make a network in the same moment would both take the first free one of the usual pools,
             # and one of the networks could not be reached. Those are only for machines with a route to all of 10/8.
             f"--default-address-pool=base={self._network},size=24",
             "--default-address-pool=base=172.16.0.0/12,size=16",
             f"--containerd-namespace={self._bridge}",
             f"--containerd-plugins-namespace={self._bridge}-plugins",
-            # Ports are published by its proxy, so no rule of one engine can be in the way of another one.
-            "--iptables=false",
             "--ip6tables=false",
-            "--ip-masq=false",
             "--shutdown-timeout=1",
+            *(["--bridge=none"] if self._namespace else self._without_rules()),
             *flags,
         ]
         with (folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         self._wait_until_up()
+
+    def _without_rules(self) -> list[str]:
+        """Ports are published by its proxy, so no rule of one engine can be in the way of another one."""
+        return [f"--bridge={self._bridge}", "--iptables=false", "--ip-masq=false"]
 
     def halt(self) -> None:
         """Stop dockerd and with it all containers; they stay known to it."""

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from agent.domain.errors import EngineRefused
+from agent.domain.labels import GRID_NAME, NETWORK_BLOCK
 from agent.runtime.docker.engine import Engine
+from agent.runtime.ports import OverlayNetwork
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,8 +26,8 @@ class Networks:
 
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         async with self._making:
-            if not await self._exists(name):
-                await self._create(name, labels)
+            if await self._find(name) is None:
+                await self._create(name, {"Labels": dict(labels)})
 
     async def connect(self, container_id: str, name: str, aliases: Collection[str]) -> None:
         body = {"Container": container_id, "EndpointConfig": {"Aliases": sorted(aliases)}}
@@ -35,18 +38,41 @@ class Networks:
         async with self._engine.call() as docker:
             await (await docker.networks.get(name)).disconnect({"Container": container_id})
 
-    async def _exists(self, name: str) -> bool:
+    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+        usual = f"kontena-{grid}"
+        # One that the grid had under another block, or on this node alone, may have the usual name.
+        names = (usual, f"{usual}-{block.partition('/')[0]}")
+        async with self._making:
+            shown = [await self._find(name) for name in names]
+            own = next((each for each in shown if each is not None and _block(each) == block), None)
+            if own is None:
+                if shown[0] is not None and not shown[0].get("Containers"):
+                    await self._remove(shown[0]["Id"])
+                    shown[0] = None
+                name = names[0] if shown[0] is None else names[1]
+                await self._create(name, _overlay(grid, block, gateway, bridge, mtu))
+            else:
+                name = own["Name"]
+            others = [each for each in shown if each is not None and each["Name"] != name and each.get("Containers")]
+        return OverlayNetwork(name, tuple(_bridge(each) for each in others))
+
+    async def _find(self, name: str) -> dict[str, Any] | None:
         try:
             async with self._engine.call() as docker:
-                await docker.networks.get(name)
+                network = await docker.networks.get(name)
+                shown: dict[str, Any] = await network.show()
         except EngineRefused as error:
             if error.status == _NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return shown
 
-    async def _create(self, name: str, labels: Mapping[str, str]) -> None:
-        body = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": dict(labels)}
+    async def _remove(self, network_id: str) -> None:
+        async with self._engine.call() as docker:
+            await (await docker.networks.get(network_id)).delete()
+
+    async def _create(self, name: str, more: Mapping[str, Any]) -> None:
+        body = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, **more}
         try:
             async with self._engine.call() as docker:
                 await docker.networks.create(body)
@@ -56,3 +82,21 @@ class Networks:
                 raise
         else:
             log.info("network created", name=name)
+
+
+def _overlay(grid: str, block: str, gateway: str, bridge: str, mtu: int) -> dict[str, Any]:
+    return {
+        "Labels": {GRID_NAME: grid, NETWORK_BLOCK: block},
+        "IPAM": {"Config": [{"Subnet": block, "Gateway": gateway}]},
+        "Options": {"com.docker.network.bridge.name": bridge, "com.docker.network.driver.mtu": str(mtu)},
+    }
+
+
+def _block(shown: Mapping[str, Any]) -> str:
+    return str((shown.get("Labels") or {}).get(NETWORK_BLOCK, ""))
+
+
+def _bridge(shown: Mapping[str, Any]) -> str:
+    """The device of a bridge network, which the engine names itself unless it is told."""
+    named = (shown.get("Options") or {}).get("com.docker.network.bridge.name", "")
+    return str(named) or f"br-{shown['Id'][:12]}"

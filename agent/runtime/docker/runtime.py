@@ -26,6 +26,7 @@ from agent.runtime.ports import (
     Login,
     NamedVolume,
     Output,
+    OverlayNetwork,
     Resync,
 )
 
@@ -73,6 +74,9 @@ class DockerRuntime:
 
     async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         await self._networks.ensure(name, labels)
+
+    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+        return await self._networks.ensure_overlay(grid, block, gateway, bridge, mtu)
 
     async def ensure_volume(self, volume: NamedVolume) -> None:
         await self._volumes.ensure(volume)

@@ -15,7 +15,7 @@ SERVICE_CHANGED = "deploy_service"
 DEPLOY_ENDED = "deploy_ended"
 NODE_CHANGED = "deploy_node"
 LOGS_ARRIVED = "deploy_logs"
-# Payload: `grid id/instance id`. Told by a trigger (migration 0008): who may be connected to may have changed.
+# Payload: `grid id/instance id`. Told by a trigger (migration 0009): who may be connected to may have changed.
 ENDPOINT_CHANGED = "deploy_endpoint"
 
 _now = sa.func.now()

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 # A trigger, and not a call in every place that writes instances: one that was forgotten would send connections to a
 # container that is gone, and replicas of the release before write as well.

@@ -1,0 +1,1 @@
+"""The network of the grid on this node."""

@@ -1,0 +1,63 @@
+"""Follows the endpoints of the grid."""
+
+from typing import Any, Protocol
+
+import grpc
+
+from agent.domain.resolver_names import Endpoint
+from agent.membership import Joined, Membership
+from agent.retrying import keep_trying
+from agent.streams import StreamEnded, until_first
+from kontena.deploy.v1 import endpoint_pb2 as pb
+from kontena.deploy.v1 import endpoint_pb2_grpc
+
+_FIELDS = tuple(field.name for field in pb.Endpoint.DESCRIPTOR.fields)
+
+
+class EndpointBook(Protocol):
+    """Who answers for endpoints."""
+
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Those that are known, by instance id."""
+
+    def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
+        """These and no others."""
+
+
+class EndpointStream:
+    """Keeps the stream open. While it is down, the last known endpoints stay in force."""
+
+    def __init__(self, channel: grpc.aio.Channel, membership: Membership, book: EndpointBook) -> None:
+        self._stub: Any = endpoint_pb2_grpc.EndpointServiceStub(channel)
+        self._membership = membership
+        self._book = book
+
+    async def run(self) -> None:
+        """Never returns: whatever happens, it begins again."""
+        await keep_trying("endpoints", self._membership, self._follow)
+
+    async def _follow(self, joined: Joined) -> None:
+        call = self._stub.WatchEndpoints(pb.WatchEndpointsRequest(), metadata=joined.metadata)
+        try:
+            await until_first(self._receive(call), self._membership.superseded(joined.epoch))
+        finally:
+            call.cancel()
+
+    async def _receive(self, call: Any) -> None:
+        gathered: dict[str, Endpoint] | None = None
+        while (update := await call.read()) is not grpc.aio.EOF:
+            if update.reset:
+                gathered = {}
+            known = dict(self._book.endpoints) if gathered is None else gathered
+            for instance_id in update.removed:
+                known.pop(instance_id, None)
+            known.update({item.instance_id: _endpoint(item) for item in update.upserted})
+            if gathered is None or update.synced:
+                self._book.replace_endpoints(known)
+                gathered = None
+        raise StreamEnded("the master ended the stream of endpoints")
+
+
+def _endpoint(item: pb.Endpoint) -> Endpoint:
+    return Endpoint(**{name: getattr(item, name) for name in _FIELDS})

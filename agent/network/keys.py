@@ -1,0 +1,51 @@
+"""The WireGuard key pair of this node. The private key stays in the agent's folder and is never sent or logged."""
+
+import base64
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.state_dir import StateDir
+from agent.state_documents import KeyDocument
+
+_FILE = "wireguard.json"
+
+
+class KeyPair:
+    """Made once and kept, until `rotate`."""
+
+    def __init__(self, folder: StateDir) -> None:
+        self._folder = folder
+        kept = folder.read(_FILE, KeyDocument).private_key
+        self._private = _parsed(kept) or self._made()
+
+    def __repr__(self) -> str:
+        return f"KeyPair(public={self.public!r})"
+
+    @property
+    def private(self) -> str:
+        """In base64, for WireGuard alone."""
+        raw = (serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
+        return base64.b64encode(self._private.private_bytes(*raw)).decode()
+
+    @property
+    def public(self) -> str:
+        """In base64, for everybody."""
+        raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return base64.b64encode(self._private.public_key().public_bytes(*raw)).decode()
+
+    def rotate(self) -> None:
+        """Take another pair in its place."""
+        self._private = self._made()
+
+    def _made(self) -> X25519PrivateKey:
+        self._private = X25519PrivateKey.generate()
+        self._folder.write(_FILE, {"private_key": self.private})
+        return self._private
+
+
+def _parsed(text: str) -> X25519PrivateKey | None:
+    try:
+        return X25519PrivateKey.from_private_bytes(base64.b64decode(text, validate=True))
+    except ValueError:
+        return None

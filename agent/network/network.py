@@ -1,0 +1,301 @@
+"""Keeps the network of the grid on this node as the master describes it: what containers join, the ways to the other
+nodes, the resolver."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.domain.errors import AgentError
+from agent.domain.overlay_plan import Overlay, Place, container_mtu, names_of, overlaps, plan
+from agent.domain.resolver_names import Endpoint, addresses
+from agent.network import lock
+from agent.network.keys import KeyPair
+from agent.network.memory import NetworkMemory
+from agent.network.resolver import RUN_DIR, Resolver
+from agent.network.system import System, lacks, lacks_encryption
+from agent.runtime.config import GridNetwork, grid_network
+from agent.runtime.ports import OverlayNetwork, Runtime
+from agent.state_dir import StateDir
+from kontena.grid.v1 import node_session_pb2 as pb
+from services.kernel.logs import get_logger
+from services.kernel.loops import Supervisor
+
+log = get_logger(__name__)
+
+OVERLAY, LOCAL = "overlay", "local"
+# How often the system is compared with what should be there; what the master says is brought about at once.
+TURN_SECONDS = 4.0
+_PATIENCE_SECONDS = 15.0
+_ROTATE = "rotate-network-key"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """`enabled` false: containers of this node stay on its own bridge."""
+
+    enabled: bool
+    wireguard_port: int
+    vxlan_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is told to the master when it changes."""
+
+    state: str = LOCAL
+    problems: tuple[str, ...] = ()
+    resolver_running: bool = False
+    public_key: str = ""
+    private_ip: str = ""
+
+
+class Network:
+    """Must be supervised. Where the network cannot work, containers join a bridge of this node, and
+    the report says why. `news` is set when the master should hear of something."""
+
+    def __init__(
+        self, runtime: Runtime, folder: StateDir, settings: NetworkSettings, private_ip: Callable[[], Awaitable[str]]
+    ) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._private_ip = private_ip
+        self._folder = folder
+        self._keys = KeyPair(folder)
+        self._memory = NetworkMemory(folder)
+        self._rotate = folder.path / _ROTATE
+        self._node: pb.NodeDescription | None = None
+        self._place: Place | None = None
+        self._system: System | None = None
+        self._resolver: Resolver | None = None
+        self._overlay: Overlay | None = None
+        self._joined: GridNetwork | None = None
+        self._decided = asyncio.Event()
+        self._state = _State()
+        self.wake = asyncio.Event()
+        self.news = asyncio.Event()
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Add the background loop."""
+        supervisor.every("network", TURN_SECONDS, self.turn, self.wake)
+
+    # What others tell.
+
+    def describe_node(self, node: pb.NodeDescription) -> None:
+        """Who this node is, and the settings of its grid."""
+        if self._node is not None and self._node.id != node.id:
+            self._memory.forget()
+            self._decided.clear()
+        self._node = node
+        self.wake.set()
+
+    def update_peers(self, update: pb.PeerUpdate) -> None:
+        """The peers changed."""
+        self._memory.update_peers(update)
+        self.wake.set()
+
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """The endpoints that are known, by instance id."""
+        return self._memory.endpoints
+
+    def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
+        """The endpoints changed."""
+        self._memory.replace_endpoints(endpoints)
+        self._answer()
+
+    # What others ask.
+
+    async def join(self) -> GridNetwork:
+        """The network for a new container of the grid; it is there when this returns. Raises AgentError."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._decided.wait()
+        except TimeoutError:
+            log.warning("the network of the grid is not decided yet")
+        joined = self._joined
+        if joined is not None and self._place is not None and await self._ensure(self._place) is not None:
+            return joined
+        return GridNetwork(grid_network(self._grid))
+
+    @property
+    def _grid(self) -> str:
+        return "" if self._node is None else self._node.grid
+
+    def node_network(self) -> pb.NodeNetwork:
+        """What other nodes need to reach the containers of this one; before anything is decided, as it was before."""
+        if not (self._state.state == OVERLAY if self._decided.is_set() else self._memory.took_part):
+            return pb.NodeNetwork()
+        encrypts = not lacks_encryption()
+        return pb.NodeNetwork(
+            public_key=self._keys.public if encrypts else "",
+            wireguard_port=self._settings.wireguard_port if encrypts else 0,
+            vxlan_port=self._settings.vxlan_port,
+        )
+
+    async def report(self) -> pb.NetworkReport:
+        """How it is."""
+        traffic = [] if self._system is None or self._overlay is None else await self._traffic(self._overlay)
+        return pb.NetworkReport(
+            state=self._state.state,
+            problems=self._state.problems,
+            names=0 if self._resolver is None else self._resolver.names,
+            resolver_running=self._state.resolver_running,
+            peers=traffic,
+        )
+
+    async def _traffic(self, overlay: Overlay) -> list[pb.PeerTraffic]:
+        assert self._system is not None  # noqa: S101 -- for the type checker.
+        ids = {peer.public_key: peer.id for peer in overlay.encrypted}
+        found = []
+        for shake in await self._system.handshakes():
+            if shake.public_key in ids and (shake.at or shake.rx_bytes or shake.tx_bytes):
+                peer = pb.PeerTraffic(id=ids[shake.public_key], rx_bytes=shake.rx_bytes, tx_bytes=shake.tx_bytes)
+                if shake.at is not None:
+                    peer.last_handshake.FromDatetime(shake.at)
+                found.append(peer)
+        for peer_id, (received, sent) in (await self._system.trusted_traffic(overlay)).items():
+            if received or sent:
+                found.append(pb.PeerTraffic(id=peer_id, rx_bytes=received, tx_bytes=sent))
+        return found
+
+    # The work.
+
+    async def turn(self) -> None:
+        """Bring the network about."""
+        node = self._node
+        if node is None:
+            return
+        address = await self._private_ip()
+        problems: list[str] = []
+        try:
+            place = await self._placed(node, problems)
+            self._joined = None if place is None else await self._work(place, address, problems)
+        except AgentError as error:
+            # What was there stays there: it may well work still.
+            problems.append(str(error)[:400])
+            log.warning("network of the grid not brought about", cause=str(error)[:500])
+        self._decided.set()
+        self._tell(address, problems)
+
+    def _tell(self, address: str, problems: list[str]) -> None:
+        running = self._resolver is not None and self._resolver.running
+        state = OVERLAY if self._joined is not None else LOCAL
+        if self._memory.took_part != (state == OVERLAY):
+            self._memory.take_part(taken=state == OVERLAY)
+        now = _State(state, tuple(problems), running, self._keys.public, address)
+        if now != self._state:
+            if now.problems != self._state.problems:
+                log.warning("network of the grid", state=state, problems=problems)
+            self._state = now
+            self.news.set()
+
+    async def _placed(self, node: pb.NodeDescription, problems: list[str]) -> Place | None:
+        """Where the node is in the network, None when it takes no part."""
+        if self._runtime.name == "hollow" or not self._settings.enabled or not node.network.mode:
+            return None
+        if not node.block:
+            problems.append(f"the grid's subnet {node.subnet} has no block for node number {node.node_number}")
+            return None
+        place = Place(
+            node_id=node.id,
+            grid_id=node.grid_id,
+            grid=node.grid,
+            subnet=node.subnet,
+            block=node.block,
+            overlay_ip=node.overlay_ip,
+            wireguard_port=self._settings.wireguard_port,
+            vxlan_port=self._settings.vxlan_port,
+        )
+        if self._place is not None and self._place.names != place.names:
+            await self._leave()
+        found = lacks()
+        if found:
+            problems += found
+            return None
+        if node.network.mode == "none" and not _exists(place.names.bridge):
+            return None
+        return place
+
+    async def _leave(self) -> None:
+        """This machine is another node now."""
+        if self._system is not None:
+            await self._system.remove()
+        if self._resolver is not None:
+            self._resolver.stop()
+        self._place = self._system = self._resolver = self._overlay = self._joined = None
+
+    async def _work(self, place: Place, address: str, problems: list[str]) -> GridNetwork | None:
+        if self._place != place or self._system is None or self._resolver is None:
+            self._place, self._system = place, System(place.names, self._folder)
+            self._resolver = Resolver(place.names, place.gateway)
+        network = await self._network(place, address, problems)
+        if network is None:
+            return None
+        self._answer()
+        await self._resolver.start()
+        missing = lacks_encryption()
+        if missing:
+            problems.append(f"cannot encrypt, so it reaches trusted nodes only: {missing}")
+        if self._rotate.exists():
+            self._keys.rotate()
+            self._rotate.unlink()
+            log.info("network key rotated", public_key=self._keys.public)
+        overlay = plan(place, list(self._memory.peers.values()), await self._system.underlay_mtu(address))
+        if missing:
+            overlay = replace(overlay, encrypted=())
+        self._overlay = overlay
+        await self._system.apply(overlay, self._keys.private, network.former_bridges)
+        return GridNetwork(network.name, place.gateway)
+
+    async def _network(self, place: Place, address: str, problems: list[str]) -> OverlayNetwork | None:
+        if _exists(place.names.bridge):
+            return await self._ensure(place, address)
+        async with lock.held(RUN_DIR / "lock"):
+            assert self._system is not None  # noqa: S101 -- for the type checker.
+            taken = overlaps(place.subnet, await self._system.routes(), ())
+            if taken:
+                problems.append(
+                    f"the grid's subnet {place.subnet} overlaps with {taken} of this machine, so its containers stay "
+                    "on a bridge of this node: use a grid with another subnet, or take that network away"
+                )
+                return None
+            network = await self._ensure(place, address)
+        if not _exists(place.names.bridge):
+            problems.append("the container engine makes its networks elsewhere: run the agent beside it")
+            return None
+        return network
+
+    async def _ensure(self, place: Place, address: str = "") -> OverlayNetwork | None:
+        assert self._system is not None  # noqa: S101 -- for the type checker.
+        mtu = container_mtu(await self._system.underlay_mtu(address))
+        return await self._runtime.ensure_overlay(place.grid, place.block, place.gateway, place.names.bridge, mtu)
+
+    def _answer(self) -> None:
+        """Pass on what is known; before anything was heard, the resolver answers as it did."""
+        if self._resolver is None or self._place is None or self._node is None:
+            return
+        if not self._memory.heard_endpoints and self._resolver.has_answers():
+            return
+        place = self._place
+        self._resolver.answer(addresses(self._memory.endpoints.values(), place.grid, place.subnet, place.node_id))
+
+
+async def dismantle(node: pb.NodeDescription, folder: StateDir) -> None:
+    """Take the node's part of the network away from this machine, but what the engine has of it."""
+    if lacks():
+        return
+    names = names_of(node.id)
+    await System(names, folder).remove()
+    Resolver(names, "").stop()
+
+
+def request_rotation(folder: Path) -> None:
+    """Ask the agent that uses this folder for another key pair; it takes one within a few seconds."""
+    (folder / _ROTATE).touch(mode=0o600)
+
+
+def _exists(device: str) -> bool:
+    # Not by /sys, which shows the interfaces of the machine also to a process in a network namespace.
+    return device in (name for _, name in socket.if_nameindex())

@@ -1,0 +1,100 @@
+"""The resolver of this node: dnsmasq, fed with a hosts file. It lives on without the agent, and answers as before."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.domain.dns import ZONE
+from agent.domain.overlay_plan import Names
+from agent.domain.resolver_names import hosts_file
+from agent.network.commands import run
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
+
+# Outside of the agent's own folder, which only root may read: the resolver gives up its rights once it has its port.
+RUN_DIR = Path("/run/kontena")
+_WAITING_QUERIES = 1000
+
+
+class Resolver:
+    """Answers the containers of this node, at the gateway of its block."""
+
+    def __init__(self, names: Names, gateway: str) -> None:
+        self._folder = RUN_DIR / names.bridge
+        self._gateway = gateway
+        self._hosts = self._folder / "hosts"
+        self._pid_file = self._folder / "pid"
+        self.names = 0
+
+    def answer(self, answers: Mapping[str, tuple[str, ...]]) -> None:
+        """Answer these names and no others of the zone."""
+        for folder in (RUN_DIR, self._folder):
+            folder.mkdir(exist_ok=True)
+            # Whatever the umask of the agent is: the resolver gives up its rights and reads on.
+            folder.chmod(0o755)
+        self.names = len(answers)
+        content = hosts_file(answers)
+        if self._hosts.exists() and self._hosts.read_text() == content:
+            return
+        # Replaced as a whole: the resolver must not read half of it.
+        temporary = self._folder / "hosts.new"
+        temporary.write_text(content)
+        temporary.chmod(0o644)
+        temporary.replace(self._hosts)
+        if (pid := self._pid()) is not None:
+            os.kill(pid, signal.SIGHUP)
+
+    def has_answers(self) -> bool:
+        """Whether it was ever told what to answer, be it by an agent before this one."""
+        return self._hosts.exists()
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self._pid() is not None
+
+    async def start(self) -> None:
+        """Run it unless it runs. Raises CommandFailed with what it says."""
+        if self.running:
+            return
+        if not self._hosts.exists():
+            self.answer({})
+        await run(
+            (
+                "dnsmasq",
+                "--conf-file=/dev/null",
+                "--no-hosts",
+                f"--addn-hosts={self._hosts}",
+                f"--pid-file={self._pid_file}",
+                f"--log-facility={self._folder / 'log'}",
+                f"--listen-address={self._gateway}",
+                "--bind-interfaces",
+                "--except-interface=lo",
+                # Names of the zone are answered here alone, with nothing where an instance has no such address; all
+                # others go to the resolvers of this machine, but never those without a dot.
+                f"--local=/{ZONE}/",
+                "--domain-needed",
+                f"--dns-forward-max={_WAITING_QUERIES}",
+            )
+        )
+        log.info("resolver started", address=self._gateway)
+
+    def stop(self) -> None:
+        """Stop it and forget its answers."""
+        if (pid := self._pid()) is not None:
+            os.kill(pid, signal.SIGTERM)
+        for name in ("hosts", "pid", "log"):
+            (self._folder / name).unlink(missing_ok=True)
+        if self._folder.exists():
+            self._folder.rmdir()
+
+    def _pid(self) -> int | None:
+        """The process, when it is this very resolver: numbers of processes are given again."""
+        try:
+            pid = int(self._pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except (OSError, ValueError):
+            return None
+        return pid if str(self._hosts) in command else None

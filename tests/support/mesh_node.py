@@ -1,0 +1,94 @@
+"""A node on a machine of an underlay: a Docker Engine and an agent of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.containers import Docker
+from tests.support.engine import Engine
+from tests.support.suite import Suite
+from tests.support.underlay import Underlay, shell
+
+
+class MeshNode:
+    """Number `number` of an underlay, in the grid whose token it has. `close` takes all of it away."""
+
+    def __init__(self, suite: Suite, underlay: Underlay, number: int, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._suite, self._underlay, self._folder = suite, underlay, folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.number = number
+        self.name = f"node-{number}"
+        self.machine = underlay.add_machine(number)
+        self.engine = Engine(folder, self.machine)
+        self.docker = Docker(self.engine.host)
+
+    @property
+    def address(self) -> str:
+        """Where the other machines reach it."""
+        return self._underlay.machines[self.machine]
+
+    def start(self, token: str, **more: str) -> None:
+        """Start the agent."""
+        env = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
+            "KONTENA_URI": self._underlay.master,
+            "KONTENA_GRID_TOKEN": token,
+            "KONTENA_NODE_ID": f"{self.machine}:MESH",
+            "KONTENA_NODE_NAME": self.name,
+            "KONTENA_NODE_LABELS": f"n={self.number}",
+            "KONTENA_STATE_DIR": str(self._folder / "state"),
+            "DOCKER_HOST": self.engine.host,
+            **more,
+        }
+        command = ["nsenter", f"--net=/var/run/netns/{self.machine}", sys.executable, "-m", "agent"]
+        with (self._folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._suite.folder, env=env, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """kill -9 of the agent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def log(self) -> str:
+        """What its agent has said."""
+        path = self._folder / "agent.log"
+        return path.read_text() if path.exists() else ""
+
+    def inside(self, *words: str, check: bool = True) -> str:
+        """Run a program on the machine."""
+        return self._underlay.inside(self.machine, *words, check=check)
+
+    def pid_of(self, container: str) -> str:
+        """The first process of a container."""
+        return str(self.engine.inspect(container)["State"]["Pid"])
+
+    def execute(self, container: str, *words: str, check: bool = True) -> str:
+        """Run a program of a container's image in it."""
+        return shell("nsenter", "-t", self.pid_of(container), "-n", "-m", "--", *words, check=check)
+
+    def running(self) -> dict[str, tuple[str, str]]:
+        """Id and start time of each running container, by name."""
+        found: dict[str, tuple[str, str]] = {}
+        for container in self.engine.containers():
+            shown: dict[str, Any] = self.engine.inspect(container["Id"])
+            if shown["State"]["Running"]:
+                found[shown["Name"].lstrip("/")] = (shown["Id"], shown["State"]["StartedAt"])
+        return found
+
+    def close(self) -> None:
+        """The machine is gone."""
+        self.kill()
+        bridges = re.findall(r"kbr-\w+", self.inside("ip", "-o", "link", check=False))
+        self.engine.close()
+        for bridge in bridges:
+            shutil.rmtree(f"/run/kontena/{bridge}", ignore_errors=True)
+        for pid in shell("ip", "netns", "pids", self.machine, check=False).split():
+            shell("kill", "-9", pid, check=False)
