@@ -155,7 +155,7 @@ async def test_500_agents_join_at_once_stay_and_survive_a_killed_replica(
     target, (survivor, victim) = crowded
     async with channel(target) as front:
         admin = Caller(front, grid_neighbours.introspection.user("master_admin"))
-        token = (await admin.create_grid({"name": "crowd"})).body["token"]
+        token = (await admin.create_grid({"name": "crowd", "network": {"node_prefix": 26}})).body["token"]
         async with watching(survivor) as watcher, crowd(target, token) as (sessions, up):
 
             async def all_up() -> bool:
