@@ -31,6 +31,7 @@ FULL = {
     "logs": {"forwarder": "fluentd", "opts": {"fluentd-address": "foo"}},
     "default_affinity": ["label==x"],
     "trusted_subnets": ["10.240.0.0/16", "192.168.1.1"],
+    "network": {"mode": "wireguard", "node_prefix": 25},
 }
 
 
@@ -85,6 +86,7 @@ async def test_defaults(admin: Caller) -> None:
     assert (body["initial_size"], body["subnet"], body["supernet"]) == (1, "10.81.0.0/16", "10.80.0.0/12")
     assert (body["stats"], body["default_affinity"], body["trusted_subnets"]) == ({}, [], [])
     assert "logs" not in body
+    assert body["network"] == {"mode": "auto", "node_prefix": 24}
 
 
 async def test_hyphenated_alias_of_initial_size(admin: Caller) -> None:
@@ -109,6 +111,16 @@ async def test_hyphenated_alias_of_initial_size(admin: Caller) -> None:
         ),
         ({"token": " "}, {"token": "Token can't be blank"}),
         ({"subnet": "foo"}, {"subnet": "Invalid subnet foo"}),
+        ({"network": {"mode": "mesh"}}, {"network": {"mode": "Mode isn't an option"}}),
+        ({"network": {"node_prefix": 30}}, {"network": {"node_prefix": "Node Prefix is too big"}}),
+        (
+            {"subnet": "10.5.0.0/24", "network": {"node_prefix": 24}},
+            {
+                "network": {
+                    "node_prefix": "node_prefix must be longer than the prefix of the subnet 10.5.0.0/24 and at most 29"
+                }
+            },
+        ),
         ({"supernet": "10.0.0.0/99"}, {"supernet": "Invalid supernet 10.0.0.0/99"}),
         ({"trusted_subnets": ["x", "10.0.0.0/8", "y"]}, {"trusted_subnets": "Invalid trusted_subnet y"}),
         ({"trusted_subnets": ["1.1.1.1", " "]}, {"trusted_subnets": [None, "Trusted Subnets[1] can't be blank"]}),
