@@ -1,9 +1,11 @@
 """Three nodes on machines of their own: a grid whose containers reach each other over the network between them."""
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +17,119 @@ from tests.support.underlay import Underlay
 
 IMAGE = "kontena/network-test:1"
 GRID = "mesh"
+# The first two lie in one /29, the third does not.
+HOSTS = (2, 3, 9)
+BIG = 1 << 20
+SERVE = (
+    "mkdir -p /www; echo plain-$HOSTNAME > /www/index.html; touch /www/healthy; "
+    f"dd if=/dev/zero of=/www/big bs=1024 count={BIG // 1024} 2>/dev/null; exec httpd -f -p 8080 -h /www"
+)
 
 
 @dataclass
 class Mesh:
-    """A grid on three nodes."""
+    """A grid on three nodes. `web` and `db` have an instance on each of them."""
 
     api: Api
     underlay: Underlay
     nodes: list[MeshNode]
     token: str
+    _places: dict[str, MeshNode] = field(default_factory=dict)
 
-    def grid(self, **changes: Any) -> dict[str, Any]:
+    def grid(self, **changes: Any) -> None:
         """Change the grid."""
-        return self.api.call("PUT", f"/v1/grids/{GRID}", changes)
+        self.api.call("PUT", f"/v1/grids/{GRID}", changes)
+
+    def serve(self, name: str, **attributes: Any) -> str:
+        """A service whose instances answer HTTP with `plain-<hostname>`, deployed; returns its path."""
+        body = {
+            "name": name,
+            "image": IMAGE,
+            "stateful": False,
+            "cmd": ["sh", "-c", SERVE],
+            "strategy": "daemon",
+            "deploy_opts": {"wait_for_port": 8080},
+            **attributes,
+        }
+        self.api.call("POST", f"/v1/grids/{GRID}/services", body, status=201)
+        path = f"{GRID}/null/{name}"
+        self.api.deploy(path)
+        return path
+
+    def instance(self, service: str, node: MeshNode) -> str:
+        """Name of the instance of a service on a node."""
+        return next(name for name in node.running() if name.startswith(f"{service}-"))
+
+    def fetch(self, node: MeshNode, name: str, path: str = "/", seconds: float = 2.0) -> str:
+        """What a container on `node` reads from `name`; fails when it reads nothing."""
+        url = f"http://{name}.{GRID}.kontena.local:8080{path}"
+        return node.execute(self.instance("web", node), "/usr/bin/curl", "-fsS", "-m", str(seconds), url).strip()
+
+    def all_reach_all(self, within: float = 30.0) -> None:
+        """Wait until a container of each node reads from the `db` on each node, by name."""
+        wanted = {f"plain-{self.instance('db', node)}" for node in self.nodes}
+        for node in self.nodes:
+            names = [name.removeprefix("plain-") for name in wanted]
+            read = partial(self._reads, node, names)
+            soon(lambda read=read: read() == wanted, within=within, message=f"{node.name} reaches all")
+
+    def _reads(self, node: MeshNode, names: list[str]) -> set[str]:
+        return {self.fetch(node, name) for name in names}
+
+    def addresses(self, node: MeshNode, name: str) -> set[str]:
+        """What the resolver of a node answers its containers."""
+        shown = node.execute(self.instance("web", node), "/bin/nslookup", f"{name}.{GRID}.kontena.local", check=False)
+        lines = [line.split()[1] for line in shown.splitlines() if line.startswith("Address:")]
+        return {address for address in lines if address.startswith("10.81.")}
 
     def health(self, node: MeshNode) -> dict[str, Any]:
         """What the master says of a node's network."""
         found: dict[str, Any] = self.api.call("GET", f"/v1/nodes/{GRID}/{node.name}/health")["network"]
         return found
 
-    def modes(self, node: MeshNode) -> dict[str, str]:
-        """How a node reaches each other one."""
-        return {peer["name"]: peer["mode"] for peer in self.health(node).get("peers", ())}
+    def modes(self, node: MeshNode) -> list[str]:
+        """How a node reaches the others, by their number."""
+        return [peer["mode"] for peer in self.health(node).get("peers", ())]
 
     def connected(self) -> None:
         """Wait until each node takes part and knows the others."""
         for node in self.nodes:
-            soon(
-                lambda node=node: (
-                    self.health(node)["state"] == "overlay" and len(self.modes(node)) == len(self.nodes) - 1
-                ),
-                message=f"{node.name} is connected: {node.log()[-1500:]}",
-            )
+            soon(partial(self._connected, node), message=f"{node.name} is connected")
+
+    def _connected(self, node: MeshNode) -> bool:
+        health = self.health(node)
+        assert (health["state"], health.get("problems", [])) == ("overlay", []), (health, node.log()[-1500:])
+        return len(health.get("peers", ())) == len(self.nodes) - 1
+
+    def online(self, node: MeshNode) -> bool:
+        """Whether the master calls the node online."""
+        nodes = self.api.call("GET", f"/v1/grids/{GRID}/nodes")["nodes"]
+        found = {item["name"]: item["status"] for item in nodes}
+        assert found.get(node.name) == "online", (found, node.log()[-1500:])
+        return True
 
 
 @pytest.fixture(scope="session")
 def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
-    """Three nodes, online and connected."""
+    """Three nodes, online and connected, with the services `web` and `db`."""
     grid = api.call("POST", "/v1/grids", {"name": GRID, "initial_size": 1}, status=201)
     with (
         tempfile.TemporaryDirectory(prefix="kmesh") as folder,
         Underlay(int(suite.env["KONTENA_PORT"])) as underlay,
     ):
-        nodes = [MeshNode(suite, underlay, number, Path(folder) / str(number)) for number in (1, 2, 3)]
+        nodes = [
+            MeshNode(suite, underlay, number, host, Path(folder) / str(number)) for number, host in enumerate(HOSTS, 1)
+        ]
+        found = Mesh(api, underlay, nodes, grid["token"])
         try:
             with ThreadPoolExecutor() as pool:
                 list(pool.map(_start_engine, nodes))
             for node in nodes:
                 node.start(grid["token"])
-                soon(lambda node=node: _online(api, node), message=f"{node.name} is online: {node.log()[-1500:]}")
-            found = Mesh(api, underlay, nodes, grid["token"])
+                soon(partial(found.online, node), message=f"{node.name} is online")
             found.connected()
+            for name in ("web", "db"):
+                found.serve(name)
             yield found
         finally:
             for node in nodes:
@@ -74,10 +137,17 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
 
 
 def _start_engine(node: MeshNode) -> None:
+    # Containers outlive the engine's process, as on machines that are kept for long.
+    node.engine.flags = ("--live-restore",)
     node.engine.__enter__()
     node.engine.import_busybox(IMAGE, programs=["/usr/bin/curl"])
 
 
-def _online(api: Api, node: MeshNode) -> bool:
-    nodes = api.call("GET", f"/v1/grids/{GRID}/nodes")["nodes"]
-    return {item["name"]: item["status"] for item in nodes}.get(node.name) == "online"
+def longest_gap(reads: Callable[[], bool], seconds: float) -> float:
+    """For how long at most nothing could be read while `seconds` passed."""
+    end, last, longest = time.monotonic() + seconds, time.monotonic(), 0.0
+    while time.monotonic() < end:
+        if reads():
+            last = time.monotonic()
+        longest = max(longest, time.monotonic() - last)
+    return longest

@@ -1,37 +1,115 @@
-"""Containers of a grid reach each other over nodes by name, encrypted and plain."""
+"""Containers of a grid reach each other over nodes by name: encrypted, plain, and both in one grid."""
 
-from typing import Any
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
 
-from tests.network.conftest import GRID, IMAGE, Mesh
+import pytest
+
+from tests.network.conftest import BIG, GRID, Mesh
+from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
 
-SERVE = "mkdir -p /www; echo $HOSTNAME > /www/index.html; exec httpd -f -p 8080 -h /www"
+WIREGUARD, VXLAN = "wireguard", "vxlan"
 
 
-def test_names_lead_to_instances_on_all_nodes(mesh: Mesh) -> None:
-    for name in ("web", "db"):
-        body: dict[str, Any] = {
-            "name": name,
-            "image": IMAGE,
-            "stateful": False,
-            "instances": 3,
-            "cmd": ["sh", "-c", SERVE],
-        }
-        body["deploy_opts"] = {"wait_for_port": 8080}
-        mesh.api.call("POST", f"/v1/grids/{GRID}/services", body, status=201)
-        mesh.api.deploy(f"{GRID}/null/{name}")
-    for node in mesh.nodes:
-        own = next(name for name in node.running() if name.startswith("web"))
-        soon(
-            lambda node=node, own=own: (
-                {
-                    node.execute(
-                        own, "/usr/bin/curl", "-sS", "-m", "2", f"http://db-{n}.{GRID}.kontena.local:8080/"
-                    ).strip()
-                    for n in (1, 2, 3)
-                }
-                == {"db-1", "db-2", "db-3"}
-            ),
-            within=15,
-            message="names",
-        )
+def settings(mesh: Mesh, mode: str) -> tuple[list[str], list[list[str]]]:
+    """Trusted subnets and the ways from each node to the others."""
+    return {
+        WIREGUARD: ([], [[WIREGUARD] * 2] * 3),
+        VXLAN: ([mesh.underlay.subnet], [[VXLAN] * 2] * 3),
+        "mixed": ([f"{mesh.underlay.prefix}.0/29"], [[VXLAN, WIREGUARD], [VXLAN, WIREGUARD], [WIREGUARD] * 2]),
+    }[mode]
+
+
+def choose(mesh: Mesh, mode: str) -> None:
+    """Bring the grid into a mode, and wait until all nodes are in it."""
+    trusted, ways = settings(mesh, mode)
+    mesh.grid(trusted_subnets=trusted)
+    for node, wanted in zip(mesh.nodes, ways, strict=True):
+        soon(lambda node=node, wanted=wanted: mesh.modes(node) == wanted, message=f"{node.name} is told {wanted}")
+        soon(partial(_brought_about, node, wanted), message=f"{node.name} has done {wanted}")
+
+
+def _brought_about(node: MeshNode, wanted: list[str]) -> bool:
+    links = node.inside("ip", "-o", "link")
+    return ("kvx-" in links) == (VXLAN in wanted) and ("kwg-" in links) == (WIREGUARD in wanted)
+
+
+@pytest.mark.parametrize("mode", [WIREGUARD, VXLAN, "mixed"])
+def test_containers_reach_each_other_by_name_and_with_megabytes(mesh: Mesh, mode: str, tmp_path: Path) -> None:
+    choose(mesh, mode)
+    mesh.all_reach_all()
+    one, two, three = mesh.nodes
+    peers = {"trusted": mesh.instance("db", two), "apart": mesh.instance("db", three)}
+    for way, name in peers.items():
+        capture = tmp_path / way
+        with mesh.underlay.capture(one.machine, capture):
+            assert mesh.fetch(one, name) == f"plain-{name}"
+            size = len(one.execute(mesh.instance("web", one), "/usr/bin/curl", "-fsS", "-m", "20", _big(name)))
+        assert size == BIG, "a megabyte comes through"
+        plain = mode == VXLAN or (mode == "mixed" and way == "trusted")
+        assert (f"plain-{name}".encode() in capture.read_bytes()) == plain, "what others on the way can read"
+
+
+def _big(name: str) -> str:
+    return f"http://{name}.{GRID}.kontena.local:8080/big"
+
+
+@pytest.mark.parametrize("mode", [VXLAN, WIREGUARD])
+def test_a_connection_survives_the_change_of_its_way(mesh: Mesh, mode: str) -> None:
+    one, two, _ = mesh.nodes
+    pid = one.pid_of(mesh.instance("web", one))
+    slowly = ["/usr/bin/curl", "-fsS", "-m", "30", "--limit-rate", "200k", _big(mesh.instance("db", two))]
+    with subprocess.Popen(["nsenter", "-t", pid, "-n", "-m", "--", *slowly], stdout=subprocess.PIPE) as transfer:
+        choose(mesh, mode)
+        assert transfer.poll() is None, "it was under way meanwhile"
+        content, _ = transfer.communicate(timeout=40)
+    assert (transfer.returncode, len(content)) == (0, BIG)
+
+
+def test_keys_rotate_under_a_connection(mesh: Mesh) -> None:
+    choose(mesh, WIREGUARD)
+    one, two, _ = mesh.nodes
+    before = _key(two)
+    pid = one.pid_of(mesh.instance("web", one))
+    slowly = ["/usr/bin/curl", "-fsS", "-m", "40", "--limit-rate", "100k", _big(mesh.instance("db", two))]
+    with subprocess.Popen(["nsenter", "-t", pid, "-n", "-m", "--", *slowly], stdout=subprocess.PIPE) as transfer:
+        two.command("rotate-network-key")
+        soon(lambda: _key(two) != before, message="the node has another key")
+        soon(lambda: _key(two) in one.inside("wg", "show", _device(one), "peers"), message="its peers know the key")
+        assert transfer.poll() is None, "it was under way meanwhile"
+        content, _ = transfer.communicate(timeout=50)
+    assert (transfer.returncode, len(content)) == (0, BIG)
+    private = two.folder / "state" / "wireguard.json"
+    assert private.stat().st_mode & 0o777 == 0o600
+    shown = next(peer for peer in mesh.health(one)["peers"] if peer["name"] == two.name)
+    assert shown["mode"] == WIREGUARD
+
+
+def _device(node: MeshNode) -> str:
+    return next(word for word in node.inside("ip", "-br", "link").split() if word.startswith("kwg-"))
+
+
+def _key(node: MeshNode) -> str:
+    return node.inside("wg", "show", _device(node), "public-key").strip()
+
+
+def test_ipv6_is_answered_at_once_and_strange_names_go_on(mesh: Mesh) -> None:
+    one = mesh.nodes[0]
+    web = mesh.instance("web", one)
+    started = time.monotonic()
+    shown = one.execute(web, "/bin/nslookup", "-type=aaaa", f"db.{GRID}.kontena.local", check=False)
+    assert time.monotonic() - started < 1, "it is no time-out"
+    assert "has AAAA address" not in shown
+    assert "NXDOMAIN" not in shown
+    assert len(mesh.addresses(one, "db")) == 3
+    assert "NXDOMAIN" in one.execute(web, "/bin/nslookup", f"missing.{GRID}.kontena.local", check=False)
+    asked = one.execute(web, "/bin/cat", "/etc/resolv.conf")
+    assert f"{GRID}.kontena.local" in asked, "short names are completed"
+
+
+def test_answers_rotate(mesh: Mesh) -> None:
+    one = mesh.nodes[0]
+    assert len({mesh.fetch(one, "db") for _ in range(12)}) == 3

@@ -53,6 +53,8 @@ class Engine:
         self._bridge = f"kt{random.randrange(16**6):06x}"
         self._network = _free_network()
         self._process: subprocess.Popen[bytes] | None = None
+        # More arguments for dockerd, each time it starts.
+        self.flags: Sequence[str] = ()
         self.socket = folder / "docker.sock"
         self.host = f"unix://{self.socket}"
 
@@ -118,6 +120,7 @@ class Engine:
             "--ip6tables=false",
             "--shutdown-timeout=1",
             *(["--bridge=none"] if self._namespace else self._without_rules()),
+            *self.flags,
             *flags,
         ]
         with (folder / "dockerd.log").open("ab") as log:

@@ -15,15 +15,16 @@ from tests.support.underlay import Underlay, shell
 
 
 class MeshNode:
-    """Number `number` of an underlay, in the grid whose token it has. `close` takes all of it away."""
+    """Number `number` of an underlay, at the address `host` of it. `close` takes all of it away."""
 
-    def __init__(self, suite: Suite, underlay: Underlay, number: int, folder: Path) -> None:
+    def __init__(self, suite: Suite, underlay: Underlay, number: int, host: int, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        self._suite, self._underlay, self._folder = suite, underlay, folder
+        self._suite, self._underlay, self.folder = suite, underlay, folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._env: dict[str, str] = {}
         self.number = number
         self.name = f"node-{number}"
-        self.machine = underlay.add_machine(number)
+        self.machine = underlay.add_machine(number, host)
         self.engine = Engine(folder, self.machine)
         self.docker = Docker(self.engine.host)
 
@@ -34,7 +35,7 @@ class MeshNode:
 
     def start(self, token: str, **more: str) -> None:
         """Start the agent."""
-        env = {
+        self._env = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
             "KONTENA_URI": self._underlay.master,
@@ -42,13 +43,26 @@ class MeshNode:
             "KONTENA_NODE_ID": f"{self.machine}:MESH",
             "KONTENA_NODE_NAME": self.name,
             "KONTENA_NODE_LABELS": f"n={self.number}",
-            "KONTENA_STATE_DIR": str(self._folder / "state"),
+            "KONTENA_STATE_DIR": str(self.folder / "state"),
             "DOCKER_HOST": self.engine.host,
             **more,
         }
-        command = ["nsenter", f"--net=/var/run/netns/{self.machine}", sys.executable, "-m", "agent"]
-        with (self._folder / "agent.log").open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=self._suite.folder, env=env, stdout=log, stderr=log)
+        self.start_again()
+
+    def start_again(self, **more: str) -> None:
+        """Start the agent as before, but for these settings."""
+        self._env |= more
+        with (self.folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._agent(), cwd=self._suite.folder, env=self._env, stdout=log, stderr=log
+            )
+
+    def command(self, name: str) -> None:
+        """Run a command of the agent's program."""
+        subprocess.run([*self._agent(), name], cwd=self._suite.folder, env=self._env, check=True, capture_output=True)
+
+    def _agent(self) -> list[str]:
+        return ["nsenter", f"--net=/var/run/netns/{self.machine}", sys.executable, "-m", "agent"]
 
     def kill(self) -> None:
         """kill -9 of the agent."""
@@ -59,7 +73,7 @@ class MeshNode:
 
     def log(self) -> str:
         """What its agent has said."""
-        path = self._folder / "agent.log"
+        path = self.folder / "agent.log"
         return path.read_text() if path.exists() else ""
 
     def inside(self, *words: str, check: bool = True) -> str:

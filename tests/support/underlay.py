@@ -101,8 +101,8 @@ class Underlay:
         for way in ("-i", "-o"):
             shell("iptables", "-w", change, "FORWARD", way, self.bridge, "-j", "ACCEPT", check=False)
 
-    def add_machine(self, number: int) -> str:
-        """A namespace with address `prefix`.`number`; returns its name."""
+    def add_machine(self, number: int, host: int) -> str:
+        """A namespace with address `prefix`.`host`; returns its name."""
         name = f"{self.bridge}-{number}"
         shell("ip", "netns", "add", name)
         self.machines[name] = ""
@@ -111,7 +111,7 @@ class Underlay:
         self.inside(name, "ip", "link", "set", "lo", "up")
         self.inside(name, "ip", "link", "set", "eth0", "up")
         self.inside(name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self.readdress(name, f"{self.prefix}.{number}")
+        self.readdress(name, f"{self.prefix}.{host}")
         return name
 
     def readdress(self, name: str, address: str) -> None:
@@ -130,12 +130,11 @@ class Underlay:
     def capture(self, name: str, file: Path, *filters: str) -> Iterator[None]:
         """Record what passes eth0 of a machine."""
         command = ["nsenter", f"--net=/var/run/netns/{name}", "tcpdump", "-U", "-n", "-i", "eth0", "-w", str(file)]
-        process = subprocess.Popen([*command, *filters], stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        # It says so once it listens.
-        process.stderr.readline()
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait()
+        with subprocess.Popen([*command, *filters], stderr=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            # It says so once it listens.
+            process.stderr.readline()
+            try:
+                yield
+            finally:
+                process.terminate()
