@@ -20,12 +20,12 @@ SUBNETS = st.integers(8, 26).flatmap(
 def test_no_two_numbers_share_an_address(subnet: str, longer: int, numbers: list[int]) -> None:
     prefix = min(int(subnet.partition("/")[2]) + longer, LONGEST_NODE_PREFIX)
     blocks = Blocks(subnet, prefix)
-    whole = ipaddress.ip_network(subnet)
-    found = {}
+    whole = ipaddress.IPv4Network(subnet)
+    found: dict[int, ipaddress.IPv4Network] = {}
     for number in {*numbers, blocks.capacity} & set(range(1, blocks.capacity + 1)):
         block = blocks.of(number)
         assert block is not None
-        network = ipaddress.ip_network(block)
+        network = ipaddress.IPv4Network(block)
         own = ipaddress.ip_address(overlay_ip(subnet, number))
         assert network.subnet_of(whole)
         assert own in whole
