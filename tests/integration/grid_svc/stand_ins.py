@@ -18,7 +18,7 @@ from kontena.auth.v1 import (
     membership_pb2,
     membership_pb2_grpc,
 )
-from kontena.deploy.v1 import grid_usage_pb2, grid_usage_pb2_grpc
+from kontena.deploy.v1 import grid_event_pb2_grpc, grid_usage_pb2, grid_usage_pb2_grpc
 from services.kernel.informer import Delete, Synced, Upsert
 from services.kernel.server import OPTIONS
 from tests.support.watching import followed
@@ -131,6 +131,17 @@ class Usage(grid_usage_pb2_grpc.GridUsageServiceServicer):
 
 
 @dataclass
+class GridEvents(grid_event_pb2_grpc.GridEventServiceServicer):
+    """Types and messages of grid events in order."""
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    async def RecordGridEvents(self, request: Any, context: Any) -> Empty:
+        self.told += [(event.type, event.message) for event in request.events]
+        return Empty()
+
+
+@dataclass
 class Neighbours:
     """Both services on one address."""
 
@@ -139,6 +150,7 @@ class Neighbours:
     audit: Audit
     memberships: Memberships
     usage: Usage
+    grid_events: GridEvents
 
     def reset(self) -> None:
         self.audit.events.clear()
@@ -148,16 +160,18 @@ class Neighbours:
         self.usage.usages.clear()
         self.usage.stateful_nodes.clear()
         self.usage.counted = 0
+        self.grid_events.told.clear()
 
 
 @asynccontextmanager
 async def neighbours() -> AsyncIterator[Neighbours]:
     server = grpc.aio.server(options=OPTIONS)
-    found = Neighbours("", Introspection(), Audit(), Memberships(), Usage())
+    found = Neighbours("", Introspection(), Audit(), Memberships(), Usage(), GridEvents())
     introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server(found.introspection, server)
     audit_pb2_grpc.add_AuditIngestServiceServicer_to_server(found.audit, server)
     membership_pb2_grpc.add_GridMembershipServiceServicer_to_server(found.memberships, server)
     grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server(found.usage, server)
+    grid_event_pb2_grpc.add_GridEventServiceServicer_to_server(found.grid_events, server)
     found.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield found

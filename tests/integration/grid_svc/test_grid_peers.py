@@ -165,7 +165,7 @@ async def test_health_shows_the_network(grid: Running, admin: Caller, token: str
                         "mode": "wireguard",
                         "endpoint": "10.0.0.2:51820",
                         "block": "10.81.2.0/24",
-                        "last_handshake": "2026-01-02T00:00:00Z",
+                        "last_handshake": "2026-01-02T00:00:00.001Z",
                         "rx_bytes": 7,
                         "tx_bytes": 9,
                     }
@@ -174,6 +174,16 @@ async def test_health_shows_the_network(grid: Running, admin: Caller, token: str
             return True
 
         await eventually(shown)
+        await one.agent.call.write(pb.ConnectRequest(network=pb.NetworkReport(state="overlay")))
+
+        async def told() -> bool:
+            assert grid_neighbours.grid_events.told == [
+                ("node:network", "network of node node-1: no tun"),
+                ("node:network", "network of node node-1: all is well again"),
+            ]
+            return True
+
+        await eventually(told)
 
 
 @pytest.mark.parametrize("count", [40])
