@@ -16,12 +16,16 @@ from services.kernel.principal import Principal
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
 
+# Who may use what reaches past a container to its node.
+ADMINS = "admins"
+MEMBERS = "members"
+
 IDEMPOTENT = ("/kontena.grid.v1.GridWatchService/GetGridRecord",)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A grid; `id` is never reused, `name` may be after a deletion."""
+    """A grid; `id` is never reused, `name` may be after a deletion. `host_access` is ADMINS or MEMBERS."""
 
     id: str
     name: str
@@ -29,6 +33,7 @@ class Grid:
     subnet: str = ""
     supernet: str = ""
     initial_size: int = 1
+    host_access: str = MEMBERS
 
 
 class GridDirectory:
@@ -101,4 +106,6 @@ def _grid(record: pb.GridRecord) -> Grid:
         subnet=record.subnet,
         supernet=record.supernet,
         initial_size=record.initial_size,
+        # Empty from a grid_svc of the release before, which knows no such setting.
+        host_access=record.host_access or MEMBERS,
     )

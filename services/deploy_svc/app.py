@@ -43,6 +43,7 @@ from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.endpoints import Endpoints
 from services.deploy_svc.usecases.grid_usage import GridUsages
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
@@ -170,9 +171,13 @@ class ApiParts:
         self._shared = shared
         secrets, certificates = SecretResolver(vault), CertificateResolver(vault)
         names = VaultDirectory(secrets, certificates)
-        access = Access(db, grids)
-        self._containers = ContainerParts(shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes))
-        self._stacks = stacks_app.StackParts(db, (grids, nodes), names, self._containers.commands, shared.patience)
+        access = Access(db, grids, HostAccess(shared.settings.open_host_paths()))
+        self._containers = ContainerParts(
+            shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access
+        )
+        self._stacks = stacks_app.StackParts(
+            db, (grids, nodes), names, self._containers.commands, shared.patience, hosts=access.hosts
+        )
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
         patience = VALUES_SECONDS * shared.settings.grace_factor
         self._assignments = Assignments(db, shared.listener, values, nodes, patience)

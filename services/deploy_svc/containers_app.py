@@ -72,9 +72,10 @@ class ContainerParts:
         db: Database,
         listener: Listener,
         directories: tuple[GridDirectory, NodeDirectory],
+        *,
+        access: Access,
     ) -> None:
         grids, nodes = directories
-        access = Access(db, grids)
         self._relay = CommandRelay(tokens, "deploy_svc")
         self._log_wakes = LogWakes(listener, tables.LOGS_ARRIVED)
         self._event_wakes = LogWakes(listener, event_tables.EVENTS_ARRIVED)
@@ -82,7 +83,7 @@ class ContainerParts:
         self.commands = NodeCommands(db, nodes, own_address(settings), self._relay)
         logs = ContainerLogs(db, grids, nodes, (access, paths), self._log_wakes)
         events = EventLogs(db, grids, nodes, access, self._event_wakes)
-        asked = ContainerCommands(db, paths, self.commands)
+        asked = ContainerCommands(db, paths, self.commands, access.hosts)
         containers = ContainerServicer(Containers(db, grids, nodes, access, paths), asked)
         self.servicers: list[Any] = [
             (container_pb2_grpc.add_ContainerServiceServicer_to_server, containers),

@@ -30,3 +30,12 @@ class Settings(ServiceSettings):
         description="Multiplies how long a lost node keeps its instances (120 s, daemon 600 s)"
         " and how long an instance waits for its secrets (60 s).",
     )
+    host_paths: str = Field(
+        default="",
+        description="Comma separated paths of nodes that every member may mount where only admins may use the host "
+        "(`host_access` of a grid). Each counts exactly: paths below it do not.",
+    )
+
+    def open_host_paths(self) -> list[str]:
+        """The paths of HOST_PATHS."""
+        return [path.strip() for path in self.host_paths.split(",") if path.strip()]

@@ -9,6 +9,7 @@ from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.patience import Patience
@@ -35,17 +36,19 @@ class StackParts:
         vault: VaultDirectory,
         commands: NodeCommands,
         patience: Patience,
+        *,
+        hosts: HostAccess,
     ) -> None:
         grids, nodes = directories
         self.once = Idempotency(db)
         self._removals = VolumeRemovals(db, nodes, commands)
         stacks = StackServicer(
-            Stacks(db, grids, vault),
-            StackDeploys(db, grids, vault),
-            StackPlans(db, grids, patience.views, vault, patience.limits),
+            Stacks(db, grids, vault, hosts),
+            StackDeploys(db, grids, vault, hosts),
+            StackPlans(db, grids, patience.views, vault, patience.limits, hosts=hosts),
             self.once,
         )
-        volumes = Volumes(db, grids, self._removals.wake)
+        volumes = Volumes(db, grids, self._removals.wake, hosts)
         self.servicers: list[Any] = [
             (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
             (volume_pb2_grpc.add_VolumeServiceServicer_to_server, VolumeServicer(volumes, self.once)),

@@ -10,6 +10,8 @@ from tests.support.suite import Api
 
 GRID = "permission-matrix"
 NODE = "matrix-node"
+HOST_LEVEL = "host-level"
+HOST_LEVEL_PATH = f"/v1/services/{GRID}/null/{HOST_LEVEL}"
 VICTIM = email("victim")
 INVITED = email("invited")
 
@@ -85,6 +87,13 @@ def node(admin: Api) -> dict[str, str]:
 def service(admin: Api) -> dict[str, str]:
     """A service that is never deployed and keeps its grid from being deleted."""
     body = {"name": "guard", "image": "none", "stateful": False}
+    assert admin.request("POST", f"/v1/grids/{GRID}/services", body).status_code in (201, 422)
+    return {}
+
+
+def host_level(admin: Api) -> dict[str, str]:
+    """A service that reaches its node."""
+    body = {"name": HOST_LEVEL, "image": "none", "stateful": False, "net": "host"}
     assert admin.request("POST", f"/v1/grids/{GRID}/services", body).status_code in (201, 422)
     return {}
 
@@ -188,11 +197,21 @@ DEPLOY: Rows = {
     "InstanceService/GetInstance": READ,
     "InstanceService/DeleteInstance": CHANGE,
     "ServiceService/ListServices": READ,
-    "ServiceService/CreateService": CHANGE,
+    "ServiceService/CreateService": (
+        Call(CHANGERS, {}),
+        # A new grid keeps its nodes to its admins.
+        Call(GRID_ADMINS, {"name": HOST_LEVEL, "image": "none", "stateful": False, "net": "host"}),
+    ),
     "ServiceService/GetService": READ,
-    "ServiceService/UpdateService": CHANGE,
+    "ServiceService/UpdateService": (
+        Call(CHANGERS, {}),
+        Call(GRID_ADMINS, {"image": "other"}, path=HOST_LEVEL_PATH, prepare=host_level),
+    ),
     "ServiceService/DeleteService": CHANGE,
-    "ServiceService/DeployService": CHANGE,
+    "ServiceService/DeployService": (
+        Call(CHANGERS, {}),
+        Call(GRID_ADMINS, {}, path=f"{HOST_LEVEL_PATH}/deploy", prepare=host_level),
+    ),
     "ServiceService/ScaleService": CHANGE,
     "ServiceService/StartService": CHANGE,
     "ServiceService/StopService": CHANGE,
@@ -212,7 +231,10 @@ DEPLOY: Rows = {
     "StackService/PlanStack": CHANGE,
     "StackService/PlanNewStack": CHANGE,
     "VolumeService/ListVolumes": READ,
-    "VolumeService/CreateVolume": CHANGE,
+    "VolumeService/CreateVolume": (
+        Call(CHANGERS, {}),
+        Call(GRID_ADMINS, {"name": HOST_LEVEL, "scope": "grid", "driver": "local", "driver_opts": {"device": "/"}}),
+    ),
     "VolumeService/GetVolume": READ,
     "VolumeService/DeleteVolume": CHANGE,
 }

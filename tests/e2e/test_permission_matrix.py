@@ -16,7 +16,7 @@ import pytest
 from gateway.catalog import Binding, Method, Service, load_descriptors, services
 from kontena.common.v1 import options_pb2
 from tests.e2e.auth_people import QuickApi, configured, email, people, token_of
-from tests.e2e.permission_rows import GRID, INVITED, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
+from tests.e2e.permission_rows import GRID, HOST_LEVEL, INVITED, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
 from tests.support.suite import Api, Suite, soon
 
 CATALOG = services(load_descriptors(Path(__file__).parents[2] / "gen" / "descriptors.binpb"))
@@ -47,7 +47,9 @@ def callers(api: Api) -> Iterator[dict[str, Api]]:
             api.request("DELETE", f"/v1/users/{user}")
         api.request("DELETE", "/v1/grids/matrix-scratch")
         api.request("DELETE", f"/v1/nodes/{GRID}/{NODE}")
-        api.request("DELETE", f"/v1/services/{GRID}/null/guard")
+        for name in ("guard", HOST_LEVEL):
+            api.request("DELETE", f"/v1/services/{GRID}/null/{name}")
+        api.request("DELETE", f"/v1/volumes/{GRID}/{HOST_LEVEL}")
         soon(lambda: api.request("DELETE", f"/v1/grids/{GRID}").status_code == 200, message="the grid is gone")
 
 

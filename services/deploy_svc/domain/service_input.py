@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from services.deploy_svc.domain import host_level
 from services.deploy_svc.domain import service_elements as elements
+from services.deploy_svc.domain.host_level import HostLevel, never
 from services.deploy_svc.domain.readers import (
     Reader,
     absent,
@@ -42,7 +44,8 @@ class Attribute:
     """How an attribute is read, and by which other names it goes; whether it is required for a new service, and whether
     it is fixed then.
 
-    What was read replaces what is stored, unless `merge` makes one of both; it gets None when the service is new.
+    `host` says which values reach the node. What was read replaces what is stored, unless `merge` makes one of both; it
+    gets None when the service is new.
     """
 
     read: Reader[Any]
@@ -50,6 +53,7 @@ class Attribute:
     aliases: tuple[str, ...] = ()
     required: bool = False
     fixed: bool = False
+    host: HostLevel = never
 
 
 # The members of ServiceSpec.
@@ -68,22 +72,22 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "links": Attribute(elements.links),
     "affinity": Attribute(texts()),
     "deploy_opts": Attribute(elements.deploy_opts, elements.merge_deploy_opts),
-    "volumes": Attribute(elements.volumes),
-    "volumes_from": Attribute(texts()),
+    "volumes": Attribute(elements.volumes, host=host_level.binds),
+    "volumes_from": Attribute(texts(), host=host_level.anything),
     "cpus": Attribute(fraction()),
     "cpu_shares": Attribute(number(0, 1024)),
     "memory": Attribute(number()),
     # Engines read -1 as unlimited.
     "memory_swap": Attribute(number(-1)),
     "shm_size": Attribute(number()),
-    "privileged": Attribute(flag),
-    "cap_add": Attribute(texts()),
+    "privileged": Attribute(flag, host=host_level.flag),
+    "cap_add": Attribute(texts(), host=host_level.capabilities),
     "cap_drop": Attribute(texts()),
-    "net": Attribute(text(pattern=_NET)),
+    "net": Attribute(text(pattern=_NET), host=host_level.network),
     "log_driver": Attribute(text()),
-    "log_opts": Attribute(options),
-    "devices": Attribute(texts()),
-    "pid": Attribute(text(options=("host",))),
+    "log_opts": Attribute(options, host=host_level.log_options),
+    "devices": Attribute(texts(), host=host_level.anything),
+    "pid": Attribute(text(options=("host",)), host=host_level.anything),
     "read_only": Attribute(flag),
     "hooks": Attribute(elements.hooks, elements.merge_hooks),
     "health_check": Attribute(elements.health_check, elements.merge_health_check),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.deploy_svc.domain.node_command import Answer, Exec, Exit, Inspect, Output, Top
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.container_paths import ContainerAccess, resource
+from services.deploy_svc.usecases.host_access import HostAccess, deployed
 from services.deploy_svc.usecases.node_commands import Command, NodeCommands, refuse
 from services.kernel import audit
 from services.kernel.db import Database
@@ -36,6 +37,7 @@ class ContainerCommands:
         db: Database,
         access: ContainerAccess,
         commands: NodeCommands,
+        hosts: HostAccess,
         *,
         look_seconds: float = _LOOK_SECONDS,
         exec_seconds: float = _EXEC_SECONDS,
@@ -43,6 +45,7 @@ class ContainerCommands:
         self._db = db
         self._access = access
         self._commands = commands
+        self._hosts = hosts
         self._look_seconds = look_seconds
         self._exec_seconds = exec_seconds
 
@@ -86,6 +89,7 @@ class ContainerCommands:
         called with the words, `stdin` and `tty` it gives the block in which the command lives."""
         grid, node, container = await self._access.changeable(principal, path)
         async with self._db.transaction() as tx:
+            self._hosts.check_container(principal, grid, await deployed(tx, grid.id, container.service_id))
             await audit.record(tx, tables.outbox, event, resource(grid, node, container))
 
         @asynccontextmanager

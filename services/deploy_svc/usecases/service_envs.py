@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_elements import added_variable
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import tables
@@ -25,27 +27,34 @@ class ServiceEnvs:
 
     async def add(self, principal: Principal, path: str, variable: str | None) -> None:
         """Append `KEY=value` as it is. Raises ValidationFailed without one, or for one that no process can have."""
-        _, found = await self._access.changeable(principal, path)
+        grid, found = await self._access.changeable(principal, path)
         check = Checker()
         if variable is None:
             check.fail("env", "Env can't be nil")
         else:
             added = added_variable(check, "env", variable) or ""
         check.done()
-        await self._write(found.id, "add_env", lambda env: (*env, added))
+        allowed = partial(self._access.hosts.check_service, principal, grid)
+        await self._write(found.id, "add_env", lambda env: (*env, added), allowed)
 
     async def remove(self, principal: Principal, path: str, key: str) -> None:
         """Remove every variable of the name; none is fine too."""
-        _, found = await self._access.changeable(principal, path)
-        await self._write(
-            found.id, "remove_env", lambda env: tuple(item for item in env if item.partition("=")[0] != key)
-        )
+        grid, found = await self._access.changeable(principal, path)
+        allowed = partial(self._access.hosts.check_service, principal, grid)
 
-    async def _write(self, service_id: str, event: str, change: Callable[[Env], Env]) -> None:
+        def without(env: Env) -> Env:
+            return tuple(item for item in env if item.partition("=")[0] != key)
+
+        await self._write(found.id, "remove_env", without, allowed)
+
+    async def _write(
+        self, service_id: str, event: str, change: Callable[[Env], Env], allowed: Callable[[Service], None]
+    ) -> None:
         async with self._db.transaction() as tx:
             service = await store.by_id(tx, service_id, lock=True)
             if service is None:
                 raise NotFound
+            allowed(service)
             call.check_if_match(service.etag)
             env = change(service.spec.env)
             if env != service.spec.env:

@@ -3,6 +3,7 @@
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.store import services as store
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel.audit import Resource
 from services.kernel.db import Database
 from services.kernel.errors import NotFound
@@ -13,9 +14,10 @@ from services.kernel.validation import NAME
 class Access:
     """Looks services up by path."""
 
-    def __init__(self, db: Database, grids: GridDirectory) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, hosts: HostAccess) -> None:
         self._db = db
         self._grids = grids
+        self.hosts = hosts
 
     async def readable(self, principal: Principal, path: str) -> tuple[Grid, Service]:
         """The grid and the service, for a member. Raises NotFound, Forbidden, NotFound."""
@@ -23,9 +25,11 @@ class Access:
         return grid, await self._find(grid, path)
 
     async def changeable(self, principal: Principal, path: str) -> tuple[Grid, Service]:
-        """As `readable`, for a member who may change things."""
+        """As `readable`, for a member who may change the service with what it has of its node."""
         grid = await self._grids.changeable(principal, path.partition("/")[0])
-        return grid, await self._find(grid, path)
+        service = await self._find(grid, path)
+        self.hosts.check_service(principal, grid, service)
+        return grid, service
 
     async def _find(self, grid: Grid, path: str) -> Service:
         _, *names = path.split("/")

@@ -61,6 +61,7 @@ class Services:
         try:
             async with self._db.transaction() as tx:
                 mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
+                self._access.hosts.check_spec(principal, grid, name, spec, mounts.values())
                 errors |= rules.problems(spec, given, volumes=mounts)
                 errors |= await checks.link_problems(tx, grid, given.links)
                 if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
@@ -90,9 +91,12 @@ class Services:
         errors |= given.missing(await self._vault.existing(grid, given.vault_names))
         async with self._db.transaction() as tx:
             service = _still_there(await store.by_id(tx, found.id, lock=True))
+            # Again: an admin may have given it something of the node a moment ago.
+            self._access.hosts.check_service(principal, grid, service)
             spec = rules.merge(service.spec, given, grid.default_affinity)
             call.check_if_match(service.etag)
             mounts = await self._mounts(tx, grid, service, rules.volume_names(spec))
+            self._access.hosts.check_spec(principal, grid, service.name, spec, mounts.values())
             errors |= rules.problems(spec, given, service.spec, mounts)
             errors |= await checks.link_problems(tx, grid, given.links)
             checks.refuse(errors)

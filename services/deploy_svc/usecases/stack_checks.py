@@ -1,16 +1,18 @@
 """From a document to the services it wants, checked against everything around: nothing is written here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.clients.grids import Grid
 from services.deploy_svc.domain import stack_changes
 from services.deploy_svc.domain.service import NULL_STACK, Service
+from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_input import arranged
 from services.deploy_svc.domain.vault_names import VaultNames
+from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import volumes as volume_store
 from services.deploy_svc.usecases import service_checks as checks
@@ -18,6 +20,9 @@ from services.kernel.audit import Resource
 from services.kernel.db import Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.validation import NAME
+
+# Whether the caller may give a service of this name these attributes and volumes.
+Allow = Callable[[str, ServiceSpec, Iterable[Mount]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,12 @@ async def prepare(
     current: Collection[Service],
     *,
     known: VaultNames,
+    allow: Allow,
     deploying: bool = False,
 ) -> Prepared:
     """Check the document as a whole and each of its services. Raises ValidationFailed with everything that is wrong;
-    when `deploying`, what `held` says is for the caller to judge."""
+    when `deploying`, what `held` says is for the caller to judge. Raises what `allow` raises for a service as it is or
+    as it would be."""
     document = arranged(document, stack)
     volumes = await volume_store.named(tx, grid.id, set(document.volumes.values()), lock=True)
     errors: dict[str, Any] = {}
@@ -72,6 +79,10 @@ async def prepare(
     if wrong:
         errors["services"] = wrong
     checks.refuse(errors)
+    for service in current:
+        allow(service.name, service.spec, service.mounts)
+    for item in found:
+        allow(item.name, item.spec, item.mounts)
     return Prepared(document, tuple(found), tuple(surplus), held)
 
 

@@ -1,5 +1,7 @@
 """Deploys of stacks: requests and progress (spec/deploy_rest.md sections 3.4 and 6.2)."""
 
+from functools import partial
+
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
@@ -10,6 +12,7 @@ from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import tables
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import lock_services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -25,8 +28,9 @@ _TRIES = 5
 class StackDeploys:
     """The use cases. The stack loop works on what is queued here."""
 
-    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess) -> None:
         self._db = db
+        self._hosts = hosts
         self._grids = grids
         self._vault = vault
 
@@ -46,7 +50,8 @@ class StackDeploys:
             async with self._db.transaction() as tx:
                 stack, document = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
                 if stack.revision == seen.revision:
-                    return stack, await self._queue(tx, grid, stack, document, known)
+                    allow = partial(self._hosts.check_spec, principal, grid)
+                    return stack, await self._queue(tx, grid, stack, document, known=known, allow=allow)
         raise Unavailable("The stack changes all the time. Try again in a moment.")
 
     async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
@@ -62,9 +67,11 @@ class StackDeploys:
             raise NotFound
         return stack, deploy
 
-    async def _queue(self, tx: Tx, grid: Grid, stack: Stack, document: Document, known: VaultNames) -> StackDeploy:
+    async def _queue(
+        self, tx: Tx, grid: Grid, stack: Stack, document: Document, *, known: VaultNames, allow: checks.Allow
+    ) -> StackDeploy:
         current = await lock_services(tx, grid, stack.name)
-        made = await checks.prepare(tx, grid, stack.name, document, current, known=known, deploying=True)
+        made = await checks.prepare(tx, grid, stack.name, document, current, known=known, allow=allow, deploying=True)
         if made.held:
             return await self._failed(tx, grid, stack, made)
         services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]

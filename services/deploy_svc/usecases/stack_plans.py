@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import stack_changes, stack_input
@@ -20,6 +21,7 @@ from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store.placement_facts import held_volumes, memory_need
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.node_views import NodeViews
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
@@ -32,9 +34,17 @@ class StackPlans:
     """The use cases. They check like create, update and deploy do, and raise the same errors."""
 
     def __init__(
-        self, db: Database, grids: GridDirectory, nodes: NodeViews, vault: VaultDirectory, limits: Limits
+        self,
+        db: Database,
+        grids: GridDirectory,
+        nodes: NodeViews,
+        vault: VaultDirectory,
+        limits: Limits,
+        *,
+        hosts: HostAccess,
     ) -> None:
         self._db = db
+        self._hosts = hosts
         self._grids = grids
         self._nodes = nodes
         self._vault = vault
@@ -48,7 +58,8 @@ class StackPlans:
         async with self._db.read() as tx:
             await refuse_taken(tx, grid, given.name)
             service_checks.refuse(stack_input.problems(given))
-            made = await checks.prepare(tx, grid, given.name, given.document, (), known=known)
+            allow = partial(self._hosts.check_spec, principal, grid)
+            made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
             services = await self._services(tx, grid, given.name, made)
         return StackPlan(f"{grid.name}/{given.name}", 1, services)
 
@@ -63,7 +74,8 @@ class StackPlans:
         async with self._db.read() as tx:
             stack, current = checks.still_there(await stack_store.get(tx, grid.id, name))
             existing = await service_store.list_by_grid(tx, grid.id, name)
-            made = await checks.prepare(tx, grid, name, given.over(current), existing, known=known)
+            allow = partial(self._hosts.check_spec, principal, grid)
+            made = await checks.prepare(tx, grid, name, given.over(current), existing, known=known, allow=allow)
             services = await self._services(tx, grid, name, made)
         return StackPlan(stack.path, _next_revision(stack, current, made.document), services)
 

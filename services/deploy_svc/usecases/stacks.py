@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 
@@ -15,6 +16,7 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as store
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
@@ -25,8 +27,9 @@ from services.kernel.principal import Principal
 class Stacks:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess) -> None:
         self._db = db
+        self._hosts = hosts
         self._grids = grids
         self._vault = vault
 
@@ -52,7 +55,8 @@ class Stacks:
             async with self._db.transaction() as tx:
                 await refuse_taken(tx, grid, given.name)
                 service_checks.refuse(rules.problems(given))
-                made = await checks.prepare(tx, grid, given.name, given.document, (), known=known)
+                allow = partial(self._hosts.check_spec, principal, grid)
+                made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
                 await store.insert(
                     tx,
                     grid_id=grid.id,
@@ -88,7 +92,8 @@ class Stacks:
             stack, current = checks.still_there(await store.get(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
             services = await service_store.list_by_grid(tx, grid.id, name)
-            made = await checks.prepare(tx, grid, name, given.over(current), services, known=known)
+            allow = partial(self._hosts.check_spec, principal, grid)
+            made = await checks.prepare(tx, grid, name, given.over(current), services, known=known, allow=allow)
             if checks.without_revision(made.document) != checks.without_revision(current):
                 await store.revise(tx, stack, made.document)
                 for service in made.services:
@@ -108,6 +113,8 @@ class Stacks:
                 raise NotFound
             call.check_if_match(stack.etag)
             services = await service_store.list_by_grid(tx, grid.id, name)
+            for service in services:
+                self._hosts.check_service(principal, grid, service)
             linkers = sorted({one for item in services for one in await checks.foreign_linkers(tx, item)})
             if linkers:
                 raise ValidationFailed(
@@ -126,6 +133,7 @@ class Stacks:
                 await stack_deploys.abort(tx, stack.id, f"Aborted: the stack {stack.path} was stopped")
             services = await lock_services(tx, grid, name)
             for service in services:
+                self._hosts.check_service(principal, grid, service)
                 await service_store.set_state(tx, service.id, "stopped")
                 await instances.set_desired_state(tx, service.id, "stopped")
             await audit.record(tx, tables.outbox, "stop", checks.resource(grid, stack, name))
@@ -137,6 +145,7 @@ class Stacks:
             stack = await _locked_stack(tx, grid, name)
             services = await lock_services(tx, grid, name)
             for service in services:
+                self._hosts.check_service(principal, grid, service)
                 await instances.request_restart(tx, service.id)
             await audit.record(tx, tables.outbox, "restart", checks.resource(grid, stack, name))
 

@@ -10,6 +10,7 @@ from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.volume import GridVolume, VolumeView, parse
 from services.deploy_svc.store import tables
 from services.deploy_svc.store import volumes as store
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel import audit
 from services.kernel.audit import Resource
 from services.kernel.db import Database, Tx, violated_constraint
@@ -21,8 +22,9 @@ from services.kernel.validation import NAME
 class Volumes:
     """The use cases."""
 
-    def __init__(self, db: Database, grids: GridDirectory, removals: asyncio.Event) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, removals: asyncio.Event, hosts: HostAccess) -> None:
         self._db = db
+        self._hosts = hosts
         self._grids = grids
         # Set when there is something for nodes to remove.
         self._removals = removals
@@ -44,6 +46,7 @@ class Volumes:
         """A volume that services can mount from now on. Raises ValidationFailed."""
         grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
         given = parse(attributes)
+        self._hosts.check_volume(principal, grid, given)
         try:
             async with self._db.transaction() as tx:
                 volume = await store.insert(
@@ -68,6 +71,7 @@ class Volumes:
         grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
         async with self._db.transaction() as tx:
             volume = await _find(tx, grid, name, lock=True)
+            self._hosts.check_volume(principal, grid, volume)
             if users := (await store.users(tx, grid.id)).get(volume.id):
                 raise ValidationFailed({volume.name: f"Volume is used by: {', '.join(users)}"})
             await store.delete(tx, volume.id)

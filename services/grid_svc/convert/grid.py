@@ -27,6 +27,7 @@ def to_proto(view: GridView) -> pb.Grid:
         supernet=grid.supernet,
         logs=logs(grid.logs),
         network=network(grid),
+        host_access=grid.host_access,
     )
 
 
@@ -61,6 +62,7 @@ def new_grid(request: pb.CreateGridRequest) -> NewGrid:
             stats=_stats_input(request),
             logs=_logs_input(request),
             network=_network_input(request),
+            host_access=_host_access(request),
         ),
     )
 
@@ -79,7 +81,12 @@ def changes(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChan
         stats=StatsInput() if stats_given is None and "stats" in present else stats_given,
         logs=LogsInput("none", {}) if logs_given is None and "logs" in present else logs_given,
         network=_network_input(request),
+        host_access=_host_access(request),
     )
+
+
+def _host_access(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> str | None:
+    return request.host_access if request.HasField("host_access") else None
 
 
 def _stats_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> StatsInput | None:

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from services.grid_svc.domain.network import DEFAULT_NETWORK, Blocks, Ground, Network
 
+# Who may use what reaches past a container to its node: admins of the grid, or all who may change things in it.
+HOST_ACCESS = ("admins", "members")
+DEFAULT_HOST_ACCESS = "admins"
 DEFAULT_SUBNET = "10.81.0.0/16"
 DEFAULT_SUPERNET = "10.80.0.0/12"
 
@@ -42,6 +45,7 @@ class Grid:
     statsd: Statsd | None = None
     logs: Logs | None = None
     network: Network = DEFAULT_NETWORK
+    host_access: str = DEFAULT_HOST_ACCESS
     version: int = 1
     created_at: datetime | None = None
     updated_at: datetime | None = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from services.grid_svc.domain.grid import Logs, Statsd, is_subnet
+from services.grid_svc.domain.grid import HOST_ACCESS, Logs, Statsd, is_subnet
 from services.grid_svc.domain.network import LONGEST_NODE_PREFIX, MODES, Network
 from services.kernel.validation import Checker, clean
 
@@ -61,6 +61,7 @@ class GridChanges:
     stats: StatsInput | None = None
     logs: LogsInput | None = None
     network: NetworkInput | None = None
+    host_access: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def _check_changes(checker: Checker, given: GridChanges) -> GridChanges:
         stats=_stats(checker, given.stats),
         logs=_logs(checker, given.logs),
         network=_network(checker, given.network),
+        host_access=checker.text("host_access", given.host_access, options=HOST_ACCESS),
     )
 
 

@@ -17,6 +17,7 @@ class GridRecord:
     subnet: str
     supernet: str
     initial_size: int
+    host_access: str
 
 
 @dataclass(frozen=True, slots=True)

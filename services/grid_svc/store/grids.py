@@ -103,6 +103,7 @@ def _values(grid: Grid) -> dict[str, Any]:
         "logs_opts": dict(grid.logs.opts) if grid.logs else None,
         "network_mode": grid.network.mode,
         "node_prefix": grid.network.node_prefix,
+        "host_access": grid.host_access,
     }
 
 
@@ -123,6 +124,7 @@ def _grid(row: Any) -> Grid:
         statsd=Statsd(row.statsd_server, row.statsd_port) if row.statsd_server else None,
         logs=Logs(row.logs_forwarder, row.logs_opts or {}) if row.logs_forwarder else None,
         network=Network(row.network_mode, row.node_prefix),
+        host_access=row.host_access,
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -32,6 +32,8 @@ grids = sa.Table(
     sa.Column("logs_opts", JSONB(none_as_null=True)),
     sa.Column("network_mode", sa.Text, nullable=False, server_default="auto"),
     sa.Column("node_prefix", sa.Integer),
+    # The default is for releases that do not know the column; new grids are given `admins`.
+    sa.Column("host_access", sa.Text, nullable=False, server_default="members"),
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),

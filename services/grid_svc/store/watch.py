@@ -28,7 +28,9 @@ async def node_records(tx: Tx, ids: Collection[str] | None) -> list[NodeRecord]:
 
 def grid_record(grid: Grid) -> GridRecord:
     """What others see of a grid."""
-    return GridRecord(grid.id, grid.name, grid.default_affinity, grid.subnet, grid.supernet, grid.initial_size)
+    return GridRecord(
+        grid.id, grid.name, grid.default_affinity, grid.subnet, grid.supernet, grid.initial_size, grid.host_access
+    )
 
 
 def _node_record(node: Node, subnet: str, initial_size: int) -> NodeRecord:

@@ -211,4 +211,5 @@ def _changed(grid: Grid, changes: GridChanges) -> Grid:
         statsd=grid.statsd if changes.stats is None else statsd_of(changes.stats),
         logs=grid.logs if changes.logs is None else logs_of(changes.logs),
         network=network_of(changes.network, grid.network),
+        host_access=changes.host_access or grid.host_access,
     )

@@ -34,6 +34,7 @@ def _user(name: str, *roles: str, grid_ids: tuple[str, ...] = ()) -> introspecti
 USERS = {
     "member": _user("member", grid_ids=(GRID,)),
     "viewer": _user("viewer", "viewer", grid_ids=(GRID,)),
+    "grid-admin": _user("grid-admin", "grid_admin", grid_ids=(GRID,)),
     "stranger": _user("stranger", "grid_admin", "user_admin"),
     "admin": _user("root", "master_admin"),
 }
@@ -118,8 +119,8 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
         self.put_grid(GRID, "g1")
         self.put_grid(OTHER_GRID, "g2")
 
-    def put_grid(self, grid_id: str, name: str, *affinity: str) -> None:
-        record = watch_pb2.GridRecord(id=grid_id, name=name, default_affinity=affinity)
+    def put_grid(self, grid_id: str, name: str, *affinity: str, host_access: str = "") -> None:
+        record = watch_pb2.GridRecord(id=grid_id, name=name, default_affinity=affinity, host_access=host_access)
         if self.grids.records.get(grid_id) != record:
             self.grids.put(record)
 

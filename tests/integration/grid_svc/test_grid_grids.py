@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from kontena.grid.v1 import watch_pb2 as pb
+from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.grid_svc.app import build
 from services.grid_svc.store.tables import metadata
 from services.kernel.db import Database
@@ -16,7 +18,7 @@ from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MakeSettings
 from tests.integration.grid_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
-from tests.support.running import Running, running
+from tests.support.running import Running, running, service_metadata
 
 GridId = Callable[[str], Awaitable[str]]
 Users = Callable[..., Caller]
@@ -32,6 +34,7 @@ FULL = {
     "default_affinity": ["label==x"],
     "trusted_subnets": ["10.240.0.0/16", "192.168.1.1"],
     "network": {"mode": "wireguard", "node_prefix": 25},
+    "host_access": "members",
 }
 
 
@@ -85,6 +88,7 @@ async def test_defaults(admin: Caller) -> None:
     assert len(base64.b64decode(body["token"])) == 64
     assert (body["initial_size"], body["subnet"], body["supernet"]) == (1, "10.81.0.0/16", "10.80.0.0/12")
     assert (body["stats"], body["default_affinity"], body["trusted_subnets"]) == ({}, [], [])
+    assert body["host_access"] == "admins"
     assert "logs" not in body
     assert body["network"] == {"mode": "auto", "node_prefix": 24}
 
@@ -180,6 +184,33 @@ async def test_update_clears_what_is_empty_and_keeps_what_is_absent(admin: Calle
     assert (bad.status, bad.body) == (422, {"error": {"trusted_subnets": "Invalid trusted_subnet x"}})
 
 
+async def test_who_may_use_the_nodes_is_set_by_admins_and_told_to_followers(
+    admin: Caller, users: Users, grid: Running, grid_id: GridId
+) -> None:
+    assert (await admin.create_grid({"name": "open", "host_access": "members"})).body["host_access"] == "members"
+    await admin.create_grid({"name": "alpha"})
+    bad = await admin.update_grid("alpha", {"host_access": "everybody"})
+    assert (bad.status, list(bad.body["error"])) == (422, ["host_access"])
+    grid_admin = users("grid_admin", grid_ids={await grid_id("alpha")})
+    changed = await grid_admin.update_grid("alpha", {"host_access": "members"})
+    assert (changed.status, changed.body["host_access"]) == (200, "members")
+    assert (await grid_admin.update_grid("alpha", {"default_affinity": []})).body["host_access"] == "members"
+    stub: Any = GridWatchServiceStub(grid.channel)
+    record = await stub.GetGridRecord(pb.GetGridRecordRequest(name="alpha"), metadata=service_metadata())
+    assert record.host_access == "members"
+
+
+async def test_grids_of_the_release_before_keep_what_members_could_do(admin: Caller, grid_url: str) -> None:
+    """A replica of the release before makes grids without the column, as all grids were made before the migration."""
+    db = Database(grid_url, pool_size=1)
+    columns = "id, name, token, token_digest, initial_size, subnet, supernet, default_affinity, trusted_subnets"
+    values = "'" + "e" * 24 + "', 'old', 't', '\\x01', 1, '10.81.0.0/16', '10.80.0.0/12', '{}', '{}'"
+    async with db.transaction() as tx:
+        await tx.execute(sa.text(f"insert into grid.grids ({columns}) values ({values})"))  # noqa: S608
+    await db.close()
+    assert (await admin.grid("old")).body["host_access"] == "members"
+
+
 async def test_who_may_do_what(admin: Caller, users: Users, grid: Running, grid_id: GridId) -> None:
     await admin.create_grid({"name": "alpha"})
     await admin.create_grid({"name": "beta"})
@@ -209,6 +240,9 @@ async def test_who_may_do_what(admin: Caller, users: Users, grid: Running, grid_
     refused = await member.update_grid("alpha", {"default_affinity": []})
     assert (refused.status, refused.body) == not_allowed
     assert (await grid_admin.update_grid("alpha", {"default_affinity": ["label==a"]})).status == 200
+    refused = await member.update_grid("alpha", {"host_access": "members"})
+    assert (refused.status, refused.body) == not_allowed
+    assert (await member.grid("alpha")).body["host_access"] == "admins"
     refused = await grid_admin.delete_grid("alpha")
     assert (refused.status, refused.body) == not_allowed
     refused = await grid_admin.create_grid({"name": "gamma"})
