@@ -21,6 +21,7 @@ from agent.machine import Machine
 from agent.membership import Membership
 from agent.network.endpoint_stream import EndpointStream
 from agent.network.network import Network, NetworkSettings
+from agent.node_key import load_node_key
 from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.hollow import HollowRuntime
@@ -84,7 +85,9 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         network=network,
     )
     logs.instance_id = worker.instance_id
-    introduction = Introduction(state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata)
+    introduction = Introduction(
+        state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata, load_node_key(folder)
+    )
     on_node = _describing(state, worker, forwarder, network)
     supervisor = Supervisor()
     supervisor.add("state", folder.run)

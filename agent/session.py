@@ -15,9 +15,11 @@ from agent.domain.backoff import reconnect_delay, refused_delay, superseded_dela
 from agent.domain.errors import AgentError
 from agent.machine import Machine
 from agent.membership import Membership
+from agent.node_key import NodeKey
 from agent.streams import StreamEnded, describe, reason_of, until_first, write
 from kontena.grid.v1 import node_session_pb2, node_session_pb2_grpc
 from services.kernel.logs import get_logger
+from services.kernel.node_key import Statement
 
 log = get_logger(__name__)
 
@@ -35,6 +37,7 @@ REFUSALS = frozenset(
         "NODE_TOKEN_IN_USE",
         "NODE_HAS_TOKEN",
         "NODE_ID_IN_USE",
+        "NODE_KEY_REFUSED",
         "VERSION_MISMATCH",
         "NODE_REMOVED",
         "GRID_FULL",
@@ -62,8 +65,17 @@ class Introduction:
     version: str
     labels: list[str]
     metadata: tuple[tuple[str, str], ...]
+    key: NodeKey | None = None
     # Of this process: of two agents with one id, the master lets the one in that was started later.
     start_id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def proof(self, nonce: bytes) -> bytes:
+        """The signature that answers a challenge; empty without a key."""
+        if self.key is None:
+            return b""
+        shown = dict(self.metadata)
+        tokens = (shown.get("kontena-grid-token", ""), shown.get("kontena-node-token", ""))
+        return self.key.sign(Statement(nonce, self.node_id, self.start_id, *tokens))
 
     def __repr__(self) -> str:
         return f"Introduction(node_id={self.node_id!r}, name={self.name!r})"
@@ -134,6 +146,10 @@ class Session:
             async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
                 await write(call, node_session_pb2.ConnectRequest(hello=self._hello()))
                 first = await call.read()
+                if first is not grpc.aio.EOF and first.WhichOneof("message") == "challenge":
+                    proof = node_session_pb2.KeyProof(signature=self._introduction.proof(first.challenge.nonce))
+                    await write(call, node_session_pb2.ConnectRequest(proof=proof))
+                    first = await call.read()
             if first is grpc.aio.EOF or first.WhichOneof("message") != "welcome":
                 raise StreamEnded("the master did not welcome this node")
             await self._welcome(first.welcome)
@@ -157,6 +173,7 @@ class Session:
             labels=self._introduction.labels,
             sent_at=now,
             start_id=self._introduction.start_id,
+            node_key=b"" if self._introduction.key is None else self._introduction.key.public,
         )
 
     async def _welcome(self, welcome: node_session_pb2.Welcome) -> None:

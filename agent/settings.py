@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_LONGEST_TOKEN_FILE = 4096
+
 
 class EngineSettings(BaseSettings):
     """What every command of the agent needs: its folder and its engine."""
@@ -39,6 +41,8 @@ class AgentSettings(EngineSettings):
     ca_file: Path | None = Field(default=None, validation_alias="KONTENA_CA_FILE", description="Trusted for TLS.")
     grid_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN")
     node_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN")
+    grid_token_file: Path | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN_FILE")
+    node_token_file: Path | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN_FILE")
     node_id: str = Field(default="", validation_alias="KONTENA_NODE_ID", description="Empty: kept, or the engine's id.")
     node_name: str = Field(default_factory=socket.gethostname, validation_alias="KONTENA_NODE_NAME")
     node_labels: str = Field(default="", validation_alias="KONTENA_NODE_LABELS", description="Comma separated.")
@@ -78,8 +82,11 @@ class AgentSettings(EngineSettings):
 
     @model_validator(mode="after")
     def _some_token(self) -> "AgentSettings":
+        self.grid_token = self.grid_token or _read_token("KONTENA_GRID_TOKEN_FILE", self.grid_token_file)
+        self.node_token = self.node_token or _read_token("KONTENA_NODE_TOKEN_FILE", self.node_token_file)
         if not self.grid_token and not self.node_token:
-            raise ValueError("set KONTENA_GRID_TOKEN or KONTENA_NODE_TOKEN: the agent cannot join a grid without one")
+            names = "KONTENA_GRID_TOKEN_FILE, KONTENA_NODE_TOKEN_FILE, KONTENA_GRID_TOKEN or KONTENA_NODE_TOKEN"
+            raise ValueError(f"set {names}: the agent cannot join a grid without a token")
         return self
 
     @property
@@ -94,6 +101,21 @@ class AgentSettings(EngineSettings):
         return tuple((key, token.get_secret_value()) for key, token in tokens if token)
 
     def forget_environment(self) -> None:
-        """Take the tokens out of this process's environment, so that nothing started from here inherits them."""
+        """Take the tokens out of this process's environment, so that nothing started from here inherits them. The
+        kernel goes on to show the environment that the process was started with: a token from a file is not in it."""
         for name in ("KONTENA_GRID_TOKEN", "KONTENA_NODE_TOKEN"):
             os.environ.pop(name, None)
+
+
+def _read_token(setting: str, path: Path | None) -> SecretStr | None:
+    """The token in a file, or what comes out of a descriptor (`/dev/fd/3`); None when none is named."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            token = file.read(_LONGEST_TOKEN_FILE).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{setting}: no token can be read from {path}: {error.__class__.__name__}") from None
+    if not token:
+        raise ValueError(f"{setting}: {path} is empty")
+    return SecretStr(token)

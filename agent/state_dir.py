@@ -56,6 +56,10 @@ class StateDir:
             )
             return kind()
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a document, readable or not."""
+        return (self.path / name).exists()
+
     def _set_aside(self, name: str) -> str:
         """Where somebody may look at it; empty when it could not be moved and will be replaced."""
         try:

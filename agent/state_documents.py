@@ -1,6 +1,8 @@
 """What is written in the agent's files. One that says anything else is set aside as a whole: half of what was known is
 worse than to ask the master. Members that this release does not know are left out."""
 
+import base64
+import binascii
 from typing import Annotated, Any, TypeVar
 
 from google.protobuf import json_format
@@ -18,6 +20,7 @@ M = TypeVar("M", bound=Message)
 # As many as a signed number of 32 or 64 bits can count.
 Counter = Annotated[int, Field(ge=0, lt=1 << 31)]
 Nanoseconds = Annotated[int, Field(ge=0, lt=1 << 63)]
+_PRIVATE_KEY_BYTES = 32
 _Position = Annotated[list[Nanoseconds], Field(min_length=1, max_length=3)]
 
 
@@ -87,6 +90,23 @@ class NetworkDocument(_Document):
     peers: list[Peer] = []
     endpoints: list[Endpoint] | None = None
     took_part: bool = False
+
+
+def _private_key(text: Any) -> str:
+    try:
+        length = len(base64.b64decode(text, validate=True)) if isinstance(text, str) else -1
+    except binascii.Error:
+        length = -1
+    if length != _PRIVATE_KEY_BYTES:
+        # Without the value, which would reach the log.
+        raise ValueError("is no key")
+    return str(text)
+
+
+class NodeKeyDocument(_Document):
+    """`node_key.json`: the Ed25519 private key of the node, in base64."""
+
+    private_key: Annotated[str, PlainValidator(_private_key)] = ""
 
 
 class PositionsDocument(RootModel[dict[str, _Position]]):

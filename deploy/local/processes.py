@@ -90,12 +90,19 @@ def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str
     env = {
         **_base_env(),
         "KONTENA_URI": f"127.0.0.1:{settings.port}",
-        "KONTENA_GRID_TOKEN": secrets["KONTENA_GRID_TOKEN"],
+        "KONTENA_GRID_TOKEN_FILE": str(_token_file(settings, secrets["KONTENA_GRID_TOKEN"])),
         "KONTENA_STATE_DIR": str(settings.var / "agent"),
         "KONTENA_RUNTIME": settings.runtime,
         **({"KONTENA_NODE_NAME": settings.node_name} if settings.node_name else {}),
     }
-    return {**given(AgentSettings, env), **env}
+    return {**given(AgentSettings, (*env, "KONTENA_GRID_TOKEN")), **env}
+
+
+def _token_file(settings: LocalSettings, token: str) -> Path:
+    path = settings.var / "grid-token"
+    path.touch(mode=0o600)
+    path.write_text(token)
+    return path
 
 
 def envoy_config(settings: LocalSettings) -> Path:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from kontena.grid.v1.grid_pb2_grpc import add_GridServiceServicer_to_server
 from kontena.grid.v1.legacy_node_pb2_grpc import add_LegacyNodeServiceServicer_to_server
 from kontena.grid.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
+from kontena.grid.v1.node_key_pb2_grpc import add_NodeKeyServiceServicer_to_server
 from kontena.grid.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
 from kontena.grid.v1.node_session_pb2_grpc import add_NodeSessionServiceServicer_to_server
 from kontena.grid.v1.node_token_pb2_grpc import add_NodeTokenServiceServicer_to_server
@@ -23,6 +24,7 @@ from services.grid_svc.loops.session_sync import SessionSync
 from services.grid_svc.servicers.grids import GridServicer
 from services.grid_svc.servicers.legacy_nodes import LegacyNodeServicer
 from services.grid_svc.servicers.metrics import MetricsServicer
+from services.grid_svc.servicers.node_keys import NodeKeyServicer
 from services.grid_svc.servicers.node_sessions import NodeSessionServicer
 from services.grid_svc.servicers.node_tokens import NodeTokenServicer
 from services.grid_svc.servicers.nodes import NodeServicer
@@ -34,6 +36,7 @@ from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.grid_svc.usecases.live_sessions import LiveSessions
 from services.grid_svc.usecases.metrics import Metrics
 from services.grid_svc.usecases.network_reports import NetworkReports
+from services.grid_svc.usecases.node_keys import NodeKeys
 from services.grid_svc.usecases.node_sessions import NodeSessions, SessionTerms
 from services.grid_svc.usecases.node_tokens import NodeTokens
 from services.grid_svc.usecases.nodes import Nodes
@@ -54,7 +57,7 @@ from services.kernel.watch import Watch
 _NAME = "grid_svc"
 _SERVICES = tuple(
     f"kontena.grid.v1.{name}Service"
-    for name in ("Grid", "Node", "NodeToken", "LegacyNode", "Metrics", "NodeSession", "GridWatch")
+    for name in ("Grid", "Node", "NodeToken", "NodeKey", "LegacyNode", "Metrics", "NodeSession", "GridWatch")
 )
 _ENDS_SECONDS = 1.0
 
@@ -127,6 +130,7 @@ async def build(settings: Settings) -> Application:
             (add_GridServiceServicer_to_server, GridServicer(grids)),
             (add_NodeServiceServicer_to_server, NodeServicer(Nodes(db, outbox))),
             (add_NodeTokenServiceServicer_to_server, NodeTokenServicer(NodeTokens(db, outbox))),
+            (add_NodeKeyServiceServicer_to_server, NodeKeyServicer(NodeKeys(db, outbox))),
             (add_LegacyNodeServiceServicer_to_server, LegacyNodeServicer(LegacyNodes(db, outbox))),
             (add_MetricsServiceServicer_to_server, MetricsServicer(Metrics(db))),
             (

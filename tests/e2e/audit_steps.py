@@ -116,6 +116,7 @@ def grids() -> list[Step]:
         Step("NodeService/UpdateNode", "PUT", node, {"labels": ["a=b"]}, ("HostNode: update",)),
         Step("NodeTokenService/SetNodeToken", "PUT", f"{node}/token", {}, ("HostNode: update token",)),
         Step("NodeTokenService/ClearNodeToken", "DELETE", f"{node}/token", {}, ("HostNode: clear token",)),
+        Step("NodeKeyService/ResetNodeKey", "DELETE", f"{node}/key", None, ("HostNode: reset key",)),
         Step("NodeService/DeleteNode", "DELETE", node, None, ("HostNode: remove node",)),
         Step("GridService/DeleteGrid", "DELETE", grid, None, ("Grid: delete",)),
         Step("LegacyNodeService/UpdateLegacyNode", "PUT", "/v1/nodes/$engine", {"labels": ["audit=1"]},

@@ -173,6 +173,7 @@ GRIDS: Rows = {
     "NodeTokenService/GetNodeToken": ADMINISTER,
     "NodeTokenService/SetNodeToken": ADMINISTER,
     "NodeTokenService/ClearNodeToken": ADMINISTER,
+    "NodeKeyService/ResetNodeKey": ADMINISTER,
 }
 DEPLOY: Rows = {
     "ContainerExecService/AttachExec": (Call(CHANGERS, message=EXEC),),

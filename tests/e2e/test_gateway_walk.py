@@ -100,6 +100,7 @@ def grids_and_nodes(walk: Walk) -> None:
     walk("GET", "/v1/nodes/{grid}/{name}/token", **node)
     walk("PUT", "/v1/nodes/{grid}/{name}/token", {}, **node)
     walk("DELETE", "/v1/nodes/{grid}/{name}/token", {}, **node)
+    walk("DELETE", "/v1/nodes/{grid}/{name}/key", **node)
     walk("DELETE", "/v1/nodes/{grid}/{name}", **node)
 
 

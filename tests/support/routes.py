@@ -74,6 +74,7 @@ GET    /v1/nodes/{grid}/{node}/stats                                  token 200 
 GET    /v1/nodes/{grid}/{name}/token                                  token 200 application/json
 PUT    /v1/nodes/{grid}/{name}/token                                  token 200 application/json
 DELETE /v1/nodes/{grid}/{name}/token                                  token 200 application/json
+DELETE /v1/nodes/{grid}/{name}/key                                    token 200 application/json
 GET    /v1/nodes/{node_id}                                            open  200 application/json
 PUT    /v1/nodes/{node_id}                                            open  200 application/json
 

@@ -55,6 +55,7 @@ def to_proto(view: NodeView) -> pb.Node:
         grid=_grid(grid),
         resource_usage=resource_usage.of_node(node),
         connection_error=node.connection_error,
+        key_fingerprint=node.key_fingerprint,
     )
 
 

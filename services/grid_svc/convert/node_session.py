@@ -14,8 +14,8 @@ from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.network import NodeNetwork, Peer, PeerUpdate
 from services.grid_svc.domain.network_report import STATES, UNKNOWN, NetworkReport, PeerTraffic
 from services.grid_svc.domain.node import Driver, Facts
-from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo
-from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, Outgoing, Welcome
+from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyProof, NodeDescription, NodeInfo
+from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, KeyChallenge, Outgoing, Welcome
 from services.kernel.validation import clean
 
 _LONGEST_START_ID = 64
@@ -48,7 +48,11 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
             hello = request.hello
             sent_at = hello.sent_at.ToDatetime(UTC) if hello.HasField("sent_at") else None
             texts = (clean(hello.node_id), clean(hello.name), clean(hello.agent_version))
-            return Hello(*texts, _texts(hello.labels), sent_at, clean(hello.start_id)[:_LONGEST_START_ID])
+            return Hello(
+                *texts, _texts(hello.labels), sent_at, clean(hello.start_id)[:_LONGEST_START_ID], hello.node_key
+            )
+        case "proof":
+            return KeyProof(request.proof.signature)
         case "info":
             return _info(request.info)
         case "stats":
@@ -71,6 +75,8 @@ def outgoing(message: Outgoing) -> pb.ConnectResponse:
                 clock_skew=_duration(message.clock_skew_seconds),
             )
             return pb.ConnectResponse(welcome=welcome)
+        case KeyChallenge():
+            return pb.ConnectResponse(challenge=pb.KeyChallenge(nonce=message.nonce))
         case HeartbeatReply():
             period = _duration(message.heartbeat_seconds)
             return pb.ConnectResponse(heartbeat=pb.HeartbeatReply(heartbeat_period=period, session_token=message.token))

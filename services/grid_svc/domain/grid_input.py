@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.grid_svc.domain.grid import HOST_ACCESS, Logs, Statsd, is_subnet
+from services.grid_svc.domain.join_token import given_token
 from services.grid_svc.domain.network import LONGEST_NODE_PREFIX, MODES, Network
 from services.kernel.validation import Checker, clean
 
@@ -17,7 +18,6 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _FORWARDERS = ("fluentd", "none")
 _LONGEST_NAME = 200
 NAME_TAKEN = "Grid with name {} already exists"
-TOKEN_TAKEN = "Grid with token already exists"  # noqa: S105 -- a message.
 NOT_ALLOWED = "Operation not allowed"
 
 
@@ -83,7 +83,7 @@ def check_new(given: NewGrid) -> NewGrid:
     checked = NewGrid(
         name=checker.text("name", given.name, shortest=3, longest=_LONGEST_NAME, pattern=_NAME),
         initial_size=checker.number("initial_size", given.initial_size, smallest=1, biggest=7),
-        token=checker.text("token", given.token),
+        token=given_token(checker, given.token),
         subnet=checker.text("subnet", given.subnet),
         supernet=checker.text("supernet", given.supernet),
         changes=changes,

@@ -1,5 +1,6 @@
 """What a node is, and what follows from its attributes (spec/auth_grid.md sections 13.1 to 13.3)."""
 
+import base64
 import hashlib
 import json
 import re
@@ -8,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.grid_svc.domain.join_token import given_token
 from services.grid_svc.domain.network import UNREACHABLE, NodeNetwork
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.kernel.validation import Checker
@@ -15,10 +17,7 @@ from services.kernel.validation import Checker
 AVAILABILITIES = ("active", "drain")
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _LONGEST_NAME = 200
-_SHORTEST_TOKEN = 16
-_LONGEST_TOKEN = 256
 NAME_TAKEN = "Node with name {} already exists"
-TOKEN_TAKEN = "Node with token already exists"  # noqa: S105 -- a message.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,7 @@ class Node:
     node_number: int
     node_id: str | None = None
     token: str | None = None
+    node_key: bytes | None = None
     labels: tuple[str, ...] = ()
     availability: str = "active"
     agent_version: str | None = None
@@ -87,6 +87,13 @@ class Node:
         if self.node_id is None or self.connected:
             return self.conflict
         return not_connected(self)
+
+    @property
+    def key_fingerprint(self) -> str | None:
+        """The node's key in the form that people compare."""
+        if self.node_key is None:
+            return None
+        return "SHA256:" + base64.b64encode(hashlib.sha256(self.node_key).digest()).decode().rstrip("=")
 
     @property
     def etag(self) -> str:
@@ -149,28 +156,11 @@ def check_new(given: NodeInput) -> NodeInput:
         checker.fail("name", "Name can't be nil")
     checked = NodeInput(
         name=checker.text("name", given.name, pattern=_NAME, longest=_LONGEST_NAME),
-        token=_token(checker, given.token),
+        token=given_token(checker, given.token),
         labels=tuple(checker.texts("labels", given.labels)),
     )
     checker.done()
     return checked
-
-
-def check_token(given: str | None) -> str | None:
-    """The token, or None when none was given. Raises ValidationFailed."""
-    checker = Checker()
-    token = _token(checker, given)
-    checker.done()
-    return token
-
-
-def _token(checker: Checker, given: str | None) -> str | None:
-    token = checker.text("token", given)
-    if token is not None and len(token) < _SHORTEST_TOKEN:
-        checker.fail("token", f"is too short (minimum is {_SHORTEST_TOKEN} characters)")
-    if token is not None and len(token) > _LONGEST_TOKEN:
-        checker.fail("token", f"is too long (maximum is {_LONGEST_TOKEN} characters)")
-    return token
 
 
 def not_connected(node: Node) -> str:

@@ -32,6 +32,8 @@ class Hello:
     labels: tuple[str, ...] = ()
     sent_at: datetime | None = None
     start_id: str = ""
+    # Public key of the node. What follows a hello trusts it: whoever showed it has proved to have the private part.
+    node_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class NodeInfo:
 
     facts: Facts
     labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProof:
+    """The answer to a challenge."""
+
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,9 @@ MISSING_TOKEN = Refusal("MISSING_TOKEN", "Missing token")
 NODE_ID_IN_USE = Refusal("NODE_ID_IN_USE", "Invalid node ID, already used by a different node")
 NODE_HAS_TOKEN = Refusal("NODE_HAS_TOKEN", "Invalid grid token, node was created using a node token")
 NODE_TOKEN_IN_USE = Refusal("NODE_TOKEN_IN_USE", "Invalid node token, already used by a different node")
+NODE_KEY_UNPROVEN = Refusal("NODE_KEY_REFUSED", "the agent did not prove that it has the key that it showed")
 
+_RESET = "an administrator of the grid can reset the key of the node"
 _ADVICE = "stop one of the two, or give it a KONTENA_NODE_ID and a KONTENA_STATE_DIR of its own"
 
 # Ends of sessions as clients know them (spec/auth_grid.md section 14.4), for the health of nodes.
@@ -105,6 +116,7 @@ _CLOSE_CODES = {
     "MISSING_TOKEN": 4004,
     "NODE_HAS_TOKEN": 4005,
     "NODE_ID_IN_USE": 4006,
+    "NODE_KEY_REFUSED": 4007,
     "VERSION_MISMATCH": 4010,
     "HEARTBEAT_TIMEOUT": 4030,
     "SESSION_RESET": 4031,
@@ -153,11 +165,18 @@ def compatible(agent: str, server: str) -> bool:
     return same and (theirs["pre"] is None or ours["pre"] is not None)
 
 
-def check_known(node: Node, grid: Grid) -> Refusal | None:
-    """Whether a machine that is registered already may join `grid` with the grid's token."""
-    if node.grid_id != grid.id:
-        return NODE_ID_IN_USE
+def check_known(node: Node) -> Refusal | None:
+    """Whether a machine that is registered already may join with the token of its grid, or with its key alone."""
     return NODE_HAS_TOKEN if node.token is not None else None
+
+
+def check_key(node: Node, hello: Hello) -> Refusal | None:
+    """Whether the one that says hello is the machine that joined as `node`; a node without a key may be anybody."""
+    if node.node_key in (None, hello.node_key):
+        return None
+    what = "is not the one that it joined with" if hello.node_key else "is missing"
+    words = f"the key of host node {node.name} {what}; if the state folder of its agent was lost, {_RESET}"
+    return Refusal("NODE_KEY_REFUSED", words)
 
 
 def check_start(node: Node, hello: Hello) -> Refusal | None:

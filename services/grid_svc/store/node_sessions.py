@@ -43,10 +43,12 @@ class Sighting:
     age: float
 
 
-async def by_engine_id(tx: Tx, engine_id: str) -> Node | None:
-    """The node of this machine in any grid, locked."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.node_id == engine_id).with_for_update()
-    row = (await tx.execute(query)).first()
+async def by_key(tx: Tx, hello: Hello) -> Node | None:
+    """The node that the key in `hello` proves this machine to be, locked; of several, in different grids, the one that
+    it was last."""
+    query = sa.select(*rows.COLUMNS).where(nodes.c.node_id == hello.node_id, nodes.c.node_key == hello.node_key)
+    newest = query.order_by(nodes.c.connected_at.desc().nulls_last()).limit(1).with_for_update(of=nodes)
+    row = (await tx.execute(newest)).first()
     return None if row is None else rows.node(row)
 
 
@@ -55,11 +57,6 @@ async def by_token(tx: Tx, token: str) -> Node | None:
     query = sa.select(*rows.COLUMNS).where(nodes.c.token_digest == digest(token)).with_for_update(of=nodes)
     row = (await tx.execute(query)).first()
     return rows.node(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
-
-
-async def engine_is_known(tx: Tx, engine_id: str) -> bool:
-    """Whether this machine is a node of any grid."""
-    return (await tx.execute(sa.select(nodes.c.id).where(nodes.c.node_id == engine_id))).first() is not None
 
 
 async def bind(tx: Tx, node: Node, hello: Hello) -> None:
@@ -71,34 +68,55 @@ async def bind(tx: Tx, node: Node, hello: Hello) -> None:
     await tx.execute(nodes.update().where(nodes.c.id == node.id).values(node_id=hello.node_id, labels=labels))
 
 
-async def reject(tx: Tx, engine_id: str, shown: JoinTokens, close: Close) -> None:
+async def reject(tx: Tx, shown: JoinTokens, hello: Hello, close: Close) -> None:
     """Remember why a machine with a good token got no session, unless it has one."""
-    grid = sa.select(grids.c.id).where(grids.c.token_digest == digest(shown.grid)).scalar_subquery()
-    own = sa.and_(nodes.c.node_id == engine_id, nodes.c.grid_id == grid)
-    mine = own if shown.grid else nodes.c.token_digest == digest(shown.node)
     values = {"rejected_at": sa.func.now(), "close_code": close.code, "close_reason": close.reason}
-    await tx.execute(nodes.update().where(mine, ~nodes.c.connected).values(values))
+    await tx.execute(nodes.update().where(_shown_by(shown, hello), ~nodes.c.connected).values(values))
 
 
-async def note_conflict(tx: Tx, engine_id: str, reason: str) -> None:
+async def note_conflict(tx: Tx, shown: JoinTokens, hello: Hello, reason: str) -> None:
     """Remember that another agent with the id of this node tried to connect."""
     values = {"conflict_at": sa.func.now(), "conflict_reason": reason}
-    await tx.execute(nodes.update().where(nodes.c.node_id == engine_id).values(values))
+    mine = sa.or_(_shown_by(shown, hello), nodes.c.node_key == hello.node_key)
+    await tx.execute(nodes.update().where(nodes.c.node_id == hello.node_id, mine).values(values))
+
+
+def _shown_by(shown: JoinTokens, hello: Hello) -> sa.ColumnElement[bool]:
+    """The node that a machine may mean which shows these tokens."""
+    if not shown.grid:
+        return nodes.c.token_digest == digest(shown.node)
+    return sa.and_(nodes.c.node_id == hello.node_id, nodes.c.grid_id == _grid_of(shown.grid))
+
+
+def _grid_of(token: str) -> sa.ScalarSelect[str]:
+    return sa.select(grids.c.id).where(grids.c.token_digest == digest(token)).scalar_subquery()
 
 
 async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | None) -> Node | None:
-    """Begin the next session of a machine that is a node and shows a good token, with one statement.
+    """Begin the next session of a machine that is a node and proves it, with one statement.
 
     None when anything is to be looked at more closely.
     """
     if shown.grid:
-        grid = sa.select(grids.c.id).where(grids.c.token_digest == digest(shown.grid)).scalar_subquery()
-        good = sa.and_(nodes.c.grid_id == grid, nodes.c.token_digest.is_(None))
+        good = sa.and_(nodes.c.id == _known(shown.grid, hello), nodes.c.token_digest.is_(None))
     else:
         good = nodes.c.token_digest == digest(shown.node)
+    key = nodes.c.node_key == hello.node_key if hello.node_key else nodes.c.node_key.is_(None)
     former = sa.cast(nodes.c.agent_starts[2:_MOST_STARTS], ARRAY(sa.Text))
     good = sa.and_(good, ~sa.and_(nodes.c.connected, sa.cast(hello.start_id, sa.Text) == sa.func.any(former)))
-    return await _open(tx, sa.and_(nodes.c.node_id == hello.node_id, good), hello, clock_skew)
+    return await _open(tx, sa.and_(nodes.c.node_id == hello.node_id, key, good), hello, clock_skew)
+
+
+def _known(token: str, hello: Hello) -> sa.ScalarSelect[str]:
+    """The node of a machine in the grid that has this token, or the one it was last when no grid has it and the machine
+    has a key."""
+    other = nodes.alias("other")
+    grid = _grid_of(token)
+    if not hello.node_key:
+        return sa.select(other.c.id).where(other.c.node_id == hello.node_id, other.c.grid_id == grid).scalar_subquery()
+    mine = (other.c.node_id == hello.node_id, other.c.node_key == hello.node_key)
+    query = sa.select(other.c.id).where(*mine, other.c.grid_id == sa.func.coalesce(grid, other.c.grid_id))
+    return query.order_by(other.c.connected_at.desc().nulls_last()).limit(1).scalar_subquery()
 
 
 async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | None) -> Node:
@@ -111,7 +129,8 @@ async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | N
 async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node:
     """Add a node with its first session. Raises IntegrityError for UNIQUE_ENGINE_ID."""
     starts = [hello.start_id] if hello.start_id else []
-    values = {**inserted_values(node), **_session_values(hello, clock_skew), "session": 1, "agent_starts": starts}
+    first = {"session": 1, "agent_starts": starts, "node_key": hello.node_key or None}
+    values = {**inserted_values(node), **_session_values(hello, clock_skew), **first}
     statement = nodes.insert().values(values).returning(*rows.COLUMNS)
     return rows.node((await tx.execute(telling(statement))).one())
 
@@ -145,6 +164,8 @@ def _session_values(hello: Hello, clock_skew: float | None) -> dict[str, Any]:
         "close_reason": None,
         "rejected_at": None,
         "clock_skew": clock_skew,
+        # The first key that is shown counts until somebody resets it.
+        "node_key": sa.func.coalesce(nodes.c.node_key, hello.node_key or None),
     }
 
 
@@ -189,6 +210,12 @@ async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:
 async def end(tx: Tx, sessions: Sequence[NodeSession], close: Close = GOODBYE) -> None:
     """The nodes are disconnected now, where these are still their present sessions."""
     await _disconnect(tx, sa.or_(*(_present(session) for session in sessions)), close)
+
+
+async def reset_key(tx: Tx, node: Node) -> None:
+    """Forget the key of a locked node, and end its session."""
+    await reset(tx, node)
+    await tx.execute(nodes.update().where(nodes.c.id == node.id).values(node_key=None, updated_at=sa.func.now()))
 
 
 async def reset(tx: Tx, node: Node) -> None:

@@ -12,7 +12,7 @@ from services.grid_svc.store.grids import digest
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
 
-UNIQUE_ENGINE_ID = "uq_nodes_node_id"
+UNIQUE_ENGINE_ID = "uq_nodes_node_id_grid_id"
 UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
 
 

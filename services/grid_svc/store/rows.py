@@ -37,6 +37,7 @@ def node(row: Any) -> Node:
         name=row.name,
         node_number=row.node_number,
         token=row.token,
+        node_key=row.node_key,
         labels=tuple(row.labels),
         availability=row.availability,
         agent_version=row.agent_version,

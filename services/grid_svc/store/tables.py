@@ -54,6 +54,8 @@ nodes = sa.Table(
     # Clear, because administrators read it; agents are found by its digest. A node without one joins with the grid's.
     sa.Column("token", sa.Text),
     sa.Column("token_digest", sa.LargeBinary),
+    # Ed25519 public key that the agent showed first and has to prove since; null until one did.
+    sa.Column("node_key", sa.LargeBinary),
     # Written by users.
     sa.Column("labels", ARRAY(sa.Text), nullable=False),
     sa.Column("availability", sa.String(16), nullable=False, server_default="active"),
@@ -97,7 +99,8 @@ nodes = sa.Table(
     sa.Column("lost_at", db.timestamp()),
     sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
-    sa.UniqueConstraint("node_id"),
+    # Not over all grids: who joins one grid must not be able to take ids from another.
+    sa.UniqueConstraint("node_id", "grid_id"),
     sa.UniqueConstraint("token_digest"),
     sa.UniqueConstraint("grid_id", "name", name="uq_nodes_grid_id_name"),
     sa.UniqueConstraint("grid_id", "node_number", name="uq_nodes_grid_id_node_number"),

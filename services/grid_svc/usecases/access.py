@@ -10,7 +10,7 @@ from services.kernel.principal import Principal
 
 
 async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
-    """The grid as the caller may see it: viewers see no token. Raises NotFound, then Forbidden."""
+    """The grid as the caller may see it: only its administrators see the token. Raises NotFound, then Forbidden."""
     grid = await store.by_name(tx, name)
     if grid is None:
         raise NotFound
@@ -20,8 +20,8 @@ async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
 
 
 def shown_to(principal: Principal, grid: Grid) -> Grid:
-    """The grid, without its token for whoever may not change it: a token lets a node join and get secrets."""
-    return grid if principal.may_change(grid.id) else replace(grid, token="")
+    """The grid, without its token for whoever does not administrate it: a token lets a node join and get secrets."""
+    return grid if principal.is_grid_admin(grid.id) else replace(grid, token="")
 
 
 async def administrable(tx: Tx, principal: Principal, name: str) -> Grid:

@@ -13,7 +13,6 @@ from services.grid_svc.domain.grid import DEFAULT_SUBNET, DEFAULT_SUPERNET, Grid
 from services.grid_svc.domain.grid_input import (
     NAME_TAKEN,
     NOT_ALLOWED,
-    TOKEN_TAKEN,
     GridChanges,
     NewGrid,
     check_changes,
@@ -23,13 +22,13 @@ from services.grid_svc.domain.grid_input import (
     network_of,
     statsd_of,
 )
+from services.grid_svc.domain.join_token import NOT_USABLE, check_token, random_token
 from services.grid_svc.domain.names import random_name
 from services.grid_svc.domain.network import DEFAULT_NETWORK, NODE_PREFIX_FIXED, Network, check
 from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible, shown_to
-from services.grid_svc.usecases.tokens import random_token
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
@@ -90,7 +89,7 @@ class Grids:
                 await self._record(tx, "create", grid)
         except IntegrityError as error:
             if violated_constraint(error) == store.UNIQUE_TOKEN:
-                raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+                raise ValidationFailed({"token": NOT_USABLE}) from None
             raise
         # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
         return GridView(grid, GridCounts(users=1))
@@ -129,7 +128,7 @@ class Grids:
     async def rotate_token(self, principal: Principal, name: str, token: str | None) -> GridView:
         """Replace the join token. Open sessions go on. Raises NotFound, Forbidden, ValidationFailed."""
         before = await self.get(principal, name)
-        checked = check_new(NewGrid(token=token)).token
+        checked = check_token(token)
         if not principal.is_grid_admin(before.grid.id):
             raise ValidationFailed({"user": NOT_ALLOWED})
         try:
@@ -140,7 +139,7 @@ class Grids:
                 await self._record(tx, "rotate token", grid)
         except IntegrityError as error:
             if violated_constraint(error) == store.UNIQUE_TOKEN:
-                raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+                raise ValidationFailed({"token": NOT_USABLE}) from None
             raise
         return GridView(grid, before.counts)
 

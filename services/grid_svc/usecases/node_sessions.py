@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import AddressBook, Node
 from services.grid_svc.domain.resource_usage import ResourceUsage
-from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, NodeDescription, NodeInfo, Refusal
+from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyProof, NodeDescription, NodeInfo, Refusal
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
@@ -30,6 +31,7 @@ from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import InvalidRequest
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
+from services.kernel.node_key import NONCE_BYTES, Statement, proves
 from services.kernel.outbox import Outbox
 from services.kernel.principal import NodeSession
 
@@ -41,9 +43,10 @@ _JOIN_TRIES = 3
 _JITTER = 0.1
 _NOTABLE_SKEW_SECONDS = 5.0
 # Refusals of machines that showed a token of ours.
-_TOLD_REJECTIONS = ("VERSION_MISMATCH", "NODE_HAS_TOKEN")
+_TOLD_REJECTIONS = ("VERSION_MISMATCH", "NODE_HAS_TOKEN", "NODE_KEY_REFUSED")
+_PROOF_SECONDS = 10.0
 
-Incoming = Hello | NodeInfo | ResourceUsage | Heartbeat | NetworkReport | None
+Incoming = Hello | KeyProof | NodeInfo | ResourceUsage | Heartbeat | NetworkReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,14 @@ class HeartbeatReply:
     token: str = ""
 
 
-Outgoing = Welcome | HeartbeatReply | NodeDescription | PeerUpdate
+@dataclass(frozen=True, slots=True)
+class KeyChallenge:
+    """Asks the agent to prove that it has the key that it showed."""
+
+    nonce: bytes
+
+
+Outgoing = KeyChallenge | Welcome | HeartbeatReply | NodeDescription | PeerUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,10 @@ class NodeSessions:
         try:
             if refusal is not None:
                 raise SessionRefused(refusal)
+            if hello.node_key:
+                challenge = KeyChallenge(secrets.token_bytes(NONCE_BYTES))
+                yield challenge
+                await self._check_proof(challenge, shown, hello, incoming)
             node = await self._join(shown, hello, skew)
         except SessionRefused as error:
             await self._reject(shown, hello, error)
@@ -141,6 +155,19 @@ class NodeSessions:
             raise InvalidRequest("The first message must be hello")
         return replace(first, name=node_name(first.name))
 
+    async def _check_proof(
+        self, challenge: KeyChallenge, shown: JoinTokens, hello: Hello, incoming: AsyncIterator[Incoming]
+    ) -> None:
+        """Before anything is looked up: nobody learns which keys are known without having one."""
+        try:
+            async with asyncio.timeout(_PROOF_SECONDS):
+                proof = await anext(incoming, None)
+        except TimeoutError:
+            raise SessionRefused(rules.NODE_KEY_UNPROVEN) from None
+        statement = Statement(challenge.nonce, hello.node_id, hello.start_id, shown.grid, shown.node)
+        if not isinstance(proof, KeyProof) or not proves(hello.node_key, proof.signature, statement):
+            raise SessionRefused(rules.NODE_KEY_UNPROVEN)
+
     async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
         if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
             log.warning("clock of a node differs", node_id=hello.node_id, name=hello.name, seconds=round(skew, 1))
@@ -154,7 +181,7 @@ class NodeSessions:
                 async with self._joining, self._db.transaction() as tx:
                     return await join(tx, shown, hello, skew)
             except IntegrityError as error:
-                # The same machine joined another grid in this moment; the next try sees it.
+                # The same machine joined over another connection in this moment; the next try sees it.
                 if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:
                     raise
         raise SessionRefused(rules.NODE_ID_IN_USE)
@@ -163,21 +190,25 @@ class NodeSessions:
         """Whoever looks at a node should see why its agent is not let in."""
         if error.reason == "AGENT_SUPERSEDED":
             async with self._db.transaction() as tx:
-                await store.note_conflict(tx, hello.node_id, rules.conflict(hello))
+                await store.note_conflict(tx, shown, hello, rules.conflict(hello))
         if error.reason in _TOLD_REJECTIONS:
             async with self._db.transaction() as tx:
-                await store.reject(tx, hello.node_id, shown, rules.close_of(error.reason, error.message))
+                await store.reject(tx, shown, hello, rules.close_of(error.reason, error.message))
 
     async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
-        """The node that shows its grid's token, with its new session; a new machine is registered."""
+        """The node of this machine in the grid whose token it shows, with its new session; a new machine is registered.
+        The token lets new machines in: one that proves the key of a node comes back with a token of yesterday too."""
         # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
         grid = await grid_store.lock_by_token(tx, shown.grid)
-        if grid is None:
-            raise SessionRefused(rules.INVALID_GRID_TOKEN)
-        node = await store.by_engine_id(tx, hello.node_id)
+        if grid is not None:
+            node = await node_store.by_engine_id(tx, grid.id, hello.node_id, lock=True)
+        else:
+            node = await store.by_key(tx, hello) if hello.node_key else None
         if node is None:
+            if grid is None:
+                raise SessionRefused(rules.INVALID_GRID_TOKEN)
             return await self._register(tx, grid, hello, skew)
-        refusal = rules.check_known(node, grid) or rules.check_start(node, hello)
+        refusal = rules.check_known(node) or rules.check_key(node, hello) or rules.check_start(node, hello)
         if refusal is not None:
             raise SessionRefused(refusal)
         return await store.open_session(tx, node.id, hello, skew)
@@ -187,8 +218,12 @@ class NodeSessions:
         node = await store.by_token(tx, shown.node)
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
-        known = node.node_id is None and await store.engine_is_known(tx, hello.node_id)
-        refusal = rules.check_own_token(node, hello.node_id, engine_known=known) or rules.check_start(node, hello)
+        known = node.node_id is None and await node_store.by_engine_id(tx, node.grid_id, hello.node_id) is not None
+        refusal = (
+            rules.check_own_token(node, hello.node_id, engine_known=known)
+            or rules.check_key(node, hello)
+            or rules.check_start(node, hello)
+        )
         if refusal is not None:
             raise SessionRefused(refusal)
         if node.node_id is None:

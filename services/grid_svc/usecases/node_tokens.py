@@ -3,12 +3,12 @@
 from sqlalchemy.exc import IntegrityError
 
 from services.grid_svc.domain.grid import Grid
-from services.grid_svc.domain.node import TOKEN_TAKEN, Node, check_token
+from services.grid_svc.domain.join_token import NOT_USABLE, check_token, random_token
+from services.grid_svc.domain.node import Node
 from services.grid_svc.store import node_sessions as session_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
 from services.grid_svc.usecases.nodes import raise_if_taken, record, required
-from services.grid_svc.usecases.tokens import random_token
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.outbox import Outbox
@@ -39,7 +39,7 @@ class NodeTokens:
                 grid, node = await _found(tx, principal, path, lock=True)
                 token = check_token(given) or random_token()
                 if token == node.token:
-                    raise ValidationFailed({"token": TOKEN_TAKEN})
+                    raise ValidationFailed({"token": NOT_USABLE})
                 await self._change(tx, grid, node, token, reset=reset)
         except IntegrityError as error:
             raise_if_taken(error)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy.exc import IntegrityError
 
 from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.join_token import NOT_USABLE, random_token
 from services.grid_svc.domain.network import Peer, grid_full, last_node_number, seen_from, vantage_of
 from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import (
     NAME_TAKEN,
-    TOKEN_TAKEN,
     AddressBook,
     Node,
     NodeChanges,
@@ -28,7 +28,6 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
-from services.grid_svc.usecases.tokens import random_token
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx, violated_constraint
 from services.kernel.errors import NotFound, ValidationFailed
@@ -167,7 +166,7 @@ async def record(tx: Tx, outbox: Outbox, event: str, node: Node, grid: Grid) -> 
 def raise_if_taken(error: IntegrityError) -> None:
     """Raise ValidationFailed when another node has the token."""
     if violated_constraint(error) == store.UNIQUE_TOKEN:
-        raise ValidationFailed({"token": TOKEN_TAKEN}) from None
+        raise ValidationFailed({"token": NOT_USABLE}) from None
 
 
 def required(node: Node | None) -> Node:

@@ -10,6 +10,7 @@ _CODES = {
     "INVALID_NODE_TOKEN": (grpc.StatusCode.UNAUTHENTICATED, 401),
     "MISSING_TOKEN": (grpc.StatusCode.UNAUTHENTICATED, 401),
     "MISSING_NODE_ID": (grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "NODE_KEY_REFUSED": (grpc.StatusCode.UNAUTHENTICATED, 401),
     "GRID_FULL": (grpc.StatusCode.RESOURCE_EXHAUSTED, 409),
     "SESSION_RESET": (grpc.StatusCode.ABORTED, 409),
     "HEARTBEAT_TIMEOUT": (grpc.StatusCode.ABORTED, 408),

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
 from kontena.grid.v1 import node_pb2, node_session_pb2_grpc
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.node_key import Statement
 from services.kernel.principal import NodeSession
 from tests.support.running import CLUSTER_SECRET
 
@@ -24,7 +26,11 @@ def engine_id(number: int) -> str:
 class Agent:
     """One session. Messages of the master are read one by one."""
 
-    def __init__(self, channel: grpc.aio.Channel, metadata: dict[str, str]) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, metadata: dict[str, str], key: Ed25519PrivateKey | None = None
+    ) -> None:
+        self.metadata = metadata
+        self.key = key
         stub: Any = node_session_pb2_grpc.NodeSessionServiceStub(channel)
         self.call = stub.Connect(metadata=tuple(metadata.items()))
         self.welcome: Any = None
@@ -38,9 +44,24 @@ class Agent:
             "agent_version": "1.5.5",
             "sent_at": sent_at,
         } | fields
-        await self.call.write(pb.ConnectRequest(hello=pb.Hello(**given)))
-        self.welcome = (await self.read()).welcome
+        if self.key is not None:
+            given.setdefault("node_key", self.key.public_key().public_bytes_raw())
+        hello = pb.Hello(**given)
+        await self.call.write(pb.ConnectRequest(hello=hello))
+        message = await self.read()
+        if message.HasField("challenge"):
+            await self.prove(self.sign(hello, message.challenge.nonce))
+            message = await self.read()
+        self.welcome = message.welcome
         return self.welcome
+
+    def sign(self, hello: pb.Hello, nonce: bytes) -> bytes:
+        tokens = (self.metadata.get("kontena-grid-token", ""), self.metadata.get("kontena-node-token", ""))
+        statement = Statement(nonce, hello.node_id, hello.start_id, *tokens)
+        return b"" if self.key is None else self.key.sign(statement.encode())
+
+    async def prove(self, signature: bytes) -> None:
+        await self.call.write(pb.ConnectRequest(proof=pb.KeyProof(signature=signature)))
 
     async def info(self, **fields: Any) -> None:
         await self.call.write(pb.ConnectRequest(info=pb.NodeInfo(**fields)))
@@ -104,9 +125,11 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 
 @asynccontextmanager
-async def joined(channel: grpc.aio.Channel, token: str, number: int = 1, **hello: Any) -> AsyncIterator[Agent]:
+async def joined(
+    channel: grpc.aio.Channel, token: str, number: int = 1, key: Ed25519PrivateKey | None = None, **hello: Any
+) -> AsyncIterator[Agent]:
     """An agent with an open session; the stream breaks at the end of the block, unless it ended before."""
-    agent = Agent(channel, {"kontena-grid-token": token})
+    agent = Agent(channel, {"kontena-grid-token": token}, key)
     await agent.hello(node_id=engine_id(number), name=hello.pop("name", f"node-{number}"), **hello)
     try:
         yield agent

@@ -15,6 +15,8 @@ from kontena.grid.v1 import (
     legacy_node_pb2_grpc,
     metrics_pb2,
     metrics_pb2_grpc,
+    node_key_pb2,
+    node_key_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
     node_token_pb2,
@@ -56,6 +58,7 @@ class Caller:
         self._grids: Any = grid_pb2_grpc.GridServiceStub(channel)
         self._nodes: Any = node_pb2_grpc.NodeServiceStub(channel)
         self._tokens: Any = node_token_pb2_grpc.NodeTokenServiceStub(channel)
+        self._keys: Any = node_key_pb2_grpc.NodeKeyServiceStub(channel)
         self._metrics: Any = metrics_pb2_grpc.MetricsServiceStub(channel)
         self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"bearer {token}"),) if token else ()
 
@@ -109,6 +112,9 @@ class Caller:
 
     async def clear_node_token(self, path: str, body: dict[str, Any]) -> Answer:
         return await self._call(self._tokens.ClearNodeToken, node_token_pb2.ClearNodeTokenRequest(id=path), body)
+
+    async def reset_node_key(self, path: str) -> Answer:
+        return await self._call(self._keys.ResetNodeKey, node_key_pb2.ResetNodeKeyRequest(id=path), {})
 
     async def node_metrics(self, path: str, **query: str) -> Answer:
         request = ParseDict(query, metrics_pb2.GetNodeMetricsRequest(id=path))

@@ -25,7 +25,7 @@ Users = Callable[..., Caller]
 
 FULL = {
     "name": "e2e",
-    "token": "gt",
+    "token": "token-of-sixteen",
     "initial_size": "3",
     "subnet": "10.1.0.0/16",
     "supernet": "10.0.0.0/8",
@@ -114,6 +114,7 @@ async def test_hyphenated_alias_of_initial_size(admin: Caller) -> None:
             {"initial_size": "Initial Size is too big", "name": "Name isn't in the right format"},
         ),
         ({"token": " "}, {"token": "Token can't be blank"}),
+        ({"token": "t" * 15}, {"token": "is too short (minimum is 16 characters)"}),
         ({"subnet": "foo"}, {"subnet": "Invalid subnet foo"}),
         ({"network": {"mode": "mesh"}}, {"network": {"mode": "Mode isn't an option"}}),
         ({"network": {"node_prefix": 30}}, {"network": {"node_prefix": "Node Prefix is too big"}}),
@@ -155,11 +156,11 @@ async def test_nul_characters_and_odd_names_cause_no_fault(admin: Caller) -> Non
 
 
 async def test_names_and_tokens_are_unique(admin: Caller, users: Users) -> None:
-    assert (await admin.create_grid({"name": "alpha", "token": "t"})).status == 201
+    assert (await admin.create_grid({"name": "alpha", "token": "t" * 16})).status == 201
     taken = {"grid": "Grid with name alpha already exists"}
     assert (await admin.create_grid({"name": "alpha"})).body == {"error": taken}
-    assert (await admin.create_grid({"name": "beta", "token": "t"})).body == {
-        "error": {"token": "Grid with token already exists"}
+    assert (await admin.create_grid({"name": "beta", "token": "t" * 16})).body == {
+        "error": {"token": "Token cannot be used. Choose another one, or leave it out for a random one."}
     }
     forbidden = await users("grid_admin").create_grid({"name": "alpha"})
     assert (forbidden.status, forbidden.body) == (422, {"error": taken | {"user": "Operation not allowed"}})

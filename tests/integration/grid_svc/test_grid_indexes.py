@@ -14,6 +14,7 @@ from services.kernel.db import Database, Tx
 from services.kernel.principal import NodeSession
 
 ID = "0" * 24
+KEYED = Hello("A:B", "n", "1", node_key=bytes(32))
 HOUR = Window(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
 
 QUERIES: dict[str, Callable[[Tx], Awaitable[Any]]] = {
@@ -27,7 +28,9 @@ QUERIES: dict[str, Callable[[Tx], Awaitable[Any]]] = {
     "peers of a node": lambda tx: nodes.peers(tx, ID),
     "node by name": lambda tx: nodes.find(tx, ID, "n"),
     "node by engine id": lambda tx: nodes.find(tx, ID, "A:B"),
-    "node of a join": lambda tx: node_sessions.by_engine_id(tx, "A:B"),
+    "node of a join": lambda tx: nodes.by_engine_id(tx, ID, "A:B"),
+    "node of a key": lambda tx: node_sessions.by_key(tx, KEYED),
+    "return with a key": lambda tx: node_sessions.reopen(tx, JoinTokens("t"), KEYED, None),
     "node by its token": lambda tx: node_sessions.by_token(tx, "t"),
     "return with a grid token": lambda tx: node_sessions.reopen(tx, JoinTokens("t"), Hello("A:B", "n", "1"), None),
     "return with a node token": lambda tx: node_sessions.reopen(tx, JoinTokens(node="t"), Hello("A:B", "n", "1"), None),

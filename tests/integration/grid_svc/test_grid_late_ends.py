@@ -13,6 +13,7 @@ import pytest
 from services.grid_svc.app import build
 from services.grid_svc.domain.session import Hello
 from services.grid_svc.store import node_sessions as store
+from services.grid_svc.store import nodes as node_store
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
 from tests.integration.grid_svc.agents import Agent, joined, session_of
@@ -179,7 +180,7 @@ async def test_writes_that_wait_for_the_lock_of_a_join(grid: Running, admin: Cal
     await old.hello(name="node-1")
     session = session_of(old)
     async with db.transaction() as tx:
-        node = await store.by_engine_id(tx, old_engine())
+        node = await node_store.by_engine_id(tx, session.grid_id, old_engine(), lock=True)
         assert node is not None
         late = [asyncio.create_task(write(db, session)) for write in (_lose, _end, _touch)]
 

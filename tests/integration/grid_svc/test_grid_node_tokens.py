@@ -16,6 +16,7 @@ from tests.support.running import CLUSTER_SECRET, Running, running
 
 GRID = "kontena-grid-token"
 NODE = "kontena-node-token"
+TAKEN = "Token cannot be used. Choose another one, or leave it out for a random one."
 OWN = "own-token-of-the-node"
 Users = Callable[..., Caller]
 GridId = Callable[[str], Awaitable[str]]
@@ -85,7 +86,7 @@ async def test_a_random_token(admin: Caller, token: str) -> None:
         ({"name": "x", "token": ""}, {"token": "Token can't be blank"}),
         ({"name": "x", "token": "short"}, {"token": "is too short (minimum is 16 characters)"}),
         ({"name": "x", "token": "x" * 257}, {"token": "is too long (maximum is 256 characters)"}),
-        ({"name": "x", "token": OWN}, {"token": "Node with token already exists"}),
+        ({"name": "x", "token": OWN}, {"token": TAKEN}),
         ({"name": "x", "labels": ["a", ""]}, {"labels": [None, "Labels[1] can't be blank"]}),
     ],
 )
@@ -166,7 +167,7 @@ async def test_set_replaces_and_clear_goes_back_to_the_grid_token(
         assert (shown["status"], shown["has_token"]) == ("online", True)
         for body, error in (
             ({"token": ""}, "Token can't be blank"),
-            ({"token": OWN}, "Node with token already exists"),
+            ({"token": OWN}, TAKEN),
             ({"token": "x" * 15}, "is too short (minimum is 16 characters)"),
             ({"token": "x" * 257}, "is too long (maximum is 256 characters)"),
         ):
@@ -292,16 +293,18 @@ async def test_a_rotated_grid_token(
         )
         async with joined(grid.channel, fresh, 2):
             pass
-    await admin.create_grid({"name": "beta", "token": "beta"})
-    assert (await admin.rotate_grid_token("alpha", {"token": "beta"})).body == {
-        "error": {"token": "Grid with token already exists"}
+    await admin.create_grid({"name": "beta", "token": "token-of-the-grid-beta"})
+    assert (await admin.rotate_grid_token("alpha", {"token": "token-of-the-grid-beta"})).body == {
+        "error": {"token": TAKEN}
     }
     assert (await admin.rotate_grid_token("alpha", {"token": " "})).body == {"error": {"token": "Token can't be blank"}}
     assert (await users(grid_ids=ids).rotate_grid_token("alpha", {})).body == {
         "error": {"user": "Operation not allowed"}
     }
     assert (await users().rotate_grid_token("alpha", {})).status == 403
-    assert (await admin.rotate_grid_token("alpha", {"token": "chosen"})).body["token"] == "chosen"
+    assert (await admin.rotate_grid_token("alpha", {"token": "chosen-by-the-admin"})).body[
+        "token"
+    ] == "chosen-by-the-admin"
 
     async def audited() -> bool:
         return ("Grid", "rotate token", "alpha") in grid_neighbours.audit.seen()
@@ -310,7 +313,7 @@ async def test_a_rotated_grid_token(
 
 
 async def test_legacy_path_with_the_grid_token(grid: Running, admin: Caller, token: str) -> None:
-    await admin.create_grid({"name": "beta", "token": "beta"})
+    await admin.create_grid({"name": "beta", "token": "token-of-the-grid-beta"})
     script = LegacyCaller(grid.channel, token)
     async with joined(grid.channel, token, labels=["a=b"]):
         found = await script.node(engine_id(1))
@@ -321,6 +324,9 @@ async def test_legacy_path_with_the_grid_token(grid: Running, admin: Caller, tok
         for bad in (None, "", "wrong"):
             answer = await LegacyCaller(grid.channel, bad).node(engine_id(1))
             assert (answer.status, answer.body) == (404, {"error": "Not found"})
-        for stranger, engine in ((LegacyCaller(grid.channel, "beta"), engine_id(1)), (script, engine_id(9))):
+        for stranger, engine in (
+            (LegacyCaller(grid.channel, "token-of-the-grid-beta"), engine_id(1)),
+            (script, engine_id(9)),
+        ):
             answer = await stranger.update(engine, {"labels": []})
             assert (answer.status, answer.body) == (404, {"error": "Node not found"})

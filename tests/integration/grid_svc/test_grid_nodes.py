@@ -211,12 +211,13 @@ async def test_who_may_change_nodes(users: Users, grid: Running, token: str, gri
         assert (await member.delete_node("alpha/node-1")).status == 200
 
 
-async def test_viewers_see_no_token_that_would_let_a_node_join(
+async def test_only_administrators_see_the_token_that_lets_a_node_join(
     users: Users, grid: Running, token: str, grid_id: GridId
 ) -> None:
     ids = {await grid_id("alpha")}
     async with joined(grid.channel, token):
-        for caller, seen in ((users("viewer", grid_ids=ids), ""), (users(grid_ids=ids), token)):
+        grid_admins = ((users("grid_admin", grid_ids=ids), token), (users("grid_admin", "viewer", grid_ids=ids), token))
+        for caller, seen in ((users("viewer", grid_ids=ids), ""), (users(grid_ids=ids), ""), *grid_admins):
             listed = await caller.grids()
             assert [found["token"] for found in listed.body["grids"]] == [seen]
             assert (await caller.grid("alpha")).body["token"] == seen

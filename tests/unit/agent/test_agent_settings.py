@@ -1,5 +1,6 @@
 """Settings and addresses."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,40 @@ def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
     with pytest.raises(ValidationError, match="KONTENA_GRID_TOKEN"):
         AgentSettings()
+
+
+def test_a_token_from_a_file_or_descriptor_is_never_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
+    path = tmp_path / "token"
+    path.write_text("tell-nobody\n")
+    monkeypatch.setenv("KONTENA_GRID_TOKEN_FILE", str(path))
+    assert AgentSettings().join_metadata == (("kontena-grid-token", "tell-nobody"),)
+    reading, writing = os.pipe()
+    os.write(writing, b"tell-nobody-either")
+    os.close(writing)
+    monkeypatch.delenv("KONTENA_GRID_TOKEN_FILE")
+    monkeypatch.setenv("KONTENA_NODE_TOKEN_FILE", f"/dev/fd/{reading}")
+    settings = AgentSettings()
+    os.close(reading)
+    assert settings.join_metadata == (("kontena-node-token", "tell-nobody-either"),)
+    assert "tell-nobody" not in repr(settings)
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", "\xff\xfe"])
+def test_a_file_without_a_token_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    monkeypatch.delenv("KONTENA_GRID_TOKEN", raising=False)
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+    monkeypatch.setenv("KONTENA_GRID_TOKEN_FILE", str(path))
+    with pytest.raises(ValidationError, match="KONTENA_GRID_TOKEN_FILE") as caught:
+        AgentSettings()
+    assert str(path) in str(caught.value)
+    assert "\xff" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
