@@ -17,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 
 NODE_ID = "5f" * 12
+NONCE = bytes(range(32))
 # A text in field 100: what a newer release may say in any message.
 UNKNOWN_FIELD = b"\xa2\x06\x03new"
 
@@ -34,6 +35,9 @@ class Master(
         self.heartbeat_seconds = 0.2
         # When set, joins are refused with this reason.
         self.refusal = ""
+        # Masters of older releases ask for no proof.
+        self.challenges = True
+        self.proofs: list[bytes] = []
         self.silent = False
         self.confirms = True
         # Whether a confirmation comes before the snapshot, as masters of older releases may send it.
@@ -154,8 +158,14 @@ class Master(
             await refuse(context, self.refusal)
         async for request in requests:
             match request.WhichOneof("message"):
+                case "hello" if self.challenges:
+                    self.hellos.append(request.hello)
+                    yield session_pb.ConnectResponse(challenge=session_pb.KeyChallenge(nonce=NONCE))
                 case "hello":
                     self.hellos.append(request.hello)
+                    yield session_pb.ConnectResponse(welcome=self._welcome())
+                case "proof":
+                    self.proofs.append(request.proof.signature)
                     yield session_pb.ConnectResponse(welcome=self._welcome())
                 case "info":
                     self.infos.append(request.info)
