@@ -1,1 +1,1 @@
-"""Shared kernel: no domain noun, and nothing that only one service uses."""
+"""Shared kernel: what every service is built on. No domain noun; imports no service."""

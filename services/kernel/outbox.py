@@ -1,7 +1,8 @@
 """Effects on other services leave through a table written in the same transaction as their cause.
 
 Delivery is at least once and may be repeated after a crash, so receivers are idempotent by message id. Any number of
-replicas relay: a message is claimed for a while, delivered outside any transaction, then deleted.
+replicas relay, topic by topic, oldest first: messages are claimed for a while, delivered outside any transaction, then
+deleted.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
 
 
 class Outbox:
-    """Writes messages, and relays them with `run`."""
+    """Writes messages with `emit`, and delivers them with `relay`, which each replica runs."""
 
     def __init__(self, table: sa.Table) -> None:
         self._table = table
