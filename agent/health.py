@@ -1,4 +1,4 @@
-"""Checks the health of an instance's container, one start of it at a time (spec/orchestration.md section 8.9)."""
+"""Checks the health of an instance's container, one start of it at a time (docs/spec/orchestration.md section 8.9)."""
 
 import asyncio
 import time

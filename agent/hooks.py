@@ -1,5 +1,5 @@
-"""Runs the hooks of one instance (spec/orchestration.md section 8.5). One-shot hooks are recorded by the master, and
-here, before the first one of a moment runs: one that fails is not run again."""
+"""Runs the hooks of one instance (docs/spec/orchestration.md section 8.5). One-shot hooks are recorded by the master,
+and here, before the first one of a moment runs: one that fails is not run again."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""The steps of each operation on an instance (spec/orchestration.md section 8.4)."""
+"""The steps of each operation on an instance (docs/spec/orchestration.md section 8.4)."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""Waiting until an instance accepts connections (spec/orchestration.md section 8.6)."""
+"""Waiting until an instance accepts connections (docs/spec/orchestration.md section 8.6)."""
 
 import asyncio
 

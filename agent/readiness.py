@@ -1,4 +1,4 @@
-"""Whether the container of an instance counts as started: its port has opened (spec/orchestration.md section 8.6)."""
+"""Whether the container of an instance counts as started: its port is open (docs/spec/orchestration.md section 8.6)."""
 
 import asyncio
 from collections.abc import Callable

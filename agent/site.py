@@ -72,7 +72,7 @@ class EventSink(Protocol):
     """Takes what users want to know about an instance."""
 
     def put(self, key: InstanceKey, severity: Severity, kind: str, message: str) -> None:
-        """`kind` is a type of spec/orchestration.md section 8.10; the message holds no secret value."""
+        """`kind` is a type of docs/spec/orchestration.md section 8.10; the message holds no secret value."""
 
 
 class LoggedEvents:

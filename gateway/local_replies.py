@@ -1,4 +1,4 @@
-"""Every answer Envoy makes by itself has the error shape of the API (design section 3.2)."""
+"""Every answer Envoy makes by itself has the error shape of the API (docs/errors.md)."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Rate limit of the token endpoints: one bucket per client address (spec/auth_grid.md section 1.2)."""
+"""Rate limit of the token endpoints: one bucket per client address (docs/spec/auth_grid.md section 1.2)."""
 
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, extension, seconds, typed

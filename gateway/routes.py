@@ -14,7 +14,7 @@ from gateway.rate_limit import per_client_limit
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, header, seconds
 
-# spec/auth_grid.md section 1.2; the second spelling of `/authenticate` is the documented one.
+# docs/spec/auth_grid.md section 1.2; the second spelling of `/authenticate` is the documented one.
 _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
 # What services say with the end of a stream that they end because they stop (services/kernel/streams.py).
 STOPPING = "x-server-stopping"

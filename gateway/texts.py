@@ -1,5 +1,5 @@
 """Which members of JSON bodies are texts: there a number or a boolean is taken as the text it is written as, which
-clients have always relied on (spec/deploy_rest.md section 1.4) and the transcoder refuses."""
+clients have always relied on (docs/spec/deploy_rest.md section 1.4) and the transcoder refuses."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""From two readings of a container's counters to what it used in between (spec/orchestration.md section 9.4)."""
+"""From two readings of a container's counters to what it used in between (docs/spec/orchestration.md section 9.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What to do with one instance (spec/orchestration.md section 8.3). Pure: the caller looks, this decides."""
+"""What to do with one instance (docs/spec/orchestration.md section 8.3). Pure: the caller looks, this decides."""
 
 import enum
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""DNS names of a container on the network of its grid (spec/orchestration.md section 7.6). Pure."""
+"""DNS names of a container on the network of its grid (docs/spec/orchestration.md section 7.6). Pure."""
 
 ZONE = "kontena.local"
 

@@ -1,4 +1,4 @@
-"""Environment of a container: plain variables, then secrets (spec/orchestration.md section 7.2)."""
+"""Environment of a container: plain variables, then secrets (docs/spec/orchestration.md section 7.2)."""
 
 from collections.abc import Iterable
 

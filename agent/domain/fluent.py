@@ -1,4 +1,4 @@
-"""Log lines as events of the fluentd forward protocol (spec/orchestration.md section 9.3)."""
+"""Log lines as events of the fluentd forward protocol (docs/spec/orchestration.md section 9.3)."""
 
 import struct
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Health checks of a container (spec/orchestration.md section 8.9). Pure.
+"""Health checks of a container (docs/spec/orchestration.md section 8.9). Pure.
 
 The container's labels say how it is checked, so that a check lasts exactly as long as the container it was made for.
 """

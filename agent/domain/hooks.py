@@ -1,4 +1,4 @@
-"""Which hooks run at a moment of an instance's life (spec/orchestration.md section 8.5). Pure."""
+"""Which hooks run at a moment of an instance's life (docs/spec/orchestration.md section 8.5). Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass

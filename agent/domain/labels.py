@@ -1,4 +1,4 @@
-"""Container labels (spec/orchestration.md section 7.5) and the identity they carry."""
+"""Container labels (docs/spec/orchestration.md section 7.5) and the identity they carry."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple

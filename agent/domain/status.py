@@ -1,4 +1,4 @@
-"""State of an instance as it is reported (spec/orchestration.md section 8.7)."""
+"""State of an instance as it is reported (docs/spec/orchestration.md section 8.7)."""
 
 MISSING = "missing"
 RUNNING = "running"

@@ -1,4 +1,4 @@
-"""From two readings of the machine's network counters to its traffic in between (spec/auth_grid.md section 14.6)."""
+"""From two readings of network counters of the machine to its traffic (docs/spec/auth_grid.md section 14.6)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Assignment to the engine's create request (spec/orchestration.md section 7.4). Pure."""
+"""Assignment to the engine's create request (docs/spec/orchestration.md section 7.4). Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

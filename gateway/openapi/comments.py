@@ -7,9 +7,9 @@ from google.protobuf import descriptor_pb2
 
 Descriptors = descriptor_pb2.FileDescriptorSet
 
-# Sentences that point to working papers mean nothing to a reader of the API.
+# Sentences that point to pages of the repository mean nothing to a reader of the API.
 _SENTENCE_END = re.compile(r"(?<=\.)\s+")
-_REFERENCE = re.compile(r"\b(?:spec|seed|docs)/|\bdesign section\b")
+_REFERENCE = re.compile(r"\bdocs/")
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6  # Field numbers of FileDescriptorProto.
 _FIELD, _NESTED, _NESTED_ENUM, _METHOD, _VALUE = 2, 3, 4, 2, 2
 

@@ -1,4 +1,4 @@
-"""Who may do what with accounts and the installation (spec/auth_grid.md section 2.2)."""
+"""Who may do what with accounts and the installation (docs/spec/auth_grid.md section 2.2)."""
 
 from collections.abc import Mapping
 

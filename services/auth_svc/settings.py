@@ -90,7 +90,7 @@ class Settings(ServiceSettings):
         return keyring(current, (*filter(str.strip, old), cluster))
 
     def seeds(self) -> dict[str, Json]:
-        """The configuration of a new installation (spec/auth_grid.md section 4)."""
+        """The configuration of a new installation (docs/spec/auth_grid.md section 4)."""
         texts = {
             ROOT_URL: self.kontena_master_url,
             SERVER_NAME: self.server_name,

@@ -52,7 +52,7 @@ class GridDirectory:
         return grid if grid is not None else await self.ask(name)
 
     async def accessible(self, principal: Principal, name: str) -> Grid:
-        """The grid, if the caller may see it. Raises NotFound, then Forbidden (spec/auth_grid.md section 11.4)."""
+        """The grid, if the caller may see it. Raises NotFound, then Forbidden (docs/spec/auth_grid.md section 11.4)."""
         grid = await self.find(name)
         if not principal.has_access(grid.id):
             raise Forbidden

@@ -32,7 +32,7 @@ class RegistryCredentials:
 
 
 def registry_of(image: str) -> str:
-    """The name of the registry that an image comes from (spec/vault.md section 3.3)."""
+    """The name of the registry that an image comes from (docs/spec/vault.md section 3.3)."""
     host, slash, _ = image.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         return DOCKER_HUB

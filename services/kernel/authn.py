@@ -1,4 +1,4 @@
-"""Authentication of every RPC in every service: deny by default (design section 5)."""
+"""Authentication of every RPC in every service: deny by default (docs/spec/auth_grid.md section 1.2)."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 

@@ -77,7 +77,7 @@ def present_fields(mask: FieldMask | None = None) -> frozenset[str]:
 
 def null_fields() -> frozenset[str]:
     """The members of the JSON body that are null, in the same form. Null counts as absent unless the spec says that it
-    clears (design section 3.4)."""
+    clears (docs/spec/auth_grid.md section 1.5)."""
     return current().null_fields
 
 

@@ -12,7 +12,8 @@ DomainError
 │   └── NotReady          503  this replica cannot answer what others may
 └── OAuthError            4xx  RFC 6749 section 5.2 body
 
-Raised anywhere, turned into a gRPC status and an HTTP body in one place (`call.py`). The message is for the caller and
+Services derive kinds of their own for callers of their own (sessions of agents, the ACME authority). Raised anywhere,
+turned into a gRPC status and an HTTP body in one place (`interceptor.py`). The message is for the caller and
 never holds a secret value; the cause, if any, goes to the log.
 """
 
@@ -38,7 +39,7 @@ class DomainError(Exception):
             self.reason = reason
 
     def body(self) -> dict[str, Any]:
-        """The JSON error body (design section 3.2)."""
+        """The JSON error body (docs/errors.md)."""
         return {"error": self.message}
 
     def headers(self) -> dict[str, str]:
@@ -114,7 +115,7 @@ class StaleVersion(DomainError):
 
 
 class ValidationFailed(DomainError):
-    """`errors` maps attribute names to messages, nested maps or lists (spec/deploy_rest.md section 1.5)."""
+    """`errors` maps attribute names to messages, nested maps or lists (docs/spec/deploy_rest.md section 1.5)."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
     http_status = 422

@@ -35,7 +35,7 @@ class Principal:
 
     @property
     def is_master_admin(self) -> bool:
-        """Whether the caller has all rights (spec/auth_grid.md section 2.1)."""
+        """Whether the caller has all rights (docs/spec/auth_grid.md section 2.1)."""
         return "master_admin" in self.roles or (self.kind == "user" and self.email == "admin")
 
     def has_access(self, grid_id: str) -> bool:

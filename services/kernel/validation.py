@@ -1,4 +1,5 @@
-"""Input checks with the messages clients know (spec/auth_grid.md section 1.5, spec/deploy_rest.md section 1.4)."""
+"""Input checks with the messages clients know (docs/spec/auth_grid.md section 1.5,
+docs/spec/deploy_rest.md section 1.4)."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Who may call what: one row for each RPC of the public services (spec/auth_grid.md section 2.2)."""
+"""Who may call what: one row for each RPC of the public services (docs/spec/auth_grid.md section 2.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Each row of the table about the provider's callback (spec/auth_grid.md section 7.3), and refresh tokens, by REST."""
+"""Each row of the table about the callback of a provider (docs/spec/auth_grid.md section 7.3), and refresh tokens."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,6 +1,6 @@
 """The `master` commands of the public command line, as it sends them: every field that it cannot do without is there.
 
-spec/client_contract.md sections 3 and 8. It needs 200, 201 or 204, JSON, and never an empty body.
+docs/spec/client_contract.md sections 3 and 8. It needs 200, 201 or 204, JSON, and never an empty body.
 """
 
 from collections.abc import Iterator

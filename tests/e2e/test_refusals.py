@@ -1,4 +1,4 @@
-"""What the API refuses, and how it says so (design section 3)."""
+"""What the API refuses, and how it says so (docs/errors.md)."""
 
 import subprocess
 

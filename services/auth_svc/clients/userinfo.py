@@ -1,4 +1,4 @@
-"""Finds the facts about a user in whatever JSON a provider answers (spec/auth_grid.md section 7.1)."""
+"""Finds the facts about a user in whatever JSON a provider answers (docs/spec/auth_grid.md section 7.1)."""
 
 from typing import Any
 

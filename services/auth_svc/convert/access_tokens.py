@@ -5,7 +5,7 @@ from services.auth_svc.domain.access_token import AccessToken, IssuedToken, Valu
 
 
 def token_to_proto(token: AccessToken, server_name: str | None, values: Values | None = None) -> pb.AccessToken:
-    """The bearer form or the code form (spec/auth_grid.md section 8.1); values only for a token just made."""
+    """The bearer form or the code form (docs/spec/auth_grid.md section 8.1); values only for a token just made."""
     values = values or Values()
     message = pb.AccessToken(
         id=token.id,

@@ -7,7 +7,7 @@ from typing import Literal
 
 Kind = Literal["bearer", "authorization_code"]
 
-# What a refreshed token lasts (spec/auth_grid.md section 7.4).
+# What a refreshed token lasts (docs/spec/auth_grid.md section 7.4).
 REFRESHED_SECONDS = 7200
 
 

@@ -1,4 +1,4 @@
-"""One line of the audit log (spec/auth_grid.md section 10)."""
+"""One line of the audit log (docs/spec/auth_grid.md section 10)."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Which part of the audit log is asked for (spec/auth_grid.md section 10)."""
+"""Which part of the audit log is asked for (docs/spec/auth_grid.md section 10)."""
 
 from dataclasses import dataclass
 

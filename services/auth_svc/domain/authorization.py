@@ -1,4 +1,4 @@
-"""Rules for minting tokens and codes with an access token (spec/auth_grid.md section 7.5)."""
+"""Rules for minting tokens and codes with an access token (docs/spec/auth_grid.md section 7.5)."""
 
 import re
 from typing import Literal

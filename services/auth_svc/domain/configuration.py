@@ -1,4 +1,4 @@
-"""Server configuration: free JSON values by key (spec/auth_grid.md section 9)."""
+"""Server configuration: free JSON values by key (docs/spec/auth_grid.md section 9)."""
 
 import math
 from collections.abc import Collection, Mapping

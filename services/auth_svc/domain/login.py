@@ -1,4 +1,5 @@
-"""A login at an external provider: from an authorization request to a redirect with a code (spec section 7.2, 7.3)."""
+"""A login at an external provider, from an authorization request to a redirect with a code
+(docs/spec/auth_grid.md sections 7.2 and 7.3)."""
 
 from dataclasses import dataclass
 from datetime import timedelta

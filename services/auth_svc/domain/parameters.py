@@ -1,4 +1,4 @@
-"""The parameters of an OAuth2 request, whatever form its body has (spec/auth_grid.md section 7.4)."""
+"""The parameters of an OAuth2 request, whatever form its body has (docs/spec/auth_grid.md section 7.4)."""
 
 import json
 from collections.abc import Mapping

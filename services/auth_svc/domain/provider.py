@@ -1,4 +1,4 @@
-"""The external authentication provider as the configuration describes it (spec/auth_grid.md section 7.1)."""
+"""The external authentication provider as the configuration describes it (docs/spec/auth_grid.md section 7.1)."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Accounts and the roles they may hold (spec/auth_grid.md sections 2 and 3)."""
+"""Accounts and the roles they may hold (docs/spec/auth_grid.md sections 2 and 3)."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The members of a grid, as users see and change them (spec/auth_grid.md section 11.7)."""
+"""The members of a grid, as users see and change them (docs/spec/auth_grid.md section 11.7)."""
 
 from sqlalchemy.exc import IntegrityError
 

@@ -1,4 +1,4 @@
-"""Invitations: how accounts are made (spec/auth_grid.md section 7.5)."""
+"""Invitations: how accounts are made (docs/spec/auth_grid.md section 7.5)."""
 
 import secrets
 

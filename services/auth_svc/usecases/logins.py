@@ -1,4 +1,4 @@
-"""Logins at the external authentication provider (spec/auth_grid.md sections 7.2 and 7.3)."""
+"""Logins at the external authentication provider (docs/spec/auth_grid.md sections 7.2 and 7.3)."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Log lines from nodes, and as the JSON documents that clients read (spec/deploy_rest.md section 7.4)."""
+"""Log lines from nodes, and as the JSON documents that clients read (docs/spec/deploy_rest.md section 7.4)."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Samples: from nodes, and as answers (spec/deploy_rest.md section 9)."""
+"""Samples: from nodes, and as answers (docs/spec/deploy_rest.md section 9)."""
 
 import math
 from collections.abc import Sequence

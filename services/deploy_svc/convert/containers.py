@@ -1,4 +1,4 @@
-"""Containers: reports of nodes in, answers out (spec/deploy_rest.md section 10.3)."""
+"""Containers: reports of nodes in, answers out (docs/spec/deploy_rest.md section 10.3)."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Events from nodes, and as the JSON documents that clients read (spec/deploy_rest.md section 8)."""
+"""Events from nodes, and as the JSON documents that clients read (docs/spec/deploy_rest.md section 8)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Instances as answers show them (spec/deploy_rest.md section 5)."""
+"""Instances as answers show them (docs/spec/deploy_rest.md section 5)."""
 
 from kontena.deploy.v1 import instance_pb2 as pb
 from services.deploy_svc.usecases.instances import Placed

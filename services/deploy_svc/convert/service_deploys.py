@@ -1,4 +1,4 @@
-"""Deploys as answers show them (spec/deploy_rest.md section 6.1)."""
+"""Deploys as answers show them (docs/spec/deploy_rest.md section 6.1)."""
 
 from kontena.deploy.v1 import service_deploy_pb2 as pb
 from services.deploy_svc.domain.service import Service

@@ -1,4 +1,4 @@
-"""Services as answers show them (spec/deploy_rest.md section 4.2)."""
+"""Services as answers show them (docs/spec/deploy_rest.md section 4.2)."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""Stacks and their documents, to and from the wire (spec/deploy_rest.md sections 3.1 and 3.2)."""
+"""Stacks and their documents, to and from the wire (docs/spec/deploy_rest.md sections 3.1 and 3.2)."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

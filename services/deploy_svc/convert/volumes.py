@@ -1,4 +1,4 @@
-"""Volumes, to and from the wire (spec/deploy_rest.md section 11)."""
+"""Volumes, to and from the wire (docs/spec/deploy_rest.md section 11)."""
 
 from collections.abc import Collection
 from typing import Any

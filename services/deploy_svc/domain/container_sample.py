@@ -1,4 +1,4 @@
-"""Resources that a container used (spec/deploy_rest.md section 9)."""
+"""Resources that a container used (docs/spec/deploy_rest.md section 9)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which log lines a request selects (spec/deploy_rest.md section 7)."""
+"""Which log lines a request selects (docs/spec/deploy_rest.md section 7)."""
 
 import re
 from dataclasses import dataclass

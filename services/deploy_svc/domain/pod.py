@@ -1,6 +1,6 @@
 """The pod: all that a node needs to run one instance, fixed at the moment it is deployed, without secret values.
 
-spec/orchestration.md section 7.
+docs/spec/orchestration.md section 7.
 """
 
 import shlex

@@ -1,5 +1,5 @@
 """Readers: each takes any JSON value that a client wrote for an attribute, says what is wrong with it, and returns what
-is kept; None when something was wrong (spec/deploy_rest.md section 1.4)."""
+is kept; None when something was wrong (docs/spec/deploy_rest.md section 1.4)."""
 
 import math
 import re

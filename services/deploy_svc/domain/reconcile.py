@@ -1,4 +1,4 @@
-"""Whether a service needs a deploy that nobody asked for (spec/orchestration.md section 4): pure, one at a time.
+"""Whether a service needs a deploy that nobody asked for (docs/spec/orchestration.md section 4): pure, one at a time.
 
 Any replica may ask at any time: all that the answer depends on is in the case.
 """

@@ -1,4 +1,4 @@
-"""How a deploy proceeds: one pure step from what is to what shall be done (spec/orchestration.md section 2).
+"""How a deploy proceeds: one pure step from what is to what shall be done (docs/spec/orchestration.md section 2).
 
 A step may be repeated at any time by any replica: everything it needs to know is in the snapshot.
 """

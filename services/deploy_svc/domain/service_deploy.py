@@ -1,4 +1,4 @@
-"""A deploy of a service: its queue entry, its progress and its outcome (spec/deploy_rest.md section 6)."""
+"""A deploy of a service: its queue entry, its progress and its outcome (docs/spec/deploy_rest.md section 6)."""
 
 from dataclasses import dataclass
 from datetime import datetime

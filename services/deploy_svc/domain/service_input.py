@@ -1,4 +1,4 @@
-"""What a client wrote about a service: one row per attribute (spec/deploy_rest.md sections 1.4, 2 and 4.1)."""
+"""What a client wrote about a service: one row per attribute (docs/spec/deploy_rest.md sections 1.4, 2 and 4.1)."""
 
 import re
 from collections.abc import Callable, Mapping

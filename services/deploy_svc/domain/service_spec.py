@@ -1,4 +1,4 @@
-"""What a user asks for: the attributes of a service (spec/deploy_rest.md section 4.1), validated and with defaults."""
+"""What a user asks for: checked attributes of a service, with defaults (docs/spec/deploy_rest.md section 4.1)."""
 
 import operator
 from dataclasses import dataclass, field

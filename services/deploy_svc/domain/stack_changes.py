@@ -1,4 +1,4 @@
-"""What a document makes of the services of a stack: an upgrade makes the stack equal to it (design section 3.8)."""
+"""What a document makes of a stack: an upgrade makes the stack equal to it (docs/spec/deploy_rest.md section 3.4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

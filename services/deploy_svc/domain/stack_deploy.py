@@ -1,4 +1,4 @@
-"""A deploy of a stack: its progress and its outcome (spec/deploy_rest.md section 6.2)."""
+"""A deploy of a stack: its progress and its outcome (docs/spec/deploy_rest.md section 6.2)."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What a client wrote about a stack, checked attribute by attribute (spec/deploy_rest.md section 3.1)."""
+"""What a client wrote about a stack, checked attribute by attribute (docs/spec/deploy_rest.md section 3.1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

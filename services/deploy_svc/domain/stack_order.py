@@ -1,4 +1,4 @@
-"""The order of the services of a stack: each one after everything it links to (spec/deploy_rest.md section 3.5)."""
+"""Services of a stack in order: each one after everything it links to (docs/spec/deploy_rest.md section 3.5)."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""How the deploy of a stack proceeds, and its removal: pure steps (spec/orchestration.md sections 3.3 and 3.5).
+"""How the deploy of a stack proceeds, and its removal: pure steps (docs/spec/orchestration.md sections 3.3 and 3.5).
 
 A step may be repeated at any time by any replica: everything it needs to know is in the snapshot.
 """

@@ -1,4 +1,4 @@
-"""Volumes of a grid, and how the volumes of a service are bound to them (spec/orchestration.md section 6.4)."""
+"""Volumes of a grid, and how the volumes of a service are bound to them (docs/spec/orchestration.md section 6.4)."""
 
 import re
 from collections.abc import Mapping

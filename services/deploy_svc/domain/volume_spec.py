@@ -1,4 +1,4 @@
-"""Volume strings of a service (spec/deploy_rest.md section 4.4)."""
+"""Volume strings of a service (docs/spec/deploy_rest.md section 4.4)."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Keeps the mirror of containers right when nodes are lost or removed (spec/orchestration.md sections 6.1 and 9.2)."""
+"""Keeps records of containers right when nodes are lost or removed (docs/spec/orchestration.md sections 6.1, 9.2)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Inspect, top and exec: what only the node of a container can answer (spec/deploy_rest.md section 10.2)."""
+"""Inspect, top and exec: what only the node of a container can answer (docs/spec/deploy_rest.md section 10.2)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Reading container logs, once or as they arrive (spec/deploy_rest.md section 7)."""
+"""Reading container logs, once or as they arrive (docs/spec/deploy_rest.md section 7)."""
 
 from services.clients.grids import Grid, GridDirectory
 from services.clients.nodes import NodeDirectory

@@ -1,4 +1,4 @@
-"""Samples of containers: from nodes, and as answers (spec/deploy_rest.md section 9)."""
+"""Samples of containers: from nodes, and as answers (docs/spec/deploy_rest.md section 9)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Containers as nodes reported them (spec/deploy_rest.md section 10)."""
+"""Containers as nodes reported them (docs/spec/deploy_rest.md section 10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reading event logs, and events of nodes into them (spec/deploy_rest.md section 8)."""
+"""Reading event logs, and events of nodes into them (docs/spec/deploy_rest.md section 8)."""
 
 from collections.abc import Mapping, Sequence
 

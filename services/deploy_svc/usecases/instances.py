@@ -1,4 +1,4 @@
-"""Instances of services (spec/deploy_rest.md section 5)."""
+"""Instances of services (docs/spec/deploy_rest.md section 5)."""
 
 from services.clients.grids import Grid
 from services.clients.nodes import Node, NodeDirectory

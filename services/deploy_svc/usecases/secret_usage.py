@@ -1,4 +1,4 @@
-"""What vault_svc asks: who uses a secret or a certificate, and redeploys of them (spec/vault.md section 2.4)."""
+"""What vault_svc asks: who uses a secret or a certificate, and redeploys of them (docs/spec/vault.md section 2.4)."""
 
 import hashlib
 from collections import defaultdict

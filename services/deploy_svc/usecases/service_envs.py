@@ -1,4 +1,4 @@
-"""Single variables of a service (spec/deploy_rest.md section 4.12)."""
+"""Single variables of a service (docs/spec/deploy_rest.md section 4.12)."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Services: list, create, get, update, delete (spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
+"""Services: list, create, get, update, delete (docs/spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Deploys of stacks: requests and progress (spec/deploy_rest.md sections 3.4 and 6.2)."""
+"""Deploys of stacks: requests and progress (docs/spec/deploy_rest.md sections 3.4 and 6.2)."""
 
 from functools import partial
 

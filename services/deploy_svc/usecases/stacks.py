@@ -1,4 +1,4 @@
-"""Stacks: list, create, get, update, delete (spec/deploy_rest.md section 3)."""
+"""Stacks: list, create, get, update, delete (docs/spec/deploy_rest.md section 3)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

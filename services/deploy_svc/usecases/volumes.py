@@ -1,4 +1,4 @@
-"""Volumes: list, create, get, delete (spec/deploy_rest.md section 11)."""
+"""Volumes: list, create, get, delete (docs/spec/deploy_rest.md section 11)."""
 
 import asyncio
 from collections.abc import Mapping

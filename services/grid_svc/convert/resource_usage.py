@@ -61,7 +61,7 @@ def of_node(node: Node) -> pb.ResourceUsage | None:
     """The newest sample of a node.
 
     A connected node always has one, with every load period and a filesystem called like its engine directory:
-    the public client looks these up without asking (spec/client_contract.md section 7).
+    the public client looks these up without asking (docs/spec/client_contract.md section 7).
     """
     sample = node.stats
     if sample is None and not node.connected:

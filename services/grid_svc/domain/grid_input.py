@@ -1,4 +1,4 @@
-"""Which attributes a grid may be given (spec/auth_grid.md section 11.3).
+"""Which attributes a grid may be given (docs/spec/auth_grid.md section 11.3).
 
 Checks run in two phases: format errors of all attributes first, and only when there are none the ones that
 `deeper_errors` finds, together with those that need the caller or the database.

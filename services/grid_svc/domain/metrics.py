@@ -1,4 +1,4 @@
-"""How busy nodes were, by the minute (spec/auth_grid.md section 12.2)."""
+"""How busy nodes were, by the minute (docs/spec/auth_grid.md section 12.2)."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a node is, and what follows from its attributes (spec/auth_grid.md sections 13.1 to 13.3)."""
+"""What a node is, and what follows from its attributes (docs/spec/auth_grid.md sections 13.1 to 13.3)."""
 
 import base64
 import hashlib

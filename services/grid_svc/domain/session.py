@@ -1,4 +1,4 @@
-"""Which agents may open a session, and when a session has to end (spec/auth_grid.md section 14)."""
+"""Which agents may open a session, and when a session has to end (docs/spec/auth_grid.md section 14)."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -107,7 +107,7 @@ NODE_KEY_UNPROVEN = Refusal("NODE_KEY_REFUSED", "the agent did not prove that it
 _RESET = "an administrator of the grid can reset the key of the node"
 _ADVICE = "stop one of the two, or give it a KONTENA_NODE_ID and a KONTENA_STATE_DIR of its own"
 
-# Ends of sessions as clients know them (spec/auth_grid.md section 14.4), for the health of nodes.
+# Ends of sessions as clients know them (docs/spec/auth_grid.md section 14.4), for the health of nodes.
 _CLOSE_CODES = {
     "MISSING_NODE_ID": 4000,
     "INVALID_GRID_TOKEN": 4001,

@@ -1,4 +1,4 @@
-"""Removes ephemeral nodes that nobody saw for hours (spec/auth_grid.md section 13.13)."""
+"""Removes ephemeral nodes that nobody saw for hours (docs/spec/auth_grid.md section 13.13)."""
 
 from services.grid_svc.clients.counts import Usage
 from services.grid_svc.store import grids as grid_store

@@ -1,4 +1,4 @@
-"""The guard in front of everything under a grid: 404 for an unknown grid, then 403 (spec/auth_grid.md section 11.4)."""
+"""The guard of everything under a grid: 404 for an unknown grid, then 403 (docs/spec/auth_grid.md section 11.4)."""
 
 from dataclasses import replace
 

@@ -107,7 +107,7 @@ class AcmeRefused(ValidationFailed):
 
 
 def refusal(problem: AcmeProblem, *, registering: bool = False) -> ValidationFailed:
-    """What the caller is told about a problem (spec/vault.md section 6.7)."""
+    """What the caller is told about a problem (docs/spec/vault.md section 6.7)."""
     if registering or problem.code in _OF_THE_ACCOUNT:
         return AcmeRefused({"acme": problem.text()}, problem.retry_after)
     if problem.without_account:

@@ -1,4 +1,4 @@
-"""The authorization of a domain: what was asked, what must be published, and how far it is (spec/vault.md 5.3)."""
+"""The authorization of a domain: what was asked, what to publish, how far it is (docs/spec/vault.md section 5.3)."""
 
 import re
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ def status(authorization: Authorization, deploy_state: str | None, now: datetime
 
 
 def variable_name(authorization: Authorization) -> str:
-    """The environment variable that brings the challenge to the linked service (spec/vault.md section 5.5)."""
+    """The environment variable that brings the challenge to the linked service (docs/spec/vault.md section 5.5)."""
     if authorization.type == "http-01":
         return f"ACME_CHALLENGE_{authorization.challenge.token}"
     return "ACME_ALPN_" + re.sub(r"[^a-z0-9]", "_", authorization.domain)

@@ -1,4 +1,4 @@
-"""Certificates: requests, PEM texts, and what an imported one must be (spec/vault.md sections 4.3 and 5)."""
+"""Certificates: requests, PEM texts, and what an imported one must be (docs/spec/vault.md sections 4.3 and 5)."""
 
 import re
 from dataclasses import dataclass

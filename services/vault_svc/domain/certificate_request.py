@@ -1,4 +1,4 @@
-"""What may be asked for: domains, and the secrets that the first clients get them in (spec/vault.md section 4.3)."""
+"""What may be asked for: domains, and the secrets that old clients get them in (docs/spec/vault.md section 4.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An external image registry: its name comes from its URL (spec/vault.md section 3.1)."""
+"""An external image registry: its name comes from its URL (docs/spec/vault.md section 3.1)."""
 
 import re
 from dataclasses import dataclass

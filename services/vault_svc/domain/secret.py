@@ -1,4 +1,4 @@
-"""A secret of a grid, and what its name and value may be (spec/vault.md section 2.1)."""
+"""A secret of a grid, and what its name and value may be (docs/spec/vault.md section 2.1)."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""CertificateService (spec/vault.md sections 4 and 5.2)."""
+"""CertificateService (docs/spec/vault.md sections 4 and 5.2)."""
 
 from typing import Any
 

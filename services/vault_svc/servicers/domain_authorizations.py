@@ -1,4 +1,4 @@
-"""DomainAuthorizationService (spec/vault.md section 5.4)."""
+"""DomainAuthorizationService (docs/spec/vault.md section 5.4)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""ExternalRegistryService (spec/vault.md section 3)."""
+"""ExternalRegistryService (docs/spec/vault.md section 3)."""
 
 from typing import Any
 

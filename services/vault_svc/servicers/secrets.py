@@ -1,4 +1,4 @@
-"""SecretService (spec/vault.md section 2)."""
+"""SecretService (docs/spec/vault.md section 2)."""
 
 from typing import Any
 

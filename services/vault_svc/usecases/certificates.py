@@ -1,4 +1,4 @@
-"""What members of a grid do with its certificates (spec/vault.md sections 4.3 and 5.2)."""
+"""What members of a grid do with its certificates (docs/spec/vault.md sections 4.3 and 5.2)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What members of a grid do with domain authorizations (spec/vault.md sections 4.2 and 5.4)."""
+"""What members of a grid do with domain authorizations (docs/spec/vault.md sections 4.2 and 5.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What members of a grid do with its image registries (spec/vault.md section 3)."""
+"""What members of a grid do with its image registries (docs/spec/vault.md section 3)."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""From authorized domains to a certificate (spec/vault.md section 6.5). Every step is stored, so a repeated request
+"""From authorized domains to a certificate (docs/spec/vault.md section 6.5). Every step is stored: a repeated request
 goes on where the last one ended, also in another process."""
 
 import asyncio

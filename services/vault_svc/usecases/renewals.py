@@ -1,4 +1,4 @@
-"""Renews certificates before they end (spec/vault.md section 5.6). Any number of replicas may run it."""
+"""Renews certificates before they end (docs/spec/vault.md section 5.6). Any number of replicas may run it."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What members of a grid do with its secrets (spec/vault.md section 2.2)."""
+"""What members of a grid do with its secrets (docs/spec/vault.md section 2.2)."""
 
 from dataclasses import dataclass
 

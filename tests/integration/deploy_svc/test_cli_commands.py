@@ -1,5 +1,5 @@
 """Every command of the public command line that concerns deploy_svc, as it was seen on the wire
-(spec/client_contract.md section 8): its requests through the gateway, and the fields that it cannot do without."""
+(docs/spec/client_contract.md section 8): its requests through the gateway, and the fields that it cannot do without."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass

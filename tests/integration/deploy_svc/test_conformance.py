@@ -1,4 +1,4 @@
-"""The checklist of the specification (spec/deploy_rest.md section 16), point by point, through the gateway."""
+"""The checklist of the specification (docs/spec/deploy_rest.md section 16), point by point, through the gateway."""
 
 import json
 import statistics

@@ -1,4 +1,4 @@
-"""Container logs of grids, stacks and containers (spec/deploy_rest.md section 7.1)."""
+"""Container logs of grids, stacks and containers (docs/spec/deploy_rest.md section 7.1)."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Containers as nodes report them, over REST (spec/deploy_rest.md sections 5 and 10)."""
+"""Containers as nodes report them, over REST (docs/spec/deploy_rest.md sections 5 and 10)."""
 
 from collections.abc import Callable
 from typing import Any

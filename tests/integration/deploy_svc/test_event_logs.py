@@ -1,4 +1,4 @@
-"""Event logs: in from the engine and from nodes, out over REST (spec/deploy_rest.md section 8)."""
+"""Event logs: in from the engine and from nodes, out over REST (docs/spec/deploy_rest.md section 8)."""
 
 import asyncio
 import statistics

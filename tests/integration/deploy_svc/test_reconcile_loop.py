@@ -1,4 +1,4 @@
-"""Nodes come and go under replicas of the reconcile loop, with scripted agents (spec/orchestration.md section 4)."""
+"""Nodes come and go under replicas of the reconcile loop, scripted agents (docs/spec/orchestration.md section 4)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Container logs: in from agents, out over REST (spec/deploy_rest.md section 7)."""
+"""Container logs: in from agents, out over REST (docs/spec/deploy_rest.md section 7)."""
 
 import asyncio
 import statistics

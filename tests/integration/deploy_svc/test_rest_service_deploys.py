@@ -1,4 +1,4 @@
-"""Deploy, scale, start, stop and restart over REST (spec/deploy_rest.md sections 4.9, 4.10 and 6)."""
+"""Deploy, scale, start, stop and restart over REST (docs/spec/deploy_rest.md sections 4.9, 4.10 and 6)."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Services over REST: the conformance list of spec/deploy_rest.md section 16 and the error rows of the issue."""
+"""Services over REST: the conformance list of docs/spec/deploy_rest.md section 16 and the error rows of the issue."""
 
 import asyncio
 from collections.abc import Callable

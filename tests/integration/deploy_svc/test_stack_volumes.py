@@ -1,4 +1,4 @@
-"""Volumes over REST, and how services mount them (spec/deploy_rest.md sections 4.4 and 11)."""
+"""Volumes over REST, and how services mount them (docs/spec/deploy_rest.md sections 4.4 and 11)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stacks over REST: documents, revisions, rules (spec/deploy_rest.md sections 3 and 13)."""
+"""Stacks over REST: documents, revisions, rules (docs/spec/deploy_rest.md sections 3 and 13)."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Samples of containers over REST (spec/deploy_rest.md section 9)."""
+"""Samples of containers over REST (docs/spec/deploy_rest.md section 9)."""
 
 from collections.abc import Callable
 from datetime import timedelta

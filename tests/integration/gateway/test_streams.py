@@ -1,4 +1,4 @@
-"""Streams of raw bodies: what log followers rely on (spec/client_contract.md section 5)."""
+"""Streams of raw bodies: what log followers rely on (docs/spec/client_contract.md section 5)."""
 
 import json
 import socket

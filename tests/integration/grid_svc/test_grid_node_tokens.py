@@ -118,7 +118,7 @@ async def test_who_may_create_nodes_and_see_tokens(users: Users, admin: Caller, 
 
 
 async def test_every_row_of_token_resolution(grid: Running, admin: Caller, token: str) -> None:
-    """spec/auth_grid.md section 14.3; the accepted rows are in the other tests too."""
+    """docs/spec/auth_grid.md section 14.3; the accepted rows are in the other tests too."""
     for number, name in ((1, "one"), (2, "two")):
         await admin.create_node("alpha", {"name": name, "token": f"{OWN}-{number}"})
     channel = grid.channel

@@ -1,4 +1,4 @@
-"""The decision table of one instance (spec/orchestration.md section 8.3)."""
+"""The decision table of one instance (docs/spec/orchestration.md section 8.3)."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a node is told to run (spec/orchestration.md section 7)."""
+"""What a node is told to run (docs/spec/orchestration.md section 7)."""
 
 import json
 from dataclasses import replace

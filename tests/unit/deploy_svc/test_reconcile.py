@@ -1,4 +1,4 @@
-"""When a service is deployed without being asked (spec/orchestration.md section 4)."""
+"""When a service is deployed without being asked (docs/spec/orchestration.md section 4)."""
 
 from dataclasses import replace
 

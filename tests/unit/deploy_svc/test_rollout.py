@@ -1,4 +1,4 @@
-"""The deploy state machine, step by step (spec/orchestration.md section 2)."""
+"""The deploy state machine, step by step (docs/spec/orchestration.md section 2)."""
 
 from dataclasses import replace
 from datetime import timedelta

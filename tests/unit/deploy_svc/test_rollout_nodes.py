@@ -1,4 +1,4 @@
-"""The deploy state machine where nodes drain, are lost or never answer (spec/orchestration.md section 2)."""
+"""The deploy state machine where nodes drain, are lost or never answer (docs/spec/orchestration.md section 2)."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Filters, affinity grammar and instance totals (spec/orchestration.md sections 1.2, 1.4, 1.5)."""
+"""Filters, affinity grammar and instance totals (docs/spec/orchestration.md sections 1.2, 1.4, 1.5)."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Ephemeral, volume and dependency filters, and the memory that containers used (spec/orchestration.md section 1.5)."""
+"""Ephemeral, volume and dependency filters, memory that containers used (docs/spec/orchestration.md section 1.5)."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ordering rules of the strategies: the vectors of spec/orchestration.md section 1.3."""
+"""Ordering rules of the strategies: the vectors of docs/spec/orchestration.md section 1.3."""
 
 import random
 from datetime import UTC, datetime

@@ -71,7 +71,7 @@ EXAMPLES: dict[str, Any] = {
     "group_add": ["audio"],
 }
 FIXED_ON_CREATE = {"stateful"}
-# Answers never had them (spec/deploy_rest.md section 4.2).
+# Answers never had them (docs/spec/deploy_rest.md section 4.2).
 HIDDEN = {"privileged", "devices"}
 # What decides where and how often to run it; values of the vault travel beside the pod.
 NOT_FOR_NODES = {"instances", "strategy", "links", "affinity", "secrets", "certificates"}

@@ -1,4 +1,4 @@
-"""Attribute checks: tables of input and message (spec/deploy_rest.md sections 1.4, 2 and 4.1)."""
+"""Attribute checks: tables of input and message (docs/spec/deploy_rest.md sections 1.4, 2 and 4.1)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a PUT makes of a stored spec (spec/deploy_rest.md sections 4.3 to 4.6)."""
+"""What a PUT makes of a stored spec (docs/spec/deploy_rest.md sections 4.3 to 4.6)."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The grammar of affinity rules (spec/orchestration.md section 1.4)."""
+"""The grammar of affinity rules (docs/spec/orchestration.md section 1.4)."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Filters in order, then a strategy (spec/orchestration.md section 1)."""
+"""Filters in order, then a strategy (docs/spec/orchestration.md section 1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
