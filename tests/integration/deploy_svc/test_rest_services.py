@@ -1,4 +1,4 @@
-"""Services over REST: the conformance list of docs/spec/deploy_rest.md section 16 and the error rows of the issue."""
+"""Services over REST: the conformance list of docs/spec/deploy_rest.md section 16, and error rows."""
 
 import asyncio
 from collections.abc import Callable

@@ -83,7 +83,7 @@ def test_every_message_and_field_is_described() -> None:
             assert bare == [], name
 
 
-def test_no_reference_to_working_papers() -> None:
+def test_no_reference_to_pages_of_the_repository() -> None:
     assert not re.search(r"\bdocs/", json.dumps(DOCUMENT))
 
 
