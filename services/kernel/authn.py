@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from kontena.common.v1 import options_pb2
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unauthenticated
-from services.kernel.methods import describe
+from services.kernel.methods import DEFAULT_LIMIT, Method, describe
 from services.kernel.principal import Principal
 
 # Resolves an access token of a user; raises Unauthenticated.
@@ -27,6 +27,15 @@ class Authenticator:
         self._introspect = introspect
         self._methods = describe(service_names)
         self.on_change = on_change
+
+    def method(self, path: str) -> Method | None:
+        """What the protos say about the RPC at `path`; None for health, reflection and what is not served here."""
+        return self._methods.get(path)
+
+    @property
+    def largest_request(self) -> int:
+        """Bytes of the largest message that any method takes."""
+        return max((method.request_limit for method in self._methods.values()), default=DEFAULT_LIMIT)
 
     async def authenticate(self, path: str, metadata: Mapping[str, str]) -> Principal | None:
         """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated."""

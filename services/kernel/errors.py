@@ -6,6 +6,7 @@ DomainError
 ├── Forbidden             403  known caller without the right
 ├── NotFound              404  no such resource
 ├── StaleVersion          412  If-Match does not match
+├── RequestTooLarge       413  more than the call takes
 ├── ValidationFailed      422  attributes break a rule
 ├── RateLimited           429  too many requests
 ├── Unavailable           503  something we depend on does not answer; retrying later helps
@@ -112,6 +113,14 @@ class StaleVersion(DomainError):
     code = grpc.StatusCode.ABORTED
     http_status = 412
     reason = "STALE_VERSION"
+
+
+class RequestTooLarge(DomainError):
+    """The request has more bytes than the call takes."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    http_status = 413
+    reason = "REQUEST_TOO_LARGE"
 
 
 class ValidationFailed(DomainError):

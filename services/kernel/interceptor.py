@@ -20,6 +20,7 @@ from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.logs import get_logger
 from services.kernel.reauthentication import Reauthentication
+from services.kernel.requests import Requests
 from services.kernel.streams import Streams
 
 log = get_logger(__name__)
@@ -29,6 +30,9 @@ _SECONDS = Histogram("grpc_server_handling_seconds", "Time spent in unary RPCs."
 # Many clients take 8 KiB of metadata in all; binary values grow by a third on the wire.
 _METADATA_LIMIT = 4500
 _VIOLATIONS_LIMIT, _LONGEST_VIOLATION = 1000, 300
+
+# From the bytes of a call to what its method takes: one message, or all of them as they come.
+Take = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -60,20 +64,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         inner = next(
             filter(None, (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream))
         )
-        kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if streaming else 'unary'}"
         if handler.request_streaming and not streaming:
             inner = self._streams.ending(inner)
-        wrapped = self._streaming(details.method, inner) if streaming else self._unary(details.method, inner)
-        factory = getattr(grpc, f"{kind}_rpc_method_handler")
-        return factory(wrapped, handler.request_deserializer, handler.response_serializer)
+        requests = Requests(self._authenticator.method(details.method), handler.request_deserializer)
+        take = _many(requests) if handler.request_streaming else requests.one
+        # Nothing is read of a call that takes a stream of bytes until its caller is known (requests.py).
+        if streaming:
+            return grpc.stream_stream_rpc_method_handler(
+                self._streaming(details.method, take, inner), None, handler.response_serializer
+            )
+        return grpc.stream_unary_rpc_method_handler(
+            self._unary(details.method, take, inner), None, handler.response_serializer
+        )
 
-    def _unary(self, method: str, inner: Any) -> Any:
-        async def run(request: Any, context: Any) -> Any:
+    def _unary(self, method: str, take: Take, inner: Any) -> Any:
+        async def run(raw: Any, context: Any) -> Any:
             started = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
                 call = await self._begin(method, context)
-                response = await inner(request, context)
+                response = await inner(await take(raw), context)
                 await _send_reply_metadata(call, context)
                 return response
             except Exception as error:
@@ -86,12 +96,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return run
 
-    def _streaming(self, method: str, inner: Any) -> Any:
-        async def run(request: Any, context: Any) -> AsyncIterator[Any]:
+    def _streaming(self, method: str, take: Take, inner: Any) -> Any:
+        async def run(raw: Any, context: Any) -> AsyncIterator[Any]:
             started = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
                 call = await self._begin(method, context)
+                request = await take(raw)
                 with self._callers.following(method, _texts(context), call.principal):
                     async for response in self._streams.guarded(inner(request, context)):
                         yield response
@@ -111,6 +122,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
         call.principal = await self._authenticator.authenticate(method, metadata)
         return call
+
+
+def _many(requests: Requests) -> Take:
+    async def take(raw: AsyncIterator[bytes]) -> Any:
+        return requests.stream(raw)
+
+    return take
 
 
 def _texts(context: Any) -> dict[str, str]:

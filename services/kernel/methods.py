@@ -4,17 +4,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor
 
 from kontena.common.v1 import options_pb2
+
+# Bytes of one request message: what `request_limit_kb` says, else this.
+DEFAULT_LIMIT = 64 * 1024
+# Services are told what other services gathered, and cannot be called from outside.
+INTERNAL_LIMIT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: full name as on the wire, audience of its service, and whether it is called without a token."""
+    """One RPC: full name as on the wire, audience of its service, whether it is called without a token, and how many
+    bytes each of its request messages may have.
+
+    `message` describes these messages; None for internal ones, whose elements nobody counts.
+    """
 
     path: str
     audience: options_pb2.Audience.ValueType
     open: bool
+    request_limit: int = DEFAULT_LIMIT
+    message: Descriptor | None = None
 
 
 def describe(service_names: Iterable[str]) -> dict[str, Method]:
@@ -28,5 +40,9 @@ def describe(service_names: Iterable[str]) -> dict[str, Method]:
             raise ValueError(f"{name} names no audience: add option (kontena.common.v1.audience) to the proto")
         for method in service.methods:
             path = f"/{name}/{method.name}"
-            methods[path] = Method(path, audience, method.GetOptions().Extensions[options_pb2.open])
+            options = method.GetOptions().Extensions
+            internal = audience == options_pb2.AUDIENCE_INTERNAL
+            limit = options[options_pb2.request_limit_kb] * 1024 or (INTERNAL_LIMIT if internal else DEFAULT_LIMIT)
+            message = None if internal else method.input_type
+            methods[path] = Method(path, audience, options[options_pb2.open], limit, message)
     return methods

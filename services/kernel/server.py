@@ -18,6 +18,7 @@ from services.kernel.errors import NotReady
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
+from services.kernel.methods import DEFAULT_LIMIT
 from services.kernel.settings import ServiceSettings
 
 log = get_logger(__name__)
@@ -30,8 +31,9 @@ OPTIONS = (
     # the connection (`too_many_pings`), with all streams on it.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_metadata_size", 64 * 1024),
+    # Nothing compressed, bit 0 being "as it is": some KiB may become GiB before anybody can look at them.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
 )
 
 _QUIET_SECONDS, _LEAVE_SECONDS = 0.3, 3.0
@@ -62,7 +64,9 @@ class Server:
 
     def __init__(self, app: Application, listen_address: str) -> None:
         self._calls = CallInterceptor(app.authenticator)
-        self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=OPTIONS)
+        # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
+        largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
+        self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
         for add, servicer in app.servicers:
             add(servicer, self._server)
         self._health = health.aio.HealthServicer()

@@ -34,7 +34,7 @@ RAISED = {
         kind.__name__: kind("m")
         for kind in (
             errors.InvalidRequest, errors.Forbidden, errors.NotFound, errors.StaleVersion, errors.RateLimited,
-            errors.Unavailable,
+            errors.RequestTooLarge, errors.Unavailable,
         )
     },
 }  # fmt: skip

@@ -34,3 +34,31 @@ def test_only_these_methods_are_called_without_an_access_token() -> None:
         "/kontena.grid.v1.LegacyNodeService/GetLegacyNode",
         "/kontena.grid.v1.LegacyNodeService/UpdateLegacyNode",
     }
+
+
+def test_methods_that_take_more_than_others_are_these() -> None:
+    """In KiB. What anybody may call takes what all others take."""
+    found = describe(_services()).values()
+    more = {method.path.split("/")[2]: method.request_limit >> 10 for method in found if method.message is not None}
+    assert {name: limit for name, limit in more.items() if limit != 64} == {
+        "CreateService": 512,
+        "UpdateService": 512,
+        "AddServiceEnv": 512,
+        "CreateStack": 4096,
+        "UpdateStack": 4096,
+        "PlanStack": 4096,
+        "PlanNewStack": 4096,
+        "CreateSecret": 1024,
+        "UpdateSecret": 1024,
+        "PutGridSecret": 1024,
+        "ImportCertificate": 256,
+        "ExecContainer": 256,
+        "AttachExec": 256,
+        "Attach": 4096,
+        "AttachCommands": 4096,
+        "PushEvents": 4096,
+        "PushLogs": 2048,
+        "PushStats": 4096,
+        "ReportContainers": 4096,
+    }
+    assert all(method.request_limit == 64 * 1024 for method in found if method.open)
