@@ -25,11 +25,12 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-# Output that the master has not confirmed; the program waits when there is more.
+# Output that the master has not confirmed, in bytes and in messages; the program waits when there is more.
 _WINDOW = 256 * 1024
+_MOST_MESSAGES = 1024
 _PIECE = 32 * 1024
-# The master keeps to a window in bytes, which is fewer messages than this.
-_MOST_INPUT = 2048
+# Bytes of input that wait for their program. The master keeps to a window far below.
+_MOST_INPUT = 1024 * 1024
 _MESSAGE_WEIGHT = 256
 _NOT_FOUND = 404
 _CONFLICT = 409
@@ -45,8 +46,11 @@ class _Running:
     """A command under way."""
 
     task: "asyncio.Task[None] | None" = None
-    inputs: "asyncio.Queue[pb.NodeCommand]" = field(default_factory=lambda: asyncio.Queue(_MOST_INPUT))
+    inputs: "asyncio.Queue[pb.NodeCommand]" = field(default_factory=asyncio.Queue)
+    # Bytes in `inputs`; bytes and messages of output that the master has not confirmed.
+    waiting: int = 0
     unread: int = 0
+    messages: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
     flooded: bool = False
 
@@ -103,9 +107,11 @@ class NodeCommands:
             command.task.cancel()
         elif kind == "read":
             command.unread -= message.read.size
+            command.messages -= 1
             command.room.set()
         elif kind in ("input", "size"):
-            if not command.inputs.full():
+            if command.waiting + _weight(message) <= _MOST_INPUT:
+                command.waiting += _weight(message)
                 command.inputs.put_nowait(message)
             elif kind == "input" and command.task is not None:
                 # More than the master may send; nobody may fill our memory.
@@ -166,7 +172,7 @@ class NodeCommands:
         wanted = message.exec
         execute = self._runtime.inspection.execute
         async with execute(wanted.container_id, wanted.cmd, stdin=wanted.stdin, tty=wanted.tty) as execution:
-            feeding = asyncio.create_task(_feed(execution, command.inputs, partial(_confirm, message.id, send)))
+            feeding = asyncio.create_task(_feed(execution, command, partial(_confirm, message.id, send)))
             try:
                 while (read := await execution.read()) is not None:
                     stream, data = read
@@ -174,6 +180,7 @@ class NodeCommands:
                         await _room(command)
                         piece = data[start : start + _PIECE]
                         command.unread += len(piece)
+                        command.messages += 1
                         await send(pb.NodeCommandEvent(id=message.id, output=pb.ExecOutput(stream=stream, data=piece)))
             finally:
                 feeding.cancel()
@@ -186,7 +193,7 @@ def _forget(running: dict[str, _Running], command_id: str, _task: "asyncio.Task[
 
 
 async def _room(command: _Running) -> None:
-    while command.unread >= _WINDOW:
+    while command.unread >= _WINDOW or command.messages >= _MOST_MESSAGES:
         command.room.clear()
         await command.room.wait()
 
@@ -195,11 +202,14 @@ async def _confirm(command_id: str, send: _Send, read: int) -> None:
     await send(pb.NodeCommandEvent(id=command_id, read=pb.ReadInput(size=read)))
 
 
-async def _feed(
-    execution: Execution, inputs: "asyncio.Queue[pb.NodeCommand]", confirm: Callable[[int], Coroutine[Any, Any, None]]
-) -> None:
+def _weight(message: pb.NodeCommand) -> int:
+    return len(message.input.data) + _MESSAGE_WEIGHT
+
+
+async def _feed(execution: Execution, command: _Running, confirm: Callable[[int], Coroutine[Any, Any, None]]) -> None:
     while True:
-        message = await inputs.get()
+        message = await command.inputs.get()
+        command.waiting -= _weight(message)
         try:
             if message.WhichOneof("message") == "size":
                 await execution.resize(message.size.width, message.size.height)
@@ -211,4 +221,4 @@ async def _feed(
         except (AgentError, OSError, RuntimeError) as error:
             log.info("input not passed on", cause=repr(error)[:300])
         # Also of what the program did not take: who sends must get on, to hear how it ended.
-        await confirm(len(message.input.data) + _MESSAGE_WEIGHT)
+        await confirm(_weight(message))

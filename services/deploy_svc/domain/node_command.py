@@ -75,6 +75,11 @@ class Output:
     stream: Literal["stdout", "stderr"]
     data: bytes
 
+    @property
+    def weight(self) -> int:
+        """What the message counts towards the output under way."""
+        return len(self.data) + 256
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:

@@ -1,7 +1,7 @@
 """One attached node: orders on their way to it, and the commands that wait for its answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from services.deploy_svc.domain.node_command import (
@@ -22,11 +22,14 @@ from services.kernel.ids import new_id
 
 # Orders that wait for a node that does not read them hold up whoever gives more.
 _WAITING_ORDERS = 64
-# The flow control of the node keeps its output far below this.
-_WAITING_ANSWERS = 10_000
-# Input that the node has not confirmed; whoever gives more waits.
+# Bytes of answers that nobody took yet, small messages counting as more than they say. The flow control of an agent
+# keeps its output far below this; a node that gives more has its command ended.
+_MOST_WAITING = 4 * 1024 * 1024
+# Input that the node has not confirmed; whoever gives more waits. It goes there in pieces of this size.
 _INPUT_WINDOW = 256 * 1024
+_PIECE = 32 * 1024
 
+_FLOODED = Failed("refused", "the node sent more output than it was asked for")
 LOST = "The connection to the node of this container broke"
 
 
@@ -57,26 +60,36 @@ class LocalCommand:
     def __init__(self, command_id: str, orders: _Orders) -> None:
         self._id = command_id
         self._orders = orders
-        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(_WAITING_ANSWERS)
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+        # Bytes that wait in the queue, and whether it holds the last answer.
+        self._waiting = 0
+        self._complete = False
         self._unread = 0
         self._room = asyncio.Event()
         self.ended = False
 
     def receive(self, event: Event | None) -> None:
-        """What the node says; None when it is lost."""
+        """What the node says; None when it is lost. What comes after the last answer is for nobody."""
         if isinstance(event, InputRead):
-            self._unread -= event.size
+            # A node cannot give itself more room than there is.
+            self._unread = max(0, self._unread - max(0, event.size))
             self._room.set()
-        else:
+        elif not self._complete:
+            if isinstance(event, Output) and self._waiting + event.weight > _MOST_WAITING:
+                self._orders.cancel(self._id)
+                event = _FLOODED
+            self._waiting += event.weight if isinstance(event, Output) else 0
+            self._complete = not isinstance(event, Output)
             self._answers.put_nowait(event)
 
     async def send(self, item: FollowUp) -> None:
-        if isinstance(item, Input):
-            while self._unread >= _INPUT_WINDOW:
-                self._room.clear()
-                await self._room.wait()
-            self._unread += item.weight
-        await self._orders.put(self._id, item)
+        for piece in _pieces(item):
+            if isinstance(piece, Input):
+                while self._unread >= _INPUT_WINDOW:
+                    self._room.clear()
+                    await self._room.wait()
+                self._unread += piece.weight
+            await self._orders.put(self._id, piece)
 
     async def answers(self) -> AsyncIterator[Answer]:
         while not self.ended:
@@ -85,11 +98,21 @@ class LocalCommand:
                 self.ended = True
                 raise Unavailable(LOST)
             self.ended = not isinstance(answer, Output)
+            self._waiting -= answer.weight if isinstance(answer, Output) else 0
             if isinstance(answer, Failed) and answer.kind == "unavailable":
                 raise Unavailable(answer.message)
             yield answer
             if isinstance(answer, Output):
                 await self._orders.put(self._id, Read(len(answer.data)))
+
+
+def _pieces(item: FollowUp) -> Iterator[FollowUp]:
+    if not isinstance(item, Input) or len(item.data) <= _PIECE:
+        yield item
+        return
+    starts = range(0, len(item.data), _PIECE)
+    for start in starts:
+        yield Input(item.data[start : start + _PIECE], end=item.end and start == starts[-1])
 
 
 class NodeStream:
