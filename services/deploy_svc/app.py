@@ -58,6 +58,7 @@ from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
+from services.kernel.errors import NotReady
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.server import Application
@@ -125,9 +126,11 @@ class Shared:
         self.supervisor.add("nodes", self.nodes.informer.run)
 
     async def ready(self) -> None:
-        """Raises until requests can be answered and deploys carried out."""
+        """Raises until requests can be answered and deploys carried out; NotReady while local copies only get older."""
         await self.db.ping()
-        await self.grids.informer.items()
+        await asyncio.gather(self.grids.informer.items(), self.nodes.informer.items())
+        if (reason := self.grids.informer.broken() or self.nodes.informer.broken()) is not None:
+            raise NotReady(reason)
 
     async def close(self) -> None:
         """Free what was opened."""

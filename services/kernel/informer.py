@@ -1,10 +1,13 @@
 """A local copy of what another service owns, kept right by a watch stream: snapshot first, then changes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
+
+import grpc
 
 from services.kernel.errors import Unavailable
 from services.kernel.logs import get_logger
@@ -14,6 +17,10 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 _FIRST_SYNC_SECONDS = 5.0
+# A watch that fails for so long although somebody answers does not heal by waiting.
+_BROKEN_SECONDS = 10.0
+# Nobody answers, for now: readers go on with what is known.
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Informer(Generic[T]):
         self._items: dict[str, T] = {}
         self._synced = asyncio.Event()
         self._callbacks: list[Callable[[Change[T]], None]] = []
+        self._failing_since: float | None = None
 
     def on_change(self, callback: Callable[[Change[T]], None]) -> None:
         """Call `callback` after each change, in order. It must not block or raise."""
@@ -67,8 +75,25 @@ class Informer(Generic[T]):
         """All items by key as they were told last, without waiting; None before the first snapshot."""
         return MappingProxyType(self._items) if self._synced.is_set() else None
 
+    def broken(self) -> str | None:
+        """Why what is known gets older and older, None while the watch works or its server is away."""
+        if self._failing_since is None or time.monotonic() - self._failing_since < _BROKEN_SECONDS:
+            return None
+        return f"the watch of {self._name} fails"
+
     async def run(self) -> None:
         """Follow the watch until it ends or breaks, which raises; the supervisor calls it again."""
+        try:
+            await self._follow()
+        except Exception as error:
+            away = isinstance(error, ConnectionError) or (
+                isinstance(error, grpc.aio.AioRpcError) and error.code() in _AWAY
+            )
+            if not away and self._failing_since is None:
+                self._failing_since = time.monotonic()
+            raise
+
+    async def _follow(self) -> None:
         unseen = set(self._items)
         async for change in self._watch():
             match change:
@@ -84,6 +109,7 @@ class Informer(Generic[T]):
                         self._tell(Delete(key))
                     unseen.clear()
                     self._synced.set()
+                    self._failing_since = None
             self._tell(change)
         raise ConnectionError(f"the watch of {self._name} ended")
 

@@ -24,6 +24,8 @@ class Requests:
     def __init__(self, method: Method | None, parse: Callable[[bytes], Any]) -> None:
         self._parse = parse
         self._limit = DEFAULT_LIMIT if method is None else method.request_limit
+        # Who calls an open method shows its credential in the first message or beside it.
+        self._first_limit = DEFAULT_LIMIT if method is not None and method.open else self._limit
         self._message = None if method is None else method.message
 
     async def one(self, raw: AsyncIterator[bytes]) -> Any:
@@ -32,16 +34,17 @@ class Requests:
             found = await anext(raw, None)
         if found is None:
             raise InvalidRequest("The request has no message")
-        return self.decode(found)
+        return self.decode(found, first=True)
 
     def stream(self, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """The messages of a call as they come. Raises as `one` does, and then brings no more."""
         return _Decoded(raw, self.decode)
 
-    def decode(self, raw: bytes) -> Any:
+    def decode(self, raw: bytes, *, first: bool) -> Any:
         """The message. Raises InvalidRequest, RequestTooLarge."""
-        if len(raw) > self._limit:
-            raise RequestTooLarge(f"The request is larger than the {self._limit >> 10} KiB this call takes")
+        limit = self._first_limit if first else self._limit
+        if len(raw) > limit:
+            raise RequestTooLarge(f"The request is larger than the {limit >> 10} KiB this call takes")
         # An element takes two bytes at least.
         if self._message is not None and len(raw) > 2 * MOST_ELEMENTS:
             count(self._message, raw)
@@ -54,12 +57,15 @@ class Requests:
 class _Decoded:
     """Not a generator: one whose wait is cancelled would be at its end."""
 
-    def __init__(self, raw: AsyncIterator[bytes], decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, raw: AsyncIterator[bytes], decode: Callable[..., Any]) -> None:
         self._raw = raw
         self._decode = decode
+        self._first = True
 
     def __aiter__(self) -> "_Decoded":
         return self
 
     async def __anext__(self) -> Any:
-        return self._decode(await anext(self._raw))
+        raw, first = await anext(self._raw), self._first
+        self._first = False
+        return self._decode(raw, first=first)

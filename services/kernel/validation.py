@@ -83,8 +83,13 @@ class Checker:
         *,
         pattern: re.Pattern[str] | None = None,
         longest: int | None = None,
+        most: int | None = None,
     ) -> list[str]:
-        """The cleaned elements; errors are aligned with the input, None where an element is fine."""
+        """The cleaned elements, none when there are more than `most`; errors are aligned with the input, None where an
+        element is fine."""
+        if most is not None and len(values) > most:
+            self.fail(attribute, f"{title(attribute)} has too many elements (maximum is {most})")
+            return []
         cleaned = [clean(value) for value in values]
         problems = [
             f"{title(attribute)}[{index}] {problem}"

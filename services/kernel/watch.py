@@ -4,11 +4,39 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Protocol, TypeVar
 
+from google.protobuf.message import Message
+from prometheus_client import Counter
+
 from services.kernel.db import Database, Tx
 from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
 
 GATHER_SECONDS = 0.02
+# A follower takes messages of 16 MiB, and its stream would break for ever at a larger one. None comes near this.
+_LARGEST_EVENT = 4 * 1024 * 1024
+
+_LEFT_OUT = Counter("watch_records_left_out_total", "Records that were too large to be sent to followers.", ["message"])
+
+C = TypeVar("C")
+E = TypeVar("E", bound=Message)
+
+
+async def sendable(changes: AsyncIterator[C], convert: Callable[[C], E]) -> AsyncIterator[E]:
+    """The messages of a watch without those that are too large to be sent, which are logged and counted: one record
+    must not keep all others from the followers."""
+    async for change in changes:
+        event = convert(change)
+        if (size := event.ByteSize()) <= _LARGEST_EVENT:
+            yield event
+        else:
+            name = event.DESCRIPTOR.name
+            _LEFT_OUT.labels(name).inc()
+            log.error(
+                "a record is too large for its followers", message=name, bytes=size, key=getattr(change, "key", "")
+            )
 
 
 class Record(Protocol):

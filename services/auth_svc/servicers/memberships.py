@@ -10,6 +10,7 @@ from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceServicer
 from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.usecases.memberships import Memberships
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.watch import sendable
 
 
 class GridMembershipServicer(GridMembershipServiceServicer):
@@ -29,8 +30,8 @@ class GridMembershipServicer(GridMembershipServiceServicer):
     async def WatchGridMembers(
         self, request: pb.WatchGridMembersRequest, context: Any
     ) -> AsyncIterator[pb.GridMembersEvent]:
-        async for change in self._memberships.follow():
-            yield _event(change)
+        async for event in sendable(self._memberships.follow(), _event):
+            yield event
 
     async def CountGridMembers(self, request: pb.CountGridMembersRequest, context: Any) -> pb.CountGridMembersResponse:
         return pb.CountGridMembersResponse(user_counts=await self._memberships.count(request.grid_ids))

@@ -1,7 +1,7 @@
 """Containers: reports of nodes in, answers out (docs/spec/deploy_rest.md section 10.3)."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,9 @@ from services.deploy_svc.usecases.containers import ContainerView
 from services.kernel.times import shown
 
 _LONGEST = 128 * 1024
+# Characters that all words of one list may have together, and their number.
+_LONGEST_LIST = 256 * 1024
+_MOST_WORDS = 1000
 _STATE = ("error", "exit_code", "pid", "oom_killed", "paused", "restarting", "dead", "running")
 _NETWORK = ("bridge", "gateway", "ip_address", "ip_prefix_len", "mac_address")
 
@@ -44,16 +47,19 @@ def _reported(item: report_pb.ContainerReport) -> Reported:
         details=Details(
             image=_text(item.image),
             image_version=_text(item.image_version),
-            cmd=[_text(word) for word in item.cmd],
-            env=[_text(entry) for entry in item.env],
+            cmd=_words(item.cmd),
+            env=_words(item.env),
             hostname=_text(item.hostname),
             domainname=_text(item.domainname),
             deploy_rev=_text(labels.get(domain.DEPLOY_REV_LABEL, "")),
             service_rev=_text(labels.get(domain.SERVICE_REV_LABEL, "")),
             state=State(**{name: _value(getattr(item.state, name)) for name in _STATE}),
             network=Network(**{name: _value(getattr(item.network, name)) for name in _NETWORK}),
-            ports=[Binding(_text(port.container_port), _text(port.node_ip), port.node_port) for port in item.ports],
-            volumes=[(_text(volume.container), _text(volume.node)) for volume in item.volumes],
+            ports=[
+                Binding(_text(port.container_port), _text(port.node_ip), port.node_port)
+                for port in item.ports[:_MOST_WORDS]
+            ],
+            volumes=[(_text(volume.container), _text(volume.node)) for volume in item.volumes[:_MOST_WORDS]],
         ),
     )
 
@@ -123,6 +129,18 @@ def _value(value: Any) -> Any:
 
 def _text(text: str) -> str:
     return text.replace("\0", "\ufffd")[:_LONGEST]
+
+
+def _words(words: Sequence[str]) -> list[str]:
+    """The first words, as many as fit."""
+    kept, left = [], _LONGEST_LIST
+    for word in words[:_MOST_WORDS]:
+        text = _text(word)
+        left -= len(text)
+        if left < 0:
+            break
+        kept.append(text)
+    return kept
 
 
 def _time(stamp: Timestamp) -> datetime | None:

@@ -11,6 +11,7 @@ from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.kernel.ids import is_id
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.watch import sendable
 
 
 class GridUsageServicer(GridUsageServiceServicer):
@@ -20,8 +21,8 @@ class GridUsageServicer(GridUsageServiceServicer):
         self._usage = usage
 
     async def WatchGridUsage(self, request: pb.WatchGridUsageRequest, context: Any) -> AsyncIterator[pb.GridUsageEvent]:
-        async for change in self._usage.follow():
-            yield _event(change)
+        async for event in sendable(self._usage.follow(), _event):
+            yield event
 
     async def CountGridUsage(self, request: pb.CountGridUsageRequest, context: Any) -> pb.CountGridUsageResponse:
         found = await self._usage.count({grid_id for grid_id in request.grid_ids if is_id(grid_id)})

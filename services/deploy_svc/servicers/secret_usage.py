@@ -11,6 +11,7 @@ from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.kernel.ids import is_id
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.watch import sendable
 
 
 class SecretUsageServicer(SecretUsageServiceServicer):
@@ -22,8 +23,8 @@ class SecretUsageServicer(SecretUsageServiceServicer):
     async def WatchVaultUsers(
         self, request: pb.WatchVaultUsersRequest, context: Any
     ) -> AsyncIterator[pb.VaultUserEvent]:
-        async for change in self._usage.follow():
-            yield _event(change)
+        async for event in sendable(self._usage.follow(), _event):
+            yield event
 
     async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Any) -> pb.ListSecretUsersResponse:
         found = await self._usage.users(request.grid_id, "secrets", _texts(request.names))

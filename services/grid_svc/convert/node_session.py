@@ -1,6 +1,7 @@
-"""Messages of agent sessions. Texts from agents are cleaned, because the database takes no NUL characters."""
+"""Messages of agent sessions. What agents say is cleaned, because the database takes no NUL characters, and cut to
+what `domain/agent_limits.py` says, because every follower of nodes gets it."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, timedelta
 from weakref import WeakKeyDictionary
@@ -11,6 +12,7 @@ from kontena.grid.v1 import grid_pb2, node_pb2
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.grid_svc.convert import grid as grids
 from services.grid_svc.convert import resource_usage
+from services.grid_svc.domain import agent_limits as most
 from services.grid_svc.domain.network import NodeNetwork, Peer, PeerUpdate
 from services.grid_svc.domain.network_report import STATES, UNKNOWN, NetworkReport, PeerTraffic
 from services.grid_svc.domain.node import Driver, Facts
@@ -18,7 +20,6 @@ from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyPr
 from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, KeyChallenge, Outgoing, Welcome
 from services.kernel.validation import clean
 
-_LONGEST_START_ID = 64
 _APART = ("statsd", "logs", "network")
 _DESCRIBED_AS_IS = tuple(field.name for field in fields(NodeDescription) if field.name not in _APART)
 _PEER_FIELDS = tuple(field.name for field in fields(Peer))
@@ -47,12 +48,13 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
         case "hello":
             hello = request.hello
             sent_at = hello.sent_at.ToDatetime(UTC) if hello.HasField("sent_at") else None
-            texts = (clean(hello.node_id), clean(hello.name), clean(hello.agent_version))
-            return Hello(
-                *texts, _texts(hello.labels), sent_at, clean(hello.start_id)[:_LONGEST_START_ID], hello.node_key
-            )
+            # Longer than any id: such a one is refused and not cut, which would make it the id of somebody else.
+            engine_id = clean(hello.node_id[: 2 * most.TEXT])
+            texts = (engine_id, most.text(hello.name), most.text(hello.agent_version, most.VERSION))
+            start_id = most.text(hello.start_id, most.VERSION)
+            return Hello(*texts, most.labels(hello.labels), sent_at, start_id, hello.node_key[: most.TEXT])
         case "proof":
-            return KeyProof(request.proof.signature)
+            return KeyProof(request.proof.signature[: most.TEXT])
         case "info":
             return _info(request.info)
         case "stats":
@@ -95,8 +97,8 @@ def _info(info: pb.NodeInfo) -> NodeInfo:
         driver=_text(info.driver),
         engine_root_dir=_text(info.engine_root_dir),
         docker_version=_text(info.docker_version),
-        public_ip=_text(info.public_ip),
-        private_ip=_text(info.private_ip),
+        public_ip=most.address(info.public_ip),
+        private_ip=most.address(info.private_ip),
         mem_total=resource_usage.finite(info.mem_total),
         mem_limit=resource_usage.finite(info.mem_limit),
         cpus=info.cpus,
@@ -108,13 +110,13 @@ def _info(info: pb.NodeInfo) -> NodeInfo:
             _port(info.network.vxlan_port),
         ),
     )
-    return NodeInfo(facts, _texts(info.labels))
+    return NodeInfo(facts, most.labels(info.labels))
 
 
 def _report(report: pb.NetworkReport) -> NetworkReport:
     peers = (
         PeerTraffic(
-            clean(peer.id),
+            most.text(peer.id),
             peer.last_handshake.ToDatetime(UTC) if peer.HasField("last_handshake") else None,
             peer.rx_bytes,
             peer.tx_bytes,
@@ -123,7 +125,7 @@ def _report(report: pb.NetworkReport) -> NetworkReport:
     )
     return NetworkReport(
         state=report.state if report.state in STATES else UNKNOWN,
-        problems=tuple(text[:_LONGEST_PROBLEM] for text in _texts(report.problems[:_MOST_PROBLEMS])),
+        problems=tuple(clean(text[:_LONGEST_PROBLEM]) for text in report.problems[:_MOST_PROBLEMS]),
         names=report.names,
         resolver_running=report.resolver_running,
         peers=tuple(peers),
@@ -139,8 +141,8 @@ def _peers(update: PeerUpdate) -> pb.PeerUpdate:
     return pb.PeerUpdate(reset=update.reset, upserted=upserted, removed=update.removed)
 
 
-def _drivers(items: Iterable[node_pb2.Driver]) -> tuple[Driver, ...]:
-    return tuple(Driver(clean(item.name), _text(item.version)) for item in items)
+def _drivers(items: Sequence[node_pb2.Driver]) -> tuple[Driver, ...]:
+    return tuple(Driver(most.text(item.name), _text(item.version)) for item in items[: most.ELEMENTS])
 
 
 def _description(node: NodeDescription) -> pb.NodeDescription:
@@ -151,11 +153,7 @@ def _description(node: NodeDescription) -> pb.NodeDescription:
 
 
 def _text(value: str) -> str | None:
-    return clean(value) or None
-
-
-def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(filter(None, map(clean, values)))
+    return most.text(value) or None
 
 
 def _duration(seconds: float) -> Duration:

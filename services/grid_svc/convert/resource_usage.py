@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import asdict
+from itertools import islice
 
 from kontena.grid.v1 import node_pb2 as pb
+from services.grid_svc.domain import agent_limits as most
 from services.grid_svc.domain.node import Node, load_of
 from services.grid_svc.domain.resource_usage import (
     CpuUsage,
@@ -14,7 +16,6 @@ from services.grid_svc.domain.resource_usage import (
     ResourceUsage,
     with_filesystem,
 )
-from services.kernel.validation import clean
 
 
 def finite(value: float) -> float:
@@ -29,10 +30,10 @@ def from_proto(sample: pb.ResourceUsage) -> ResourceUsage:
         memory=MemoryUsage(**{name: finite(getattr(memory, name)) for name in MemoryUsage.__slots__})
         if sample.HasField("memory")
         else None,
-        load={clean(period): finite(value) for period, value in sample.load.items()},
+        load={most.text(period): finite(value) for period, value in islice(sample.load.items(), most.PERIODS)},
         filesystem=tuple(
-            FilesystemUsage(clean(item.name), *map(finite, (item.used, item.total, item.free, item.available)))
-            for item in sample.filesystem
+            FilesystemUsage(most.text(item.name), *map(finite, (item.used, item.total, item.free, item.available)))
+            for item in sample.filesystem[: most.ELEMENTS]
         ),
         cpu=CpuUsage(cpu.num_cores, *map(finite, (cpu.system, cpu.user, cpu.nice, cpu.idle)))
         if sample.HasField("cpu")
@@ -47,7 +48,7 @@ def from_proto(sample: pb.ResourceUsage) -> ResourceUsage:
 
 
 def _interfaces(usage: pb.InterfaceUsage) -> InterfaceUsage:
-    names = tuple(filter(None, map(clean, usage.interfaces)))
+    names = most.labels(usage.interfaces)
     numbers = (usage.rx_bytes, usage.rx_bytes_per_second, usage.tx_bytes, usage.tx_bytes_per_second)
     return InterfaceUsage(names, *map(finite, numbers))
 

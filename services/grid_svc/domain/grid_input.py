@@ -17,6 +17,9 @@ from services.kernel.validation import Checker, clean
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _FORWARDERS = ("fluentd", "none")
 _LONGEST_NAME = 200
+_LONGEST_TEXT = 255
+_MOST_ELEMENTS = 100
+_LONGEST_OPTION = 1024
 NAME_TAKEN = "Grid with name {} already exists"
 NOT_ALLOWED = "Operation not allowed"
 
@@ -84,8 +87,8 @@ def check_new(given: NewGrid) -> NewGrid:
         name=checker.text("name", given.name, shortest=3, longest=_LONGEST_NAME, pattern=_NAME),
         initial_size=checker.number("initial_size", given.initial_size, smallest=1, biggest=7),
         token=given_token(checker, given.token),
-        subnet=checker.text("subnet", given.subnet),
-        supernet=checker.text("supernet", given.supernet),
+        subnet=checker.text("subnet", given.subnet, longest=_LONGEST_TEXT),
+        supernet=checker.text("supernet", given.supernet, longest=_LONGEST_TEXT),
         changes=changes,
     )
     checker.done()
@@ -146,7 +149,9 @@ def _check_changes(checker: Checker, given: GridChanges) -> GridChanges:
 
 
 def _texts(checker: Checker, attribute: str, given: Sequence[str] | None) -> Sequence[str] | None:
-    return None if given is None else tuple(checker.texts(attribute, given))
+    if given is None:
+        return None
+    return tuple(checker.texts(attribute, given, longest=_LONGEST_TEXT, most=_MOST_ELEMENTS))
 
 
 def _stats(checker: Checker, given: StatsInput | None) -> StatsInput | None:
@@ -154,7 +159,7 @@ def _stats(checker: Checker, given: StatsInput | None) -> StatsInput | None:
         return given
     inner = Checker()
     statsd = StatsdInput(
-        inner.text("server", given.statsd.server, required=True),
+        inner.text("server", given.statsd.server, required=True, longest=_LONGEST_TEXT),
         inner.number("port", given.statsd.port, required=True, smallest=1, biggest=65535),
     )
     outer = Checker()
@@ -180,5 +185,10 @@ def _logs(checker: Checker, given: LogsInput | None) -> LogsInput | None:
         return None
     inner = Checker()
     forwarder = inner.text("forwarder", given.forwarder, required=True, options=_FORWARDERS)
+    opts = {clean(key): clean(value) for key, value in given.opts.items()}
+    if len(opts) > _MOST_ELEMENTS:
+        inner.fail("opts", f"Opts has too many elements (maximum is {_MOST_ELEMENTS})")
+    elif any(len(key) > _LONGEST_TEXT or len(value) > _LONGEST_OPTION for key, value in opts.items()):
+        inner.fail("opts", f"Opts has a name or value that is too long (maximum is {_LONGEST_OPTION} characters)")
     checker.nested("logs", inner)
-    return LogsInput(forwarder, {clean(key): clean(value) for key, value in given.opts.items()})
+    return LogsInput(forwarder, opts)

@@ -17,6 +17,8 @@ from services.kernel.validation import Checker
 AVAILABILITIES = ("active", "drain")
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _LONGEST_NAME = 200
+_LONGEST_LABEL = 255
+_MOST_LABELS = 64
 NAME_TAKEN = "Node with name {} already exists"
 
 
@@ -134,7 +136,7 @@ class NodeChanges:
 def check_changes(given: NodeChanges) -> NodeChanges:
     """The cleaned attributes. Raises ValidationFailed."""
     checker = Checker()
-    labels = None if given.labels is None else tuple(checker.texts("labels", given.labels))
+    labels = None if given.labels is None else _labels(checker, given.labels)
     availability = checker.text("availability", given.availability, options=AVAILABILITIES)
     checker.done()
     return NodeChanges(labels, availability)
@@ -157,10 +159,14 @@ def check_new(given: NodeInput) -> NodeInput:
     checked = NodeInput(
         name=checker.text("name", given.name, pattern=_NAME, longest=_LONGEST_NAME),
         token=given_token(checker, given.token),
-        labels=tuple(checker.texts("labels", given.labels)),
+        labels=_labels(checker, given.labels),
     )
     checker.done()
     return checked
+
+
+def _labels(checker: Checker, given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(checker.texts("labels", given, longest=_LONGEST_LABEL, most=_MOST_LABELS))
 
 
 def not_connected(node: Node) -> str:

@@ -7,6 +7,7 @@ from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceServicer
 from services.grid_svc.convert import watch as convert
 from services.grid_svc.usecases.watch import Watches
+from services.kernel.watch import sendable
 
 
 class GridWatchServicer(GridWatchServiceServicer):
@@ -16,12 +17,12 @@ class GridWatchServicer(GridWatchServiceServicer):
         self._watches = watches
 
     async def WatchGrids(self, request: pb.WatchGridsRequest, context: Any) -> AsyncIterator[pb.GridEvent]:
-        async for event in self._watches.grids():
-            yield convert.grid_event(event)
+        async for event in sendable(self._watches.grids(), convert.grid_event):
+            yield event
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[pb.NodeEvent]:
-        async for event in self._watches.nodes():
-            yield convert.node_event(event)
+        async for event in sendable(self._watches.nodes(), convert.node_event):
+            yield event
 
     async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Any) -> pb.GridRecord:
         return convert.grid_record(await self._watches.grid(request.name))
