@@ -1,5 +1,6 @@
 """The nodes as grid_svc knows them, followed by a watch and grouped by grid."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class NodeDirectory:
         self._stub: GridWatchServiceAsyncStub = channel.stub(GridWatchServiceStub)
         self._by_grid: dict[str, dict[str, Node]] = {}
         self._grid_of: dict[str, str] = {}
+        self._awaited: dict[str, set[asyncio.Future[None]]] = {}
         self.informer: Informer[Node] = Informer("nodes", self._watch)
         self.informer.on_change(self._index)
 
@@ -76,11 +78,32 @@ class NodeDirectory:
         """The node with this record id, or None when it is gone."""
         return (await self.informer.items()).get(node_id)
 
+    async def awaited(self, node_id: str, seconds: float) -> Node | None:
+        """As `by_id`, but one that is not known is waited for: whoever speaks of it may have heard of it earlier."""
+        if (known := await self.by_id(node_id)) is not None:
+            return known
+        arrival = asyncio.get_running_loop().create_future()
+        waiting = self._awaited.setdefault(node_id, set())
+        waiting.add(arrival)
+        try:
+            async with asyncio.timeout(seconds):
+                await arrival
+        except TimeoutError:
+            return None
+        finally:
+            waiting.discard(arrival)
+            if not waiting:
+                self._awaited.pop(node_id, None)
+        return await self.by_id(node_id)
+
     def _index(self, change: Change[Node]) -> None:
         match change:
             case Upsert(key, node):
                 self._by_grid.setdefault(node.grid_id, {})[key] = node
                 self._grid_of[key] = node.grid_id
+                for arrival in self._awaited.get(key, ()):
+                    if not arrival.done():
+                        arrival.set_result(None)
             case Delete(key):
                 self._by_grid.get(self._grid_of.pop(key, ""), {}).pop(key, None)
             case Synced():

@@ -59,13 +59,6 @@ async def positions(tx: Tx, node_id: str, container_ids: Collection[str]) -> dic
     return {(row.container_id, row.type): LogPosition(row.time, row.lines) for row in await tx.execute(query)}
 
 
-async def known_services(tx: Tx, grid_id: str, service_ids: Collection[str]) -> set[str]:
-    """Those of the service ids that belong to the grid."""
-    table = tables.services
-    query = sa.select(table.c.id).where(table.c.grid_id == grid_id, table.c.id.in_(service_ids))
-    return set((await tx.execute(query)).scalars()) if service_ids else set()
-
-
 async def append(tx: Tx, *, grid_id: str, node_id: str, node: str, lines: Sequence[LogLine]) -> None:
     """Store lines in order and wake followers of the grid. Call with the grid locked."""
     connection = await raw_connection(tx)

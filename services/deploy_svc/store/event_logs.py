@@ -1,6 +1,5 @@
 """Event logs: written by the engine and by nodes, read by id. Partitioned by day of arrival (partitions.py)."""
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -38,12 +37,6 @@ async def record(tx: Tx, *events: Event) -> None:
     # The notification leaves at the commit, wherever it stands.
     await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key), sa.func.pg_notify(EVENTS_ARRIVED, grid_id)))
     await tx.execute(_RECORD, [_row(event) for event in events])
-
-
-async def known_services(tx: Tx, grid_id: str, service_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """(stack, name) by id of those of the services that belong to the grid."""
-    query = sa.select(_s.c.id, _s.c.stack, _s.c.name).where(_s.c.grid_id == grid_id, _s.c.id.in_(service_ids))
-    return {row.id: (row.stack, row.name) for row in await tx.execute(query)}
 
 
 async def position(tx: Tx, node_id: str) -> str | None:

@@ -5,17 +5,15 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-import grpc
-
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.store import hook_runs, instances
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS, AssignmentFeed, Delta, Snapshot
+from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.node_wakes import NodeWakes
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database
-from services.kernel.errors import DomainError
 from services.kernel.listen import Listener
 from services.kernel.logs import get_logger
 from services.kernel.principal import NodeSession
@@ -25,14 +23,6 @@ log = get_logger(__name__)
 _RESYNC_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 _UNSURE_SECONDS = 5.0
-
-
-class SessionEnded(DomainError):
-    """The session of the agent is void: it must open a new one."""
-
-    code = grpc.StatusCode.FAILED_PRECONDITION
-    http_status = 409
-    reason = "SESSION_SUPERSEDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ class Assignments:
 
     async def attach(self, session: NodeSession, messages: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
         """Snapshot first, then deltas and acknowledgements until the agent ends its side. Raises SessionEnded."""
-        await self._require_current(session)
+        await require_current(self._nodes, session)
         queue: asyncio.Queue[Outgoing | asyncio.Task[None]] = asyncio.Queue()
         begun = asyncio.Event()
         with self._wakes.watch(session.node_id) as wake:
@@ -115,15 +105,6 @@ class Assignments:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _require_current(self, session: NodeSession, *, known: bool = False) -> bool:
-        """Whether the node is known. A node that joined a moment ago may not be; one that was known is removed."""
-        node = await self._nodes.by_id(session.node_id)
-        if node is None and known:
-            raise SessionEnded("The node was removed from its grid.", reason="NODE_REMOVED")
-        if node is not None and node.session > session.number:
-            raise SessionEnded("A newer session of this node is open.")
-        return node is not None
 
     # Reports of the node.
 
@@ -145,6 +126,7 @@ class Assignments:
             await queue.join()
 
     async def _store(self, session: NodeSession, report: Report) -> Ack:
+        await require_current(self._nodes, session)
         async with self._db.transaction() as tx:
             changed = await instances.store_report(
                 tx, session.node_id, session.number, report.sequence, report.statuses
@@ -154,7 +136,7 @@ class Assignments:
 
     async def _note_hooks(self, session: NodeSession, hooks: HooksStarted) -> HooksAck:
         """A node that was superseded runs no hooks: its successor may run them now."""
-        await self._require_current(session)
+        await require_current(self._nodes, session)
         async with self._db.transaction() as tx:
             run = await hook_runs.begin(tx, session.node_id, hooks.instance_id, hooks.hook_ids, hooks.attempt)
         return HooksAck(hooks.sequence, tuple(run))
@@ -169,11 +151,10 @@ class Assignments:
         begun: asyncio.Event,
     ) -> None:
         feed = AssignmentFeed(self._db, self._values, session, wake.set, self._patience)
-        known = False
         try:
             while True:
                 wake.clear()
-                known = await self._require_current(session, known=known)
+                await require_current(self._nodes, session)
                 try:
                     message = await feed.turn()
                 except Exception as error:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.container import Reported, without_secrets
 from services.deploy_svc.store import containers as store
-from services.deploy_svc.usecases.assignments import SessionEnded
+from services.deploy_svc.store.node_services import spoken_for
+from services.deploy_svc.usecases.current_session import require_current
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
 
@@ -30,29 +31,22 @@ class ContainerReports:
     async def store(self, session: NodeSession, batch: Batch) -> None:
         """Store a batch; it is committed when this returns. Variables that carry secrets are left out once more: the
         node leaves them out by what it was assigned, this by what the service says. Raises SessionEnded."""
-        await require_newest(self._nodes, session)
+        await require_current(self._nodes, session)
         async with self._db.transaction() as tx:
             if batch.present is not None:
                 await store.keep_only(tx, session.node_id, session.number, batch.present)
             if batch.removed:
                 await store.remove(tx, session.node_id, session.number, batch.removed)
             services = {item.service_id for item in batch.containers if item.service_id is not None}
-            names = await store.secret_names(tx, session.grid_id, services)
+            mine = await spoken_for(tx, session, services)
+            names = await store.secret_names(tx, session.grid_id, mine)
             cleaned = [_cleaned(item, names) for item in batch.containers]
             await store.save(tx, session.grid_id, session.node_id, session.number, cleaned)
 
 
-async def require_newest(nodes: NodeDirectory, session: NodeSession) -> str:
-    """Name of the node, empty while it is not known. Raises SessionEnded when a newer session is open."""
-    node = await nodes.by_id(session.node_id)
-    if node is not None and node.session > session.number:
-        raise SessionEnded("A newer session of this node has taken over")
-    return node.name if node is not None else ""
-
-
 def _cleaned(item: Reported, names: dict[str, set[str]]) -> Reported:
     if item.service_id not in names:
-        # A node speaks for its own grid only.
+        # A node speaks for what it runs only: the container is shown, but as one of no service.
         return replace(item, service_id=None)
     env = without_secrets(item.details.env, names[item.service_id])
     return replace(item, details=replace(item.details, env=env))

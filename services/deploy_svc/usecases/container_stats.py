@@ -8,7 +8,7 @@ from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.container_sample import Current, Minute, Sample, ordered, period
 from services.deploy_svc.store import container_stats as store
 from services.deploy_svc.usecases.container_paths import ContainerAccess
-from services.deploy_svc.usecases.container_reports import require_newest
+from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.service_paths import Access
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession, Principal
@@ -60,7 +60,7 @@ class StatsIngest:
 
     async def push(self, session: NodeSession, samples: Sequence[Sample]) -> None:
         """Store samples; those of containers that the node has not reported are dropped. Raises SessionEnded."""
-        await require_newest(self._nodes, session)
+        await require_current(self._nodes, session)
         async with self._db.transaction() as tx:
             services = await store.known(tx, session.node_id, [sample.container_id for sample in samples])
             found = [sample for sample in samples if sample.container_id in services]

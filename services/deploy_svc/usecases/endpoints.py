@@ -8,7 +8,7 @@ from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain.endpoint import Endpoint, EndpointUpdate, listing, steps
 from services.deploy_svc.store import endpoints as store
 from services.deploy_svc.store.tables import ENDPOINT_CHANGED
-from services.deploy_svc.usecases.assignments import SessionEnded
+from services.deploy_svc.usecases.current_session import SessionEnded
 from services.kernel.db import Database
 from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain

@@ -9,8 +9,9 @@ from services.deploy_svc.domain.log_scope import EventScope, names
 from services.deploy_svc.store import event_logs as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_names
+from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.container_logs import node_ids
-from services.deploy_svc.usecases.container_reports import require_newest
+from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
 from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.deploy_svc.usecases.service_paths import Access
@@ -75,13 +76,13 @@ class EventIngest:
 
     async def push(self, session: NodeSession, events: Sequence[NodeEvent]) -> None:
         """Store the events that are not stored yet; they are committed when this returns. Events of unknown types or
-        of services outside the node's grid are dropped. Raises SessionEnded."""
-        await require_newest(self._nodes, session)
+        of services that the node does not run are dropped. Raises SessionEnded."""
+        await require_current(self._nodes, session)
         if not events:
             return
         async with self._db.transaction() as tx:
             fresh = not_stored(list(events), await store.position(tx, session.node_id))
-            known = await store.known_services(tx, session.grid_id, [event.service_id for event in fresh])
+            known = await spoken_for(tx, session, {event.service_id for event in fresh})
             if fresh:
                 await store.save_position(tx, session.node_id, fresh[-1].id)
             wanted = [event for event in fresh if event.service_id in known and event.type in NODE_TYPES]

@@ -1,12 +1,12 @@
 """Log lines of nodes into the database: each once, in the order they came."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.log_line import LogLine, LogResume, next_positions
 from services.deploy_svc.store import container_logs as store
-from services.deploy_svc.usecases.assignments import SessionEnded
+from services.deploy_svc.store.node_services import spoken_for
+from services.deploy_svc.usecases.current_session import require_current
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
 
@@ -22,15 +22,13 @@ class LogIngest:
         self._nodes = nodes
 
     async def push(self, session: NodeSession, resume: LogResume, lines: Sequence[LogLine]) -> None:
-        """Store those of the lines that are not stored yet. `resume` belongs to the stream that brought them.
+        """Store those of the lines that are not stored yet; lines of services that the node does not run, or that were
+        deleted, are dropped. Raises SessionEnded. `resume` belongs to the stream that brought them.
 
         When this returns they are committed. A failure part of the way is harmless: what was stored is recognized when
         it is sent again.
         """
-        node = (await self._nodes.all()).get(session.node_id)
-        if node is not None and node.session > session.number:
-            raise SessionEnded("A newer session of this node has taken over")
-        name = node.name if node is not None else ""
+        name = (await require_current(self._nodes, session)).name
         for start in range(0, len(lines), _BATCH):
             await self._store(session, name, resume, lines[start : start + _BATCH])
 
@@ -39,12 +37,11 @@ class LogIngest:
             await store.lock_grid(tx, session.grid_id)
             stored = await store.positions(tx, session.node_id, {line.container_id for line in lines})
             fresh = resume.fresh(lines, stored)
+            services = {line.service_id for line in fresh if line.service_id is not None}
+            mine = await spoken_for(tx, session, services)
+            fresh = [line for line in fresh if line.service_id is None or line.service_id in mine]
             if not fresh:
                 return
-            services = {line.service_id for line in fresh if line.service_id is not None}
-            known = await store.known_services(tx, session.grid_id, services)
-            # A node speaks for its own grid only.
-            fresh = [line if line.service_id in known else replace(line, service_id=None) for line in fresh]
             await store.append(tx, grid_id=session.grid_id, node_id=session.node_id, node=node, lines=fresh)
             positions = next_positions(fresh, stored)
             await store.save_positions(tx, session.node_id, positions)

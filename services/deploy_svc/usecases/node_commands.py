@@ -17,8 +17,7 @@ from services.deploy_svc.domain.node_command import (
 )
 from services.deploy_svc.store import command_routes as store
 from services.deploy_svc.store.command_routes import RENEW_SECONDS, Route
-from services.deploy_svc.usecases.assignments import SessionEnded
-from services.deploy_svc.usecases.container_reports import require_newest
+from services.deploy_svc.usecases.current_session import SessionEnded, require_current, until_ended
 from services.deploy_svc.usecases.node_stream import LOST, NodeStream
 from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database
@@ -63,7 +62,7 @@ class NodeCommands:
         self, session: NodeSession, events: AsyncIterator[tuple[str, Event]]
     ) -> AsyncIterator[tuple[str, Order]]:
         """Orders for the node, until it ends its side or a newer stream takes over. Raises SessionEnded."""
-        await require_newest(self._nodes, session)
+        await require_current(self._nodes, session)
         stream = NodeStream(new_id())
         async with self._db.transaction() as tx:
             await store.save(tx, session.node_id, session.number, Route(stream.id, self._address))
@@ -71,6 +70,7 @@ class NodeCommands:
         tasks = [
             asyncio.create_task(stream.receive(events)),
             asyncio.create_task(self._renew(session.node_id, stream.id)),
+            asyncio.create_task(until_ended(self._nodes, session)),
         ]
         try:
             async for item in stream.orders_until(tasks):

@@ -1,6 +1,7 @@
 """A node's log stream, as its agent holds it."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,17 +11,38 @@ import grpc
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
+from services.deploy_svc.store import tables
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.db import Database
+from services.kernel.ids import new_id
 from services.kernel.principal import NodeSession
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.support.running import CLUSTER_SECRET
 
+# Of instances that no test deploys.
+_FREE_NUMBERS = itertools.count(1000)
 START = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def node_metadata(node_id: str = NODE_1, grid_id: str = GRID, session: int = 1) -> tuple[tuple[str, str], ...]:
     token = ClusterTokens(CLUSTER_SECRET).for_node(NodeSession(grid_id, node_id, session))
     return (("authorization", f"Bearer {token}"),)
+
+
+async def placed(db: Database, service_id: str, *node_ids: str) -> None:
+    """Give each of the nodes an instance of the service, so that they may speak of it."""
+    rows = [
+        {
+            "id": new_id(),
+            "service_id": service_id,
+            "grid_id": GRID,
+            "instance_number": next(_FREE_NUMBERS),
+            "node_id": node_id,
+        }
+        for node_id in node_ids
+    ]
+    async with db.transaction() as tx:
+        await tx.execute(tables.instances.insert(), rows)
 
 
 def log_line(data: str, at: float = 0.0, **changed: Any) -> pb.LogLine:

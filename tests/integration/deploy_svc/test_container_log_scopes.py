@@ -9,7 +9,7 @@ import pytest
 from kontena.deploy.v1 import container_log_pb2 as pb
 from services.deploy_svc.store import services
 from services.kernel.db import Database
-from tests.integration.deploy_svc.agents import log_line, log_pusher
+from tests.integration.deploy_svc.agents import log_line, log_pusher, placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, Neighbours
@@ -31,6 +31,9 @@ async def ids(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbours, as
         await rest.created(name)
     async with deploy_db.read() as tx:
         found = {service.name: service.id for service in await services.list_by_grid(tx, GRID)}
+
+    for service_id in found.values():
+        await placed(deploy_db, service_id, NODE_1, NODE_2)
 
     async def known() -> bool:
         return "error" not in await lines(ask, "ListGridLogs", pb.ListGridLogsRequest(grid="g1", nodes="node-b"))
@@ -104,6 +107,7 @@ async def test_a_follower_of_a_stack_sees_services_that_come_later(
     async with deploy_db.read() as tx:
         late = await services.get(tx, GRID, "null", "late")
     assert late is not None
+    await placed(deploy_db, late.id, NODE_1)
     started = time.monotonic()
     async with log_pusher(deploy.channel) as pusher:
         await pusher.push([log_line("hello", service_id=late.id)])

@@ -14,6 +14,7 @@ from services.deploy_svc.store import services, tables
 from services.deploy_svc.store.container_tables import containers
 from services.kernel.db import Database
 from services.kernel.ids import new_id
+from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID, Neighbours
@@ -38,6 +39,7 @@ async def service_id(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbo
     async with deploy_db.read() as tx:
         found = await services.get(tx, GRID, "null", "web")
     assert found is not None
+    await placed(deploy_db, found.id, NODE_1)
     return found.id
 
 
@@ -146,7 +148,10 @@ async def test_a_snapshot_forgets_what_is_gone_and_keeps_ids(
     assert await ids() == {"web-1": before["web-1"]}
 
 
-async def test_late_reports_of_an_older_session_change_nothing(deploy: Running, deploy_db: Database) -> None:
+async def test_late_reports_of_an_older_session_change_nothing(
+    deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
     async with container_pusher(deploy.channel, session=2) as newer, container_pusher(deploy.channel) as older:
         await newer.snapshot(container("web-1", image="new:1"))
         await older.snapshot(container("web-1", image="old:1"))
@@ -157,12 +162,16 @@ async def test_late_reports_of_an_older_session_change_nothing(deploy: Running, 
         ]
 
 
-async def test_a_node_speaks_for_its_own_grid_only(deploy: Running, service_id: str, deploy_db: Database) -> None:
-    async with container_pusher(deploy.channel, node_id=NODE_2, grid_id=OTHER_GRID) as pusher:
+@pytest.mark.parametrize("grid_id", [GRID, OTHER_GRID])
+async def test_a_node_speaks_for_what_it_runs_only(
+    deploy: Running, service_id: str, deploy_db: Database, deploy_neighbours: Neighbours, grid_id: str
+) -> None:
+    deploy_neighbours.grids.put_node(NODE_2, "node-b", 2, grid_id=grid_id)
+    async with container_pusher(deploy.channel, node_id=NODE_2, grid_id=grid_id) as pusher:
         await pusher.snapshot(container("web-1", service_id))
     async with deploy_db.read() as tx:
         row = (await tx.execute(sa.select(containers.c.grid_id, containers.c.service_id))).one()
-    assert (row.grid_id, row.service_id) == (OTHER_GRID, None)
+    assert (row.grid_id, row.service_id) == (grid_id, None)
 
 
 async def test_containers_of_a_lost_node_are_shown_as_lost_until_it_tells_of_them_again(
@@ -249,8 +258,10 @@ async def test_lists_take_one_statement_however_long(
 
 @pytest.fixture
 async def instance_id(service_id: str, deploy_db: Database) -> str:
+    """Its only instance."""
     found = new_id()
     async with deploy_db.transaction() as tx:
+        await tx.execute(tables.instances.delete())
         await tx.execute(
             tables.instances.insert().values(
                 id=found, service_id=service_id, grid_id=GRID, instance_number=1, node_id=NODE_1, state="running",

@@ -13,6 +13,7 @@ from kontena.deploy.v1 import event_log_pb2 as pb
 from services.deploy_svc.domain.event import Event
 from services.deploy_svc.store import event_logs, services
 from services.kernel.db import Database
+from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, EventPusher
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID, Neighbours
@@ -38,6 +39,7 @@ async def service_id(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbo
     async with deploy_db.read() as tx:
         found = await services.get(tx, GRID, "null", "web")
     assert found is not None
+    await placed(deploy_db, found.id, NODE_1)
     return found.id
 
 
@@ -87,15 +89,22 @@ async def test_what_does_not_exist_any_more_is_left_out(
     assert about[1] == ["grid"]
 
 
-async def test_events_are_taken_of_known_kinds_and_of_the_own_grid_only(
-    ask: ContainerRest, node: EventPusher, service_id: str, deploy: Running
+@pytest.mark.parametrize("grid_id", [GRID, OTHER_GRID])
+async def test_events_are_taken_of_known_kinds_and_of_what_the_node_runs_only(
+    ask: ContainerRest,
+    node: EventPusher,
+    service_id: str,
+    deploy: Running,
+    deploy_neighbours: Neighbours,
+    grid_id: str,
 ) -> None:
+    deploy_neighbours.grids.put_node(NODE_2, "node-b", 2, grid_id=grid_id)
     await node.push(
         node.event(service_id, "forged", type="service:deploy"),
         node.event("f" * 24, "unknown service"),
         node.event(service_id, "right"),
     )
-    stranger = EventPusher(deploy.channel, node_id=NODE_2, grid_id=OTHER_GRID)
+    stranger = EventPusher(deploy.channel, node_id=NODE_2, grid_id=grid_id)
     await stranger.push(stranger.event(service_id, "of another grid"))
     assert [item["message"] for item in await grid_events(ask)] == ["right"]
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from services.deploy_svc.loops.log_retention import LogRetention
 from services.deploy_svc.store import partitions, services, tables
 from services.kernel.db import Database
-from tests.integration.deploy_svc.agents import log_line, log_pusher
+from tests.integration.deploy_svc.agents import log_line, log_pusher, placed
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID, Neighbours
 from tests.support.eventually import eventually
@@ -24,11 +24,13 @@ Push = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-async def service_id(rest: Rest, deploy_db: Database) -> str:
+async def service_id(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbours) -> str:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
     await rest.created()
     async with deploy_db.read() as tx:
         found = await services.get(tx, GRID, "null", "web")
     assert found is not None
+    await placed(deploy_db, found.id, NODE_1)
     return found.id
 
 
@@ -49,9 +51,7 @@ async def texts(rest: Rest, **query: str) -> list[str]:
     return [item["data"] for item in found.body["logs"]]
 
 
-async def test_a_line_is_shown_with_its_origin(
-    rest: Rest, push: Push, service_id: str, deploy_neighbours: Neighbours
-) -> None:
+async def test_a_line_is_shown_with_its_origin(rest: Rest, push: Push) -> None:
     assert (await rest.logs()).body == {"logs": []}
     await push("é\0x", type="stderr", time=None)
     (item,) = (await rest.logs()).body["logs"]
@@ -60,7 +60,7 @@ async def test_a_line_is_shown_with_its_origin(
     assert item == {
         "name": "web-1", "container_id": "c" * 24, "service": {"id": "g1/null/web", "name": "web"},
         "stack": {"id": "g1/null", "name": "null"}, "grid": {"id": "g1", "name": "g1"}, "type": "stderr",
-        "data": "é\ufffdx",
+        "node": {"name": "node-a"}, "data": "é\ufffdx",
     }  # fmt: skip
 
 
@@ -73,22 +73,6 @@ async def test_a_line_of_a_hook_has_the_name_of_its_instance(rest: Rest, push: P
     assert [(item["name"], item.get("hook")) for item in items] == [
         ("web-1", "pre_start/migrate"), ("web-1", "pre_start"), ("web-1", None),
     ]  # fmt: skip
-
-
-async def test_the_node_is_named_when_it_is_known(
-    rest: Rest, push: Push, deploy: Running, deploy_neighbours: Neighbours
-) -> None:
-    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
-    count = 0
-
-    async def named() -> bool:
-        nonlocal count
-        count += 1
-        await push(f"line {count}", container_id=f"c{count}")
-        last: dict[str, Any] = (await rest.logs()).body["logs"][-1]
-        return last.get("node") == {"name": "node-a"}
-
-    await eventually(named)
 
 
 async def test_selection(rest: Rest, push: Push) -> None:
@@ -126,15 +110,48 @@ async def test_lines_sent_again_are_stored_once(rest: Rest, deploy: Running, ser
     assert await texts(rest) == ["0", "1", "2", "3", "4", "5"]
 
 
-async def test_a_node_writes_into_its_own_grid_only(
-    rest: Rest, deploy: Running, service_id: str, deploy_db: Database
+@pytest.mark.parametrize("grid_id", [GRID, OTHER_GRID])
+async def test_a_node_writes_lines_of_what_it_runs_only(
+    rest: Rest, deploy: Running, service_id: str, deploy_db: Database, deploy_neighbours: Neighbours, grid_id: str
 ) -> None:
-    async with log_pusher(deploy.channel, node_id=NODE_2, grid_id=OTHER_GRID) as pusher:
+    """The attack: a node that runs nothing of a service puts words into its mouth."""
+    deploy_neighbours.grids.put_node(NODE_2, "node-b", 2, grid_id=grid_id)
+    async with log_pusher(deploy.channel, node_id=NODE_2, grid_id=grid_id) as pusher:
         await pusher.push([log_line("forged", service_id=service_id)])
     assert await texts(rest) == []
     async with deploy_db.read() as tx:
-        row = (await tx.execute(sa.select(tables.container_logs))).one()
-    assert (row.grid_id, row.service_id, row.data) == (OTHER_GRID, None, "forged")
+        assert (await tx.execute(sa.select(tables.container_logs))).all() == []
+
+
+async def test_no_line_is_stored_after_its_service_was_deleted(
+    rest: Rest, deploy: Running, push: Push, service_id: str, deploy_db: Database
+) -> None:
+    await push("before")
+    async with deploy_db.transaction() as tx:
+        await tx.execute(tables.services.delete().where(tables.services.c.id == service_id))
+    await push("after", container_id="d")
+    async with deploy_db.read() as tx:
+        assert (await tx.execute(sa.select(tables.container_logs.c.data))).scalars().all() == ["before"]
+
+
+async def test_a_removed_node_writes_nothing_more_on_a_stream_it_has(
+    deploy: Running, push: Push, deploy_neighbours: Neighbours, deploy_db: Database
+) -> None:
+    """Its token would be good for an hour."""
+    await push("before")
+    deploy_neighbours.grids.nodes.remove(NODE_1)
+
+    async def refused() -> bool:
+        try:
+            await push("after", container_id="d")
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        return False
+
+    await eventually(refused)
+    with pytest.raises(grpc.aio.AioRpcError):
+        async with log_pusher(deploy.channel) as pusher:
+            await pusher.push([log_line("again")])
 
 
 async def test_a_superseded_session_is_refused(deploy: Running, service_id: str, deploy_neighbours: Neighbours) -> None:
@@ -193,13 +210,17 @@ async def test_following_from_an_id_misses_nothing(rest: Rest, push: Push, deplo
 
 
 async def test_writers_at_the_same_time_and_a_follower_see_every_line_once(
-    rest: Rest, push: Push, deploy: Running, service_id: str
+    rest: Rest, deploy: Running, service_id: str, deploy_neighbours: Neighbours, deploy_db: Database
 ) -> None:
+    nodes = [f"{node:024x}" for node in range(4)]
+    for number, node_id in enumerate(nodes):
+        deploy_neighbours.grids.put_node(node_id, f"writer-{number}", 10 + number)
+    await placed(deploy_db, service_id, *nodes)
     stream = rest.follow()
     await anext(stream)
 
     async def write(node: int) -> None:
-        async with log_pusher(deploy.channel, node_id=f"{node:024x}") as pusher:
+        async with log_pusher(deploy.channel, node_id=nodes[node]) as pusher:
             for batch in range(10):
                 await pusher.push([log_line(f"{node}/{batch}", batch, service_id=service_id, container_id=f"n{node}")])
 

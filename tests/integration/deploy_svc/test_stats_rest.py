@@ -10,7 +10,7 @@ from kontena.deploy.v1 import stats_pb2 as pb
 from kontena.deploy.v1 import stats_pb2_grpc
 from services.deploy_svc.store import services
 from services.kernel.db import Database
-from tests.integration.deploy_svc.agents import START, node_metadata
+from tests.integration.deploy_svc.agents import START, node_metadata, placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
 from tests.integration.deploy_svc.rest import Answer, Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, Neighbours
@@ -33,6 +33,7 @@ async def service_id(rest: Rest, deploy: Running, deploy_db: Database, deploy_ne
     async with deploy_db.read() as tx:
         found = await services.get(tx, GRID, "null", "web")
     assert found is not None
+    await placed(deploy_db, found.id, NODE_1)
     async with container_pusher(deploy.channel) as pusher:
         await pusher.snapshot(container("web-1", found.id), container("web-2", found.id), container("plain"))
     return found.id
