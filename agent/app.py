@@ -10,6 +10,7 @@ import aiodocker
 from agent.assignments import Assignments
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import AgentError
+from agent.domain.log_rate import LogRate
 from agent.hook_journal import HookJournal
 from agent.image_cleaner import ImageCleaner
 from agent.line_queue import LineQueue
@@ -67,7 +68,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     membership, reporter = Membership(), Reporter()
     queue, positions = LineQueue(), LogPositions(folder)
     forwarder = LogForwarder(state.node)
-    logs = LogCollector(runtime, queue, positions, forwarder.offer)
+    logs = LogCollector(runtime, queue, positions, forwarder.offer, _log_rate(settings))
     hooks = HookJournal()
     telemetry = Telemetry(channel, membership, runtime, state)
     images = ImageCleaner(runtime, folder, settings.image_keep_seconds)
@@ -138,6 +139,10 @@ def _describing(
         network.describe_node(node)
 
     return on_node
+
+
+def _log_rate(settings: AgentSettings) -> LogRate:
+    return LogRate(settings.log_lines_per_second, settings.log_lines_at_once)
 
 
 async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:

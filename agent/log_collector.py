@@ -11,6 +11,7 @@ from agent.domain.backoff import retry_delay
 from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey, key_of
 from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position, Repeats
+from agent.domain.log_rate import LineBudget, LogRate
 from agent.line_queue import Line, LineQueue
 from agent.log_positions import LogPositions
 from agent.runtime.ports import Container, Runtime
@@ -20,6 +21,9 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 _DRAIN_SECONDS = 10.0
+# Lines that are dropped in a row before the others get their turn.
+_DROPPED_AT_ONCE = 500
+UNLIMITED = LogRate(0, 0)
 
 
 class LogCollector:
@@ -34,11 +38,14 @@ class LogCollector:
         queue: LineQueue,
         positions: LogPositions,
         on_line: Callable[[pb.LogLine, Mapping[str, str]], None] = lambda _line, _labels: None,
+        rate: LogRate = UNLIMITED,
     ) -> None:
         self._runtime = runtime
         self._queue = queue
         self._positions = positions
         self._on_line = on_line
+        self._rate = rate
+        self._budgets: dict[str, LineBudget] = {}
         self._read: dict[str, Position] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -71,6 +78,8 @@ class LogCollector:
         """Forget containers that are gone."""
         for container_id in self._read.keys() - container_ids - self._tasks.keys():
             del self._read[container_id]
+        for container_id in self._budgets.keys() - container_ids - self._tasks.keys():
+            del self._budgets[container_id]
         self._positions.keep_only(container_ids)
 
     async def drained(self, container_id: str) -> None:
@@ -151,9 +160,28 @@ class LogCollector:
         if not follow:
             for line in assembler.rest():
                 await self._put(container, line, cursor.position())
+            await self._tell_loss(container, cursor.position())
         self._read.setdefault(container.id, start)
 
     async def _put(self, container: Container, frame: Frame, after: Position) -> None:
+        now = time.monotonic()
+        budget = self._budgets.setdefault(container.id, LineBudget(self._rate, now))
+        if not budget.takes(len(frame.data), now):
+            self._read[container.id] = after
+            if budget.dropped % _DROPPED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            return
+        await self._tell_loss(container, after)
+        await self._queue_line(container, frame, after)
+
+    async def _tell_loss(self, container: Container, after: Position) -> None:
+        """One line in the place of those that were dropped."""
+        budget = self._budgets.get(container.id)
+        if budget is not None and (words := budget.loss()):
+            log.warning("a container logs too fast", container=container.name, cause=words)
+            await self._queue_line(container, Frame("stderr", time.time_ns(), words.encode(), complete=True), after)
+
+    async def _queue_line(self, container: Container, frame: Frame, after: Position) -> None:
         line = self._line(container, frame, container.labels.get(labels.HOOK, ""))
         self._on_line(line, container.labels)
         await self._queue.put(Line(line, after))

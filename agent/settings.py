@@ -56,6 +56,18 @@ class AgentSettings(EngineSettings):
         validation_alias="KONTENA_IMAGE_KEEP_SECONDS",
         description="How long an image that was pulled stays unused; 0: for ever.",
     )
+    log_lines_per_second: float = Field(
+        default=1000.0,
+        ge=0,
+        validation_alias="KONTENA_LOG_LINES_PER_SECOND",
+        description="Of one container, of 1 KB, in the long run; what is more is dropped and counted. 0: no limit.",
+    )
+    log_lines_at_once: float = Field(
+        default=100_000.0,
+        ge=1,
+        validation_alias="KONTENA_LOG_LINES_AT_ONCE",
+        description="Of one container, before the limit per second counts.",
+    )
     public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
     private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
     network: Literal["auto", "local"] = Field(

@@ -190,3 +190,26 @@ async def test_a_log_that_the_engine_rotates_arrives_whole(master: Master) -> No
 
     await eventually(complete)
     assert [int(text.split()[0]) for text in master.texts("web-1")] == list(range(10_000))
+
+
+async def test_a_flood_is_cut_to_the_limit_and_the_loss_is_counted_in_the_log(
+    master: Master, engine: Engine, tmp_path: Path
+) -> None:
+    limits = {"log_lines_per_second": 100, "log_lines_at_once": 1000}
+    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, **limits)
+    script = "yes | head -n 200000; while :; do sleep 1; echo calm; done"
+    async with running_agent(chosen):
+        wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script], "stop_grace_period": 0})
+        master.assign(wanted)
+
+        async def calm() -> bool:
+            return "calm" in master.texts("web-1", "stdout")
+
+        await eventually(calm, within=60)
+        kept = master.texts("web-1", "stdout").count("y")
+        words = master.texts("web-1", "stderr")
+    assert 1000 <= kept < 20_000
+    assert all(text.startswith("kontena: ") for text in words)
+    dropped = sum(int(text.split()[1]) for text in words)
+    # Some of the calm lines too, one per second.
+    assert 200_000 - kept <= dropped <= 200_000 - kept + 150
