@@ -2,10 +2,11 @@
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
-from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_retention
+from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota, log_retention
 from services.deploy_svc.loops.container_mirror import ContainerMirror
 from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
+from services.deploy_svc.loops.log_quota import LogQuota
 from services.deploy_svc.loops.log_retention import LogRetention
 from services.deploy_svc.loops.reconcile import ReconcileLoop
 from services.deploy_svc.loops.rollout import RolloutLoop
@@ -38,6 +39,7 @@ class EngineParts:
         self._mirror = ContainerMirror(db, nodes)
         self._history = DeployHistory(db)
         self._retention = LogRetention(db, settings.log_retention_days)
+        self._quota = LogQuota(db, settings.log_quota_bytes)
         self._cleanup = GridCleanup(db, grids)
 
     def supervise(self, supervisor: Supervisor) -> None:
@@ -49,4 +51,5 @@ class EngineParts:
         supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
         supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, self._history.turn)
         supervisor.every("log_retention", log_retention.PERIOD_SECONDS, self._retention.turn)
+        supervisor.every("log_quota", log_quota.PERIOD_SECONDS, self._quota.turn)
         supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)

@@ -23,6 +23,9 @@ class Settings(ServiceSettings):
     )
     advertise_address: str = Field(default="", description="host:port at which other replicas reach this one.")
     log_retention_days: int = Field(default=7, ge=1, le=3650, description="Days that logs, events and stats are kept.")
+    log_quota_bytes: int = Field(
+        default=10 * 1024**3, ge=1024**2, description="Logs of one grid; above that its oldest lines are removed."
+    )
     reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")
     grace_factor: float = Field(
         default=1.0,

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from services.deploy_svc.store import container_logs, event_logs, partitions
+from services.deploy_svc.store import container_logs, event_logs, log_usage, partitions
 from services.kernel.db import Database
 
 PERIOD_SECONDS = 3600.0
@@ -55,6 +55,7 @@ class LogRetention:
             for table in partitions.TABLES:
                 await partitions.expire_default(tx, table, before)
             await container_logs.expire_positions(tx, before)
+            await log_usage.expire(tx, before)
             await event_logs.expire_positions(tx, before)
 
 

@@ -201,5 +201,14 @@ log_positions = sa.Table(
     sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
 )
 
+# How much each grid has in container_logs, by day of arrival; written with the lines, and when lines are removed.
+log_usage = sa.Table(
+    "log_usage",
+    metadata,
+    sa.Column("grid_id", sa.String(24), primary_key=True),
+    sa.Column("arrived_on", sa.Date, primary_key=True, server_default=sa.text("current_date")),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
 outbox_messages = outbox_table(metadata)
 outbox = Outbox(outbox_messages)

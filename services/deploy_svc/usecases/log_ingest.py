@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.log_line import LogLine, LogResume, next_positions
 from services.deploy_svc.store import container_logs as store
+from services.deploy_svc.store import log_usage
 from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.current_session import require_current
 from services.kernel.db import Database
@@ -42,6 +43,7 @@ class LogIngest:
             fresh = [line for line in fresh if line.service_id is None or line.service_id in mine]
             if not fresh:
                 return
+            await log_usage.add(tx, session.grid_id, fresh)
             await store.append(tx, grid_id=session.grid_id, node_id=session.node_id, node=node, lines=fresh)
             positions = next_positions(fresh, stored)
             await store.save_positions(tx, session.node_id, positions)
