@@ -50,7 +50,6 @@ from services.clients import grids
 from services.kernel import audit, logs, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
@@ -81,7 +80,7 @@ async def build(settings: Settings) -> Application:
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
-    cluster_tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    cluster_tokens = settings.cluster_tokens()
     grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", grids.IDEMPOTENT)
     directory = grids.GridDirectory(grid_channel)
     mint = Mint(settings.digest_key())
@@ -143,9 +142,7 @@ async def build(settings: Settings) -> Application:
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The offline admin commands; they need the database and the secrets, and no running service."""
     db = Database(settings.database_url, pool_size=1)
-    channel = ServiceChannel(
-        settings.grid_address, ClusterTokens(settings.cluster_secret.get_secret_value()), "auth_svc"
-    )
+    channel = ServiceChannel(settings.grid_address, settings.cluster_tokens(), "auth_svc")
     try:
         trail = Trail(Outbox(tables.outbox))
         yield Administration(

@@ -56,7 +56,6 @@ from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, child, logs, migrations, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.errors import NotReady
 from services.kernel.listen import Listener
@@ -94,7 +93,7 @@ class Channels:
     """To the services that deploy_svc calls."""
 
     def __init__(self, settings: Settings) -> None:
-        self.tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+        self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller=_NAME)
         auth_calls = (*introspection_client.IDEMPOTENT, *audit_client.IDEMPOTENT)
         self.auth = channel(settings.auth_address, idempotent=auth_calls)

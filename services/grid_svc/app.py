@@ -46,7 +46,6 @@ from services.grid_svc.usecases.watch import Watches
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
@@ -67,7 +66,7 @@ async def build(settings: Settings) -> Application:
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, outbox.channel])
-    tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    tokens = settings.cluster_tokens()
     auth_idempotent = (*introspection.IDEMPOTENT, *audit.IDEMPOTENT, *counts.AUTH_IDEMPOTENT)
     auth = ServiceChannel(settings.auth_address, tokens, _NAME, auth_idempotent)
     deploy_idempotent = (*counts.DEPLOY_IDEMPOTENT, *grid_events.IDEMPOTENT)

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_valid
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.addresses import parse
+from services.kernel.cluster_token import ClusterTokens
 
 
 def _addresses(text: str) -> str:
@@ -26,6 +27,10 @@ class ServiceSettings(BaseSettings):
     database_url: str = Field(description="postgresql://user:password@host:port/database")
     database_pool_size: int = Field(default=10, ge=1, le=100)
     cluster_secret: SecretStr = Field(min_length=16, description="Shared by all services; signs their tokens.")
+    separate_token_keys: bool = Field(
+        default=False,
+        description="Sign tokens of services and of nodes with different keys; on once no replica is older than that.",
+    )
     listen_address: str = Field(description="host:port of the gRPC server.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
     log_level: str = "info"
@@ -34,6 +39,10 @@ class ServiceSettings(BaseSettings):
     grid_address: Addresses = "127.0.0.1:7402"
     deploy_address: Addresses = "127.0.0.1:7403"
     vault_address: Addresses = "127.0.0.1:7404"
+
+    def cluster_tokens(self) -> ClusterTokens:
+        """The tokens of this suite."""
+        return ClusterTokens(self.cluster_secret.get_secret_value(), separate=self.separate_token_keys)
 
     @field_validator("database_url")
     @classmethod

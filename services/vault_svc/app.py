@@ -25,7 +25,6 @@ from services.kernel import logs, server
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
 from services.kernel.informer import Change, Delete
@@ -86,7 +85,7 @@ class Channels:
     """To the services that vault_svc calls."""
 
     def __init__(self, settings: VaultSettings) -> None:
-        self.tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+        self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
         self.auth = channel(settings.auth_address, idempotent=(*introspection.IDEMPOTENT, *audit.IDEMPOTENT))
         self.grid = channel(settings.grid_address, idempotent=grids.IDEMPOTENT)

@@ -14,7 +14,6 @@ from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
 from services.kernel import audit, call, logs
 from services.kernel.client import ServiceChannel
-from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.kernel.outbox import Outbox
@@ -117,7 +116,7 @@ async def start_anew(settings: VaultSettings) -> None:
 
 
 async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, Grid]:
-    tokens = ClusterTokens(settings.cluster_secret.get_secret_value())
+    tokens = settings.cluster_tokens()
     channel = ServiceChannel(settings.grid_address, tokens, "vault_svc")
     db = Database(settings.database_url, pool_size=1)
     try:

@@ -53,6 +53,6 @@ async def running(
     await app.close()
 
 
-def service_metadata(caller: str = "test_svc") -> tuple[tuple[str, str], ...]:
+def service_metadata(caller: str = "deploy_svc") -> tuple[tuple[str, str], ...]:
     """Metadata of a call from another service."""
     return (("authorization", f"Bearer {ClusterTokens(CLUSTER_SECRET).for_service(caller)}"),)

@@ -58,7 +58,7 @@ async def test_a_watch_resumes_on_another_replica(
     async with app.supervisor:
         await server.start()
         targets = ",".join((server.address, other_replica.address))
-        channel = ServiceChannel(targets, ClusterTokens(CLUSTER_SECRET), "test_svc")
+        channel = ServiceChannel(targets, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
         directory = NodeDirectory(channel)
         gone: list[str] = []
         directory.informer.on_change(lambda change: gone.append(change.key) if isinstance(change, Delete) else None)

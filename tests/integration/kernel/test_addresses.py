@@ -44,7 +44,7 @@ async def replica(name: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
 
 @asynccontextmanager
 async def channel(listed: str) -> AsyncIterator[ServiceChannel]:
-    opened = ServiceChannel(listed, ClusterTokens(CLUSTER_SECRET), "test_svc", [WHO])
+    opened = ServiceChannel(listed, ClusterTokens(CLUSTER_SECRET), "deploy_svc", [WHO])
     yield opened
     await opened.close()
 

@@ -46,7 +46,7 @@ async def test_no_call_fails_while_a_replica_leaves_and_comes_back() -> None:
     await stays.start()
     await leaves.start()
     targets = f"127.0.0.1:{stays.port},127.0.0.1:{leaves.port}"
-    channel = ServiceChannel(targets, ClusterTokens(CLUSTER_SECRET), "test_svc")
+    channel = ServiceChannel(targets, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
     change: Any = channel.stub(lambda found: found.unary_unary(METHOD))
     outcomes: Counter[str] = Counter()
     stop = asyncio.Event()
