@@ -56,6 +56,8 @@ class Operations:
         self._runtime = site.runtime
         self._hooks = Hooks(key, site)
         self._data = DataVolumes(key, site)
+        # The image and the rollout that it was last said to be got for.
+        self._getting = ("", "")
 
     async def find(self) -> Container | None:
         """The instance's container. A swap that was cut short is settled, and containers beyond it are removed; so it
@@ -80,6 +82,9 @@ class Operations:
     async def image(self, assignment: pb.Assignment, *, sealed: bool) -> Image:
         """Pull the image of this rollout, once."""
         pod = assignment.pod
+        if (wanted := (pod.image, assignment.deploy_rev)) != self._getting:
+            self._getting = wanted
+            self._tell(_CREATE, f"getting image {pod.image}")
         login = None
         if pod.HasField("image_credentials") and not sealed:
             given = pod.image_credentials
@@ -118,7 +123,6 @@ class Operations:
         if not pod.image or not pod.container_name:
             raise ConfigInvalid("the assignment names no image or no container")
         self._require_secrets(assignment, sealed=sealed)
-        self._tell(_CREATE, f"getting image {pod.image}")
         image = await self.image(assignment, sealed=sealed)
         await self._ensure_volumes(assignment)
         await self._ensure_network(assignment)

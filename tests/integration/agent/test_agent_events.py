@@ -52,6 +52,19 @@ async def test_the_life_of_an_instance_is_told_without_its_secrets(chief: Contai
     assert "top-secret-value" not in str(chief.events)
 
 
+async def test_events_come_in_the_order_of_what_they_tell(chief: ContainerMaster) -> None:
+    """Also when the image is looked at before it is known whether the container is replaced at all."""
+    wanted = assignment()
+    for revision in (1, 2):
+        chief.events.clear()
+        wanted = redeployed(wanted, service_revision=revision)
+        chief.assign(wanted)
+        await told(chief, INFO, "service:create_instance", "container web-1 was created and started")
+        steps = [event.message.partition(IMAGE)[0] for event in chief.events]
+        removed = ["removed the old container web-1"] if revision > 1 else []
+        assert steps == ["getting image ", "image ", *removed, "container web-1 was created and started"]
+
+
 async def test_a_failing_post_start_hook_is_an_event_and_no_error_of_the_instance(chief: ContainerMaster) -> None:
     wanted = assignment(pod={"hooks": [hook("post_start", "fail", "exit 4")]})
     chief.assign(wanted)
