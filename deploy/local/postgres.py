@@ -4,7 +4,6 @@ Stops Postgres on SIGTERM. After a `kill -9` of this process Postgres goes on, a
 """
 
 import os
-import pwd
 import signal
 import sys
 import threading
@@ -72,12 +71,13 @@ def _is_server(pid: int, folder: Path) -> bool:
 
 
 def _keep_private(var: Path, system_user: str | None) -> None:
-    """Nobody else reads `var`. When run by root, Postgres runs as a user of its own, who passes through; for that the
-    library lets everybody read the folders above its data."""
+    """Nobody else reads `var`. When run by root, Postgres runs as a user of its own, and the library lets everybody
+    read the folders above its data. Its group is ours, so passing through is for the group: Postgres opens
+    most files from within its folder, but at the end of each checkpoint one by its whole path."""
     if system_user is None:
         os.chmod(var, 0o700)
         return
-    os.chown(var, -1, pwd.getpwnam(system_user).pw_gid)
+    os.chown(var, -1, os.getgid())
     os.chmod(var, 0o710)  # noqa: S103
 
 
