@@ -54,7 +54,7 @@ def shown(suite: Suite, api: Api) -> dict[str, set[str]]:
 def test_every_process_is_scraped(suite: Suite) -> None:
     services = {"auth_svc", "grid_svc", "deploy_svc", "vault_svc"}
     assert all(f"service: {name}" in SCRAPE for name in services)
-    assert len(targets(suite)) == len(services | {"gateway", "exec_bridge"})
+    assert len(targets(suite)) == len(services | {"engine", "gateway", "exec_bridge"})
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES, ids=[f"{title}: {query[:40]}" for title, query in QUERIES])

@@ -129,7 +129,8 @@ def test_a_second_process_joins_and_leaves_unnoticed(suite: Suite, api: Api, gri
     def addresses(*found: str) -> None:
         env = {**gateway_env(settings), f"GATEWAY_{name.upper()}_ADDRESSES": ",".join(found), "PYTHONPATH": python}
         command = [sys.executable, "-m", "gateway", "render", str(envoy_config(settings))]
-        subprocess.run(command, env=env, cwd=suite.folder, check=True)
+        # As `make up` does: nobody else reads what the suite keeps.
+        subprocess.run(command, env=env, cwd=suite.folder, check=True, umask=0o077)
 
     def served() -> bool:
         admin = httpx.get(f"http://127.0.0.1:{settings.admin_port}/clusters").text
