@@ -257,12 +257,15 @@ class _Step:
 
     def _has_room(self, number: int, total: int) -> bool:
         """Whether the instance may begin. New ones take nothing away that runs, so they begin all at once, unless the
-        order of their starts matters: they have data, or post_start hooks."""
+        order of their starts matters: they have data, or post_start hooks, and nobody said how many may begin."""
         spec = self._service.spec
-        ordered = spec.stateful or any(hook.type == "post_start" for hook in spec.hooks)
+        most = spec.deploy_opts.parallelism
+        ordered = most is None and (spec.stateful or any(hook.type == "post_start" for hook in spec.hooks))
         ongoing = [item for item, rollout in self._rollouts.items() if rollout.state == "ongoing"]
+        if len(ongoing) >= (most or MOST_NEW_IN_FLIGHT):
+            return False
         if not ordered and self._is_new(number):
-            return len(ongoing) < MOST_NEW_IN_FLIGHT
+            return True
         missed = ongoing if ordered else [item for item in ongoing if not self._is_new(item)]
         return len(missed) < in_flight_limit(total, spec.deploy_opts.min_health)
 

@@ -181,6 +181,7 @@ _DEPLOY_OPTS: Mapping[str, readers.Reader[Any]] = {
     "min_health": readers.fraction(1.0),
     "interval": _NUMBER,
     "rollback": readers.flag,
+    "parallelism": readers.number(1, 100),
 }
 _HEALTH_CHECK: Mapping[str, readers.Reader[Any]] = {
     "protocol": readers.text(options=("http", "tcp", "exec")),

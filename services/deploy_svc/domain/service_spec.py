@@ -56,6 +56,7 @@ class DeployOpts:
     min_health: float | None = 0.8
     interval: int | None = None
     rollback: bool | None = None
+    parallelism: Annotated[int | None, UNSET] = None
 
 
 @dataclass(frozen=True, slots=True)

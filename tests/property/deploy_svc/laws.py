@@ -116,10 +116,11 @@ def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
     settled = {action.instance_number for action in plan.actions if isinstance(action, MarkInstance)}
     ongoing = {item.instance_number for item in deploy.instance_deploys if item.state == "ongoing"} - settled
     placed = {action.instance_number for action in plan.actions if isinstance(action, Place)}
-    assert len(ongoing | placed) <= 100, "too much at once"
+    parallelism = snapshot.service.spec.deploy_opts.parallelism
+    assert not placed or len(ongoing | placed) <= (parallelism or 100), "too much at once"
     # Nobody misses an instance that was nowhere; where the order matters, each counts.
     spec, known = snapshot.service.spec, {item.instance_number: item for item in snapshot.instances}
-    ordered = spec.stateful or any(hook.type == "post_start" for hook in spec.hooks)
+    ordered = not parallelism and (spec.stateful or any(hook.type == "post_start" for hook in spec.hooks))
     missed = {
         number
         for number in ongoing | placed

@@ -44,7 +44,9 @@ services = st.builds(
     stateful=st.booleans(),
     ports=st.sampled_from([(), (), (Port(80, 80),)]),
     affinity=st.lists(st.sampled_from(RULES), max_size=2).map(tuple),
-    deploy_opts=st.builds(DeployOpts, min_health=st.sampled_from([None, 0.0, 0.5, 0.8, 1.0])),
+    deploy_opts=st.builds(
+        DeployOpts, min_health=st.sampled_from([None, 0.0, 0.5, 0.8, 1.0]), parallelism=st.sampled_from([None, 1, 3])
+    ),
 )
 
 

@@ -90,6 +90,22 @@ def test_where_the_order_matters_new_instances_start_one_after_the_other(spec: d
         cluster.obey()
 
 
+@pytest.mark.parametrize(("stateful", "most"), [(False, 3), (True, 3), (False, 1)])
+def test_parallelism_says_how_many_are_under_way_at_once(stateful: bool, most: int) -> None:
+    opts = DeployOpts(parallelism=most)
+    cluster = Cluster(make_service(instances=10, stateful=stateful, deploy_opts=opts), make_nodes(3))
+    cluster.deploy()
+    assert sum(isinstance(action, Run) for action in cluster.step().actions) == most
+
+
+def test_min_health_holds_for_replacements_whatever_the_parallelism() -> None:
+    cluster = Cluster(make_service(instances=10, deploy_opts=DeployOpts(parallelism=7)), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    cluster.deploy()
+    assert sum(isinstance(action, Run) for action in cluster.step().actions) == 1
+
+
 def test_one_at_a_time_with_ten_instances_and_the_default_health() -> None:
     cluster = Cluster(make_service(instances=10), make_nodes(3))
     cluster.deploy()
