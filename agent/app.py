@@ -82,6 +82,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         hooks,
         events=telemetry.events,
         port_wait=settings.port_wait_seconds,
+        settle=settings.settle_seconds,
         pulled=images.pulled,
         network=network,
     )

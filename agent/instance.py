@@ -21,7 +21,7 @@ from agent.domain.errors import (
 )
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
-from agent.domain.status import reported_state
+from agent.domain.status import exit_words, reported_state
 from agent.health import HealthMonitor, start_of
 from agent.operations import Operations
 from agent.readiness import Readiness
@@ -53,7 +53,7 @@ class Instance:
         self._overtaken = asyncio.Event()
         self._operations = Operations(key, site, self._overtaken)
         self._repairs = Repairs(key, site)
-        self._readiness = Readiness(site.runtime, site.port_wait, self.look)
+        self._readiness = Readiness(site.runtime, site.port_wait, site.settle, self.look)
         self._health = HealthMonitor(site.runtime, self.look)
         self._order: _Order | None = None
         self._removing = False
@@ -62,6 +62,9 @@ class Instance:
         # The start of the container whose end was taken note of.
         self._counted_stop = ("", 0)
         self._crashes = 0
+        # The rollout that was looked at last: an end that is seen with it for the first time is that of a container of
+        # before.
+        self._seen_rev: str | None = None
         # The start of the container whose ill health was taken note of.
         self._counted_illness = ("", 0)
         self._illnesses = 0
@@ -162,6 +165,9 @@ class Instance:
             log.exception("instance failed", instance=self.instance_id)
             self._retry_later(repr(error))
             await self._report_failure(order, f"the agent failed: {type(error).__name__}")
+        if self._overtaken.is_set():
+            # A pause that this turn began is not for what is wanted now.
+            self._not_before, self._failures = 0.0, 0
 
     def _retry_later(self, cause: str) -> None:
         self._failures += 1
@@ -182,10 +188,11 @@ class Instance:
         if self._removing:
             await self._terminate()
         elif order is not None:
-            container = await self._operations.find()
+            container = await self._look_at_container()
             self._health.look(container)
             self._operations.note_data(order.assignment, container)
-            self._count_crash(order.assignment, container)
+            fresh, self._seen_rev = self._seen_rev != order.assignment.deploy_rev, order.assignment.deploy_rev
+            self._count_crash(order.assignment, container, of_before=fresh)
             self._count_illness(order.assignment, container)
             problem = order.assignment.error or self._refusal(order.assignment, container)
             if problem and self.wants_running:
@@ -195,6 +202,10 @@ class Instance:
             elif not self._failures:
                 # A pause after a crash is worth a report; after a failure, the failure stands.
                 self._report(order.assignment, container, self._readiness.problem)
+
+    async def _look_at_container(self) -> Container | None:
+        self._readiness.looks()
+        return await self._operations.find()
 
     def _refusal(self, assignment: pb.Assignment, container: Container | None) -> str:
         """Why this rollout is not tried again while the container of before runs in its place; empty when it may be."""
@@ -208,10 +219,10 @@ class Instance:
         stopped = container is not None and not container.running and not container.start_error
         if container is not None and stopped and self.wants_running and not self._paused:
             await self._operations.launch(container.id)
-            container = await self._operations.find()
+            container = await self._look_at_container()
         elif container is not None and self._health.condemns(container) and not self._paused:
             await self._act(Action.RESTART, _Order(assignment, sealed=False), container)
-            container = await self._operations.find()
+            container = await self._look_at_container()
         self._health.begin(container, fresh=False)
         self._report(assignment, container, problem)
 
@@ -223,7 +234,7 @@ class Instance:
             fresh = record.applied_rev not in (None, assignment.deploy_rev)
             drifted = await self._repairs.carry_out(assignment, container, fresh=fresh)
             if drifted is not None:
-                container = await self._operations.find()
+                container = await self._look_at_container()
         action = await self._decide(order, container, record)
         if action is not Action.NOTHING:
             log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
@@ -235,8 +246,9 @@ class Instance:
             except AgentError:
                 await self._revive(action, container)
                 raise
-            container = await self._operations.find()
+            container = await self._look_at_container()
             self._health.look(container)
+            self._count_crash(assignment, container, of_before=False)
             drifted = None
         self._failures = 0
         self._finish(assignment, container, record, drifted or "")
@@ -282,8 +294,9 @@ class Instance:
             self._site.state.flush()
         if assignment.desired_state != rules.RUNNING:
             self._crashes = self._illnesses = 0
-        port = assignment.pod.wait_for_port if self.wants_running else 0
-        if not self._readiness.reached(container, port, record.ready_for):
+        if not self.wants_running:
+            self._readiness.cancel()
+        elif not self._readiness.reached(container, assignment.pod.wait_for_port, record.ready_for):
             return
         # Only now: what still opens its port or runs its post_start hooks is not ill.
         self._health.begin(container, fresh=record.ready_for != self._readiness.ready_for)
@@ -294,9 +307,10 @@ class Instance:
             self._site.state.touch()
         self._report(assignment, container, problem)
 
-    def _count_crash(self, assignment: pb.Assignment, container: Container | None) -> None:
+    def _count_crash(self, assignment: pb.Assignment, container: Container | None, *, of_before: bool) -> None:
         """Turn a stop that nobody wanted into a pause, once per start of the container. Events only wake this up: they
-        come late, and a look at the container says the same for certain."""
+        come late, and a look at the container says the same for certain. One that ended before it was ready is told at
+        once, unless it is `of_before`: this rollout has not come to its turn yet."""
         if container is None or container.running or container.restarting or not container.started_at_ns:
             return
         start = (container.id, container.started_at_ns)
@@ -307,14 +321,17 @@ class Instance:
             return
         if container.finished_at_ns - container.started_at_ns > CRASH_RESET_SECONDS * NANO:
             self._crashes = 0
-        pause = crash_delay(self._crashes)
+        pause = 0.0 if of_before else crash_delay(self._crashes)
         self._crashes += 1
-        self._readiness.stopped(container.exit_code)
-        why = f"exit code {container.exit_code}{' (out of memory)' if container.oom_killed else ''}"
+        ready_for = self._site.state.record(self.key, assignment.restarts).ready_for
+        self._readiness.stopped(container, assignment.pod.wait_for_port, ready_for)
+        why = exit_words(container)
         log.warning("instance stopped", instance=self.instance_id, cause=why, restart_in=pause)
         text = f"container {container.name} ended with {why}; it starts again in {pause:.0f} s"
         self._tell("warn", "service:instance_crash", text)
         self._pause(pause)
+        if self._readiness.problem and not of_before:
+            self._report(assignment, container, self._readiness.problem)
 
     def _count_illness(self, assignment: pb.Assignment, container: Container | None) -> None:
         """Turn ill health into a pause before the restart, once per start of the container. It may recover in it."""
@@ -349,7 +366,7 @@ class Instance:
         if order is None or self._removing:
             return
         try:
-            container = await self._operations.find()
+            container = await self._look_at_container()
         except AgentError:
             return
         self._health.look(container)

@@ -1,24 +1,33 @@
-"""Whether the container of an instance counts as started: its port is open (docs/spec/orchestration.md section 8.6)."""
+"""Whether the container of an instance counts as started (docs/adr/0085): its port has opened, or, where none is waited
+for, it has stayed up for a moment."""
 
 import asyncio
 from collections.abc import Callable
 
 from agent.domain.errors import NotReady
+from agent.domain.status import exit_words
 from agent.port_wait import wait_for_port
 from agent.runtime.ports import Container, Runtime
 
 
 class Readiness:
-    """Follows one start of one container. `tell` is called when the wait is over. `problem` is why the instance is not
-    ready, empty when it is or when there is nothing to wait for."""
+    """Follows one start of one container. `longest` is how many seconds its port may take, `settle` how many it must
+    stay up without one. `tell` is called when the wait is over. `problem` is why the instance is not ready, empty when
+    it is or when there is nothing to wait for; that of a start stays until the next one."""
 
-    def __init__(self, runtime: Runtime, longest: float, tell: Callable[[], None]) -> None:
+    def __init__(self, runtime: Runtime, longest: float, settle: float, tell: Callable[[], None]) -> None:
         self._runtime = runtime
         self._longest = longest
+        self._settle = settle
         self._tell = tell
         self._token = ""
         self._port = 0
+        # The start that was found to be ready.
+        self._ready = ""
         self._task: asyncio.Task[None] | None = None
+        # Times of the loop's clock: of the last look at the container, and of the end of the wait.
+        self._looked_at = 0.0
+        self._over_at = 0.0
         self.problem = ""
 
     @property
@@ -26,40 +35,46 @@ class Readiness:
         """The start of the container that became ready, to be remembered."""
         return self._token
 
+    def looks(self) -> None:
+        """Somebody is about to look at the container; what is known afterwards is not older than this."""
+        self._looked_at = asyncio.get_running_loop().time()
+
     def reached(self, container: Container | None, port: int, remembered: str) -> bool:
         """Whether the outcome is known; if not, waiting has begun. A start that was `remembered` as ready stays it."""
         token = _token(container)
-        if not token or not port:
-            self._forget(token)
-            return True
-        if token == self._token and port == self._port:
-            return self._task is None
-        self._forget(token)
-        self._port = port
-        if token == remembered:
-            return True
-        assert container is not None  # noqa: S101 -- it has a token.
-        self._task = asyncio.create_task(self._wait(container.address or "127.0.0.1", port))
-        return False
+        if (token, port) != (self._token, self._port):
+            self._forget(token, port)
+            if container is not None and token and token != remembered:
+                self._begin(container, port)
+        known = self._task is None and self._looked_at >= self._over_at
+        if known and not self.problem:
+            self._ready = token
+        return known
 
-    def stopped(self, exit_code: int | None) -> None:
-        """The container stopped by itself."""
-        waiting = self._task is not None
-        port = self._port
-        self._forget("")
-        if waiting:
-            self.problem = f"the container stopped with exit code {exit_code} before port {port} accepted connections"
+    def _begin(self, container: Container, port: int) -> None:
+        # The moment counts from the first look: an engine that is slow to start is slow to notice an end as well.
+        wait = self._wait(container.address or "127.0.0.1", port) if port else self._stay()
+        self._task = asyncio.create_task(wait)
+
+    def stopped(self, container: Container, port: int, remembered: str) -> None:
+        """The container ended by itself, which is a problem of this start unless it was ready."""
+        start = _start(container)
+        was_ready = start in (remembered, self._ready)
+        self._forget("", port)
+        if not was_ready:
+            moment = f"before port {port} accepted connections" if port else "right after its start"
+            self.problem = f"the container ended by itself with {exit_words(container)} {moment}; {_advice(container)}"
 
     def cancel(self) -> None:
         """Wait no longer."""
-        self._forget("")
+        self._forget("", 0)
 
-    def _forget(self, token: str) -> None:
+    def _forget(self, token: str, port: int) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self._token = token
-        self._port = 0
+        self._port = port
         self.problem = ""
 
     async def _wait(self, address: str, port: int) -> None:
@@ -67,11 +82,27 @@ class Readiness:
             await wait_for_port(self._runtime, address, port, self._longest)
         except NotReady as error:
             self.problem = str(error)
+        self._over()
+
+    async def _stay(self) -> None:
+        await asyncio.sleep(self._settle)
+        self._over()
+
+    def _over(self) -> None:
         self._task = None
+        self._over_at = asyncio.get_running_loop().time()
         self._tell()
 
 
+def _advice(container: Container) -> str:
+    if container.exit_code:
+        return "its logs tell more"
+    return "an instance has to stay up, so give it a command that stays in the foreground"
+
+
 def _token(container: Container | None) -> str:
-    if container is None or not container.running:
-        return ""
+    return _start(container) if container is not None and container.running else ""
+
+
+def _start(container: Container) -> str:
     return f"{container.id}@{container.started_at_ns}"

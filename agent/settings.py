@@ -50,6 +50,13 @@ class AgentSettings(EngineSettings):
     port_wait_seconds: float = Field(
         default=300.0, gt=0, validation_alias="KONTENA_PORT_WAIT_SECONDS", description="To open `wait_for_port`."
     )
+    settle_seconds: float = Field(
+        default=0.5,
+        ge=0,
+        le=60,
+        validation_alias="KONTENA_SETTLE_SECONDS",
+        description="For which an instance must stay up where no port is waited for.",
+    )
     image_keep_seconds: float = Field(
         default=3600.0,
         ge=0,

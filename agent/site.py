@@ -17,6 +17,7 @@ log = get_logger(__name__)
 
 Severity = Literal["debug", "info", "warn", "error"]
 PORT_WAIT_SECONDS = 300.0
+SETTLE_SECONDS = 0.5
 
 
 class LogKeeper(Protocol):
@@ -86,10 +87,10 @@ class LoggedEvents:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`removals` makes room for what is new; `port_wait` is how many seconds one may take
-    to open its port; `pulled` hears the ids of images that were brought onto the node. `starts` is held while a
-    container is made and started: an engine that starts all of a node's containers at once has the first one ready
-    hardly before the last one."""
+    """`removals` makes room for what is new; `port_wait` is how many seconds one may take to open its port, `settle`
+    how many it must stay up where no port is waited for; `pulled` hears the ids of images that were brought onto the
+    node. `starts` is held while a container is made and started: an engine that starts all of a node's containers at
+    once has the first one ready hardly before the last one."""
 
     runtime: Runtime
     reporter: Reporter
@@ -99,6 +100,7 @@ class Site:
     removals: Removals
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
+    settle: float = SETTLE_SECONDS
     pulled: Callable[[str], None] = lambda _: None
     network: NetworkKeeper | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))

@@ -12,7 +12,15 @@ from agent.instance import Instance
 from agent.log_collector import LogCollector
 from agent.reporter import Reporter
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
-from agent.site import PORT_WAIT_SECONDS, EventSink, LoggedEvents, NetworkKeeper, Oneshots, Site
+from agent.site import (
+    PORT_WAIT_SECONDS,
+    SETTLE_SECONDS,
+    EventSink,
+    LoggedEvents,
+    NetworkKeeper,
+    Oneshots,
+    Site,
+)
 from agent.state import State
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
@@ -36,6 +44,7 @@ class Worker:
         *,
         events: EventSink | None = None,
         port_wait: float = PORT_WAIT_SECONDS,
+        settle: float = SETTLE_SECONDS,
         pulled: Callable[[str], None] = lambda _: None,
         network: NetworkKeeper | None = None,
     ) -> None:
@@ -59,6 +68,7 @@ class Worker:
             self,
             events or LoggedEvents(),
             port_wait,
+            settle,
             pulled,
             network,
         )

@@ -1,5 +1,7 @@
 """State of an instance as it is reported (docs/spec/orchestration.md section 8.7)."""
 
+from agent.runtime.ports import Container
+
 MISSING = "missing"
 RUNNING = "running"
 RESTARTING = "restarting"
@@ -17,3 +19,8 @@ def reported_state(*, exists: bool, running: bool, engine_restarting: bool, cras
     if crashes > 0:
         return RESTARTING
     return STOPPED
+
+
+def exit_words(container: Container) -> str:
+    """How a container ended, for people."""
+    return f"exit code {container.exit_code}{' (out of memory)' if container.oom_killed else ''}"
