@@ -13,11 +13,15 @@ PORTS = {
     "auth-svc": {"grpc": 7401},
     "grid-svc": {"grpc": 7402},
     "deploy-svc": {"grpc": 7403},
+    # For health checks only; those of Kubernetes come through whatever a policy says.
+    "deploy-engine": {"grpc": 7403},
     "vault-svc": {"grpc": 7404},
     "exec-bridge": {"http": 7405},
     "gateway": {"public": 9292},
 }
 METRICS_PORT = 9100
+# The gateway is for everybody; it is what stands between them and the rest.
+PUBLIC = frozenset({"gateway"})
 
 # Part: who calls it, and why.
 CALLERS: dict[str, dict[str, str]] = {
@@ -31,6 +35,7 @@ CALLERS: dict[str, dict[str, str]] = {
         "gateway": "requests of users, sessions of agents",
         "auth-svc": "which grids exist",
         "deploy-svc": "nodes and grids",
+        "deploy-engine": "nodes and grids",
         "vault-svc": "which grids exist",
     },
     "deploy-svc": {
@@ -54,13 +59,15 @@ def policies() -> list[dict[str, Any]]:
     found = []
     for part, ports in PORTS.items():
         callers = [{"podSelector": {"matchLabels": _labels(caller)}} for caller in CALLERS.get(part, {})]
-        # The gateway is for everybody; it is what stands between them and the rest.
         rule: dict[str, Any] = {"ports": [{"port": port} for port in ports.values()]}
         scrape = {
             "from": [{"namespaceSelector": {"matchLabels": {"kontena.io/monitoring": "true"}}}],
             "ports": [{"port": METRICS_PORT}],
         }
-        found.append(_policy(part, [{"from": callers, **rule} if callers else rule, scrape]))
+        if part in PUBLIC:
+            found.append(_policy(part, [rule, scrape]))
+        else:
+            found.append(_policy(part, [{"from": callers, **rule}, scrape] if callers else [scrape]))
     return found
 
 

@@ -118,6 +118,32 @@ def test_ports_are_those_of_the_table_of_calls() -> None:
         assert listen is None or listen == f"0.0.0.0:{next(iter(calls.PORTS[role].values()))}"
 
 
+def test_only_the_gateway_is_for_everybody_and_nobody_calls_an_engine() -> None:
+    open_to_all = set()
+    for policy in calls.policies():
+        for rule in policy["spec"]["ingress"]:
+            if not rule.get("from"):
+                open_to_all.add(policy["metadata"]["name"])
+    assert open_to_all == {"gateway"}
+    engine = next(policy for policy in calls.policies() if policy["metadata"]["name"] == "deploy-engine")
+    assert [port["port"] for rule in engine["spec"]["ingress"] for port in rule["ports"]] == [calls.METRICS_PORT]
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS[:2])
+def test_requests_and_loops_have_pods_of_their_own(installation: str) -> None:
+    roles = {}
+    for document in documents(installation):
+        if document["kind"] == "Deployment":
+            (container,) = document["spec"]["template"]["spec"]["containers"]
+            given = {one["name"]: one.get("value") for one in container["env"]}
+            if container["args"] == ["deploy_svc"]:
+                roles[document["metadata"]["name"]] = given.get("DEPLOY_ROLE")
+    assert roles == {"deploy-svc": "api", "deploy-engine": "engine"}
+    services = [one for one in documents(installation) if one["kind"] == "Service"]
+    selected = {one["spec"]["selector"]["app.kubernetes.io/component"] for one in services}
+    assert "deploy-engine" not in selected
+
+
 def test_network_policies_follow_the_table_and_the_table_the_code() -> None:
     assert calls.TARGET.read_text() == calls.render(), "run python -m deploy.kubernetes.calls"
     for caller in ("auth", "grid", "deploy", "vault"):
