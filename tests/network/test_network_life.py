@@ -1,0 +1,106 @@
+"""The network while nodes, agents, engines and the master come and go."""
+
+import os
+from functools import partial
+
+from tests.network.conftest import GRID, Mesh, longest_gap
+from tests.support.mesh_node import MeshNode
+from tests.support.suite import soon
+
+AWAY_SECONDS = 60.0 if os.environ.get("KONTENA_SOAK") else 8.0
+
+
+def running(mesh: Mesh) -> list[dict[str, tuple[str, str]]]:
+    return [node.running() for node in mesh.nodes]
+
+
+def test_agents_that_are_killed_change_nothing(mesh: Mesh) -> None:
+    before = running(mesh)
+    for node in mesh.nodes:
+        node.kill()
+    mesh.all_reach_all(within=10)
+    for node in mesh.nodes:
+        node.start_again()
+    mesh.all_reach_all(within=10)
+    mesh.connected()
+    assert running(mesh) == before
+
+
+def test_the_master_may_be_away(mesh: Mesh) -> None:
+    before = running(mesh)
+    one, two, _ = mesh.nodes
+    name = mesh.instance("db", two)
+    mesh.underlay.forwarder.cut()
+    try:
+        assert longest_gap(lambda: mesh.fetch(one, name) == f"plain-{name}", AWAY_SECONDS) < 2
+        # What was known last also serves an agent that starts without a master.
+        one.kill()
+        one.start_again()
+        assert longest_gap(lambda: mesh.fetch(one, name) == f"plain-{name}", 6) < 2
+    finally:
+        mesh.underlay.forwarder.start()
+    for node in mesh.nodes:
+        soon(partial(mesh.online, node), message=f"{node.name} is online again")
+    mesh.all_reach_all()
+    assert running(mesh) == before
+
+
+def test_an_engine_restarts_under_its_containers(mesh: Mesh) -> None:
+    before = running(mesh)
+    one = mesh.nodes[0]
+    one.engine.halt()
+    one.engine.launch()
+    mesh.all_reach_all(within=15)
+    assert running(mesh) == before
+
+
+def test_what_somebody_takes_away_comes_back(mesh: Mesh) -> None:
+    one, two, _ = mesh.nodes
+    name = mesh.instance("db", two)
+    for damage in (("iptables", "-F"), ("ip", "link", "del", _device(one)), ("pkill", "-F", _pid_file(one))):
+        one.inside(*damage)
+        soon(lambda: mesh.fetch(one, name) == f"plain-{name}", within=15, message=f"after {' '.join(damage)}")
+
+
+def _device(node: MeshNode) -> str:
+    links = node.inside("ip", "-br", "link").split()
+    return next(word for word in links if word.startswith(("kwg-", "kvx-")))
+
+
+def _pid_file(node: MeshNode) -> str:
+    bridge = next(word for word in node.inside("ip", "-br", "link").split() if word.startswith("kbr-"))
+    return f"/run/kontena/{bridge}/pid"
+
+
+def test_a_node_returns_with_another_address(mesh: Mesh) -> None:
+    before = running(mesh)
+    three = mesh.nodes[2]
+    three.kill()
+    mesh.underlay.readdress(three.machine, f"{mesh.underlay.prefix}.77")
+    three.start_again()
+    mesh.all_reach_all(within=10)
+    ends = {peer["name"]: peer["endpoint"].partition(":")[0] for peer in mesh.health(mesh.nodes[0])["peers"]}
+    assert ends[three.name] == f"{mesh.underlay.prefix}.77"
+    assert running(mesh) == before
+
+
+def test_a_node_that_is_removed_reaches_nobody(mesh: Mesh) -> None:
+    """Last: the node is gone afterwards."""
+    one, two, three = mesh.nodes
+    name, away = mesh.instance("db", two), mesh.instance("db", three)
+    address = three.engine.inspect(away)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"]
+    reach = ("/usr/bin/curl", "-sS", "-m", "1", f"http://{address}:8080/")
+    assert mesh.fetch(three, name) == f"plain-{name}"
+    three.kill()
+    mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{three.name}")
+    soon(lambda: "timed out" in _problem(one, mesh, reach), within=2, message="nothing gets there")
+    assert "timed out" in _problem(three, mesh, (*reach[:-1], f"http://{_address(two, name)}:8080/"))
+
+
+def _address(node: MeshNode, container: str) -> str:
+    return str(node.engine.inspect(container)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"])
+
+
+def _problem(node: MeshNode, mesh: Mesh, command: tuple[str, ...]) -> str:
+    web = node.pid_of(mesh.instance("web", node))
+    return node.inside("sh", "-c", f"nsenter -t {web} -n -m -- {' '.join(command)} 2>&1", check=False)
