@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Mesh:
     underlay: Underlay
     nodes: list[MeshNode]
     token: str
-    _places: dict[str, MeshNode] = field(default_factory=dict)
+    suite: Suite
 
     def grid(self, **changes: Any) -> None:
         """Change the grid."""
@@ -120,10 +120,10 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
         nodes = [
             MeshNode(suite, underlay, number, host, Path(folder) / str(number)) for number, host in enumerate(HOSTS, 1)
         ]
-        found = Mesh(api, underlay, nodes, grid["token"])
+        found = Mesh(api, underlay, nodes, grid["token"], suite)
         try:
             with ThreadPoolExecutor() as pool:
-                list(pool.map(_start_engine, nodes))
+                list(pool.map(start_engine, nodes))
             for node in nodes:
                 node.start(grid["token"])
                 soon(partial(found.online, node), message=f"{node.name} is online")
@@ -136,7 +136,8 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
                 node.close()
 
 
-def _start_engine(node: MeshNode) -> None:
+def start_engine(node: MeshNode) -> None:
+    """Start the engine of a node, with the image that all services here have."""
     # Containers outlive the engine's process, as on machines that are kept for long.
     node.engine.flags = ("--live-restore",)
     node.engine.__enter__()

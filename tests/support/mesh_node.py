@@ -1,5 +1,6 @@
 """A node on a machine of an underlay: a Docker Engine and an agent of the project."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.containers import Docker
-from tests.support.engine import Engine
+from tests.support.engine import Engine, EngineError
 from tests.support.suite import Suite
 from tests.support.underlay import Underlay, shell
 
@@ -92,9 +93,11 @@ class MeshNode:
         """Id and start time of each running container, by name."""
         found: dict[str, tuple[str, str]] = {}
         for container in self.engine.containers():
-            shown: dict[str, Any] = self.engine.inspect(container["Id"])
-            if shown["State"]["Running"]:
-                found[shown["Name"].lstrip("/")] = (shown["Id"], shown["State"]["StartedAt"])
+            # One may go in between.
+            with contextlib.suppress(EngineError):
+                shown: dict[str, Any] = self.engine.inspect(container["Id"])
+                if shown["State"]["Running"]:
+                    found[shown["Name"].lstrip("/")] = (shown["Id"], shown["State"]["StartedAt"])
         return found
 
     def close(self) -> None:

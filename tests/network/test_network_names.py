@@ -1,0 +1,91 @@
+"""Names follow what happens: a client that resolves and connects in a loop fails for two seconds at most."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.network.conftest import GRID, Mesh
+from tests.support.mesh_node import MeshNode
+from tests.support.suite import soon
+
+SETTLED_SECONDS = 2.0
+QUIET_SECONDS = 2.0
+API = f"{GRID}/null/api"
+
+
+@pytest.fixture(scope="module")
+def api_service(mesh: Mesh) -> Iterator[Mesh]:
+    """Three instances of `api`, one per node, with a health check."""
+    check = {"protocol": "http", "port": 8080, "uri": "/healthy", "initial_delay": 1, "interval": 2, "timeout": 1}
+    mesh.serve("api", strategy="ha", instances=3, health_check=check)
+    soon(lambda: len(mesh.addresses(mesh.nodes[0], "api")) == 3, message="all are answered")
+    yield mesh
+    mesh.api.request("DELETE", f"/v1/services/{API}")
+
+
+def without_failures(mesh: Mesh, node: MeshNode) -> None:
+    """From two seconds after now on, each connection succeeds."""
+    time.sleep(SETTLED_SECONDS)
+    end, count = time.monotonic() + QUIET_SECONDS, 0
+    while time.monotonic() < end:
+        assert mesh.fetch(node, "api", seconds=1.0).startswith("plain-api-")
+        count += 1
+    assert count > 3
+
+
+def places(mesh: Mesh) -> dict[str, str]:
+    """The node of each instance, by the name of its container."""
+    return {name: node.name for node in mesh.nodes for name in node.running() if name.startswith("api-")}
+
+
+def test_a_crash_and_ill_health(api_service: Mesh) -> None:
+    mesh, (one, two, _) = api_service, api_service.nodes
+    name = mesh.instance("api", two)
+    two.docker.command("kill", name)
+    without_failures(mesh, one)
+    soon(lambda: len(mesh.addresses(one, "api")) == 3, message="it is back")
+    two.execute(name, "/bin/rm", "/www/healthy")
+    soon(lambda: len(mesh.addresses(one, "api")) == 2, message="it is unhealthy")
+    without_failures(mesh, one)
+    soon(lambda: len(mesh.addresses(one, "api")) == 3, message="it was restarted and is healthy")
+
+
+def test_fewer_and_more_instances(api_service: Mesh) -> None:
+    mesh, one = api_service, api_service.nodes[0]
+    for count in (2, 3):
+        deploy = mesh.api.call("POST", f"/v1/services/{API}/scale", {"instances": count})
+        mesh.api.deployed(API, deploy)
+        soon(lambda count=count: len(mesh.addresses(one, "api")) == count, message=f"{count} are answered")
+        without_failures(mesh, one)
+
+
+def test_a_lost_node(api_service: Mesh) -> None:
+    mesh, (one, _, three) = api_service, api_service.nodes
+    three.kill()
+    three.inside("ip", "link", "set", "eth0", "down")
+    try:
+        soon(lambda: "offline" in _status(mesh, three), message="the node is lost")
+        without_failures(mesh, one)
+    finally:
+        three.inside("ip", "link", "set", "eth0", "up")
+        three.inside("ip", "route", "replace", "default", "via", f"{mesh.underlay.prefix}.254")
+        three.start_again()
+    soon(lambda: _status(mesh, three) == "online", message="it is back")
+    mesh.all_reach_all()
+
+
+def test_a_drained_node(api_service: Mesh) -> None:
+    mesh, (one, two, _) = api_service, api_service.nodes
+    path = f"/v1/nodes/{GRID}/{two.name}"
+    mesh.api.call("PUT", path, {"availability": "drain"})
+    try:
+        soon(lambda: two.name not in places(mesh).values(), message="the instance has moved", within=90)
+        without_failures(mesh, one)
+    finally:
+        mesh.api.call("PUT", path, {"availability": "active"})
+
+
+def _status(mesh: Mesh, node: MeshNode) -> str:
+    nodes = mesh.api.call("GET", f"/v1/grids/{GRID}/nodes")["nodes"]
+    return {item["name"]: str(item["status"]) for item in nodes}.get(node.name, "")

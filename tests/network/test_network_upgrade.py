@@ -1,0 +1,66 @@
+"""A node that cannot take part at first: it says why, works by itself, and joins later without touching what runs."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.network.conftest import GRID, Mesh, start_engine
+from tests.support.mesh_node import MeshNode
+from tests.support.suite import soon
+
+
+@pytest.fixture
+def fourth(mesh: Mesh) -> Iterator[MeshNode]:
+    """A node on a machine with a network of its own inside of the grid's subnet."""
+    with tempfile.TemporaryDirectory(prefix="kmesh") as folder:
+        node = MeshNode(mesh.suite, mesh.underlay, 4, 12, Path(folder) / "4")
+        try:
+            start_engine(node)
+            node.inside("ip", "link", "add", "office", "type", "bridge")
+            node.inside("ip", "addr", "add", "10.81.200.1/24", "dev", "office")
+            node.inside("ip", "link", "set", "office", "up")
+            node.start(mesh.token)
+            soon(partial(mesh.online, node), message="the node is online")
+            yield node
+        finally:
+            node.close()
+            for service in ("old", "fresh"):
+                mesh.api.request("DELETE", f"/v1/services/{GRID}/null/{service}")
+            mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{node.name}")
+
+
+def read(node: MeshNode, container: str, name: str) -> str:
+    url = f"http://{name}.{GRID}.kontena.local:8080/"
+    return node.execute(container, "/usr/bin/curl", "-fsS", "-m", "2", url).strip()
+
+
+def test_an_overlap_is_told_and_when_it_is_gone_old_and_new_containers_talk(mesh: Mesh, fourth: MeshNode) -> None:
+    def told() -> str:
+        health = mesh.health(fourth)
+        assert (health["state"], health["block"]) == ("local", "10.81.4.0/24"), health
+        [problem] = health["problems"]
+        return str(problem)
+
+    problem = soon(told, message="the overlap is in the health of the node")
+    assert "10.81.0.0/16 overlaps with 10.81.200.0/24 on office" in problem
+    logs = soon(lambda: mesh.api.call("GET", f"/v1/grids/{GRID}/event_logs?limit=50")["logs"], message="events")
+    assert any(item["type"] == "node:network" and "10.81.200.0/24 on office" in item["message"] for item in logs)
+    here = {"affinity": [f"node=={fourth.name}"], "strategy": "ha", "instances": 1}
+    mesh.serve("old", **here)
+    before = fourth.running()
+    assert mesh.addresses(mesh.nodes[0], "old") == set(), "other nodes have no way to it"
+
+    fourth.inside("ip", "link", "del", "office")
+    soon(lambda: mesh.health(fourth)["state"] == "overlay", message="it takes part")
+    mesh.serve("fresh", **here)
+    assert fourth.running().items() >= before.items(), "what ran was not touched"
+    networks = fourth.engine.inspect("fresh-1")["NetworkSettings"]["Networks"]
+    assert list(networks) == [f"kontena-{GRID}-10.81.4.0"]
+    soon(lambda: read(fourth, "fresh-1", "old-1") == "plain-old-1", message="new ones find old ones")
+    soon(lambda: read(fourth, "old-1", "fresh-1") == "plain-fresh-1", message="old ones find new ones")
+    db = mesh.instance("db", mesh.nodes[1])
+    soon(lambda: read(fourth, "old-1", db) == f"plain-{db}", message="old ones find those of other nodes")
+    soon(lambda: mesh.fetch(mesh.nodes[1], "fresh") == "plain-fresh-1", message="other nodes find new ones")
