@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from tests.network.conftest import GRID, Mesh, longest_gap
+from tests.network.conftest import Mesh, longest_gap
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
 
@@ -82,25 +82,3 @@ def test_a_node_returns_with_another_address(mesh: Mesh) -> None:
     ends = {peer["name"]: peer["endpoint"].partition(":")[0] for peer in mesh.health(mesh.nodes[0])["peers"]}
     assert ends[three.name] == f"{mesh.underlay.prefix}.77"
     assert running(mesh) == before
-
-
-def test_a_node_that_is_removed_reaches_nobody(mesh: Mesh) -> None:
-    """Last: the node is gone afterwards."""
-    one, two, three = mesh.nodes
-    name, away = mesh.instance("db", two), mesh.instance("db", three)
-    address = three.engine.inspect(away)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"]
-    reach = ("/usr/bin/curl", "-sS", "-m", "1", f"http://{address}:8080/")
-    assert mesh.fetch(three, name) == f"plain-{name}"
-    three.kill()
-    mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{three.name}")
-    soon(lambda: "timed out" in _problem(one, mesh, reach), within=2, message="nothing gets there")
-    assert "timed out" in _problem(three, mesh, (*reach[:-1], f"http://{_address(two, name)}:8080/"))
-
-
-def _address(node: MeshNode, container: str) -> str:
-    return str(node.engine.inspect(container)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"])
-
-
-def _problem(node: MeshNode, mesh: Mesh, command: tuple[str, ...]) -> str:
-    web = node.pid_of(mesh.instance("web", node))
-    return node.inside("sh", "-c", f"nsenter -t {web} -n -m -- {' '.join(command)} 2>&1", check=False)

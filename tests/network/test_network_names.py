@@ -34,11 +34,6 @@ def without_failures(mesh: Mesh, node: MeshNode) -> None:
     assert count > 3
 
 
-def places(mesh: Mesh) -> dict[str, str]:
-    """The node of each instance, by the name of its container."""
-    return {name: node.name for node in mesh.nodes for name in node.running() if name.startswith("api-")}
-
-
 def test_a_crash_and_ill_health(api_service: Mesh) -> None:
     mesh, (one, two, _) = api_service, api_service.nodes
     name = mesh.instance("api", two)
@@ -73,17 +68,6 @@ def test_a_lost_node(api_service: Mesh) -> None:
         three.start_again()
     soon(lambda: _status(mesh, three) == "online", message="it is back")
     mesh.all_reach_all()
-
-
-def test_a_drained_node(api_service: Mesh) -> None:
-    mesh, (one, two, _) = api_service, api_service.nodes
-    path = f"/v1/nodes/{GRID}/{two.name}"
-    mesh.api.call("PUT", path, {"availability": "drain"})
-    try:
-        soon(lambda: two.name not in places(mesh).values(), message="the instance has moved", within=90)
-        without_failures(mesh, one)
-    finally:
-        mesh.api.call("PUT", path, {"availability": "active"})
 
 
 def _status(mesh: Mesh, node: MeshNode) -> str:

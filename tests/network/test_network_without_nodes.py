@@ -1,0 +1,39 @@
+"""A node is drained and removed: last of all, as it is gone for the other tests afterwards."""
+
+import time
+
+from tests.network.conftest import GRID, Mesh
+from tests.support.mesh_node import MeshNode
+from tests.support.suite import soon
+
+
+def test_a_node_that_is_removed_reaches_nobody(mesh: Mesh) -> None:
+    one, two, three = mesh.nodes
+    name, away = mesh.instance("db", two), mesh.instance("db", three)
+    address = three.engine.inspect(away)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"]
+    reach = ("/usr/bin/curl", "-sS", "-m", "1", f"http://{address}:8080/")
+    assert mesh.fetch(three, name) == f"plain-{name}"
+    three.kill()
+    mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{three.name}")
+    soon(lambda: "timed out" in _problem(one, mesh, reach), within=2, message="nothing gets there")
+    assert "timed out" in _problem(three, mesh, (*reach[:-1], f"http://{_address(two, name)}:8080/"))
+
+
+def _address(node: MeshNode, container: str) -> str:
+    return str(node.engine.inspect(container)["NetworkSettings"]["Networks"][f"kontena-{GRID}"]["IPAddress"])
+
+
+def _problem(node: MeshNode, mesh: Mesh, command: tuple[str, ...]) -> str:
+    web = node.pid_of(mesh.instance("web", node))
+    return node.inside("sh", "-c", f"nsenter -t {web} -n -m -- {' '.join(command)} 2>&1", check=False)
+
+
+def test_names_leave_a_drained_node(mesh: Mesh) -> None:
+    one, two, _ = mesh.nodes
+    here = _address(two, mesh.instance("db", two))
+    soon(lambda: here in mesh.addresses(one, "db"), message="it is answered")
+    mesh.api.call("PUT", f"/v1/nodes/{GRID}/{two.name}", {"availability": "drain"})
+    soon(lambda: here not in mesh.addresses(one, "db"), within=90, message="the instance has left")
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert mesh.fetch(one, "db").startswith("plain-db-")
