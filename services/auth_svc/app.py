@@ -99,8 +99,8 @@ async def build(settings: Settings) -> Application:
         forget = partial(audit_retention.forget_old_entries, db, kept)
         supervisor.every("auth.audit_retention", audit_retention.PERIOD_SECONDS, forget)
     oauth = OAuthServicer(
-        OAuth(db, mint, trail),
-        Invitations(db, mint, trail, config),
+        OAuth(db, mint, trail, directory),
+        Invitations(db, mint, trail, config, lasts=timedelta(hours=settings.invitation_hours)),
         Logins(db, mint, trail, config=config, introspection=introspection, provider=ProviderClient()),
         config,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from services.auth_svc.domain.user import ADMIN_EMAIL, VIEWER, User
 from services.kernel.errors import Forbidden, OAuthError, ValidationFailed
 from services.kernel.principal import Principal
 
@@ -11,6 +12,13 @@ NOT_ALLOWED = "Operation not allowed"
 def is_user_admin(caller: Principal) -> bool:
     """Whether the caller may list, invite and remove users."""
     return caller.is_master_admin or "user_admin" in caller.roles
+
+
+def is_above(caller: Principal, user: User) -> bool:
+    """Whether the user holds a right that the caller does not: the account is not the caller's to remove or enter."""
+    if caller.is_master_admin:
+        return False
+    return user.email == ADMIN_EMAIL or any(role.name not in {*caller.roles, VIEWER} for role in user.roles)
 
 
 def may_change_members(caller: Principal, grid_id: str) -> bool:

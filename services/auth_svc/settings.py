@@ -24,6 +24,7 @@ _PROVIDER_TEXTS = {
     "userinfo_email_jsonpath": "auth_userinfo_email_jsonpath",
     "userinfo_email_verified_jsonpath": "auth_userinfo_email_verified_jsonpath",
     "userinfo_user_id_jsonpath": "auth_userinfo_user_id_jsonpath",
+    "match_email": "auth_match_email",
 }
 _PURPOSE = b"kontena auth token digest v1"
 
@@ -46,6 +47,9 @@ class Settings(ServiceSettings):
     )
     audit_retention_days: int = Field(
         default=0, ge=0, le=36500, description="Days that audit entries are kept; 0 is for ever."
+    )
+    invitation_hours: int = Field(
+        default=72, ge=1, le=8760, description="Hours in which an invitation can be accepted."
     )
     vault_key: SecretStr | None = Field(
         default=None,
@@ -74,6 +78,7 @@ class Settings(ServiceSettings):
     auth_userinfo_email_jsonpath: str = ""
     auth_userinfo_email_verified_jsonpath: str = ""
     auth_userinfo_user_id_jsonpath: str = ""
+    auth_match_email: str = ""
     auth_ignore_invalid_ssl: str = ""
     cloud_socket_uri: str = "wss://socket.kontena.io"
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from kontena.common.v1 import options_pb2
+from services.kernel import scopes
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unauthenticated
 from services.kernel.methods import DEFAULT_LIMIT, Method, describe
@@ -38,7 +39,7 @@ class Authenticator:
         return max((method.request_limit for method in self._methods.values()), default=DEFAULT_LIMIT)
 
     async def authenticate(self, path: str, metadata: Mapping[str, str]) -> Principal | None:
-        """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated."""
+        """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated, Forbidden."""
         if path.startswith(_HEALTH_AND_REFLECTION):
             return None
         method = self._methods.get(path)
@@ -51,7 +52,9 @@ class Authenticator:
             return self._tokens.verify_service(token)
         if method.audience == options_pb2.AUDIENCE_AGENT:
             return self._tokens.verify_node(token)
-        return await self._introspect(token)
+        principal = await self._introspect(token)
+        scopes.check(principal, method)
+        return principal
 
 
 def bearer_token(metadata: Mapping[str, str]) -> str:

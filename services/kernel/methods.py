@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
@@ -16,8 +17,8 @@ INTERNAL_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC: full name as on the wire, audience of its service, whether it is called without a token, and how many
-    bytes each of its request messages may have.
+    """One RPC: full name as on the wire, audience of its service, whether it is called without a token, how many bytes
+    each of its request messages may have, and whether it only reads, as its HTTP verb says.
 
     `message` describes these messages; None for internal ones, whose elements nobody counts.
     """
@@ -27,6 +28,7 @@ class Method:
     open: bool
     request_limit: int = DEFAULT_LIMIT
     message: Descriptor | None = None
+    reads: bool = False
 
 
 def describe(service_names: Iterable[str]) -> dict[str, Method]:
@@ -44,5 +46,6 @@ def describe(service_names: Iterable[str]) -> dict[str, Method]:
             internal = audience == options_pb2.AUDIENCE_INTERNAL
             limit = options[options_pb2.request_limit_kb] * 1024 or (INTERNAL_LIMIT if internal else DEFAULT_LIMIT)
             message = None if internal else method.input_type
-            methods[path] = Method(path, audience, options[options_pb2.open], limit, message)
+            reads = bool(options[annotations_pb2.http].get)
+            methods[path] = Method(path, audience, options[options_pb2.open], limit, message, reads)
     return methods

@@ -30,9 +30,12 @@ USERS: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 # Callers whose token is none. The last two had a good one, as members of the grid.
 STRANGERS = frozenset({"anonymous", "garbage", "revoked", "expired"})
+# Callers with a token that gives less than its owner, a master_admin, has.
+LIMITED = {"read-token": "read", "deploy-token": f"grid:{GRID}:deploy"}
 
 EVERY_USER = frozenset(USERS)
-ANYBODY = EVERY_USER | STRANGERS
+EVERY_TOKEN = EVERY_USER | frozenset(LIMITED)
+ANYBODY = EVERY_TOKEN | STRANGERS
 NOBODY = frozenset[str]()
 MASTERS = frozenset({"master-admin"})
 USER_ADMINS = MASTERS | {"user-admin", "viewer-user-admin", "member-user-admin"}
@@ -72,6 +75,13 @@ def victim(admin: Api) -> dict[str, str]:
     return {}
 
 
+def strong_victim(admin: Api) -> dict[str, str]:
+    """The same, made one who has a right."""
+    victim(admin)
+    admin.call("POST", f"/v1/users/{VICTIM}/roles", {"role": "grid_admin"}, status=201)
+    return {}
+
+
 def strangers_token(admin: Api) -> dict[str, str]:
     """A token of the local administrator."""
     body = {"response_type": "token", "scope": "user", "expires_in": "60"}
@@ -103,8 +113,11 @@ def scratch_grid(admin: Api) -> dict[str, str]:
     return {}
 
 
-READ = (Call(MEMBERS),)
+READ = (Call(MEMBERS | frozenset(LIMITED)),)
 CHANGE = (Call(CHANGERS, {}),)
+# What a token for a CI is for.
+DEPLOYERS = CHANGERS | {"deploy-token"}
+ROLL_OUT = (Call(DEPLOYERS, {}),)
 # Values of secrets and private keys: not for viewers.
 REVEAL = (Call(CHANGERS),)
 ADMINISTER = (Call(GRID_ADMINS, {}, prepare=node),)
@@ -118,7 +131,7 @@ EXEC = AttachExecRequest(start=ExecStart(id=f"{GRID}/{NODE}/no-such-container"))
 Rows = dict[str, tuple[Call, ...]]
 
 AUTH: Rows = {
-    "AccessTokenService/ListAccessTokens": (Call(EVERY_USER),),
+    "AccessTokenService/ListAccessTokens": (Call(EVERY_TOKEN),),
     "AccessTokenService/GetAccessToken": (Call(MASTERS, path="/oauth2/tokens/{token}", prepare=strangers_token),),
     "AccessTokenService/DeleteAccessToken": (Call(MASTERS, path="/oauth2/tokens/{token}", prepare=strangers_token),),
     "AuditLogService/ListAuditLogs": MASTER,
@@ -139,21 +152,27 @@ AUTH: Rows = {
         Call(EVERY_USER, MINT),
         Call(MASTERS, {**MINT, "user": "admin"}),
         Call(USER_ADMINS, INVITE, prepare=provider),
+        # Nor to log in as.
+        Call(MASTERS, {"response_type": "invite", "email": VICTIM}, prepare=strong_victim),
     ),
     "OAuthService/Authenticate": (Call(ANYBODY),),
     "OAuthService/Callback": (Call(ANYBODY),),
     "OAuthService/GetCodePage": (Call(ANYBODY),),
     "OAuthService/LogInWithPassword": (Call(NOBODY, {}),),
-    "UserService/GetCurrentUser": (Call(EVERY_USER),),
+    "UserService/GetCurrentUser": (Call(EVERY_TOKEN),),
     "UserService/ListUsers": (Call(USER_ADMINS),),
-    "UserService/DeleteUser": (Call(USER_ADMINS, path=f"/v1/users/{VICTIM}", prepare=victim),),
+    "UserService/DeleteUser": (
+        Call(USER_ADMINS, path=f"/v1/users/{VICTIM}", prepare=victim),
+        # Whoever holds a right that the caller does not is not the caller's to remove.
+        Call(MASTERS, path=f"/v1/users/{VICTIM}", prepare=strong_victim),
+    ),
     "UserService/AssignRole": (
         Call(MASTERS, {"role": "viewer"}, path=f"/v1/users/{VICTIM}/roles", prepare=victim),
     ),
     "UserService/UnassignRole": (Call(MASTERS, path=f"/v1/users/{VICTIM}/roles/viewer", prepare=victim),),
 }  # fmt: skip
 GRIDS: Rows = {
-    "GridService/ListGrids": (Call(EVERY_USER),),
+    "GridService/ListGrids": (Call(EVERY_TOKEN),),
     "GridService/CreateGrid": (Call(MASTERS, {"name": "matrix-scratch"}, prepare=scratch_grid),),
     "GridService/GetGrid": READ,
     "GridService/UpdateGrid": (Call(GRID_ADMINS, {}),),
@@ -199,38 +218,38 @@ DEPLOY: Rows = {
     "InstanceService/DeleteInstance": CHANGE,
     "ServiceService/ListServices": READ,
     "ServiceService/CreateService": (
-        Call(CHANGERS, {}),
+        Call(DEPLOYERS, {}),
         # A new grid keeps its nodes to its admins.
         Call(GRID_ADMINS, {"name": HOST_LEVEL, "image": "none", "stateful": False, "net": "host"}),
     ),
     "ServiceService/GetService": READ,
     "ServiceService/UpdateService": (
-        Call(CHANGERS, {}),
+        Call(DEPLOYERS, {}),
         Call(GRID_ADMINS, {"image": "other"}, path=HOST_LEVEL_PATH, prepare=host_level),
     ),
     "ServiceService/DeleteService": CHANGE,
     "ServiceService/DeployService": (
-        Call(CHANGERS, {}),
+        Call(DEPLOYERS, {}),
         Call(GRID_ADMINS, {}, path=f"{HOST_LEVEL_PATH}/deploy", prepare=host_level),
     ),
-    "ServiceService/ScaleService": CHANGE,
-    "ServiceService/StartService": CHANGE,
-    "ServiceService/StopService": CHANGE,
-    "ServiceService/RestartService": CHANGE,
-    "ServiceService/AddServiceEnv": CHANGE,
-    "ServiceService/RemoveServiceEnv": CHANGE,
+    "ServiceService/ScaleService": ROLL_OUT,
+    "ServiceService/StartService": ROLL_OUT,
+    "ServiceService/StopService": ROLL_OUT,
+    "ServiceService/RestartService": ROLL_OUT,
+    "ServiceService/AddServiceEnv": ROLL_OUT,
+    "ServiceService/RemoveServiceEnv": ROLL_OUT,
     "ServiceService/GetServiceDeploy": READ,
     "StackService/ListStacks": READ,
-    "StackService/CreateStack": CHANGE,
+    "StackService/CreateStack": ROLL_OUT,
     "StackService/GetStack": READ,
-    "StackService/UpdateStack": CHANGE,
+    "StackService/UpdateStack": ROLL_OUT,
     "StackService/DeleteStack": CHANGE,
-    "StackService/DeployStack": CHANGE,
-    "StackService/StopStack": CHANGE,
-    "StackService/RestartStack": CHANGE,
+    "StackService/DeployStack": ROLL_OUT,
+    "StackService/StopStack": ROLL_OUT,
+    "StackService/RestartStack": ROLL_OUT,
     "StackService/GetStackDeploy": READ,
-    "StackService/PlanStack": CHANGE,
-    "StackService/PlanNewStack": CHANGE,
+    "StackService/PlanStack": ROLL_OUT,
+    "StackService/PlanNewStack": ROLL_OUT,
     "VolumeService/ListVolumes": READ,
     "VolumeService/CreateVolume": (
         Call(CHANGERS, {}),

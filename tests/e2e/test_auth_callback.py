@@ -20,26 +20,38 @@ NO_STATE = (400, "invalid_request", "The state is unknown, used or too old. Log 
 @pytest.fixture(scope="module")
 def provider(api: Api) -> Iterator[StandIn]:
     with provider_beside() as found, people(api, {"carl": (), "dora": ()}):
-        keys = {"oauth2.token_endpoint": f"{found.url}/token", "oauth2.userinfo_endpoint": f"{found.url}/userinfo"}
+        keys = {
+            "oauth2.token_endpoint": f"{found.url}/token",
+            "oauth2.userinfo_endpoint": f"{found.url}/userinfo",
+            "oauth2.match_email": True,
+        }
         with configured(api, {**PROVIDER, **keys, "server.name": "rows"}):
-            found.says({"id": "dora-there", "email": email("dora")})
+            found.says({"id": "dora-there", "email": email("dora"), "email_verified": True})
             assert log_in(api).status_code == 302
             yield found
 
 
-def begin(api: Api, **parameters: str) -> str:
-    """The state of a new login."""
+def begun(api: Api, **parameters: str) -> tuple[str, str]:
+    """The state of a new login, and the cookie of the browser that began it."""
     answer = httpx.get(f"{api.url}/authenticate", params={"redirect_uri": "/code", **parameters}, timeout=20)
     assert answer.status_code == 302, answer.text
-    return str(httpx.URL(answer.headers["location"]).params["state"])
+    state = str(httpx.URL(answer.headers["location"]).params["state"])
+    return state, answer.headers["set-cookie"].partition(";")[0]
 
 
-def end(api: Api, state: str, code: str = "from-the-provider") -> httpx.Response:
-    return httpx.get(f"{api.url}/cb", params={"state": state, "code": code}, timeout=20)
+def begin(api: Api, **parameters: str) -> str:
+    """The state of a new login."""
+    return begun(api, **parameters)[0]
+
+
+def end(api: Api, state: str, code: str = "from-the-provider", cookie: str = "") -> httpx.Response:
+    headers = {"cookie": cookie} if cookie else {}
+    return httpx.get(f"{api.url}/cb", params={"state": state, "code": code}, headers=headers, timeout=20)
 
 
 def log_in(api: Api, **parameters: str) -> httpx.Response:
-    return end(api, begin(api, **parameters))
+    state, cookie = begun(api, **parameters)
+    return end(api, state, cookie=cookie)
 
 
 def told(answer: httpx.Response) -> tuple[int, str, str]:
@@ -53,7 +65,8 @@ USERS: list[tuple[Any, tuple[int, str, str]]] = [
     ({"id": "x"}, DENIED),
     ({"id": "x", "email": email("carl"), "email_verified": False}, DENIED),
     ({"id": "dora-there", "email": "carl"}, (400, "invalid_request", "Invalid email address 'carl'")),
-    ({"email": email("carl")}, (400, "invalid_request", "Invalid userdata: it has no id")),
+    ({"id": "x", "email": email("carl")}, DENIED),
+    ({"email": email("carl"), "email_verified": True}, (400, "invalid_request", "Invalid userdata: it has no id")),
 ]
 
 
@@ -85,7 +98,7 @@ def test_a_token_answer_without_a_token(api: Api, provider: StandIn) -> None:
 
 
 def test_no_code_unknown_used_and_old_states(suite: Suite, api: Api, provider: StandIn) -> None:
-    provider.says({"id": "carl-there", "email": email("carl")})
+    provider.says({"id": "carl-there", "email": email("carl"), "email_verified": True})
     assert told(end(api, begin(api), "")) == FAILED
     assert told(end(api, "0" * 64)) == NO_STATE
     assert told(end(api, "")) == NO_STATE
@@ -97,6 +110,17 @@ def test_no_code_unknown_used_and_old_states(suite: Suite, api: Api, provider: S
     assert told(end(api, old)) == NO_STATE
 
 
+def test_a_login_is_ended_by_the_browser_that_began_it(api: Api, provider: StandIn) -> None:
+    provider.says({"id": "dora-there", "email": email("dora"), "email_verified": True})
+    back = "http://localhost:7/a"
+    state, cookie = begun(api, redirect_uri=back)
+    other, _ = begun(api, redirect_uri=back)
+    refused = told(end(api, other, cookie=cookie))
+    assert refused[:2] == (403, "access_denied")
+    assert "another browser" in refused[2]
+    assert end(api, state, cookie=cookie).headers["location"].startswith(f"{back}?code=")
+
+
 def test_a_provider_that_was_taken_away_meanwhile(api: Api, provider: StandIn) -> None:
     assert provider.url
     state = begin(api)
@@ -106,7 +130,7 @@ def test_a_provider_that_was_taken_away_meanwhile(api: Api, provider: StandIn) -
 
 
 def test_where_a_login_ends_and_how_its_tokens_follow_one_another(api: Api, provider: StandIn) -> None:
-    provider.says({"id": "carl-there", "email": email("carl"), "login": "Carl"})
+    provider.says({"id": "carl-there", "email": email("carl"), "login": "Carl", "email_verified": True})
     shown = log_in(api).headers["location"]
     assert shown.startswith("/code#")
     assert set(parse_qs(shown.partition("#")[2])) == {"code", "server_name"}

@@ -60,8 +60,15 @@ def invitation(master: Api) -> Iterator[str]:
     master.request("DELETE", f"/v1/users/{email('anna')}")
 
 
-def log_in(api: Api, parameters: dict[str, str], *, action: str = "authorize", sub: str = CLAIMS["sub"]) -> str:
-    """Follow the redirects of a login; returns the address of our callback with its query."""
+def log_in(
+    api: Api,
+    parameters: dict[str, str],
+    *,
+    action: str = "authorize",
+    sub: str = CLAIMS["sub"],
+    jar: httpx.Cookies | None = None,
+) -> str:
+    """Follow the redirects of a login; returns the address of our callback with its query. `jar` gets the cookies."""
     with httpx.Client(timeout=20) as browser:
         begun = browser.get(f"{api.url}/authenticate", params=parameters)
         assert begun.status_code == 302, begun.text
@@ -70,14 +77,18 @@ def log_in(api: Api, parameters: dict[str, str], *, action: str = "authorize", s
         assert "<form" in form.text
         answered = browser.post(begun.headers["location"], data={"sub": sub, "action": action})
         assert answered.status_code in (302, 303), answered.text
+        if jar is not None:
+            jar.update(browser.cookies)
         return str(answered.headers["location"])
 
 
 def test_an_invited_user_logs_in_and_uses_the_api(master: Api, invitation: str) -> None:
     port_of_the_cli = "http://localhost:51234/cb?from=cli"
-    callback = log_in(master, {"redirect_uri": port_of_the_cli, "invite_code": invitation, "expires_in": "7200"})
+    jar = httpx.Cookies()
+    begun = {"redirect_uri": port_of_the_cli, "invite_code": invitation, "expires_in": "7200"}
+    callback = log_in(master, begun, jar=jar)
     assert callback.startswith(f"{master.url}/cb?")
-    done = httpx.get(callback)
+    done = httpx.get(callback, cookies=jar)
     assert done.status_code == 302, done.text
     end = urlsplit(done.headers["location"])
     fields = parse_qs(end.query)

@@ -16,7 +16,7 @@ import pytest
 from gateway.catalog import Binding, Method, Service, load_descriptors, services
 from kontena.common.v1 import options_pb2
 from tests.e2e.auth_people import QuickApi, configured, email, people, token_of
-from tests.e2e.permission_rows import GRID, HOST_LEVEL, INVITED, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
+from tests.e2e.permission_rows import GRID, HOST_LEVEL, INVITED, LIMITED, NODE, ROWS, STRANGERS, USERS, VICTIM, Call
 from tests.support.suite import Api, Suite, soon
 
 CATALOG = services(load_descriptors(Path(__file__).parents[2] / "gen" / "descriptors.binpb"))
@@ -41,7 +41,7 @@ def callers(api: Api) -> Iterator[dict[str, Api]]:
             for name, (_, member) in USERS.items():
                 if member:
                     api.call("POST", f"/v1/grids/{GRID}/users", {"email": email(name)}, status=201)
-            yield {**made, **strangers(api)}
+            yield {**made, **strangers(api), **limited(api)}
     finally:
         for user in (VICTIM, INVITED):
             api.request("DELETE", f"/v1/users/{user}")
@@ -51,6 +51,12 @@ def callers(api: Api) -> Iterator[dict[str, Api]]:
             api.request("DELETE", f"/v1/services/{GRID}/null/{name}")
         api.request("DELETE", f"/v1/volumes/{GRID}/{HOST_LEVEL}")
         soon(lambda: api.request("DELETE", f"/v1/grids/{GRID}").status_code == 200, message="the grid is gone")
+
+
+def limited(admin: Api) -> dict[str, Api]:
+    """Callers who may do all, with tokens that give less."""
+    made = {name: token_of(admin, email("master-admin"), scope=scope, seconds=3600) for name, scope in LIMITED.items()}
+    return {name: QuickApi(admin.url, token["access_token"], admin.grid) for name, token in made.items()}
 
 
 def strangers(admin: Api) -> dict[str, Api]:

@@ -17,7 +17,7 @@ def user_of(document: Any, paths: UserinfoPaths) -> ProviderUser:
         id=_text(_find(paths.user_id, document)),
         email=_text(_find(paths.email, document)),
         name=_text(_find(paths.username, document)),
-        email_verified=_find(paths.email_verified, document) not in (False, "false"),
+        email_verified=_is_true(_find(paths.email_verified, document)),
     )
 
 
@@ -31,6 +31,11 @@ def _find(path: str, document: Any) -> Any:
         if hits:
             return hits[0][0] if isinstance(hits[0], list) else hits[0]
     return None
+
+
+def _is_true(value: Any) -> bool:
+    """Whether the provider says so, in JSON or in a form."""
+    return value is True or value == "true"
 
 
 def _text(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from kontena.auth.v1 import access_token_pb2 as pb
 from services.auth_svc.domain.invitation import Invitation
 from services.auth_svc.domain.parameters import is_json, parse
 
+_LONGEST_COOKIES = 16384
 _JSON_RANGES = ("application/json", "application/*", "*/*")
 
 
@@ -47,6 +48,15 @@ def invitation_body(invitation: Invitation) -> HttpBody:
     """An invitation with its code."""
     document = {"email": invitation.email, "invite_code": invitation.code, "link": invitation.link}
     return HttpBody(content_type="application/json", data=json.dumps(document).encode())
+
+
+def cookies(header: str) -> dict[str, str]:
+    """The cookies of a request by name; the first of a name counts, as it has the longest path."""
+    pairs = (part.strip().partition("=") for part in header[:_LONGEST_COOKIES].split(";"))
+    found: dict[str, str] = {}
+    for name, _, value in pairs:
+        found.setdefault(name, value)
+    return found
 
 
 def query_or_form(request: Message, form: HttpBody) -> Callable[[str], str]:

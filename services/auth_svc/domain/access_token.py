@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from math import floor
 from typing import Literal
 
+from services.kernel.principal import is_limited
+
 Kind = Literal["bearer", "authorization_code"]
 
 # What a refreshed token lasts (docs/spec/auth_grid.md section 7.4).
@@ -18,6 +20,17 @@ class Owner:
     id: str
     email: str
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a token cannot outlive or leave: the family of the token that it was minted with, and a grid."""
+
+    parent_family_id: str | None = None
+    grid_id: str | None = None
+
+
+UNBOUND = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,12 @@ class AccessToken:
     description: str | None = None
     access_last_four: str | None = None
     refresh_last_four: str | None = None
+    bounds: Bounds = UNBOUND
+
+    @property
+    def limited(self) -> bool:
+        """Whether it has less than the rights of its owner."""
+        return is_limited(self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +98,12 @@ def first(
     *,
     expires_at: datetime | None,
     description: str | None = None,
+    bounds: Bounds = UNBOUND,
 ) -> AccessToken:
     """The first token of a new family."""
-    return AccessToken(new_id, new_id, owner, kind, scopes, expires_at=expires_at, description=description)
+    return AccessToken(
+        new_id, new_id, owner, kind, scopes, expires_at=expires_at, description=description, bounds=bounds
+    )
 
 
 def issue(token: AccessToken, values: Values, now: datetime) -> IssuedToken:
@@ -96,7 +118,7 @@ def issue(token: AccessToken, values: Values, now: datetime) -> IssuedToken:
 
 
 def successor(used: AccessToken, new_id: str, expires_at: datetime | None) -> AccessToken:
-    """The bearer token that takes the place of a code or of a refreshed token: same family, owner and scopes."""
+    """The bearer token that takes the place of a code or a refreshed token: same family, owner, scopes, bounds."""
     return AccessToken(
         id=new_id,
         family_id=used.family_id,
@@ -105,6 +127,7 @@ def successor(used: AccessToken, new_id: str, expires_at: datetime | None) -> Ac
         scopes=used.scopes,
         expires_at=expires_at,
         description=used.description,
+        bounds=used.bounds,
     )
 
 

@@ -14,6 +14,8 @@ SALT = "server.salt"
 SERVER_NAME = "server.name"
 ROOT_URL = "server.root_url"
 
+# These do not say who somebody is at the provider.
+_SAME_PROVIDER = frozenset({"oauth2.match_email", "oauth2.pkce"})
 _SECRET_SUFFIX = "_secret"  # noqa: S105 -- the end of names.
 _LONGEST_KEY = 255
 
@@ -31,7 +33,7 @@ def selects(pattern: str, key: str) -> bool:
 
 def ends_logins(keys: Collection[str]) -> bool:
     """Whether a change of these keys unties users from their accounts at the provider."""
-    return any(key.startswith("oauth2.") or key == ROOT_URL for key in keys)
+    return any((key.startswith("oauth2.") and key not in _SAME_PROVIDER) or key == ROOT_URL for key in keys)
 
 
 def check(values: Mapping[str, Json]) -> dict[str, Json]:

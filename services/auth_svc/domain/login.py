@@ -3,10 +3,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlencode, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from services.auth_svc.domain import authorization
-from services.auth_svc.domain.provider import split_uri
+from services.auth_svc.domain.provider import Provider, split_uri
 from services.kernel.errors import OAuthError
 from services.kernel.validation import clean
 
@@ -22,12 +22,23 @@ _LONGEST_TEXT = 200
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A login that was begun. `user_id` is who has to log in, None when anybody may; `expires_in` None is for ever."""
+    """A login that was begun. `user_id` is who has to log in, None when anybody may; `expires_in` None is for ever.
+    `invite_digest` names the invitation that it accepts, `browser_digest` what the browser that began it keeps."""
 
     id: str
     redirect_uri: str
     expires_in: int | None
     user_id: str | None
+    invite_digest: bytes | None = None
+    browser_digest: bytes | None = None
+
+    @property
+    def needs_browser(self) -> bool:
+        """Whether the browser that ends it must be the one that began it: where it hands the code on by itself, or ties
+        an account that a token named. A command line begins logins that end on the page that shows codes: the browser
+        is another client then, and a person carries the code over."""
+        bound = self.user_id is not None and self.invite_digest is None
+        return self.browser_digest is not None and (self.redirect_uri != CODE_PAGE or bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class ProviderUser:
     id: str | None
     email: str | None = None
     name: str | None = None
-    email_verified: bool = True
+    email_verified: bool = False
 
 
 def not_configured() -> OAuthError:
@@ -72,6 +83,19 @@ def destination(redirect_uri: str, code: str, server_name: str | None) -> str:
     if parts is None or not parts.netloc:
         return f"{CODE_PAGE}#{urlencode(fields)}"
     return urlunsplit(parts._replace(query=urlencode(fields), fragment=""))
+
+
+def cookie_name(state: str) -> str:
+    """Of the cookie with which a browser shows that it began the login with this state."""
+    return f"kontena_login_{state[:8]}"
+
+
+def cookie(state: str, value: str, provider: Provider) -> str:
+    """Sets the cookie, or removes it with an empty value; only the callback gets it, and no script."""
+    secure = "; Secure" if provider.callback.startswith("https:") else ""
+    age = int(REQUEST_LIFETIME.total_seconds()) if value else 0
+    path = urlsplit(provider.callback).path
+    return f"{cookie_name(state)}={value}; Max-Age={age}; Path={path}; HttpOnly; SameSite=Lax{secure}"
 
 
 def provider_refusal(error: str, description: str, uri: str) -> OAuthError:

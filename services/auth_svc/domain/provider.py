@@ -9,6 +9,8 @@ from services.auth_svc.domain import configuration, pkce
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
 
 PREFIX = "oauth2."
+# Whether an account without a login is found by an e-mail that the provider calls verified.
+MATCH_EMAIL = PREFIX + "match_email"
 # What a configuration must have for `provider_of`, besides all keys that start with PREFIX.
 OTHER_KEYS = (ROOT_URL, SERVER_NAME, "cloud.ignore_invalid_ssl")
 
@@ -51,6 +53,7 @@ class Provider:
     userinfo_needs_basic_auth: bool
     verify_tls: bool
     pkce: bool
+    match_email: bool
     paths: UserinfoPaths
 
 
@@ -80,6 +83,7 @@ def provider_of(values: Mapping[str, Json]) -> Provider | None:
         userinfo_needs_basic_auth=configuration.flag(values, PREFIX + "userinfo_requires_basic_auth"),
         verify_tls=not any(configuration.flag(values, f"{area}.ignore_invalid_ssl") for area in ("oauth2", "cloud")),
         pkce=not configuration.denied(values, PREFIX + "pkce"),
+        match_email=configuration.flag(values, MATCH_EMAIL),
         paths=UserinfoPaths(**{name: own(f"userinfo_{name}_jsonpath") or path for name, path in _PATHS.items()}),
     )
 

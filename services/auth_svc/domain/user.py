@@ -8,6 +8,8 @@ from services.kernel.validation import clean
 
 ADMIN_EMAIL = "admin"
 ADMIN_NAME = "admin"
+# The only role that takes rights away.
+VIEWER = "viewer"
 
 _EMAIL = re.compile(r"([^@\s]+)@((?:[-a-z0-9]+\.)+[a-z]{2,})", re.IGNORECASE | re.ASCII)
 _LONGEST_EMAIL = 254
@@ -26,7 +28,7 @@ ROLES = (
     MASTER_ADMIN,
     Role("grid_admin", "Grid admin"),
     Role("user_admin", "Invite and remove users"),
-    Role("viewer", "See grids without changing them"),
+    Role(VIEWER, "See grids without changing them"),
 )
 
 

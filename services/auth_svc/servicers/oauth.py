@@ -13,7 +13,7 @@ from services.auth_svc.convert.access_tokens import issued_to_proto
 from services.auth_svc.domain import authorization, login, parameters
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.invitations import Invitations
-from services.auth_svc.usecases.logins import Logins
+from services.auth_svc.usecases.logins import Begun, Logins
 from services.auth_svc.usecases.oauth import OAuth
 from services.kernel import call
 from services.kernel.authn import bearer_token
@@ -50,14 +50,15 @@ class OAuthServicer(OAuthServiceServicer):
     async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> HttpBody:
         given = convert.query_or_form(request, request.form)
         token = _optional_token(dict(context.invocation_metadata()))
-        url = await self._logins.begin(given("redirect_uri"), given("invite_code"), given("expires_in"), token)
-        return _redirect(url)
+        begun = await self._logins.begin(given("redirect_uri"), given("invite_code"), given("expires_in"), token)
+        return _redirect(begun)
 
     async def Callback(self, request: pb.CallbackRequest, context: Any) -> HttpBody:
         given = convert.query_or_form(request, request.form)
         if given("error"):
             raise login.provider_refusal(given("error"), given("error_description"), given("error_uri"))
-        return _redirect(await self._logins.end(given("state"), given("code")))
+        cookies = convert.cookies(str(dict(context.invocation_metadata()).get("cookie", "")))
+        return _redirect(await self._logins.end(given("state"), given("code"), cookies))
 
     async def GetCodePage(self, request: pb.GetCodePageRequest, context: Any) -> HttpBody:
         call.current().reply_headers |= code_page.HEADERS
@@ -67,11 +68,15 @@ class OAuthServicer(OAuthServiceServicer):
         raise Forbidden(login.no_passwords(call.current().user_agent))
 
 
-def _redirect(url: str) -> HttpBody:
+def _redirect(step: Begun) -> HttpBody:
     _forbid_caching()
     call.current().http_status = 302
     # The address holds a state or a code, which no other site is to see.
-    call.current().reply_headers |= {"location": url, "referrer-policy": "no-referrer"}
+    call.current().reply_headers |= {
+        "location": step.url,
+        "set-cookie": step.cookie,
+        "referrer-policy": "no-referrer",
+    }
     return HttpBody(content_type="text/plain")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.auth_svc.domain.access_token import AccessToken, Digests, Owner
+from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, Owner
 from services.auth_svc.store.tables import access_tokens, users
 from services.kernel.db import Tx
 
@@ -22,6 +22,8 @@ _COLUMNS = (
     _table.c.description,
     _table.c.access_last_four,
     _table.c.refresh_last_four,
+    _table.c.parent_family_id,
+    _table.c.grid_id,
     users.c.id.label("user_id"),
     users.c.email,
     users.c.name,
@@ -43,6 +45,8 @@ async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: dat
             id=token.id,
             user_id=token.owner.id,
             family_id=token.family_id,
+            parent_family_id=token.bounds.parent_family_id,
+            grid_id=token.bounds.grid_id,
             token_type=token.kind,
             token_digest=digests.access,
             refresh_digest=digests.refresh,
@@ -94,7 +98,7 @@ async def lock_family_of_refresh(tx: Tx, digest: bytes) -> str | None:
     query = sa.select(_table.c.family_id).where(_table.c.refresh_digest == digest)
     family_id: str | None = (await tx.execute(query)).scalar_one_or_none()
     if family_id is not None:
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_FAMILY_LOCK, sa.func.hashtext(family_id))))
+        await _lock_family(tx, family_id)
     return family_id
 
 
@@ -114,11 +118,42 @@ async def revoke_family(tx: Tx, family_id: str) -> list[AccessToken]:
     return await _end(tx, _table.c.family_id == family_id, "revoked_at")
 
 
+async def hold_family(tx: Tx, token_id: str) -> str | None:
+    """The family of a token that is good, which cannot end before the transaction does; None when it ended already."""
+    query = sa.select(_table.c.family_id).where(_table.c.id == token_id, _LIVE).with_for_update(read=True)
+    family_id: str | None = (await tx.execute(query)).scalar_one_or_none()
+    return family_id
+
+
+async def revoke_minted_with(tx: Tx, family_id: str) -> list[AccessToken]:
+    """End all that was minted with tokens of a family that ended, and with those again; returns it.
+
+    One generation after the other, each under the lock of its families: whoever is just refreshing or minting is waited
+    for, and what they made is ended with the next statement.
+    """
+    ended: list[AccessToken] = []
+    seen = {family_id}
+    parents = [family_id]
+    while parents:
+        query = sa.select(_table.c.family_id).where(_table.c.parent_family_id.in_(parents)).distinct()
+        parents = sorted(set((await tx.execute(query)).scalars()) - seen)
+        seen.update(parents)
+        for found in parents:
+            await _lock_family(tx, found)
+        if parents:
+            ended += await _end(tx, _table.c.family_id.in_(parents), "revoked_at")
+    return ended
+
+
 async def forget_ended(tx: Tx, kept: timedelta) -> int:
     """Remove rows that were used up or revoked longer than `kept` ago, and codes of logins that nobody picked up.
     Returns how many."""
     over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at, _table.c.code_expires_at)
     return (await tx.execute(_table.delete().where(over < sa.func.now() - kept))).rowcount
+
+
+async def _lock_family(tx: Tx, family_id: str) -> None:
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_FAMILY_LOCK, sa.func.hashtext(family_id))))
 
 
 def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -152,4 +187,5 @@ def _token(row: Any) -> AccessToken:
         description=row.description,
         access_last_four=row.access_last_four,
         refresh_last_four=row.refresh_last_four,
+        bounds=Bounds(row.parent_family_id, row.grid_id),
     )

@@ -20,17 +20,20 @@ async def add(tx: Tx, request: AuthorizationRequest, state_digest: bytes) -> Non
             redirect_uri=request.redirect_uri,
             expires_in=request.expires_in,
             user_id=request.user_id,
+            invite_digest=request.invite_digest,
+            browser_digest=request.browser_digest,
         )
     )
 
 
 async def consume(tx: Tx, state_digest: bytes, lifetime: timedelta) -> AuthorizationRequest | None:
     """Take the request with this state, unless it is older than `lifetime`; of any number of callers one gets it."""
-    columns = (_table.c.id, _table.c.redirect_uri, _table.c.expires_in, _table.c.user_id)
+    names = ("id", "redirect_uri", "expires_in", "user_id", "invite_digest", "browser_digest")
+    columns = [_table.c[name] for name in names]
     fresh = _table.c.created_at > sa.func.now() - lifetime
     statement = _table.delete().where(_table.c.state_digest == state_digest, fresh).returning(*columns)
     row = (await tx.execute(statement)).first()
-    return None if row is None else AuthorizationRequest(row.id, row.redirect_uri, row.expires_in, row.user_id)
+    return None if row is None else AuthorizationRequest(*row)
 
 
 async def forget_old(tx: Tx, lifetime: timedelta) -> int:

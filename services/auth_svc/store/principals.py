@@ -1,6 +1,6 @@
 """Who a token stands for, in one query: this runs for every request of every user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ _QUERY = (
         access_tokens.c.id.label("token_id"),
         access_tokens.c.scopes,
         access_tokens.c.expires_at,
+        access_tokens.c.grid_id,
         sa.func.coalesce(access_tokens.c.expires_at <= sa.func.now(), sa.false()).label("expired"),
         users.c.id.label("user_id"),
         users.c.email,
@@ -46,14 +47,20 @@ async def find(tx: Tx, digest: bytes) -> Identity | None:
     row = (await tx.execute(_QUERY, {"digest": digest})).first()
     if row is None:
         return None
-    principal = Principal(
+    owner = Principal(
         kind="user",
         user_id=row.user_id,
         email=row.email,
         roles=frozenset(row.roles),
         grid_ids=frozenset(row.grid_ids),
-        scopes=frozenset(row.scopes),
         token_id=row.token_id,
         expires_at=row.expires_at,
     )
-    return Identity(principal, row.expires_at, row.expired)
+    principal = owner if row.grid_id is None else _within(owner, row.grid_id)
+    return Identity(replace(principal, scopes=frozenset(row.scopes)), row.expires_at, row.expired)
+
+
+def _within(owner: Principal, grid_id: str) -> Principal:
+    """What is left of an owner for a token of one grid: no role gives rights with it, but `viewer` takes them."""
+    roles = frozenset[str]() if owner.is_master_admin else owner.roles & {"viewer"}
+    return replace(owner, roles=roles, grid_ids=frozenset({grid_id} if owner.has_access(grid_id) else ()))

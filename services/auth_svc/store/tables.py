@@ -31,6 +31,9 @@ users = sa.Table(
     sa.Column("external_id", sa.Text, unique=True),
     # Digest of the code of an invitation that was not accepted yet.
     sa.Column("invite_digest", sa.LargeBinary, unique=True),
+    # How long it can be accepted: null, from the release before, counts as over. And whose word it is.
+    sa.Column("invite_expires_at", db.timestamp()),
+    sa.Column("invited_by", sa.String(24)),
 )
 
 roles = sa.Table(
@@ -64,6 +67,10 @@ access_tokens = sa.Table(
     _user_id(),
     # Shared by a code, its token and that token's successors: a refresh token used twice ends them all.
     sa.Column("family_id", sa.String(24), nullable=False),
+    # The family of the token that this one was minted with: it ends with that.
+    sa.Column("parent_family_id", sa.String(24)),
+    # The only grid that it is good for; null means all of its owner.
+    sa.Column("grid_id", sa.String(24)),
     sa.Column("token_type", sa.String(32), nullable=False),
     sa.Column("token_digest", sa.LargeBinary, unique=True),
     sa.Column("refresh_digest", sa.LargeBinary, unique=True),
@@ -86,6 +93,11 @@ access_tokens = sa.Table(
     ),
     sa.Index("ix_access_tokens_user_id", "user_id"),
     sa.Index("ix_access_tokens_family_id", "family_id"),
+    sa.Index(
+        "ix_access_tokens_parent_family_id",
+        "parent_family_id",
+        postgresql_where=sa.text("parent_family_id is not null"),
+    ),
 )
 
 audit_logs = sa.Table(
@@ -121,6 +133,10 @@ authorization_requests = sa.Table(
     sa.Column("expires_in", sa.Integer),
     # Who has to log in; null when anybody with an account may.
     sa.Column("user_id", sa.String(24), sa.ForeignKey("auth.users.id", ondelete="CASCADE")),
+    # Digest of the code of the invitation that it accepts.
+    sa.Column("invite_digest", sa.LargeBinary),
+    # Digest of what the browser that began it keeps; null from the release before.
+    sa.Column("browser_digest", sa.LargeBinary),
     _created_at(),
     sa.Index("ix_authorization_requests_user_id", "user_id"),
     sa.Index("ix_authorization_requests_created_at", "created_at"),

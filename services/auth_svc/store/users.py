@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -9,6 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from services.auth_svc.domain.user import Role, User
 from services.auth_svc.store.tables import grid_members, roles, user_roles, users
 from services.kernel.db import Tx
+
+_NO_INVITATION: dict[str, Any] = {"invite_digest": None, "invite_expires_at": None, "invited_by": None}
 
 
 async def add(tx: Tx, user: User) -> bool:
@@ -34,8 +38,8 @@ async def find_by_external_id(tx: Tx, external_id: str) -> User | None:
 
 
 async def find_by_invite(tx: Tx, digest: bytes) -> User | None:
-    """The user whose invitation has a code with this digest."""
-    return next(iter(await _load(tx, users.c.invite_digest == digest)), None)
+    """The user whose invitation has a code with this digest, and is not over."""
+    return next(iter(await _load(tx, _invited(digest))), None)
 
 
 async def find_members(tx: Tx, grid_id: str) -> list[User]:
@@ -54,13 +58,17 @@ async def ensure_roles(tx: Tx, known: Sequence[Role]) -> None:
     await tx.execute(insert(roles).values(values).on_conflict_do_nothing())
 
 
-async def grant(tx: Tx, user_id: str, role_names: Iterable[str]) -> bool:
-    """Give a user roles that exist; one already held stays. Returns whether anything changed."""
+async def grant(tx: Tx, user_id: str, role_names: Iterable[str], *, by: str = "") -> bool:
+    """Give a user roles that exist; one already held stays. Returns whether anything changed. An invitation is void
+    then, unless it is that of the user `by` who gives the roles."""
     values = [{"user_id": user_id, "role_name": name} for name in sorted(set(role_names))]
     if not values:
         return False
     statement = insert(user_roles).values(values).on_conflict_do_nothing().returning(user_roles.c.role_name)
-    return (await tx.execute(statement)).first() is not None
+    if (await tx.execute(statement)).first() is None:
+        return False
+    await void_invitation(tx, user_id, by=by)
+    return True
 
 
 async def remove(tx: Tx, user_id: str) -> bool:
@@ -82,9 +90,30 @@ async def lock_holders(tx: Tx, role_name: str) -> list[str]:
     )
 
 
-async def invite(tx: Tx, user_id: str, digest: bytes) -> None:
+async def invite(tx: Tx, user_id: str, digest: bytes, *, by: str, lasts: timedelta) -> None:
     """Give a user an invitation; an older one is void."""
-    await tx.execute(users.update().where(users.c.id == user_id).values(invite_digest=digest))
+    values = {"invite_digest": digest, "invite_expires_at": sa.func.now() + lasts, "invited_by": by}
+    await tx.execute(users.update().where(users.c.id == user_id).values(values))
+
+
+async def accept_invitation(tx: Tx, user_id: str, digest: bytes) -> bool:
+    """Use an invitation up; of any number of callers one succeeds. False when it is void or over."""
+    statement = users.update().where(users.c.id == user_id, _invited(digest)).values(_NO_INVITATION)
+    return bool((await tx.execute(statement)).rowcount)
+
+
+async def void_invitation(tx: Tx, user_id: str, *, by: str = "") -> None:
+    """End the invitation of a user, unless it is that of the user `by`: whoever gives a right to whom they invited
+    themselves knows where the code went."""
+    others = users.c.invited_by.is_distinct_from(by) if by else sa.true()
+    invited = users.c.invite_digest.is_not(None)
+    await tx.execute(users.update().where(users.c.id == user_id, invited, others).values(_NO_INVITATION))
+
+
+async def has_login(tx: Tx, user_id: str) -> bool:
+    """Whether the user is known at the authentication provider."""
+    query = sa.select(users.c.id).where(users.c.id == user_id, users.c.external_id.is_not(None))
+    return (await tx.execute(query)).first() is not None
 
 
 async def set_external_id(tx: Tx, user_id: str, external_id: str) -> None:
@@ -92,15 +121,22 @@ async def set_external_id(tx: Tx, user_id: str, external_id: str) -> None:
     await tx.execute(users.update().where(users.c.id == user_id).values(external_id=external_id))
 
 
-async def link(tx: Tx, user_id: str, external_id: str, name: str | None) -> None:
-    """Remember who a user is at the provider; the invitation is over, and a name is filled in where there is none."""
-    values = {"external_id": external_id, "invite_digest": None, "name": sa.func.coalesce(users.c.name, name)}
-    await tx.execute(users.update().where(users.c.id == user_id).values(values))
+async def link(tx: Tx, user_id: str, external_id: str, name: str | None, *, replace: bool) -> bool:
+    """Remember who a user is at the provider; an invitation is over then, and a name is filled in where there is none.
+    False, and nothing changed, when the user is somebody else there, unless that is to be replaced."""
+    values = {**_NO_INVITATION, "external_id": external_id, "name": sa.func.coalesce(users.c.name, name)}
+    free = sa.or_(users.c.external_id.is_(None), users.c.external_id == external_id)
+    statement = users.update().where(users.c.id == user_id, sa.true() if replace else free).values(values)
+    return bool((await tx.execute(statement)).rowcount)
 
 
 async def clear_external_ids(tx: Tx) -> None:
     """Forget who everybody is at the provider."""
     await tx.execute(users.update().where(users.c.external_id.is_not(None)).values(external_id=None))
+
+
+def _invited(digest: bytes) -> sa.ColumnElement[bool]:
+    return sa.and_(users.c.invite_digest == digest, users.c.invite_expires_at > sa.func.now())
 
 
 async def _load(tx: Tx, condition: sa.ColumnElement[bool]) -> list[User]:

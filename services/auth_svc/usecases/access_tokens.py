@@ -29,13 +29,16 @@ class AccessTokens:
             return await self._find(tx, caller, name)
 
     async def delete(self, caller: Principal, name: str) -> None:
-        """End a token at once and everywhere. Raises as `get` does."""
+        """End a token, and all that was minted with it, at once and everywhere. Raises as `get` does."""
         async with self._db.transaction() as tx:
             token = await self._find(tx, caller, name)
             if not await access_tokens.revoke(tx, token.id):
                 raise NotFound
-            await invalidations.announce(tx, [token.owner.id])
             await self._trail.token(tx, "delete", token)
+            minted = await access_tokens.revoke_minted_with(tx, token.family_id)
+            for child in minted:
+                await self._trail.token(tx, "revoke", child)
+            await invalidations.announce(tx, [token.owner.id, *(child.owner.id for child in minted)])
 
     async def _find(self, tx: Tx, caller: Principal, name: str) -> AccessToken:
         token = await (

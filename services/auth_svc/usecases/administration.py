@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from grpc.aio import AioRpcError
 
 from services.auth_svc.domain import authorization
-from services.auth_svc.domain.access_token import Owner
+from services.auth_svc.domain.access_token import Bounds, Owner
 from services.auth_svc.domain.user import ROLES, User, valid_email
 from services.auth_svc.store import bootstrap_steps, grid_members, invalidations, users
 from services.auth_svc.usecases.bootstrap import ensure_admin
@@ -51,12 +51,17 @@ class Administration:
         """A new access token of a user. Raises NotFound, or OAuthError for a wrong scope or lifetime."""
         scopes = authorization.parse_scopes(scope)
         lifetime = authorization.parse_lifetime(expires_in)
+        authorization.check_lifetime(scopes, lifetime)
+        name = authorization.deploy_grid(scopes)
+        bounds = Bounds(grid_id=await self.grid_id(name) if name else None)
         async with self._db.transaction() as tx:
             user = await users.find_by_email(tx, email)
             if user is None:
                 raise NotFound(f"There is no user {email}")
             owner = Owner(user.id, user.email, user.name)
-            issued = await self._mint.token(tx, owner, scopes, lifetime=lifetime, description=description)
+            issued = await self._mint.token(
+                tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds
+            )
             await self._trail.token(tx, "create", issued.token)
         return str(issued.values.access)
 

@@ -3,7 +3,7 @@
 from sqlalchemy.exc import IntegrityError
 
 from services.auth_svc.domain.user import User
-from services.auth_svc.policy import NOT_ALLOWED, may_change_members
+from services.auth_svc.policy import NOT_ALLOWED, is_above, may_change_members
 from services.auth_svc.store import grid_members, invalidations, users
 from services.auth_svc.usecases.trail import Trail
 from services.auth_svc.usecases.users import find_user
@@ -38,6 +38,7 @@ class GridUsers:
                 if not may_change_members(caller, grid.id):
                     raise ValidationFailed({"grid": NOT_ALLOWED})
                 if await grid_members.add(tx, grid.id, user.id):
+                    await users.void_invitation(tx, user.id, by=caller.user_id)
                     await invalidations.announce(tx, [user.id])
                     await self._trail.member(tx, "assign user", user, grid.id, grid.name)
                 return await users.find_members(tx, grid.id)
@@ -49,7 +50,8 @@ class GridUsers:
         grid = await self._grids.accessible(caller, grid_name)
         async with self._db.transaction() as tx:
             user = await find_user(tx, email, _UNKNOWN)
-            if not may_change_members(caller, grid.id):
+            above = is_above(caller, user) and not caller.is_grid_admin(grid.id)
+            if not may_change_members(caller, grid.id) or above:
                 raise ValidationFailed({"grid": NOT_ALLOWED})
             members = await grid_members.lock(tx, grid.id)
             if user.id not in members:

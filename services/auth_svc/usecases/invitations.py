@@ -1,6 +1,7 @@
 """Invitations: how accounts are made (docs/spec/auth_grid.md section 7.5)."""
 
 import secrets
+from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
@@ -9,7 +10,7 @@ from services.auth_svc.domain.invitation import Invitation, parse_email, parse_t
 from services.auth_svc.domain.parameters import Parameters
 from services.auth_svc.domain.provider import invitation_link
 from services.auth_svc.domain.user import User
-from services.auth_svc.policy import is_user_admin
+from services.auth_svc.policy import is_above, is_user_admin
 from services.auth_svc.store import grid_members, users
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
@@ -25,11 +26,12 @@ _REFUSAL = "You do not have the permission to create invites"
 class Invitations:
     """Every failure is an OAuthError."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config) -> None:
+    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config, *, lasts: timedelta) -> None:
         self._db = db
         self._mint = mint
         self._trail = trail
         self._config = config
+        self._lasts = lasts
 
     async def invite(self, caller: Principal, parameters: Parameters) -> Invitation:
         """Make an account, or find the one there is, and give it a new code; an older code of it is void."""
@@ -44,7 +46,7 @@ class Invitations:
                     raise OAuthError(403, "access_denied", _REFUSAL)
                 user = await self._account(tx, caller, email, name, external_id)
                 code = secrets.token_hex(16)
-                await users.invite(tx, user.id, self._mint.digest(code))
+                await users.invite(tx, user.id, self._mint.digest(code), by=caller.user_id, lasts=self._lasts)
                 await self._trail.user(tx, "invite", user)
         except IntegrityError:  # Somebody else made the same account a moment ago.
             raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.") from None
@@ -67,9 +69,10 @@ class Invitations:
 
 
 async def _may_become(tx: Tx, caller: Principal, user: User) -> bool:
-    """Whoever holds the code can log in as that user: it must not make anybody more than they are."""
+    """Whoever holds the code can log in as that user: it must not make anybody more than they are, nor take an account
+    from whoever logs in to it."""
     if caller.is_master_admin:
         return True
-    if any(role.name not in caller.roles for role in user.roles):
+    if is_above(caller, user) or await users.has_login(tx, user.id):
         return False
     return caller.grid_ids.issuperset(await grid_members.grids_of(tx, user.id))

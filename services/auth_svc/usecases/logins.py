@@ -1,6 +1,9 @@
 """Logins at the external authentication provider (docs/spec/auth_grid.md sections 7.2 and 7.3)."""
 
+import hmac
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +24,20 @@ from services.kernel.db import Database, Tx
 from services.kernel.errors import OAuthError
 from services.kernel.ids import new_id
 from services.kernel.principal import Principal
+
+_OTHER_BROWSER = (
+    "This login was begun in another browser, or at another address than server.root_url says. "
+    "Log in again, from the start."
+)
+_OTHER_LOGIN = "The account belongs to another login at the provider. A master_admin can invite you again."
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where a browser goes next, and the cookie it is given on the way."""
+
+    url: str
+    cookie: str
 
 
 class Logins:
@@ -43,7 +60,7 @@ class Logins:
         self._introspection = introspection
         self._provider = provider
 
-    async def begin(self, redirect_uri: str, invite_code: str, expires_in: str, token: str | None) -> str:
+    async def begin(self, redirect_uri: str, invite_code: str, expires_in: str, token: str | None) -> Begun:
         """Where the browser has to go. `token` is the caller's access token, if any; a bad one counts as none."""
         caller = await self._caller(token)
         async with self._db.transaction() as tx:
@@ -51,13 +68,17 @@ class Logins:
             if provider is None:
                 raise login.not_configured()
             redirect_uri = login.valid_redirect_uri(redirect_uri)
-            user_id = await self._invited(tx, invite_code) or caller
-            state = secrets.token_hex(32)
-            request = AuthorizationRequest(new_id(), redirect_uri, login.lifetime(expires_in), user_id)
+            invite = self._mint.digest(invite_code.strip()) if invite_code.strip() else None
+            user_id = caller if invite is None else await _invited(tx, invite)
+            state, browser = secrets.token_hex(32), secrets.token_hex(32)
+            lifetime = login.lifetime(expires_in)
+            digest = self._mint.digest(browser)
+            request = AuthorizationRequest(new_id(), redirect_uri, lifetime, user_id, invite, digest)
             await authorization_requests.add(tx, request, self._mint.digest(state))
-        return login_url(provider, state, self._mint.code_verifier(state))
+        url = login_url(provider, state, self._mint.code_verifier(state))
+        return Begun(url, login.cookie(state, browser, provider))
 
-    async def end(self, state: str, code: str) -> str:
+    async def end(self, state: str, code: str, cookies: Mapping[str, str]) -> Begun:
         """Where the browser has to go with a new code of ours. The state is used up, whatever happens then."""
         async with self._db.transaction() as tx:
             digest = self._mint.digest(state)
@@ -67,11 +88,16 @@ class Logins:
             raise OAuthError(400, "invalid_request", "The state is unknown, used or too old. Log in again.")
         if provider is None:
             raise login.not_configured()
+        browser = self._mint.digest(cookies.get(login.cookie_name(state), ""))
+        if request.needs_browser and not hmac.compare_digest(browser, request.browser_digest or b""):
+            raise OAuthError(403, "access_denied", _OTHER_BROWSER)
         if not code:
             raise OAuthError(400, "access_denied", "Authentication failed")
         person = await self._provider.user(provider, code, self._mint.code_verifier(state))
         server_name = await self._config.server_name()
-        return login.destination(request.redirect_uri, await self._code_for(request, person), server_name)
+        code = await self._code_for(request, person, match_email=provider.match_email)
+        url = login.destination(request.redirect_uri, code, server_name)
+        return Begun(url, login.cookie(state, "", provider))
 
     async def _caller(self, token: str | None) -> str | None:
         """The user a token binds a login to: nobody for the local administrator, who has no account elsewhere.
@@ -81,25 +107,21 @@ class Logins:
         identity = await self._introspection.find(token) if token else None
         if identity is None or identity.expired or identity.principal.email == ADMIN_EMAIL:
             return None
-        return identity.principal.user_id
+        return None if identity.principal.is_limited else identity.principal.user_id
 
-    async def _invited(self, tx: Tx, invite_code: str) -> str | None:
-        if not invite_code.strip():
-            return None
-        user = await users.find_by_invite(tx, self._mint.digest(invite_code.strip()))
-        if user is None:
-            raise OAuthError(403, "access_denied", "Invalid invite code")
-        return user.id
-
-    async def _code_for(self, request: AuthorizationRequest, person: ProviderUser) -> str:
+    async def _code_for(self, request: AuthorizationRequest, person: ProviderUser, *, match_email: bool) -> str:
         try:
             async with self._db.transaction() as tx:
-                user = await _account(tx, request, person)
+                user = await _account(tx, request, person, match_email=match_email)
                 if request.user_id is None:
                     login.check_email(person)
                 if person.id is None:
                     raise _invalid_userdata("it has no id")
-                await users.link(tx, user.id, person.id, person.name)
+                invite = request.invite_digest
+                if invite is not None and not await users.accept_invitation(tx, user.id, invite):
+                    raise OAuthError(403, "access_denied", "The invitation was used, or replaced, or is over")
+                if not await users.link(tx, user.id, person.id, person.name, replace=invite is not None):
+                    raise OAuthError(403, "access_denied", _OTHER_LOGIN)
                 owner = Owner(user.id, user.email, user.name or person.name)
                 issued = await self._mint.code(
                     tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
@@ -112,15 +134,23 @@ class Logins:
         return str(issued.values.code)
 
 
-async def _account(tx: Tx, request: AuthorizationRequest, person: ProviderUser) -> User:
-    """The account of whoever logged in. An e-mail counts only while the provider does not say it is unverified."""
+async def _invited(tx: Tx, invite: bytes) -> str:
+    user = await users.find_by_invite(tx, invite)
+    if user is None:
+        raise OAuthError(403, "access_denied", "Invalid invite code")
+    return user.id
+
+
+async def _account(tx: Tx, request: AuthorizationRequest, person: ProviderUser, *, match_email: bool) -> User:
+    """The account of whoever logged in. An e-mail counts only where that is configured and the provider says that it
+    is verified."""
     user: User | None = None
     if request.user_id is not None:
         user = await users.find(tx, request.user_id)
     else:
         if person.id is not None:
             user = await users.find_by_external_id(tx, person.id)
-        if user is None and person.email is not None and person.email_verified:
+        if user is None and person.email is not None and person.email_verified and match_email:
             user = await users.find_by_email(tx, person.email)
     if user is None or user.email == ADMIN_EMAIL:
         raise OAuthError(403, "access_denied", "Access denied")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy.exc import IntegrityError
 
 from services.auth_svc.domain.grid_members import GridMembers
-from services.auth_svc.store import grid_members, invalidations
+from services.auth_svc.store import grid_members, invalidations, users
 from services.kernel.db import Database
 from services.kernel.errors import InvalidRequest, NotFound
 from services.kernel.ids import is_id
@@ -33,6 +33,7 @@ class Memberships:
         try:
             async with self._db.transaction() as tx:
                 if await grid_members.add(tx, grid_id, user_id):
+                    await users.void_invitation(tx, user_id)
                     await invalidations.announce(tx, [user_id])
         except IntegrityError:
             raise NotFound from None

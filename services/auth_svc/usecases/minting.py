@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.auth_svc.domain import access_token as rules
 from services.auth_svc.domain import digest, pkce
-from services.auth_svc.domain.access_token import AccessToken, IssuedToken, Owner, Values
+from services.auth_svc.domain.access_token import UNBOUND, AccessToken, Bounds, IssuedToken, Owner, Values
 from services.auth_svc.store import access_tokens
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
@@ -33,11 +33,19 @@ class Mint:
         *,
         lifetime: int | None = None,
         description: str | None = None,
+        bounds: Bounds = UNBOUND,
     ) -> IssuedToken:
-        """A new bearer token, with a refresh token when it expires. `lifetime` is in seconds."""
+        """A new bearer token, with a refresh token when it expires and has all rights of its owner. `lifetime` is in
+        seconds."""
         now = await access_tokens.now(tx)
         token = rules.first(
-            "bearer", new_id(), owner, scopes, expires_at=rules.expiry(now, lifetime), description=description
+            "bearer",
+            new_id(),
+            owner,
+            scopes,
+            expires_at=rules.expiry(now, lifetime),
+            description=description,
+            bounds=bounds,
         )
         return await self._store(tx, token, now)
 
@@ -51,6 +59,7 @@ class Mint:
         description: str | None = None,
         value: str | None = None,
         usable: int | None = None,
+        bounds: Bounds = UNBOUND,
     ) -> IssuedToken:
         """A new authorization code; `value` when it is not to be a random one. It ends with the token it would become,
         or after `usable` seconds."""
@@ -62,6 +71,7 @@ class Mint:
             scopes,
             expires_at=rules.expiry(now, lifetime),
             description=description,
+            bounds=bounds,
         )
         return await self._store(tx, code, now, value, usable)
 
@@ -88,5 +98,6 @@ class Mint:
 def _draw(token: AccessToken, code: str | None) -> Values:
     if token.kind == "authorization_code":
         return Values(code=code or secrets.token_hex(16))
-    refresh = None if token.expires_at is None else secrets.token_hex(64)
+    # What was given for a time ends then: it cannot be made to last by refreshing.
+    refresh = None if token.expires_at is None or token.limited else secrets.token_hex(64)
     return Values(access=secrets.token_hex(32), refresh=refresh)

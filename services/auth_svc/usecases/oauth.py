@@ -1,15 +1,16 @@
 """The OAuth2 endpoints: exchange a grant for a token, mint tokens and codes."""
 
 from services.auth_svc.domain import authorization, grant
-from services.auth_svc.domain.access_token import IssuedToken, Owner
+from services.auth_svc.domain.access_token import Bounds, IssuedToken, Owner
 from services.auth_svc.domain.grant import CodeGrant, RefreshGrant
 from services.auth_svc.domain.parameters import Parameters
 from services.auth_svc.store import access_tokens, invalidations, users
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.trail import Trail
+from services.clients.grids import GridDirectory
 from services.kernel import call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import OAuthError
+from services.kernel.errors import Forbidden, NotFound, OAuthError, Unauthenticated
 from services.kernel.logs import get_logger
 from services.kernel.principal import Principal
 from services.kernel.validation import clean
@@ -20,10 +21,11 @@ log = get_logger(__name__)
 class OAuth:
     """Every failure is an OAuthError."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+    def __init__(self, db: Database, mint: Mint, trail: Trail, grids: GridDirectory) -> None:
         self._db = db
         self._mint = mint
         self._trail = trail
+        self._grids = grids
 
     async def exchange(self, parameters: Parameters) -> IssuedToken:
         """Redeem a code or a refresh token. Each works once, however many requests try at the same time."""
@@ -34,7 +36,8 @@ class OAuth:
                 return await self._refresh(refresh_token)
 
     async def authorize(self, caller: Principal, parameters: Parameters) -> IssuedToken:
-        """Make a token or a code for the caller or, as a master_admin, for another user."""
+        """Make a token or a code for the caller or, as a master_admin, for another user. It ends with the caller's
+        token."""
         kind = authorization.response_type(parameters)
         if authorization.REQUIRED_SCOPE not in caller.scopes:
             raise OAuthError(403, "access_denied", "The access token needs the scope user")
@@ -43,11 +46,22 @@ class OAuth:
             owner = await _owner(tx, caller, parameters.text("user"))
             scopes = authorization.parse_scopes(scope)
             lifetime = authorization.parse_lifetime(parameters.text("expires_in"))
+            authorization.check_lifetime(scopes, lifetime)
             description = authorization.parse_description(parameters.text("description"))
+            bounds = Bounds(await _parent(tx, caller), await self._grid_of(caller, scopes))
             make = self._mint.token if kind == "token" else self._mint.code
-            issued = await make(tx, owner, scopes, lifetime=lifetime, description=description)
+            issued = await make(tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds)
             await self._trail.token(tx, "create", issued.token)
         return issued
+
+    async def _grid_of(self, caller: Principal, scopes: tuple[str, ...]) -> str | None:
+        name = authorization.deploy_grid(scopes)
+        if name is None:
+            return None
+        try:
+            return (await self._grids.accessible(caller, name)).id
+        except (NotFound, Forbidden):
+            raise OAuthError(400, "invalid_scope", f"There is no grid {name} that you belong to") from None
 
     async def _exchange_code(self, code: str) -> IssuedToken:
         async with self._db.transaction() as tx:
@@ -85,6 +99,7 @@ class OAuth:
     async def _end_family(self, tx: Tx, family_id: str) -> None:
         """A used refresh token came back, so someone has a copy of it (RFC 9700 section 4.14.2)."""
         ended = await access_tokens.revoke_family(tx, family_id)
+        ended += await access_tokens.revoke_minted_with(tx, family_id)
         for token in ended:
             await self._trail.token(tx, "revoke", token)
         await invalidations.announce(tx, [token.owner.id for token in ended])
@@ -99,6 +114,13 @@ async def _owner(tx: Tx, caller: Principal, email: str | None) -> Owner:
     if user is None:
         raise OAuthError(404, "not_found", "There is no user with this e-mail")
     return Owner(user.id, user.email, user.name)
+
+
+async def _parent(tx: Tx, caller: Principal) -> str:
+    family_id = await access_tokens.hold_family(tx, caller.token_id)
+    if family_id is None:  # It ended a moment ago.
+        raise Unauthenticated
+    return family_id
 
 
 def _identify(issued: IssuedToken) -> None:

@@ -1,7 +1,7 @@
 """Accounts: everybody sees their own, user_admins see and remove all, master_admins give and take roles."""
 
 from services.auth_svc.domain.user import MASTER_ADMIN, ROLES, User
-from services.auth_svc.policy import NOT_ALLOWED, bad_request, is_user_admin, require_user_admin
+from services.auth_svc.policy import NOT_ALLOWED, bad_request, is_above, is_user_admin, require_user_admin
 from services.auth_svc.store import invalidations, users
 from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database, Tx
@@ -39,7 +39,7 @@ class Users:
             user = await find_user(tx, email)
             if user.id == caller.user_id:
                 raise bad_request({"user": "Cannot remove itself"})
-            if not is_user_admin(caller):
+            if not is_user_admin(caller) or is_above(caller, user):
                 raise bad_request({"user": NOT_ALLOWED})
             if await users.lock_holders(tx, MASTER_ADMIN.name) == [user.id]:
                 raise bad_request({"user": LAST_ADMIN})
@@ -53,7 +53,7 @@ class Users:
         async with self._db.transaction() as tx:
             user = await find_user(tx, email)
             _check(caller, role)
-            if not await users.grant(tx, user.id, [str(role)]):
+            if not await users.grant(tx, user.id, [str(role)], by=caller.user_id):
                 return user
             return await self._changed(tx, "assign role", user)
 

@@ -60,7 +60,7 @@ class Grids:
     async def list(self, principal: Principal) -> list[GridView]:
         """The grids the caller may see, sorted by name: one query for any number."""
         async with self._db.read() as tx:
-            found = await store.list_with_node_counts(tx, None if principal.is_master_admin else principal.grid_ids)
+            found = await store.list_with_node_counts(tx, None if principal.sees_all_grids else principal.grid_ids)
         return [GridView(shown_to(principal, grid), self._counts.of(grid.id, nodes)) for grid, nodes in found]
 
     async def get(self, principal: Principal, name: str) -> GridView:

@@ -66,8 +66,9 @@ class AuthClient:
             self._oauth.Authenticate(oauth_pb2.AuthenticateRequest(**parameters), metadata=self._metadata)
         )
 
-    async def end_login(self, **parameters: str) -> Reply:
-        return await _raw(self._oauth.Callback(oauth_pb2.CallbackRequest(**parameters)))
+    async def end_login(self, *, cookie: str = "", **parameters: str) -> Reply:
+        metadata = (("cookie", cookie),) if cookie else ()
+        return await _raw(self._oauth.Callback(oauth_pb2.CallbackRequest(**parameters), metadata=metadata))
 
     async def invite(self, email: str, **more: str) -> Reply:
         return await self.authorize({"response_type": "invite", "email": email, **more})

@@ -16,7 +16,7 @@ from tests.integration.auth_svc.auth_client import AuthClient, Reply
 from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
 from tests.support.provider import FORM, JSON, StandIn, provider_stand_in
 
-CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"]}
+CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"], "email_verified": True}
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ async def provider(admin: AuthClient) -> AsyncIterator[StandIn]:
                 "oauth2.authorize_endpoint": f"{found.url}/authorize?x=1#y",
                 "oauth2.token_endpoint": f"{found.url}/token",
                 "oauth2.userinfo_endpoint": f"{found.url}/user/:access_token",
+                "oauth2.match_email": True,
                 "server.root_url": "https://m.example.com/a/",
             }
         )
@@ -41,9 +42,14 @@ def state_of(reply: Reply) -> str:
     return parse_qs(urlsplit(reply.headers["location"]).query)["state"][0]
 
 
+def cookie_of(reply: Reply) -> str:
+    """What the browser sends back."""
+    return reply.headers["set-cookie"].partition(";")[0]
+
+
 async def log_in(client: AuthClient, **parameters: str) -> Reply:
-    state = state_of(await client.begin_login(**{"redirect_uri": "/code", **parameters}))
-    return await client.end_login(state=state, code="from-the-provider")
+    begun = await client.begin_login(**{"redirect_uri": "/code", **parameters})
+    return await client.end_login(state=state_of(begun), code="from-the-provider", cookie=cookie_of(begun))
 
 
 async def token_of(client: AuthClient, reply: Reply) -> str:
@@ -68,23 +74,43 @@ async def test_an_invited_person_becomes_the_user(anonymous: AuthClient, admin: 
     assert (await anonymous.with_token(again).user()).email == "invited@x.org"
 
 
-async def test_a_known_email_is_enough_unless_the_provider_doubts_it(
-    anonymous: AuthClient, offline: Administration, provider: StandIn
+@pytest.mark.parametrize("doubt", [False, "false", None, 0, "yes", 1, [], {}])
+async def test_an_email_that_nobody_verified_is_nothing(
+    anonymous: AuthClient, offline: Administration, provider: StandIn, doubt: Any
 ) -> None:
     await offline.create_user("carl@x.org")
-    provider.says({**CARL, "email_verified": False})
+    provider.says({**CARL, "email_verified": doubt})
     assert (await log_in(anonymous)).status == 403
-    provider.says(CARL)
+    provider.says({name: value for name, value in CARL.items() if name != "email_verified"})
+    assert (await log_in(anonymous)).status == 403
+
+
+async def test_a_verified_email_ties_an_account_once_and_where_that_is_configured(
+    anonymous: AuthClient, admin: AuthClient, offline: Administration, provider: StandIn
+) -> None:
+    await offline.create_user("carl@x.org")
+    for no in (False, "no", 1, None):
+        await admin.configure({"oauth2.match_email": no})
+        assert (await log_in(anonymous)).status == 403
+    await admin.configure({"oauth2.match_email": "true"})
     await token_of(anonymous, await log_in(anonymous))
+    # Whoever has the e-mail now is somebody else at the provider.
+    provider.says({**CARL, "id": "thief"})
+    thief = await log_in(anonymous)
+    assert (thief.status, thief.json["error"]) == (403, "access_denied")
+    assert "another login" in thief.json["error_description"]
+    provider.says(CARL)
+    again = await token_of(anonymous, await log_in(anonymous))
+    assert (await anonymous.with_token(again).user()).email == "carl@x.org"
 
 
 @pytest.mark.parametrize(
     ("userinfo", "status", "description"),
     [
-        ({"id": 1, "email": "unknown@x.org"}, 403, "Access denied"),
-        ({"id": 1, "email": "admin"}, 403, "Access denied"),
-        ({"email": "carl@x.org"}, 400, "Invalid userdata: it has no id"),
-        ({"id": True, "email": "carl@x.org"}, 400, "Invalid userdata: it has no id"),
+        ({"id": 1, "email": "unknown@x.org", "email_verified": True}, 403, "Access denied"),
+        ({"id": 1, "email": "admin", "email_verified": True}, 403, "Access denied"),
+        ({"email": "carl@x.org", "email_verified": True}, 400, "Invalid userdata: it has no id"),
+        ({"id": True, "email": "carl@x.org", "email_verified": True}, 400, "Invalid userdata: it has no id"),
         ([], 403, "Access denied"),
     ],
 )
@@ -234,17 +260,22 @@ async def test_a_caller_with_a_token_links_their_own_account(
 ) -> None:
     provider.says({"id": "b7", "email": "elsewhere@y.org"})
     begun = await bob.begin_login(redirect_uri="/code")
-    token = await token_of(anonymous, await anonymous.end_login(state=state_of(begun), code="c"))
+    # Nobody else finishes it: the account would be tied to theirs.
+    assert (await anonymous.end_login(state=state_of(begun), code="c")).status == 403
+    token = await token_of(anonymous, await log_in(bob))
     assert (await anonymous.with_token(token).user()).email == "bob@x.org"
-    # Neither the local administrator nor an expired token binds a login to anybody.
+    # A token that was found ties the account to nobody else, whoever has it logs in as themselves.
     provider.says({"id": "new", "email": "elsewhere@y.org"})
+    assert (await log_in(bob)).status == 403
+    # Neither the local administrator nor an expired or limited token binds a login to anybody.
+    limited = await offline.create_token("bob@x.org", "read", None)
     expired = await offline.create_token("bob@x.org", "user", "60")
     connection = await asyncpg.connect(auth_url)
     await connection.execute(
         "update auth.access_tokens set expires_at = now() - interval '1 s' where expires_at > now()"
     )
     await connection.close()
-    for client in (admin, anonymous.with_token(expired), anonymous.with_token("unknown")):
+    for client in (admin, *map(anonymous.with_token, (expired, limited, "unknown"))):
         assert (await log_in(client)).status == 403
 
 

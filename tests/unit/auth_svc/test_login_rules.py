@@ -168,11 +168,14 @@ def test_facts_are_found_by_jsonpath(document: Any, user_id: str | None, email: 
     provider = provider_of(CONFIG)
     assert provider is not None
     user = user_of(document, provider.paths)
-    assert (user.id, user.email, user.name, user.email_verified) == (user_id, email, name, True)
+    assert (user.id, user.email, user.name, user.email_verified) == (user_id, email, name, False)
 
 
-@pytest.mark.parametrize(("value", "verified"), [(True, True), (False, False), ("false", False), (None, True)])
-def test_an_email_may_be_unverified(value: Any, verified: bool) -> None:
+@pytest.mark.parametrize(
+    ("value", "verified"),
+    [(True, True), ("true", True), (False, False), ("false", False), (None, False), (1, False), ("yes", False)],
+)
+def test_an_email_is_verified_when_the_provider_says_so(value: Any, verified: bool) -> None:
     provider = provider_of({**CONFIG, "oauth2.userinfo_email_verified_jsonpath": "$.deep.ok"})
     assert provider is not None
     assert user_of({"deep": {"ok": value}}, provider.paths).email_verified is verified
