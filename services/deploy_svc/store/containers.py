@@ -55,6 +55,18 @@ async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> di
     return names
 
 
+async def known_ids(tx: Tx, node_id: str, container_ids: Collection[str]) -> set[str]:
+    """Those of the containers that the node reported before."""
+    ids = sa.cast(sorted(container_ids), ARRAY(sa.Text))
+    query = sa.select(_t.c.container_id).where(_t.c.node_id == node_id, _t.c.container_id == sa.func.any(ids))
+    return set((await tx.execute(query)).scalars())
+
+
+async def count(tx: Tx, node_id: str) -> int:
+    """How many containers of the node there are."""
+    return int((await tx.execute(sa.select(sa.func.count()).where(_t.c.node_id == node_id))).scalar_one())
+
+
 async def save(tx: Tx, grid_id: str, node_id: str, session: int, reported: Sequence[Reported]) -> None:
     """Store containers as reported. One that was marked lost is back; one that a newer session
     reported stays as it is."""

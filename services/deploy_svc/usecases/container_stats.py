@@ -9,6 +9,7 @@ from services.deploy_svc.domain.container_sample import Current, Minute, Sample,
 from services.deploy_svc.store import container_stats as store
 from services.deploy_svc.usecases.container_paths import ContainerAccess
 from services.deploy_svc.usecases.current_session import require_current
+from services.deploy_svc.usecases.node_pace import NodePace
 from services.deploy_svc.usecases.service_paths import Access
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession, Principal
@@ -51,16 +52,23 @@ class ContainerStats:
             return begin, end, await store.minutes(tx, service.id, begin, end)
 
 
+# Samples of one node.
+_PER_SECOND = 200.0
+_AT_ONCE = 10000.0
+
+
 class StatsIngest:
     """Samples of nodes."""
 
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes
+        self._pace = NodePace(_PER_SECOND, _AT_ONCE)
 
     async def push(self, session: NodeSession, samples: Sequence[Sample]) -> None:
         """Store samples; those of containers that the node has not reported are dropped. Raises SessionEnded."""
         await require_current(self._nodes, session)
+        await self._pace.spend(session.node_id, len(samples))
         async with self._db.transaction() as tx:
             services = await store.known(tx, session.node_id, [sample.container_id for sample in samples])
             found = [sample for sample in samples if sample.container_id in services]

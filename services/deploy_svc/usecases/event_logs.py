@@ -14,6 +14,7 @@ from services.deploy_svc.usecases.container_logs import node_ids
 from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
 from services.deploy_svc.usecases.log_wakes import LogWakes
+from services.deploy_svc.usecases.node_pace import NodePace
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.stack_paths import require_stack
 from services.kernel.db import Database
@@ -67,17 +68,24 @@ class EventLogs:
         return await self._nodes.all()
 
 
+# Events of one node.
+_PER_SECOND = 50.0
+_AT_ONCE = 2000.0
+
+
 class EventIngest:
     """Events of nodes."""
 
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes
+        self._pace = NodePace(_PER_SECOND, _AT_ONCE)
 
     async def push(self, session: NodeSession, events: Sequence[NodeEvent]) -> None:
         """Store the events that are not stored yet; they are committed when this returns. Events of unknown types or
         of services that the node does not run are dropped. Raises SessionEnded."""
         await require_current(self._nodes, session)
+        await self._pace.spend(session.node_id, len(events))
         if not events:
             return
         async with self._db.transaction() as tx:

@@ -256,6 +256,20 @@ async def test_lists_take_one_statement_however_long(
     assert counts == [1, 1]
 
 
+async def test_a_node_has_so_many_containers_and_no_more(
+    deploy: Running, service_id: str, deploy_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attack: 60,000 containers that do not exist."""
+    monkeypatch.setattr("services.deploy_svc.usecases.container_reports.MOST_CONTAINERS", 3)
+    async with container_pusher(deploy.channel) as pusher:
+        await pusher.snapshot(container("web-1", service_id), container("web-2", service_id))
+        await pusher.push(*(container(f"web-{number}", service_id) for number in range(1, 50)))
+        async with deploy_db.read() as tx:
+            shown = (await tx.execute(sa.select(containers.c.name).order_by(containers.c.name))).scalars().all()
+        assert len(shown) == 3
+        assert {"web-1", "web-2"} < set(shown)
+
+
 @pytest.fixture
 async def instance_id(service_id: str, deploy_db: Database) -> str:
     """Its only instance."""
