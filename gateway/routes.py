@@ -16,7 +16,8 @@ from gateway.typed import Config, header, seconds
 
 # docs/spec/auth_grid.md section 1.2; the second spelling of `/authenticate` is the documented one.
 _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
-# What services say with the end of a stream that they end because they stop (services/kernel/streams.py).
+# What services say with the end of a stream that they end because they stop, before it has begun to change anything
+# (services/kernel/streams.py).
 STOPPING = "x-server-stopping"
 _UPGRADE = "This is a WebSocket: send the headers of an upgrade, or POST for a command without input"
 _NO_ETCD = (
@@ -49,13 +50,14 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
     # A gRPC caller brings its own deadline, a stream has none. Idle ones end: live ones send something far more often.
     endless = {"timeout": "0s", "idle_timeout": seconds(settings.stream_idle_seconds)}
     read, write = {"retry_policy": retry_policy(reads=True)}, {"retry_policy": retry_policy()}
+    told = {"retry_policy": retry_policy(told=True)}
     plain = {"typed_per_filter_config": uncompressed()}
     groups: list[tuple[Callable[[Method], bool], list[Config], Config, Config]] = [
         (rate_limited, [], {**timeout, **write}, {"typed_per_filter_config": per_client_limit(settings)}),
         (lambda m: not m.streaming and m.is_read, _TRANSCODED, {**timeout, **read}, {}),
         (lambda m: not m.streaming and not m.is_read, _TRANSCODED, {**timeout, **write}, {}),
         (lambda m: m.streaming and m.is_read, _TRANSCODED, {**endless, **read}, plain),
-        (lambda m: m.streaming and not m.is_read, _TRANSCODED, {**endless, **write}, plain),
+        (lambda m: m.streaming and not m.is_read, _TRANSCODED, {**endless, **told}, plain),
         (lambda m: True, [], endless, {}),
     ]
     return [
@@ -97,14 +99,17 @@ def rate_limited(method: Method) -> bool:
     return any(binding.template.startswith(_LIMITED_PREFIXES) for binding in method.bindings)
 
 
-def retry_policy(*, reads: bool = False) -> Config:
+def retry_policy(*, reads: bool = False, told: bool = False) -> Config:
     """Only while no service has seen the request, so that writes may be repeated too: some two seconds, enough for a
     process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; our code never does.
-    Reads are repeated also when their process dies or stops under them."""
+    Reads are repeated also when their process dies or stops under them. `told`: also when a process that stops says
+    that it has not begun, as streams can."""
     unseen = "connect-failure,refused-stream,reset-before-request,cancelled"
     stopping = {"retriable_headers": [{"name": STOPPING, "present_match": True}]}
+    also = ",reset,retriable-headers" if reads else ",retriable-headers" if told else ""
     return {
-        **({"retry_on": f"{unseen},reset,retriable-headers", **stopping} if reads else {"retry_on": unseen}),
+        "retry_on": unseen + also,
+        **(stopping if also else {}),
         "num_retries": 6,
         "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
         "retry_host_predicate": [

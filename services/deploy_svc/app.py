@@ -162,6 +162,7 @@ async def build(settings: Settings) -> Application:
         supervisor=shared.supervisor,
         ready=shared.ready,
         close=close,
+        leave=api.leave if api else None,
     )
 
 
@@ -215,6 +216,10 @@ class ApiParts:
         supervisor.add("endpoints", self._endpoints.run)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.auth).deliver}
         supervisor.add("outbox", partial(tables.outbox.relay, shared.db, shared.listener, handlers))
+
+    async def leave(self) -> None:
+        """Let nodes be found on other replicas."""
+        await self._containers.commands.leave()
 
     async def close(self) -> None:
         """Close what was opened for requests."""

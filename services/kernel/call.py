@@ -17,7 +17,11 @@ from services.kernel.principal import Principal
 
 @dataclass(slots=True)
 class Call:
-    """One RPC. `reply_headers` and `http_status` reach HTTP clients through the gateway."""
+    """One RPC. `reply_headers` and `http_status` reach HTTP clients through the gateway.
+
+    A call that must not be done twice sets `begun` just before that is possible: from then on nobody is told to repeat
+    it. `fates` are the words with which a 503 ends before and after.
+    """
 
     method: str
     request_id: str = ""
@@ -30,6 +34,13 @@ class Call:
     principal: Principal | None = None
     http_status: int | None = None
     reply_headers: dict[str, str] = field(default_factory=dict)
+    begun: bool = False
+    fates: tuple[str, str] = ("", "")
+
+    @property
+    def fate(self) -> str:
+        """What became of it if it ends now; empty when it does not say."""
+        return self.fates[self.begun]
 
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -10,7 +10,8 @@ DomainError
 ├── ValidationFailed      422  attributes break a rule
 ├── RateLimited           429  too many requests
 ├── Unavailable           503  something we depend on does not answer; retrying later helps
-│   └── NotReady          503  this replica cannot answer what others may
+│   ├── NotReady          503  this replica cannot answer what others may
+│   └── NotHere           503  nothing was done, and another replica may do it
 └── OAuthError            4xx  RFC 6749 section 5.2 body
 
 Services derive kinds of their own for callers of their own (sessions of agents, the ACME authority). Raised anywhere,
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
+
+STOPPING_HEADER = "x-server-stopping"
 
 
 class DomainError(Exception):
@@ -173,6 +176,16 @@ class NotReady(Unavailable):
     """This replica cannot answer, for a reason that others need not share, so health checks send callers to them."""
 
     reason = "NOT_READY"
+
+
+class NotHere(Unavailable):
+    """This replica has done nothing and another one may do it: the header lets the gateway, and replicas that relay
+    calls, try there."""
+
+    reason = "SERVER_STOPPING"
+
+    def headers(self) -> dict[str, str]:
+        return {**super().headers(), STOPPING_HEADER: "true"}
 
 
 class OAuthError(DomainError):

@@ -47,7 +47,8 @@ class Application:
     `servicers` pairs the generated `add_X_to_server` function with the servicer; `service_names` are their full proto
     names; `ready` raises until the service can answer, and is asked again while it serves: NotReady ends its traffic
     until it is well again, other errors do not, as what all replicas depend on is no reason to leave. `close` frees
-    what `app.py` opened.
+    what `app.py` opened. `leave` gives away, within a moment, what others must find on another replica; it
+    is called before streams are ended.
     """
 
     authenticator: Authenticator
@@ -57,12 +58,14 @@ class Application:
     ready: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     interceptors: Sequence[Any] = field(default_factory=tuple)
+    leave: Callable[[], Awaitable[None]] | None = None
 
 
 class Server:
     """The gRPC side of an application. `address` is the bound host:port after `start`."""
 
     def __init__(self, app: Application, listen_address: str) -> None:
+        self._app = app
         self._calls = CallInterceptor(app.authenticator)
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
@@ -88,9 +91,11 @@ class Server:
 
     async def leave(self) -> None:
         """Tell callers to go elsewhere, and return when they have: a call that meets the end of a server may be lost.
-        Returns at once when nobody calls, and at the latest when the gateway must have asked for health."""
+        When nobody calls that takes no time, and otherwise until the gateway must have asked for health."""
         await self.serving(yes=False)
         await self._calls.quiet(_QUIET_SECONDS, _LEAVE_SECONDS)
+        if self._app.leave is not None:
+            await self._app.leave()
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, end streams at once, let other calls end within `grace` seconds, then cancel them."""

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any
 
-from services.kernel.errors import DomainError, Unavailable
+from services.kernel import call
+from services.kernel.errors import DomainError, NotHere, Unavailable
 
 
 class Streams:
@@ -75,14 +76,7 @@ class Streams:
         return _stopping() if self._ended else self._reasons.get(task)
 
 
-class _Stopping(Unavailable):
-    """The header lets the gateway repeat a read on another replica."""
-
-    reason = "SERVER_STOPPING"
-
-    def headers(self) -> dict[str, str]:
-        return {**super().headers(), "x-server-stopping": "true"}
-
-
 def _stopping() -> Unavailable:
-    return _Stopping("This server is about to stop. Connect again.")
+    if call.current().begun:
+        return Unavailable("This server is about to stop.", reason=NotHere.reason)
+    return NotHere("This server is about to stop. Connect again.")

@@ -5,6 +5,9 @@ from services.deploy_svc.domain import node_command as domain
 from services.deploy_svc.domain.node_command import Answer, Event, FollowUp, Order, Request
 from services.kernel.errors import InvalidRequest
 
+# Initial metadata of RelayCommand.
+ACCEPTED = "x-accepted"
+
 
 def order_to_proto(command_id: str, order: Order) -> pb.NodeCommand:
     """What is sent to a node."""

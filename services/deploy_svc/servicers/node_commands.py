@@ -43,6 +43,7 @@ class CommandRelayServicer(CommandRelayServiceServicer):
             raise InvalidRequest("no command")
         request = convert.request_from_proto(first.command)
         async with self._commands.open_here(first.node_id, request) as command:
+            await context.send_initial_metadata(((convert.ACCEPTED, "1"),))
             feeding = asyncio.create_task(_feed(request_iterator, command))
             try:
                 async for answer in command.answers():

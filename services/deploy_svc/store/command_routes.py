@@ -1,5 +1,6 @@
 """Which replica holds the command stream of a node."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -50,6 +51,11 @@ async def find(tx: Tx, node_id: str) -> Route | None:
 async def remove(tx: Tx, node_id: str, stream_id: str) -> None:
     """The stream ended."""
     await tx.execute(_t.delete().where(_t.c.node_id == node_id, _t.c.stream_id == stream_id))
+
+
+async def remove_all(tx: Tx, stream_ids: Collection[str]) -> None:
+    """The replica that holds these streams is about to stop."""
+    await tx.execute(_t.delete().where(_t.c.stream_id.in_(stream_ids)))
 
 
 async def expire(tx: Tx) -> None:

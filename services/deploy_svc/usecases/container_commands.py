@@ -10,7 +10,7 @@ from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.container_paths import ContainerAccess, resource
 from services.deploy_svc.usecases.host_access import HostAccess, deployed
 from services.deploy_svc.usecases.node_commands import Command, NodeCommands, refuse
-from services.kernel import audit
+from services.kernel import audit, call
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable, ValidationFailed
 from services.kernel.principal import Principal
@@ -86,11 +86,13 @@ class ContainerCommands:
         self, principal: Principal, path: str, event: str
     ) -> Callable[..., AbstractAsyncContextManager[Command]]:
         """Check that the caller may run commands in the container, and record it. What is returned runs one:
-        called with the words, `stdin` and `tty` it gives the block in which the command lives."""
+        called with the words, `stdin` and `tty` it gives the block in which the command lives. From now on a 503 says
+        whether the command may have run."""
         grid, node, container = await self._access.changeable(principal, path)
         async with self._db.transaction() as tx:
             self._hosts.check_container(principal, grid, await deployed(tx, grid.id, container.service_id))
             await audit.record(tx, tables.outbox, event, resource(grid, node, container))
+        call.current().fates = ("Nothing was started", "The command may have run")
 
         @asynccontextmanager
         async def run(cmd: tuple[str, ...], *, stdin: bool = False, tty: bool = False) -> AsyncIterator[Command]:

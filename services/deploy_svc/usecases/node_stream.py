@@ -17,6 +17,7 @@ from services.deploy_svc.domain.node_command import (
     Read,
     Request,
 )
+from services.kernel import call
 from services.kernel.errors import Unavailable
 from services.kernel.ids import new_id
 
@@ -152,8 +153,10 @@ class NodeStream:
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[LocalCommand]:
+        """Run a command on the node; leaving the block cancels it. The call in progress has begun from here on."""
         command_id = new_id()
         command = self._open[command_id] = LocalCommand(command_id, self._orders)
+        call.current().begun = True
         try:
             await self._orders.put(command_id, request)
             yield command

@@ -150,9 +150,13 @@ class CommandAgent:
     async def run(self) -> None:
         while (order := await self._stream.read()) is not grpc.aio.EOF:
             self.orders.append(order)
-            for event in self._reply(order):
-                event.id = order.id
-                await self._stream.write(event)
+            await self.say(order, *self._reply(order))
+
+    async def say(self, order: command_pb.NodeCommand, *events: command_pb.NodeCommandEvent) -> None:
+        """Answer an order."""
+        for event in events:
+            event.id = order.id
+            await self._stream.write(event)
 
     def leave(self) -> None:
         """Break the stream off."""

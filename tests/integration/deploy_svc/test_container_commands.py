@@ -11,6 +11,7 @@ from kontena.deploy.v1 import container_pb2 as pb
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
+from services.deploy_svc.store import command_routes
 from services.kernel.db import Database
 from tests.integration.deploy_svc.container_agents import (
     CommandAgent,
@@ -72,8 +73,6 @@ async def web(deploy: Running, deploy_neighbours: Neighbours, ask: ContainerRest
 
 @asynccontextmanager
 async def attached(served: Running, deploy_db: Database) -> AsyncIterator[CommandAgent]:
-    from services.deploy_svc.store import command_routes  # noqa: PLC0415
-
     async with command_agent(served.channel, reply) as agent:
 
         async def routed() -> bool:
@@ -110,7 +109,7 @@ async def test_what_the_node_refuses_is_told(ask: ContainerRest, deploy: Running
     async with attached(deploy, deploy_db):
         assert (await run(ask, "gone")).status == 404
         assert await run(ask, "refused") == Answer(400, {"error": "container is paused"})
-        assert await run(ask, "engine") == Answer(503, {"error": "the engine is down"})
+        assert await run(ask, "engine") == Answer(503, {"error": "the engine is down. The command may have run"})
         assert await run(ask) == Answer(422, {"error": {"cmd": "Cmd is required"}})
         assert (await run(ask, "talk", path="g1/node-a/none")).status == 404
         assert (await run(ask, "talk", path="g2/node-a/web-1")).status == 403
@@ -120,13 +119,74 @@ async def test_what_the_node_refuses_is_told(ask: ContainerRest, deploy: Running
 
 
 @pytest.mark.usefixtures("web")
-async def test_a_node_that_is_not_attached_is_503_at_once(ask: ContainerRest) -> None:
-    for answer in (
-        await run(ask, "talk"),
-        await ask.body("InspectContainer", pb.InspectContainerRequest(id=PATH)),
-        await ask.body("TopContainer", pb.TopContainerRequest(id=PATH)),
-    ):
-        assert answer == Answer(503, {"error": "The node of this container is not connected"})
+async def test_a_node_that_is_not_attached_is_503(ask: ContainerRest) -> None:
+    ran, inspect, top = await asyncio.gather(
+        run(ask, "talk"),
+        ask.body("InspectContainer", pb.InspectContainerRequest(id=PATH)),
+        ask.body("TopContainer", pb.TopContainerRequest(id=PATH)),
+    )
+    told = "The node of this container is not connected"
+    assert inspect == top == Answer(503, {"error": told})
+    assert ran == Answer(503, {"error": f"{told}. Nothing was started"})
+
+
+@pytest.mark.usefixtures("web")
+async def test_a_node_that_is_lost_is_not_waited_for(ask: ContainerRest, deploy_neighbours: Neighbours) -> None:
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1, connected=False)
+
+    async def at_once() -> bool:
+        async with asyncio.timeout(2):
+            return (await run(ask, "talk")).status == 503
+
+    await eventually(at_once)
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("left", ["nothing", "the address of a replica that died"])
+async def test_a_node_that_comes_back_in_a_moment_is_waited_for(
+    ask: ContainerRest, deploy: Running, deploy_db: Database, left: str
+) -> None:
+    if left != "nothing":
+        async with deploy_db.transaction() as tx:
+            await command_routes.save(tx, NODE_1, 1, command_routes.Route("dead", f"127.0.0.1:{free_port()}"))
+    waiting = asyncio.create_task(run(ask, "talk"))
+    done, _ = await asyncio.wait([waiting], timeout=0.5)
+    assert not done
+    async with command_agent(deploy.channel, reply):
+        assert (await waiting).body == [["a", "\u00e9"], ["b"], 3]
+
+
+@pytest.mark.usefixtures("web")
+async def test_a_replica_that_stops_begins_nothing_and_lets_commands_end(
+    ask: ContainerRest, deploy: Running, deploy_settings: Settings, deploy_db: Database
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    settings = deploy_settings.model_copy(update={"advertise_address": address})
+    async with running(partial(app.build, settings), address) as other:
+        assert other.app.leave is not None
+        async with attached(other, deploy_db) as agent:
+            begun = [asyncio.create_task(run(asked, "wait")) for asked in (ask, ContainerRest(other.channel))]
+
+            async def both_run() -> bool:
+                return agent.kinds().count("exec") == 2
+
+            await eventually(both_run)
+            leaving = asyncio.ensure_future(other.app.leave())
+            later = asyncio.create_task(run(ask, "talk"))
+            refused = await run(ContainerRest(other.channel), "talk")
+            assert refused == Answer(503, {"error": "This server is about to stop. Connect again. Nothing was started"})
+            call = ContainerRest(other.channel).method("ExecContainer")(
+                pb.ExecContainerRequest(id=PATH, cmd=["talk"]), metadata=ask.metadata
+            )
+            assert "x-server-stopping" in await call.trailing_metadata()
+            assert not leaving.done()
+            for order in list(agent.orders):
+                await agent.say(order, exited(7))
+            assert [(await task).body for task in begun] == [[[], [], 7]] * 2
+            await leaving
+            assert agent.kinds().count("exec") == 2
+            async with command_agent(deploy.channel, reply):
+                assert (await later).body == [["a", "\u00e9"], ["b"], 3]
 
 
 @pytest.mark.usefixtures("web")
@@ -138,7 +198,9 @@ async def test_a_node_that_is_lost_on_the_way_is_503(ask: ContainerRest, deploy:
             return "exec" in agent.kinds()
 
         await eventually(begun)
-    assert await waiting == Answer(503, {"error": "The connection to the node of this container broke"})
+    assert await waiting == Answer(
+        503, {"error": "The connection to the node of this container broke. The command may have run"}
+    )
 
 
 @pytest.mark.usefixtures("web")

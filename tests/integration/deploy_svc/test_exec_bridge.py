@@ -324,7 +324,9 @@ async def test_a_lost_node_is_told(url: str, agent: CommandAgent) -> None:
         await say(client, cmd=["silent"])
         await until(agent, "exec")
         agent.leave()
-        assert await heard(client) == [{"error": "The connection to the node of this container broke"}]
+        assert await heard(client) == [
+            {"error": "The connection to the node of this container broke. The command may have run"}
+        ]
         assert client.close_code == 4000
 
 

@@ -86,10 +86,18 @@ def test_read_waits_for_a_restart(own: Gateway, own_echo: Echo) -> None:
     assert 200 in answers
 
 
-@pytest.mark.parametrize("path", ["/v1/grids", "/v1/services/g/s/web/container_logs"], ids=["unary", "stream"])
-@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
-def test_reads_that_meet_a_stopping_server_are_repeated(call: Caller, path: str, method: str, repeated: bool) -> None:
-    gateway, url = call.gateway, path if method == "GET" else path.replace("container_logs", "deploy")
+@pytest.mark.parametrize(
+    ("method", "url", "repeated"),
+    [
+        ("GET", "/v1/grids", True),
+        ("GET", "/v1/services/g/s/web/container_logs", True),
+        ("POST", "/v1/grids", False),
+        ("POST", "/v1/services/g/s/web/deploy", False),
+        ("POST", "/v1/containers/g/node-a/web-1/exec", True),
+    ],
+)
+def test_what_a_stopping_server_has_not_begun_is_repeated(call: Caller, method: str, url: str, repeated: bool) -> None:
+    gateway = call.gateway
     before = sum(gateway.counter(f"cluster.{name}.upstream_rq_retry") for name in ("grid", "deploy"))
     text = json.dumps({"error": "This server is about to stop."})
     trailing = [["x-http-status", "503"], ["x-error-json", text], ["x-server-stopping", "true"]]

@@ -65,12 +65,19 @@ def test_timeouts_and_retries(service: catalog.Service, method: catalog.Method) 
     assert (first["route"]["timeout"] == "0s") == method.streaming
     # Of writes only what nobody has seen is repeated.
     unseen = {"connect-failure", "refused-stream", "reset-before-request", "cancelled"}
-    also = {"reset", "retriable-headers"} if method.is_read and not is_limited(first) else set()
+    read = method.is_read and not is_limited(first)
+    also = {"reset", "retriable-headers"} if read else {"retriable-headers"} if method.streaming else set()
     assert set(first["route"]["retry_policy"]["retry_on"].split(",")) == unseen | also
     # gRPC callers have deadlines and retries of their own.
     assert "retry_policy" not in others[-1]["route"]
     compressed = "envoy.filters.http.compressor.gzip" not in first.get("typed_per_filter_config", {})
     assert compressed != method.streaming, "compression would merge the messages of a stream"
+
+
+def test_exec_is_the_only_write_that_may_be_repeated_after_a_process_has_seen_it() -> None:
+    """Another one that streams must not say that it stops once it has begun (services/kernel/call.py)."""
+    writes = [m.path for s, m in METHODS if s.public and m.bindings and m.streaming and not m.is_read]
+    assert writes == ["/kontena.deploy.v1.ContainerService/ExecContainer"]
 
 
 def is_limited(route: Any) -> bool:
