@@ -1,6 +1,7 @@
 """`make logs`: follows the logs of all processes, as lines for people or as JSON for machines (FORMAT=json)."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,8 @@ def follow(folder: Path, *, as_json: bool, colored: bool) -> int:
                 sys.stdout.write((machine_line(part, line) if as_json else human_line(part, line, colored)) + "\n")
                 sys.stdout.flush()
         except (KeyboardInterrupt, BrokenPipeError):
+            # Whoever reads may be gone, and Python writes what is left when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         finally:
             tail.terminate()
