@@ -1,4 +1,4 @@
-"""The Postgres of one machine comes back after a crash, whatever its process id has become."""
+"""The Postgres of one machine ends in peace, and comes back after a crash, whatever its process id has become."""
 
 import os
 import signal
@@ -41,3 +41,14 @@ def test_it_starts_when_its_id_belongs_to_somebody_else() -> None:
         pid_file.write_text(f"{os.getpid()}\n{rest}")
         with kept_alive(var):
             assert int(pid_file.read_text().splitlines()[0]) != os.getpid()
+
+
+def test_it_ends_in_peace_and_nobody_else_reads_its_folder() -> None:
+    with tempfile.TemporaryDirectory(prefix="kpg") as folder:
+        var = Path(folder)
+        with kept_alive(var):
+            soon(lambda: var.stat().st_mode & 0o067 == 0, message="it is closed once Postgres runs")
+        log = (var / "postgres" / "log").read_text()
+        assert "database system is shut down" in log
+        # A server that is killed has to recover when it starts again.
+        assert "abnormal database system shutdown" not in log
