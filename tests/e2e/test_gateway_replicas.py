@@ -6,10 +6,8 @@ import sys
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -18,68 +16,18 @@ from deploy.local import probes
 from deploy.local.processes import envoy_config, gateway_env, service_env
 from deploy.local.settings import SERVICES, LocalSettings, load_secrets
 from tests.support.suite import Api, Suite, soon
+from tests.support.work import WORK, Work, prepare, remove
 
 CLIENTS = 3
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a client does with the thing that is its own: write the number `n`, and read it back. A read that is a
-    stream of gRPC ends otherwise than others when a process stops."""
-
-    write: tuple[str, str]
-    read: str
-    body: Callable[[int, int], Any]
-    number: Callable[[dict[str, Any]], int]
-    stream: str = ""
-
-
-WORK = {
-    "auth": Work(
-        ("PATCH", "/v1/config"),
-        "/v1/config/x.replica{client}",
-        lambda client, n: {f"x.replica{client}": str(n)},
-        lambda shown: int(*shown.values()),
-    ),
-    "grid": Work(
-        ("PUT", "/v1/nodes/{grid}/node-{client}"),
-        "/v1/nodes/{grid}/node-{client}",
-        lambda _, n: {"labels": [f"n={n}"]},
-        lambda shown: int(shown["labels"][0].removeprefix("n=")),
-    ),
-    # A write that is done twice would count twice.
-    "deploy": Work(
-        ("PUT", "/v1/services/{grid}/null/web-{client}"),
-        "/v1/services/{grid}/null/web-{client}",
-        lambda _, n: {"env": [f"N={n}"]},
-        lambda shown: shown["revision"] - 1 if shown["env"] == [f"N={shown['revision'] - 1}"] else -1,
-        stream="/v1/services/{grid}/null/web-{client}/container_logs",
-    ),
-    "vault": Work(
-        ("PUT", "/v1/secrets/{grid}/SECRET_{client}"),
-        "/v1/secrets/{grid}/SECRET_{client}",
-        lambda _, n: {"value": str(n)},
-        lambda shown: int(shown["value"]),
-    ),
-}
-
-
 @pytest.fixture(scope="module")
 def grid(api: Api) -> Iterator[str]:
-    """A grid with a node, a service and a secret for each client; none of them runs anywhere."""
+    """Where the clients work."""
     name = f"replicas-{uuid.uuid4().hex[:8]}"
-    api.call("POST", "/v1/grids", {"name": name}, status=201)
-    for client in range(CLIENTS):
-        service = {"name": f"web-{client}", "image": "none/none", "stateful": False}
-        api.call("POST", f"/v1/grids/{name}/nodes", {"name": f"node-{client}"}, status=201)
-        api.call("POST", f"/v1/grids/{name}/services", service, status=201)
-        api.call("POST", f"/v1/grids/{name}/secrets", {"name": f"SECRET_{client}", "value": "0"}, status=201)
+    prepare(api, name, CLIENTS)
     yield name
-    for client in range(CLIENTS):
-        api.request("DELETE", f"/v1/config/x.replica{client}")
-        api.request("DELETE", f"/v1/services/{name}/null/web-{client}")
-        api.request("DELETE", f"/v1/nodes/{name}/node-{client}")
-    api.call("DELETE", f"/v1/grids/{name}")
+    remove(api, name, CLIENTS)
 
 
 @contextmanager

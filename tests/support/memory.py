@@ -1,0 +1,65 @@
+"""What memory each process of the running suite takes, and how that changes."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import psutil
+
+from tests.support.mortality import VICTIMS, pids
+from tests.support.suite import Suite
+
+EVERY = 2.0
+MIB = 1024 * 1024
+
+
+@dataclass
+class Course:
+    """Seconds and bytes, in the order of time."""
+
+    points: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def slope(self) -> float:
+        """Bytes per second: the line with the least squares, without the first third, in which caches fill."""
+        settled = self.points[len(self.points) // 3 :]
+        count = len(settled)
+        if count < 2:
+            return 0.0
+        middle = sum(at for at, _ in settled) / count
+        mean = sum(size for _, size in settled) / count
+        spread = sum((at - middle) ** 2 for at, _ in settled)
+        return sum((at - middle) * (size - mean) for at, size in settled) / spread
+
+    def __str__(self) -> str:
+        last = self.points[-1][1] / MIB if self.points else 0.0
+        return f"{last:6.1f} MiB, {self.slope * 60 / MIB:+.2f} MiB/min over {len(self.points) * EVERY:.0f} s"
+
+
+class Memory:
+    """`with Memory(suite) as memory:` looks until the block ends, at processes that nobody replaces meanwhile. What
+    they share with others does not count."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._processes = {name: [psutil.Process(pid) for pid in pids(suite, name)] for name in VICTIMS}
+        self.courses = {name: Course() for name in VICTIMS}
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        while not self._stop.wait(EVERY):
+            for name, found in self._processes.items():
+                size = sum(process.memory_full_info().uss for process in found)
+                self.courses[name].points.append((time.monotonic() - begun, size))
