@@ -1,5 +1,6 @@
 """Settings of the agent, from the environment; a wrong one ends the process at start with its name."""
 
+import ipaddress
 import os
 import socket
 import ssl
@@ -8,6 +9,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agent.streams import parse_uri
 
 _LONGEST_TOKEN_FILE = 4096
 
@@ -38,6 +41,11 @@ class AgentSettings(EngineSettings):
     """What a running agent needs beside. Token values never appear in `repr` or logs."""
 
     uri: str = Field(default="127.0.0.1:9292", validation_alias="KONTENA_URI", description="The master's gateway.")
+    plain_text_hosts: str = Field(
+        default="",
+        validation_alias="KONTENA_PLAIN_TEXT_HOSTS",
+        description="Masters on other machines that are spoken to without TLS, by host, comma separated.",
+    )
     ca_file: Path | None = Field(default=None, validation_alias="KONTENA_CA_FILE", description="Trusted for TLS.")
     grid_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN")
     node_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN")
@@ -100,6 +108,18 @@ class AgentSettings(EngineSettings):
         return path
 
     @model_validator(mode="after")
+    def _encrypted(self) -> "AgentSettings":
+        target, secure = parse_uri(self.uri)
+        host = target.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        allowed = {name.strip() for name in self.plain_text_hosts.split(",")}
+        if not secure and not _is_here(host) and host not in allowed:
+            raise ValueError(
+                f"KONTENA_URI: {host} is another machine, and tokens and secrets would cross the network readable. Use"
+                f" https://{target}, or allow this host with KONTENA_PLAIN_TEXT_HOSTS={host}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _some_token(self) -> "AgentSettings":
         self.grid_token = self.grid_token or _read_token("KONTENA_GRID_TOKEN_FILE", self.grid_token_file)
         self.node_token = self.node_token or _read_token("KONTENA_NODE_TOKEN_FILE", self.node_token_file)
@@ -124,6 +144,13 @@ class AgentSettings(EngineSettings):
         kernel goes on to show the environment that the process was started with: a token from a file is not in it."""
         for name in ("KONTENA_GRID_TOKEN", "KONTENA_NODE_TOKEN"):
             os.environ.pop(name, None)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_token(setting: str, path: Path | None) -> SecretStr | None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from functools import partial
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from kontena.grid.v1.watch_pb2_grpc import add_GridWatchServiceServicer_to_serve
 from services.clients import audit, grid_events, introspection
 from services.grid_svc.clients import counts, memberships
 from services.grid_svc.clients.statsd import Statsd
+from services.grid_svc.clients.targets import Targets
 from services.grid_svc.loops import resource_usage, stale_nodes
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.loops.peer_sync import PeerSync
@@ -43,6 +45,7 @@ from services.grid_svc.usecases.nodes import Nodes
 from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.samples import Samples
 from services.grid_svc.usecases.watch import Watches
+from services.kernel.addresses import parse
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
@@ -61,6 +64,14 @@ _SERVICES = tuple(
 _ENDS_SECONDS = 1.0
 
 
+def targets(settings: Settings) -> Targets:
+    """Where metrics may go."""
+    services = (settings.auth_address, settings.grid_address, settings.deploy_address, settings.vault_address)
+    own = {host for addresses in services for host, _ in parse(addresses)}
+    own.add(urlsplit(settings.database_url).hostname or "localhost")
+    return Targets(filter(None, (text.strip() for text in settings.statsd_allowed.split(","))), own)
+
+
 async def build(settings: Settings) -> Application:
     """Everything grid_svc is made of; nothing runs yet."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
@@ -74,7 +85,7 @@ async def build(settings: Settings) -> Application:
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
     samples = Samples(time.monotonic)
-    statsd = Statsd()
+    statsd = Statsd(targets(settings))
     peers = Peers(db)
     sync = SessionSync(db, listener, live)
     liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)

@@ -41,6 +41,11 @@ class Settings(ServiceSettings):
     stale_node_hours: float = Field(
         default=6.0, gt=0, description="Ephemeral nodes are removed after so long, unless they are initial members."
     )
+    statsd_allowed: str = Field(
+        default="",
+        description="Host names, addresses and networks, comma separated, that metrics may be sent to although they are"
+        " loopback, link-local or of the master.",
+    )
     watch_resync_seconds: float = Field(default=60.0, gt=0, description="How often watches compare with the database.")
 
     @property

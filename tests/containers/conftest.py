@@ -46,7 +46,8 @@ def api(compose: Compose, engine: Engine) -> Iterator[Api]:
         *("run", "-d", "--name", AGENT, "--network", f"{compose.project}_suite", "--read-only"),
         *("--tmpfs", "/tmp"),  # noqa: S108
         *("-v", f"{engine.socket}:/var/run/docker.sock", "-v", "/var/lib/kontena-agent"),
-        *("-e", "KONTENA_URI=gateway:9292", "-e", f"KONTENA_GRID_TOKEN={token}", "-e", "KONTENA_NODE_NAME=boxed-node"),
+        *("-e", "KONTENA_URI=gateway:9292", "-e", "KONTENA_PLAIN_TEXT_HOSTS=gateway"),
+        *("-e", f"KONTENA_GRID_TOKEN={token}", "-e", "KONTENA_NODE_NAME=boxed-node"),
         f"kontena/agent:{images.TAG}",
     )
 

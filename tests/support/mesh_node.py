@@ -40,6 +40,7 @@ class MeshNode:
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
             "KONTENA_URI": self._underlay.master,
+            "KONTENA_PLAIN_TEXT_HOSTS": self._underlay.master.rpartition(":")[0],
             "KONTENA_GRID_TOKEN": token,
             "KONTENA_NODE_ID": f"{self.machine}:MESH",
             "KONTENA_NODE_NAME": self.name,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from services.grid_svc.clients.targets import Targets
 from services.grid_svc.domain.grid import Statsd as Endpoint
 from services.kernel.logs import get_logger
 
@@ -20,9 +21,10 @@ _Address = tuple[int, Any]
 
 
 class Statsd:
-    """One socket per address family. Names are looked up once a minute."""
+    """One socket per address family. Names are looked up once a minute. What `targets` refuses gets nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
         self._sockets: dict[int, socket.socket] = {}
         self._resolved: dict[Endpoint, tuple[float, _Address | None]] = {}
 
@@ -57,7 +59,11 @@ class Statsd:
                 answers = await asyncio.get_running_loop().getaddrinfo(
                     endpoint.server, endpoint.port, type=socket.SOCK_DGRAM
                 )
-            found = (answers[0][0], answers[0][4])
+                refused = await self._targets.refusal(endpoint.server, str(answers[0][4][0]))
+            if refused is None:
+                found = (answers[0][0], answers[0][4])
+            else:
+                log.warning("statsd server refused", server=endpoint.server, reason=refused)
         except (OSError, UnicodeError, TimeoutError) as error:
             log.warning("statsd server not found", server=endpoint.server, error=repr(error))
         self._resolved[endpoint] = (time.monotonic(), found)

@@ -48,6 +48,7 @@ def grid_settings(grid_url: str, grid_neighbours: Neighbours) -> MakeSettings:
             "reconnect_grace_seconds": 0.6,
             "liveness_seconds": 0.1,
             "sample_seconds": 0.1,
+            "statsd_allowed": "127.0.0.1,localhost",
             # These replicas live as long as the test run: none of them must take silent nodes of a test for dead.
             "last_seen_seconds": 600,
         }

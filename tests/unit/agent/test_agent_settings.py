@@ -118,3 +118,23 @@ def test_every_setting_stands_in_the_operations_guide() -> None:
     section = guide.partition("## More nodes")[2].partition("\n## ")[0]
     names = {str(field.validation_alias) for field in AgentSettings.model_fields.values()}
     assert {name for name in names if f"`{name}`" not in section} == set()
+
+
+@pytest.mark.parametrize("uri", ["master.example:9292", "http://10.0.0.1", "grpc://[2001:db8::1]:9292"])
+def test_plain_text_to_another_machine_is_refused_unless_allowed_by_name(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KONTENA_URI", uri)
+    monkeypatch.setenv("KONTENA_GRID_TOKEN", "t" * 20)
+    with pytest.raises(ValueError, match="KONTENA_PLAIN_TEXT_HOSTS=") as caught:
+        AgentSettings()
+    host = str(caught.value).partition("KONTENA_PLAIN_TEXT_HOSTS=")[2].split()[0]
+    monkeypatch.setenv("KONTENA_PLAIN_TEXT_HOSTS", f"other, {host}")
+    assert AgentSettings().uri == uri
+
+
+@pytest.mark.parametrize("uri", ["127.0.0.1:9292", "localhost", "[::1]:9292", "https://master.example"])
+def test_tls_and_this_machine_need_no_word(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KONTENA_URI", uri)
+    monkeypatch.setenv("KONTENA_GRID_TOKEN", "t" * 20)
+    assert AgentSettings().uri == uri
