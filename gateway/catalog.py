@@ -10,7 +10,11 @@ from google.protobuf import descriptor_pb2
 
 from kontena.common.v1 import options_pb2
 
+# What a method takes that says nothing else (protos/kontena/common/v1/options.proto).
+DEFAULT_REQUEST_LIMIT = 64 * 1024
 _VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)")
+_PATTERN_OF_VARIABLE = re.compile(r"\{[\w.]+=([^}]+)\}")
+_BARE_VARIABLE = re.compile(r"\{[\w.]+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +30,22 @@ class Binding:
         """Names of the request fields the path decides."""
         return tuple(_VARIABLE.findall(self.template))
 
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the paths of this form."""
+        plain = _BARE_VARIABLE.sub("*", _PATTERN_OF_VARIABLE.sub(r"\1", self.template))
+        return re.escape(plain).replace(r"\*\*", ".+").replace(r"\*", "[^/]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One RPC; `path` is its gRPC path. An `open` one is called without a token."""
+    """One RPC; `path` is its gRPC path. An `open` one is called without a token; `request_limit` is in bytes."""
 
     path: str
     streaming: bool
     bindings: tuple[Binding, ...]
     open: bool = False
+    request_limit: int = DEFAULT_REQUEST_LIMIT
 
     @property
     def is_read(self) -> bool:
@@ -112,7 +123,9 @@ def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Metho
     rule = method.options.Extensions[annotations_pb2.http]
     bindings = tuple(filter(None, map(_binding, (rule, *rule.additional_bindings))))
     streaming = method.client_streaming or method.server_streaming
-    return Method(f"/{service}/{method.name}", streaming, bindings, method.options.Extensions[options_pb2.open])
+    options = method.options.Extensions
+    limit = options[options_pb2.request_limit_kb] * 1024 or DEFAULT_REQUEST_LIMIT
+    return Method(f"/{service}/{method.name}", streaming, bindings, options[options_pb2.open], limit)
 
 
 def _binding(rule: http_pb2.HttpRule) -> Binding | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 
+from gateway.body_limits import body_limit_filter
 from gateway.catalog import Service, path_variables
 from gateway.compression import compressors
 from gateway.cors import cors_filters
@@ -22,14 +23,15 @@ _NOT_HEAD = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNE
 def http_filters(
     settings: GatewaySettings, services: Iterable[Service], descriptors: descriptor_pb2.FileDescriptorSet
 ) -> list[Config]:
-    """What answers pass last stands first: HEAD, CORS, compression; then contract, readiness, transcoder, rate limit
-    (it counts RPCs, so that REST and gRPC callers share it), router."""
+    """What answers pass last stands first: HEAD, CORS, compression; then body limit, contract, readiness,
+    transcoder, rate limit (it counts RPCs, so that REST and gRPC callers share it), router."""
     public = [service for service in services if service.public]
     known = texts(public, descriptors)
     return [
         head_filter(),
         *cors_filters(settings),
         *compressors(),
+        body_limit_filter(),
         lua_filter("contract", "utf8.lua", "json.lua", "json_members.lua", "contract.lua", before=known.lua()),
         readiness_filter(settings.upstreams),
         transcoder_filter(settings, public, descriptors),

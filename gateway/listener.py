@@ -96,7 +96,8 @@ def _limits(settings: GatewaySettings) -> dict[str, Any]:
         "delayed_close_timeout": "0.1s",
         "drain_timeout": "5s",
         "common_http_protocol_options": {
-            "idle_timeout": "300s",
+            # Also before the first request, so that connections nobody uses make room for others.
+            "idle_timeout": seconds(settings.connection_idle_seconds),
             "max_headers_count": 100,
             # `x_body_fields` would become `x-body-fields` in some servers.
             "headers_with_underscores_action": "DROP_HEADER",

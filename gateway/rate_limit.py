@@ -17,11 +17,13 @@ def rate_limit_filter() -> Config:
     return extension(_FILTER, _MESSAGE, stat_prefix="unlimited")
 
 
-def per_client_limit(settings: GatewaySettings) -> Config:
-    """What such a route carries: counts per process, in memory; of very many clients the least recent is forgotten."""
+def per_client_limit(settings: GatewaySettings, requests: int | None = None) -> Config:
+    """What such a route carries, `requests` or those of token endpoints per window: counts per process, in memory; of
+    very many clients the least recent is forgotten."""
+    most = settings.rate_limit_requests if requests is None else requests
     window = seconds(settings.rate_limit_seconds)
     unlimited = _bucket(_UNLIMITED, window)
-    limited = _bucket(settings.rate_limit_requests, window) if settings.rate_limit_requests else unlimited
+    limited = _bucket(most, window) if most else unlimited
     exempt = [
         {"entries": [{"key": _KEY, "value": address}], "token_bucket": unlimited}
         for address in settings.rate_limit_exempt
@@ -31,7 +33,7 @@ def per_client_limit(settings: GatewaySettings) -> Config:
     return {
         _FILTER: typed(
             _MESSAGE,
-            stat_prefix="token_endpoints",
+            stat_prefix="token_endpoints" if requests is None else "joins",
             token_bucket=unlimited,
             always_consume_default_token_bucket=False,
             filter_enabled=_ALWAYS,

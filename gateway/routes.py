@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterable
 
-from gateway.catalog import Method, Service
+from gateway.body_limits import body_limit, larger_bodies
+from gateway.catalog import DEFAULT_REQUEST_LIMIT, Method, Service
 from gateway.clusters import EXEC
 from gateway.compression import uncompressed
 from gateway.cors import cors_policy
@@ -39,7 +40,7 @@ def virtual_host(settings: GatewaySettings, services: Iterable[Service], own: It
     return {
         "name": "kontena",
         "domains": ["*"],
-        "routes": [*routes, _not_found()],
+        "routes": [*routes, *_not_found(routed, settings)],
         **cors_policy(settings, routed),
     }
 
@@ -54,6 +55,7 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
     plain = {"typed_per_filter_config": uncompressed()}
     groups: list[tuple[Callable[[Method], bool], list[Config], Config, Config]] = [
         (rate_limited, [], {**timeout, **write}, {"typed_per_filter_config": per_client_limit(settings)}),
+        (joins, [], endless, {"typed_per_filter_config": per_client_limit(settings, settings.join_limit_requests)}),
         (lambda m: not m.streaming and m.is_read, _TRANSCODED, {**timeout, **read}, {}),
         (lambda m: not m.streaming and not m.is_read, _TRANSCODED, {**timeout, **write}, {}),
         (lambda m: m.streaming and m.is_read, _TRANSCODED, {**endless, **read}, plain),
@@ -99,6 +101,11 @@ def rate_limited(method: Method) -> bool:
     return any(binding.template.startswith(_LIMITED_PREFIXES) for binding in method.bindings)
 
 
+def joins(method: Method) -> bool:
+    """True for streams that anybody may open: agents show what they have in their first message."""
+    return method.streaming and method.open
+
+
 def retry_policy(*, reads: bool = False, told: bool = False) -> Config:
     """Only while no service has seen the request, so that writes may be repeated too: some two seconds, enough for a
     process to restart. `cancelled` is what gRPC says of calls that arrive while a server stops; our code never does.
@@ -129,10 +136,17 @@ def _match(paths: list[str], headers: list[Config]) -> Config:
     return {"safe_regex": {"regex": pattern}, "grpc": {}, "headers": headers}
 
 
-def _not_found() -> Config:
+def _not_found(services: Iterable[Service], settings: GatewaySettings) -> list[Config]:
+    """Also what REST requests match before they are transcoded; the limit of their body is decided here."""
     # No cluster has this name. A direct response would do, but CORS headers pass those by; the body comes from
     # local_replies.py, as for every other error of ours.
-    return {"match": {"prefix": "/"}, "route": {"cluster": "nowhere", "cluster_not_found_response_code": "NOT_FOUND"}}
+    nowhere = {"route": {"cluster": "nowhere", "cluster_not_found_response_code": "NOT_FOUND"}}
+    larger = [
+        {"match": {"safe_regex": {"regex": paths}}, **nowhere, **body_limit(limit, settings)}
+        for paths, limit in larger_bodies(services)
+    ]
+    every_other = {"match": {"prefix": "/"}, **nowhere, **body_limit(DEFAULT_REQUEST_LIMIT, settings)}
+    return [{"match": {"prefix": "/", "grpc": {}}, **nowhere}, *larger, every_other]
 
 
 def _no_etcd() -> Config:

@@ -90,6 +90,7 @@ class GatewaySettings(BaseSettings):
     response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)
     header_limit_kb: int = Field(default=16, ge=1, le=96)
     connection_limit: int = Field(default=10_000, ge=1)
+    connection_idle_seconds: float = Field(default=60.0, ge=1, description="A connection without a request ends.")
     trusted_proxies: int = Field(default=0, ge=0, le=16, description="Proxies in front that append X-Forwarded-For.")
 
     request_timeout_seconds: float = Field(default=30.0, gt=0)
@@ -100,6 +101,9 @@ class GatewaySettings(BaseSettings):
     cors_origins: Words = Field(default=(), description="Origins of browser applications; `*` is every origin.")
 
     rate_limit_requests: int = Field(default=60, ge=0, description="Per client address and window; 0 means no limit.")
+    join_limit_requests: int = Field(
+        default=600, ge=0, description="Sessions that agents may open per client address and window; 0 means no limit."
+    )
     rate_limit_seconds: int = Field(default=60, ge=1)
     rate_limit_exempt: Words = ("127.0.0.1", "::1")
 
