@@ -38,11 +38,11 @@ Take = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Guarantees: no RPC runs unauthenticated, and whatever is raised leaves as a status a client understands."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, streams_per_user: int) -> None:
         self._authenticator = authenticator
         self._streams = Streams()
         self._last_call = 0.0
-        self._callers = Reauthentication(authenticator, self._streams)
+        self._callers = Reauthentication(authenticator, self._streams, streams_per_user)
 
     def end_streams(self) -> None:
         """End all streams now and any that begins later with UNAVAILABLE: their clients find another replica."""

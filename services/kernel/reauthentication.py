@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.kernel.authn import Authenticator
-from services.kernel.errors import DomainError, Unauthenticated, Unavailable
+from services.kernel.errors import DomainError, RateLimited, Unauthenticated, Unavailable
 from services.kernel.logs import get_logger
 from services.kernel.principal import Principal
 from services.kernel.streams import Streams
@@ -34,7 +34,8 @@ class _Open:
 class Reauthentication:
     """Follows the changes that the authenticator is told about."""
 
-    def __init__(self, authenticator: Authenticator, streams: Streams) -> None:
+    def __init__(self, authenticator: Authenticator, streams: Streams, most_per_user: int) -> None:
+        self._most_per_user = most_per_user
         self._authenticator = authenticator
         self._streams = streams
         self._open: dict[asyncio.Task[Any], _Open] = {}
@@ -44,10 +45,12 @@ class Reauthentication:
 
     @contextmanager
     def following(self, method: str, metadata: Mapping[str, str], principal: Principal | None) -> Iterator[None]:
-        """The stream of this task, while the block runs. Streams of services and nodes end by other rules."""
+        """The stream of this task, while the block runs. Streams of services and nodes end by other rules. Raises
+        RateLimited when the user has too many."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 -- for the type checker.
         if principal is not None and principal.kind == "user":
+            self._check_number(principal.user_id)
             self._open[task] = _Open(method, metadata, principal)
             self._check_at(task, principal.expires_at)
         try:
@@ -57,6 +60,13 @@ class Reauthentication:
             if (expiry := self._expiries.pop(task, None)) is not None:
                 expiry.cancel()
             self._streams.forget(task)
+
+    def _check_number(self, user_id: str) -> None:
+        held = sum(stream.principal.user_id == user_id for stream in self._open.values())
+        if held >= self._most_per_user:
+            raise RateLimited(
+                f"You have {held} open streams here (logs, events, exec), which is the limit. End some first."
+            )
 
     def _changed(self, user_id: str) -> None:
         for task, stream in self._open.items():

@@ -19,7 +19,7 @@ from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
 from services.kernel.methods import DEFAULT_LIMIT
-from services.kernel.settings import ServiceSettings
+from services.kernel.settings import STREAMS_PER_USER, ServiceSettings
 
 log = get_logger(__name__)
 
@@ -64,9 +64,9 @@ class Application:
 class Server:
     """The gRPC side of an application. `address` is the bound host:port after `start`."""
 
-    def __init__(self, app: Application, listen_address: str) -> None:
+    def __init__(self, app: Application, listen_address: str, streams_per_user: int = STREAMS_PER_USER) -> None:
         self._app = app
-        self._calls = CallInterceptor(app.authenticator)
+        self._calls = CallInterceptor(app.authenticator, streams_per_user)
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
         self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
@@ -120,7 +120,7 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
         host, port = split(settings.metrics_address)
         start_http_server(port, host)
     app = await build()
-    server = Server(app, settings.listen_address)
+    server = Server(app, settings.listen_address, settings.streams_per_user)
     try:
         async with app.supervisor:
             await server.start()

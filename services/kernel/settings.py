@@ -16,6 +16,8 @@ def _addresses(text: str) -> str:
 
 Addresses = Annotated[str, AfterValidator(_addresses)]
 
+STREAMS_PER_USER = 200
+
 _POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -34,6 +36,9 @@ class ServiceSettings(BaseSettings):
     listen_address: str = Field(description="host:port of the gRPC server.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
     log_level: str = "info"
+    streams_per_user: int = Field(
+        default=STREAMS_PER_USER, ge=1, description="Logs, events and exec that one user may follow at each replica."
+    )
     drain_seconds: float = Field(default=5.0, ge=0, description="How long running calls may go on after SIGTERM.")
     auth_address: Addresses = "127.0.0.1:7401"
     grid_address: Addresses = "127.0.0.1:7402"

@@ -11,7 +11,7 @@ from kontena.deploy.v1 import container_log_pb2
 from services.kernel import reauthentication
 from services.kernel.authn import Authenticator
 from services.kernel.cluster_token import ClusterTokens
-from services.kernel.errors import DomainError, Unauthenticated, Unavailable
+from services.kernel.errors import DomainError, RateLimited, Unauthenticated, Unavailable
 from services.kernel.principal import Principal
 from services.kernel.reauthentication import Reauthentication
 from services.kernel.streams import Streams
@@ -31,7 +31,7 @@ class World:
         self.streams = Streams()
         secret = ClusterTokens("a-secret-of-sixteen-characters")
         authenticator = Authenticator(secret, self._introspect, [SERVICE], self._listen)
-        self.callers = Reauthentication(authenticator, self.streams)
+        self.callers = Reauthentication(authenticator, self.streams, 3)
         self.began = asyncio.Event()
 
     def _listen(self, listener: Callable[[str], None]) -> None:
@@ -142,3 +142,21 @@ async def test_streams_of_services_are_not_looked_at() -> None:
     world.streams.end()
     with pytest.raises(Unavailable, match="about to stop"):
         await asyncio.wait_for(stream, 30)
+
+
+async def test_one_user_has_a_number_of_streams_and_takes_none_from_others() -> None:
+    world = World()
+    held = [asyncio.create_task(world.follow()) for _ in range(3)]
+    await world.began.wait()
+    with pytest.raises(RateLimited, match="3 open streams"):
+        await world.follow()
+    other = asyncio.create_task(world.follow(replace(EVE, user_id="adam")))
+    await asyncio.wait([other], timeout=0.05)
+    assert not other.done()
+    held.pop().cancel()
+    await asyncio.sleep(0)
+    again = asyncio.create_task(world.follow())
+    await asyncio.wait([again], timeout=0.05)
+    assert not again.done()
+    for task in (*held, other, again):
+        task.cancel()
