@@ -101,7 +101,9 @@ end
 
 -- Status and text for gRPC errors that no interceptor of ours worded: the runtime made them before our code ran.
 local function own_words(code, text)
-  if text:find("eceived message larger than max", 1, true) then
+  if text:find("google.protobuf.message.DecodeError", 1, true) then
+    return "400", "Invalid request"
+  elseif text:find("eceived message larger than max", 1, true) then
     return "413", "Request body too large"
   elseif text:find("received metadata size exceeds", 1, true) then
     return "431", "Request headers too large"

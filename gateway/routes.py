@@ -52,10 +52,11 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
     endless = {"timeout": "0s", "idle_timeout": seconds(settings.stream_idle_seconds)}
     read, write = {"retry_policy": retry_policy(reads=True)}, {"retry_policy": retry_policy()}
     told = {"retry_policy": retry_policy(told=True)}
+    joining = per_client_limit(settings, settings.join_limit_requests)
     plain = {"typed_per_filter_config": uncompressed()}
     groups: list[tuple[Callable[[Method], bool], list[Config], Config, Config]] = [
         (rate_limited, [], {**timeout, **write}, {"typed_per_filter_config": per_client_limit(settings)}),
-        (joins, [], endless, {"typed_per_filter_config": per_client_limit(settings, settings.join_limit_requests)}),
+        (joins, [], {**endless, **told}, {"typed_per_filter_config": {**uncompressed(), **joining}}),
         (lambda m: not m.streaming and m.is_read, _TRANSCODED, {**timeout, **read}, {}),
         (lambda m: not m.streaming and not m.is_read, _TRANSCODED, {**timeout, **write}, {}),
         (lambda m: m.streaming and m.is_read, _TRANSCODED, {**endless, **read}, plain),

@@ -69,10 +69,10 @@ def test_header_stays_small_and_keeps_the_first_level(call: Caller) -> None:
 
 
 def test_big_body(call: Caller) -> None:
-    body = {"image": "x" * 1_000_000, "env": ['\\"{[' * 10] * 10_000, "user": "u"}
+    body = {"image": "x" * 100_000, "env": ['\\"{[' * 10] * 4_000, "user": "u"}
     assert call("PUT", PATH, body).status_code == 200
     assert listed(call) == ["image", "env", "user"]
-    assert len(call.seen.message.service.env) == 10_000
+    assert len(call.seen.message.service.env) == 4_000
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])

@@ -84,10 +84,11 @@ def is_limited(route: Any) -> bool:
     return "envoy.filters.http.local_ratelimit" in route.get("typed_per_filter_config", {})
 
 
-def test_only_token_endpoints_are_limited() -> None:
+def test_only_token_endpoints_and_joins_are_limited() -> None:
     limited = {method.path for _, method in METHODS if any(map(is_limited, routes_to(method.path, rendered())))}
     assert "/kontena.auth.v1.OAuthService/ExchangeToken" in limited
-    assert all(path.startswith("/kontena.auth.v1.") for path in limited)
+    others = {path for path in limited if not path.startswith("/kontena.auth.v1.")}
+    assert others == {"/kontena.grid.v1.NodeSessionService/Connect"}
     assert all(is_limited(routes_to(path, rendered())[0]) for path in limited), "no route may come before the limit"
 
 
@@ -103,7 +104,8 @@ def test_transcoder_knows_public_services_only() -> None:
 def test_contract_stands_before_the_transcoder() -> None:
     names = [f["name"].rpartition(".")[2] for f in manager(rendered())["http_filters"]]
     assert names == [
-        "match_delegate", "br", "gzip", "contract", "health_check", "grpc_json_transcoder", "local_ratelimit", "router",
+        "match_delegate", "br", "gzip", "buffer", "contract", "health_check", "grpc_json_transcoder", "local_ratelimit",
+        "router",
     ]  # fmt: skip
 
 
