@@ -90,7 +90,7 @@ class Compose:
     def _serving(self) -> bool:
         """Whether each replica has said that it serves; its health check asks much more seldom."""
         return all(
-            '"event": "serving"' in images.docker(self.host, "logs", self.container(name, number))
+            '"event": "serving"' in images.logs(self.host, self.container(name, number))
             for name, count in self.counts.items()
             for number in range(1, count + 1)
         )

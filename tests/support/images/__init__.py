@@ -17,6 +17,16 @@ _PYTHON = "3.11"  # That of Debian 12, which the base is made of.
 
 def docker(host: str, *words: str | Path, timeout: float = 600) -> str:
     """Output of a docker command; fails with what it said."""
+    return _docker(host, *words, timeout=timeout).stdout.strip()
+
+
+def logs(host: str, container: str) -> str:
+    """All that a container wrote."""
+    done = _docker(host, "logs", container)
+    return done.stdout + done.stderr
+
+
+def _docker(host: str, *words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         ["docker", *words],
         env={**os.environ, "DOCKER_HOST": host},
@@ -26,7 +36,7 @@ def docker(host: str, *words: str | Path, timeout: float = 600) -> str:
         check=False,
     )
     assert done.returncode == 0, f"docker {words[0]}: {done.stderr[-2000:]}{done.stdout[-2000:]}"
-    return done.stdout.strip()
+    return done
 
 
 def build_all(host: str) -> None:
