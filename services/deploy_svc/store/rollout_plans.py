@@ -103,7 +103,7 @@ async def _apply_start(tx: Tx, snapshot: Snapshot, starts: Sequence[Start]) -> s
             state="ongoing",
             deploy_rev=start.deploy_rev,
             total=start.total,
-            started_at=sa.func.now(),
+            started_at=sa.func.clock_timestamp(),
             queued_at=sa.func.coalesce(service_deploys.c.queued_at, sa.func.now()),
         )
     )
@@ -153,7 +153,7 @@ async def _apply_places(tx: Tx, places: Sequence[Place], refused: Sequence[Unpla
                 instance_deploys.c.deploy_id == moved[0].deploy_id,
                 instance_deploys.c.instance_number.in_([run.instance_number for run in moved]),
             )
-            .values(started_at=sa.func.now())
+            .values(started_at=sa.func.clock_timestamp())
         )
 
 

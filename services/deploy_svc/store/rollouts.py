@@ -122,7 +122,7 @@ async def end(tx: Tx, service_id: str, finish: Finish) -> None:
     await tx.execute(
         service_deploys.update()
         .where(service_deploys.c.id == finish.deploy_id, service_deploys.c.finished_at.is_(None))
-        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.now())
+        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.clock_timestamp())
         .returning(sa.func.pg_notify(DEPLOY_ENDED, service_id))
     )
 

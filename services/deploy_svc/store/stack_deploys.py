@@ -146,7 +146,7 @@ async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
             case Begin(step):
                 await services.request_deploy(tx, step.service_id, bump=False)
                 begun = await service_deploys.insert(tx, step.service_id)
-                await _update_step(tx, claim, step, service_deploy_id=begun, started_at=sa.func.now())
+                await _update_step(tx, claim, step, service_deploy_id=begun, started_at=sa.func.clock_timestamp())
             case Remove(step):
                 await services.lock_for_deletion(tx, step.service_id)
                 await instances.notify_nodes(tx, step.service_id)
@@ -172,7 +172,7 @@ async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:
     await tx.execute(
         _t.update()
         .where(_t.c.id == deploy_id, _t.c.finished_at.is_(None))
-        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.now())
+        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.clock_timestamp())
     )
 
 

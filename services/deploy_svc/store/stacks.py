@@ -78,7 +78,11 @@ async def request_removal(tx: Tx, stack: Stack) -> None:
     await tx.execute(
         _d.update()
         .where(_d.c.stack_id == stack.id, _d.c.finished_at.is_(None))
-        .values(state="error", reason=f"Aborted: the stack {stack.path} is being removed", finished_at=sa.func.now())
+        .values(
+            state="error",
+            reason=f"Aborted: the stack {stack.path} is being removed",
+            finished_at=sa.func.clock_timestamp(),
+        )
     )
     values = {"removed_at": sa.func.coalesce(_t.c.removed_at, sa.func.now()), "due_at": sa.func.now()}
     await tx.execute(_t.update().where(_t.c.id == stack.id).values(values))
