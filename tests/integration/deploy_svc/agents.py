@@ -20,7 +20,8 @@ from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.support.running import CLUSTER_SECRET
 
 # Of instances that no test deploys.
-_FREE_NUMBERS = itertools.count(1000)
+_FREE = 1000
+_FREE_NUMBERS = itertools.count(_FREE)
 START = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -43,6 +44,20 @@ async def placed(db: Database, service_id: str, *node_ids: str) -> None:
     ]
     async with db.transaction() as tx:
         await tx.execute(tables.instances.insert(), rows)
+
+
+@asynccontextmanager
+async def running_it(db: Database, service_id: str, node_id: str) -> AsyncIterator[None]:
+    """The node runs an instance of the service while the block runs, and of its containers it may speak afterwards."""
+    await placed(db, service_id, node_id)
+    try:
+        yield
+    finally:
+        instances = tables.instances
+        async with db.transaction() as tx:
+            await tx.execute(
+                instances.delete().where(instances.c.service_id == service_id, instances.c.instance_number >= _FREE)
+            )
 
 
 def log_line(data: str, at: float = 0.0, **changed: Any) -> pb.LogLine:

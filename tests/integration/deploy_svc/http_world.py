@@ -12,6 +12,7 @@ import httpx
 
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc.store import services
+from tests.integration.deploy_svc.agents import running_it
 from tests.integration.deploy_svc.container_agents import (
     command_agent,
     container,
@@ -123,7 +124,10 @@ class HttpWorld:
             found = await services.get(tx, GRID, stack, name)
         assert found is not None
         node = self.engine.around.grids.nodes.records[NODE_1]
-        async with container_pusher(self.served.channel, session=node.session) as pusher:
+        async with (
+            running_it(self.engine.db, found.id, NODE_1),
+            container_pusher(self.served.channel, session=node.session) as pusher,
+        ):
             await pusher.push(*(container(one, found.id) for one in names))
 
 

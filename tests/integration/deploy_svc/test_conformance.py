@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.deploy_svc.store import services
-from tests.integration.deploy_svc.agents import log_line, log_pusher
+from tests.integration.deploy_svc.agents import log_line, log_pusher, running_it
 from tests.integration.deploy_svc.engine_fixtures import Agent, ignore
 from tests.integration.deploy_svc.http_world import Http, HttpWorld
 from tests.integration.deploy_svc.stack_rest import document, link, service
@@ -156,7 +156,10 @@ async def pushed(edge: HttpWorld, *lines: str, container: str = "c1") -> None:
     async with edge.engine.db.read() as tx:
         found = await services.get(tx, GRID, "null", "redis")
     assert found is not None
-    async with log_pusher(edge.served.channel, session=session) as pusher:
+    async with (
+        running_it(edge.engine.db, found.id, NODE_1),
+        log_pusher(edge.served.channel, session=session) as pusher,
+    ):
         await pusher.push(
             [log_line(data, at, service_id=found.id, container_id=container) for at, data in enumerate(lines)]
         )

@@ -37,6 +37,8 @@ async def _busy(edge: HttpWorld, http: Http) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _repeated(edge: HttpWorld) -> AsyncIterator[None]:
+    edge.engine.around.grids.put_node("f" * 24, "talkative", 9, availability="drain")
+
     async def talk() -> None:
         async with log_pusher(edge.served.channel, node_id="f" * 24) as pusher:
             number = 0

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import container_pb2 as pb
 from services.deploy_svc.store import services as service_store
 from services.kernel.db import Database
+from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
 from tests.integration.deploy_svc.rest import Answer, Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, document, service
@@ -156,6 +157,8 @@ async def test_a_member_enters_containers_of_plain_services_only(
     await admins.created("strong", privileged=True)
     async with deploy_db.read() as tx:
         found = {service.name: service.id for service in await service_store.list_by_grid(tx, GRID)}
+    for service_id in found.values():
+        await placed(deploy_db, service_id, NODE_1)
     async with container_pusher(deploy.channel) as pusher:
         await pusher.snapshot(
             container("plain-1", found["plain"]), container("strong-1", found["strong"]), container("stray", "")
