@@ -69,8 +69,9 @@ def provider(admin: Api) -> dict[str, str]:
 
 
 def victim(admin: Api) -> dict[str, str]:
-    """A user whom nobody minds losing."""
+    """A user whom nobody minds losing, without any right."""
     provider(admin)
+    admin.request("DELETE", f"/v1/users/{VICTIM}")
     admin.call("POST", "/oauth2/authorize", {"response_type": "invite", "email": VICTIM}, status=201)
     return {}
 
