@@ -57,9 +57,9 @@ test-integration: setup ## Services against a real Postgres
 	$(BIN)/pytest -q -n 2 tests/integration
 test-e2e: setup ## Through Envoy on real containers
 	$(BIN)/pytest -q tests/e2e tests/chaos
-soak: setup ## Ten minutes of random deaths under load; 500 agents; lost nodes; each process stopped for a minute
-	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peers.py tests/network
-	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py
+soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listeners; lost nodes; each process stopped for a minute
+	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py tests/network
+	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/chaos/test_soak.py
 images: setup ## Images of the suite and the agent (BASE=, PYTHON_VERSION= of the base, TAG=, DOCKER_BUILD= for flags)

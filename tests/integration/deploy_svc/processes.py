@@ -24,6 +24,7 @@ class Served:
 
     process: psutil.Process
     channel: grpc.aio.Channel
+    target: str
 
     def children(self) -> list[psutil.Process]:
         """The processes that it keeps beside it."""
@@ -46,7 +47,7 @@ async def process(url: str, neighbours: str, role: str, **env: str) -> AsyncIter
     channel = grpc.aio.insecure_channel(address)
     try:
         await eventually(lambda: _serves(channel), message=f"the process of the role {role} serves")
-        yield Served(psutil.Process(started.pid), channel)
+        yield Served(psutil.Process(started.pid), channel, address)
     finally:
         await channel.close()
         started.terminate()
