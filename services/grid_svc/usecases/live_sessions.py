@@ -45,6 +45,11 @@ class LiveSession:
         """The agent has this description."""
         self._told = description
 
+    @property
+    def grid(self) -> str:
+        """Name of the grid, once the agent was told."""
+        return "" if self._told is None else self._told.grid
+
     def tell_peers(self, update: PeerUpdate) -> None:
         """Send this step of the list of peers; what an agent is too slow for becomes one step."""
         self._peers = [update] if update.reset else [*self._peers, update]

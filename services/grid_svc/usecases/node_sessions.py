@@ -147,6 +147,7 @@ class NodeSessions:
             if reader is not None:
                 reader.cancel()
             self._peers.leave(live)
+            self._reports.leave(live)
             self._live.remove(live)
 
     async def _hello(self, incoming: AsyncIterator[Incoming]) -> Hello:

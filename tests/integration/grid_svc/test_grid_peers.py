@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
+
+from prometheus_client import REGISTRY
 
 from kontena.grid.v1 import node_session_pb2 as pb
 from tests.integration.grid_svc.agents import Agent, joined
@@ -180,3 +183,18 @@ async def test_health_shows_the_network(grid: Running, admin: Caller, token: str
             return True
 
         await eventually(told)
+
+
+async def test_traffic_is_counted_per_node_while_it_is_here(grid: Running, admin: Caller, token: str) -> None:
+    async with following(grid.channel, token, 1) as one:
+        for received, wanted in ((100, 100.0), (250, 250.0), (40, 290.0)):
+            peers = [pb.PeerTraffic(id=f"peer-{number}", rx_bytes=received // 2, tx_bytes=7) for number in (1, 2)]
+            await one.agent.call.write(pb.ConnectRequest(network=pb.NetworkReport(state="overlay", peers=peers)))
+            await eventually(partial(_counts, received=wanted, sent=14.0))
+    await eventually(partial(_counts, received=None, sent=None))
+
+
+async def _counts(**wanted: float | None) -> bool:
+    labels = [{"grid": "alpha", "node": "node-1", "direction": direction} for direction in wanted]
+    assert [REGISTRY.get_sample_value("node_network_bytes_total", each) for each in labels] == list(wanted.values())
+    return True
