@@ -34,9 +34,8 @@ class Supervisor:
         # Also what an older release left open.
         logs.chmod(0o700)
         config = self._write_config(processes)
-        circusd = Path(sys.executable).with_name("circusd")
         command: list[str | Path] = [
-            circusd,
+            *(sys.executable, "-m", "deploy.local.circusd"),
             "--daemon",
             "--pidfile",
             self._pidfile,

@@ -23,7 +23,7 @@ def oauth(error: str, description: str) -> dict[str, str]:
 DENIED = oauth("access_denied", "Access denied")
 NO_CODE = oauth("invalid_grant", "The authorization code is unknown, too old or was used before")
 NO_REFRESH = oauth("invalid_grant", "The refresh token is unknown or was used before")
-NO_SCOPE = oauth("invalid_scope", "The request needs a scope: user, owner or user,owner")
+NO_SCOPE = oauth("invalid_scope", "The request needs a scope: user, owner or user,owner; read; or grid:NAME:deploy")
 NO_TYPE = oauth("unsupported_response_type", "Unsupported response type. Supported: code, token, invite")
 NOTHING = oauth("invalid_request", "The request has no parameters")
 NO_INVITES = {
@@ -69,7 +69,8 @@ ROWS: list[tuple[str, str, str, Any, int, Any]] = [
     ("plain", "DELETE", KEEPER, None, 400, {"error": {"user": NOT_ALLOWED}}),
     ("plain", "DELETE", PLAIN, None, 400, {"error": {"user": "Cannot remove itself"}}),
     ("keeper", "DELETE", KEEPER, None, 400, {"error": {"user": "Cannot remove itself"}}),
-    ("keeper", "DELETE", "/v1/users/admin", None, 400, {"error": {"user": LAST_ADMIN}}),
+    ("keeper", "DELETE", "/v1/users/admin", None, 400, {"error": {"user": NOT_ALLOWED}}),
+    ("admin", "DELETE", "/v1/users/admin", None, 400, {"error": {"user": "Cannot remove itself"}}),
     ("admin", "POST", f"{UNKNOWN}/roles", {"role": "viewer"}, 404, NOT_FOUND),
     ("admin", "POST", f"{PLAIN}/roles", {"role": "king"}, 422, {"error": {"role": "Role 'king' not found"}}),
     ("plain", "POST", f"{PLAIN}/roles", {"role": "king"}, 422, {"error": {"role": "Role 'king' not found"}}),

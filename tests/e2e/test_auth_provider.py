@@ -120,9 +120,12 @@ def test_an_invited_user_logs_in_and_uses_the_api(master: Api, invitation: str) 
 
 
 @pytest.mark.usefixtures("invitation")
-def test_a_browser_shows_the_code_and_forgets_it(master: Api, tmp_path: Path) -> None:
-    # Known by the e-mail that was invited.
-    done = httpx.get(log_in(master, {"redirect_uri": "/code"}))
+def test_an_email_alone_is_no_login(master: Api) -> None:
+    assert httpx.get(log_in(master, {"redirect_uri": "/code"})).status_code == 403
+
+
+def test_a_browser_shows_the_code_and_forgets_it(master: Api, invitation: str, tmp_path: Path) -> None:
+    done = httpx.get(log_in(master, {"redirect_uri": "/code", "invite_code": invitation}))
     address = done.headers["location"]
     code = parse_qs(address.partition("#")[2])["code"][0]
     page, console = rendered(f"{master.url}{address}", tmp_path)

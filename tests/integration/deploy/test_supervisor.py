@@ -1,0 +1,57 @@
+"""What keeps the processes of `make up` alive."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local.processes import Process
+from deploy.local.supervisor import Supervisor
+from tests.support.suite import soon
+
+NAMES = ("a", "b", "c")
+# Its child goes on with the pipes open when it is killed.
+SCRIPT = "echo started $$; echo $$ > {folder}/{name}; sleep 20 & wait; echo never"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, as there is a socket in it."""
+    with tempfile.TemporaryDirectory(prefix="ksup") as folder:
+        yield Path(folder)
+
+
+def test_what_is_killed_starts_again_however_often_and_with_its_log(folder: Path) -> None:
+    environment = {"PATH": os.environ["PATH"]}
+    supervisor = Supervisor(folder)
+    supervisor.start(
+        [
+            Process(name, ("/bin/sh", "-c", f"'{SCRIPT.format(folder=folder, name=name)}'"), environment)
+            for name in NAMES
+        ]
+    )
+    try:
+        soon(supervisor.statuses, message="the supervisor answers")
+        for name in NAMES:
+            supervisor.start_process(name)
+        seen: dict[str, set[int]] = {name: set() for name in NAMES}
+        for _ in range(6):
+            for name in NAMES:
+                soon(lambda name=name: started(folder, name) not in seen[name], message=f"{name} runs again")
+                seen[name].add(started(folder, name))
+            for name in NAMES:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    psutil.Process(started(folder, name)).kill()
+        for name in NAMES:
+            log = (folder / "logs" / f"{name}.log").read_text()
+            assert all(f"started {pid}\n" in log for pid in seen[name])
+    finally:
+        supervisor.stop()
+
+
+def started(folder: Path, name: str) -> int:
+    return int((folder / name).read_text())
