@@ -7,6 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.state_dir import StateDir
 from agent.state_documents import KeyDocument
+from services.kernel.logs import get_logger
+
+log = get_logger(__name__)
 
 _FILE = "wireguard.json"
 
@@ -40,7 +43,13 @@ class KeyPair:
 
     def _made(self) -> X25519PrivateKey:
         self._private = X25519PrivateKey.generate()
-        self._folder.write(_FILE, {"private_key": self.private})
+        try:
+            self._folder.write(_FILE, {"private_key": self.private})
+        except OSError as error:
+            # Peers follow a new key within seconds, so one that ends with this process costs them that and no more.
+            log.warning(
+                "the network key is not kept: this node has another one after its next start", error=repr(error)
+            )
         return self._private
 
 

