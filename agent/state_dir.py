@@ -154,8 +154,21 @@ class StateFile:
         try:
             self._folder.write(self._name, self._content())
         except OSError as error:
-            self._dirty.set()
-            log.error("state not written; it will be tried again", file=self._name, error=repr(error))
+            self._not_written(error)
+
+    async def write(self) -> None:
+        """Write what changed, if anything, beside the event loop; or log why that is not possible."""
+        if not self._dirty.is_set():
+            return
+        self._dirty.clear()
+        try:
+            await self._folder.write_soon(self._name, self._content())
+        except OSError as error:
+            self._not_written(error)
+
+    def _not_written(self, error: OSError) -> None:
+        self._dirty.set()
+        log.error("state not written; it will be tried again", file=self._name, error=repr(error))
 
     async def run(self) -> None:
         """Write changes as they come, several at once. Raises OSError when that fails; call it again."""

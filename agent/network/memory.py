@@ -23,6 +23,8 @@ class NetworkMemory:
         self.endpoints = {item.instance_id: item for item in kept.endpoints or ()}
         # Whether anything of it was ever heard: an empty list of endpoints may not replace a full one by mistake.
         self.heard_endpoints = kept.endpoints is not None
+        # What an agent before this one read last may be newer than what it wrote last.
+        self.told_endpoints = False
         self.took_part = kept.took_part
 
     def update_peers(self, update: pb.PeerUpdate) -> None:
@@ -37,7 +39,7 @@ class NetworkMemory:
 
     def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
         """These and no others."""
-        self.endpoints, self.heard_endpoints = endpoints, True
+        self.endpoints, self.heard_endpoints, self.told_endpoints = endpoints, True, True
         self._file.touch()
 
     def take_part(self, *, taken: bool) -> None:
@@ -47,8 +49,13 @@ class NetworkMemory:
 
     def forget(self) -> None:
         """This machine is another node now."""
-        self.peers, self.endpoints, self.heard_endpoints, self.took_part = {}, {}, False, False
+        self.peers, self.endpoints = {}, {}
+        self.heard_endpoints = self.told_endpoints = self.took_part = False
         self._file.touch()
+
+    async def write(self) -> None:
+        """Have it written before it is acted upon: an agent that dies and starts without a master must not go back."""
+        await self._file.write()
 
     def _content(self) -> dict[str, Any]:
         return {

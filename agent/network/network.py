@@ -242,7 +242,9 @@ class Network:
             self._keys.rotate()
             self._rotate.unlink()
             log.info("network key rotated", public_key=self._keys.public)
-        overlay = plan(place, list(self._memory.peers.values()), await self._system.underlay_mtu(address))
+        mtu, peers = await self._system.underlay_mtu(address), list(self._memory.peers.values())
+        await self._memory.write()
+        overlay = plan(place, peers, mtu)
         if missing:
             overlay = replace(overlay, encrypted=())
         self._overlay = overlay
@@ -273,10 +275,11 @@ class Network:
         return await self._runtime.ensure_overlay(place.grid, place.block, place.gateway, place.names.bridge, mtu)
 
     def _answer(self) -> None:
-        """Pass on what is known; before anything was heard, the resolver answers as it did."""
+        """Pass on what is known; until this process hears of endpoints, the resolver answers as it did: it was told at
+        once what the agent before may not have written any more."""
         if self._resolver is None or self._place is None or self._node is None:
             return
-        if not self._memory.heard_endpoints and self._resolver.has_answers():
+        if not self._memory.told_endpoints and self._resolver.has_answers():
             return
         place = self._place
         self._resolver.answer(addresses(self._memory.endpoints.values(), place.grid, place.subnet, place.node_id))

@@ -26,7 +26,7 @@ class Resolver:
         self._gateway = gateway
         self._hosts = self._folder / "hosts"
         self._pid_file = self._folder / "pid"
-        self.names = 0
+        self.names = _names_in(self._hosts)
 
     def answer(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         """Answer these names and no others of the zone."""
@@ -98,3 +98,8 @@ class Resolver:
         except (OSError, ValueError):
             return None
         return pid if str(self._hosts) in command else None
+
+
+def _names_in(hosts: Path) -> int:
+    lines = hosts.read_text().splitlines() if hosts.exists() else ()
+    return len({line.partition(" ")[2] for line in lines})

@@ -20,7 +20,7 @@ def test_agents_that_are_killed_change_nothing(mesh: Mesh) -> None:
         node.kill()
     mesh.all_reach_all(within=10)
     for node in mesh.nodes:
-        node.start_again()
+        node.start_until("connected to the master")
     mesh.all_reach_all(within=10)
     mesh.connected()
     assert running(mesh) == before
@@ -33,9 +33,10 @@ def test_the_master_may_be_away(mesh: Mesh) -> None:
     mesh.underlay.forwarder.cut()
     try:
         assert longest_gap(lambda: mesh.fetch(one, name) == f"plain-{name}", AWAY_SECONDS) < 2
-        # What was known last also serves an agent that starts without a master.
+        # What was known last also serves an agent that starts without a master, be it that it was never written.
         one.kill()
-        one.start_again()
+        one.forget_endpoints()
+        one.start_until("the master is away")
         assert longest_gap(lambda: mesh.fetch(one, name) == f"plain-{name}", 6) < 2
     finally:
         mesh.underlay.forwarder.start()

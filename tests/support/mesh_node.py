@@ -1,6 +1,7 @@
 """A node on a machine of an underlay: a Docker Engine and an agent of the project."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from typing import Any
 
 from tests.support.containers import Docker
 from tests.support.engine import Engine, EngineError
-from tests.support.suite import Suite
+from tests.support.suite import Suite, soon
 from tests.support.underlay import Underlay, shell
 
 
@@ -59,6 +60,12 @@ class MeshNode:
                 self._agent(), cwd=self._suite.folder, env=self._env, stdout=log, stderr=log
             )
 
+    def start_until(self, said: str) -> None:
+        """Start the agent as before; returns once it has said this."""
+        before = self.log().count(said)
+        self.start_again()
+        soon(lambda: self.log().count(said) > before, message=f"{self.name} says: {said}")
+
     def command(self, name: str) -> None:
         """Run a command of the agent's program."""
         subprocess.run([*self._agent(), name], cwd=self._suite.folder, env=self._env, check=True, capture_output=True)
@@ -72,6 +79,11 @@ class MeshNode:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def forget_endpoints(self) -> None:
+        """Take from what its agent remembers all that runs elsewhere: it may have died before it wrote that."""
+        file = self.folder / "state" / "network.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"endpoints": []}))
 
     def log(self) -> str:
         """What its agent has said."""

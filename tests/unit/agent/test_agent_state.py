@@ -10,6 +10,7 @@ from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Position
 from agent.image_cleaner import ImageCleaner
 from agent.log_positions import LogPositions
+from agent.network.memory import NetworkMemory
 from agent.runtime.hollow import HollowRuntime
 from agent.state import State
 from agent.state_dir import StateDir
@@ -131,3 +132,13 @@ async def test_a_file_that_cannot_be_read_stays_where_it_is(folder: StateDir, tm
     (tmp_path / "state.json").mkdir()
     assert State(folder).node is None
     assert (tmp_path / "state.json").is_dir()
+
+
+async def test_peers_are_on_disk_before_they_are_acted_upon(folder: StateDir, tmp_path: Path) -> None:
+    memory = NetworkMemory(folder)
+    memory.update_peers(session_pb.PeerUpdate(upserted=[session_pb.Peer(id="n2")]))
+    await memory.write()
+    assert list(NetworkMemory(folder).peers) == ["n2"]
+    written = (tmp_path / "network.json").stat().st_ino
+    await memory.write()
+    assert (tmp_path / "network.json").stat().st_ino == written, "nothing changed, so nothing is written"
