@@ -25,11 +25,10 @@ class ContainerMirror:
         """Mark the containers of lost nodes, forget those of removed nodes."""
         nodes = await self._nodes.all()
         lost = {node.id: node.session for node in nodes.values() if not node.connected}
-        removed = set(self._removed)
         async with self._db.transaction() as tx:
             if lost:
                 await containers.mark_lost(tx, lost)
-            if removed:
+            if removed := set(self._removed):
                 await containers.forget_nodes(tx, removed)
             await containers.forget_unknown_nodes(tx, list(nodes))
             await command_routes.expire(tx)
@@ -38,6 +37,8 @@ class ContainerMirror:
     def _observe(self, change: Change[Node]) -> None:
         match change:
             case Upsert(key, node):
+                # It is there after all: old news must not forget what it reports.
+                self._removed.discard(key)
                 if self._connected.get(key) == node.connected:
                     return
                 self._connected[key] = node.connected

@@ -92,6 +92,9 @@ class RolloutLoop:
         """A node that became worse is noticed soon enough by the deploys that it concerns."""
         if news.kind == "removed":
             self._removed_nodes.add(news.node_id)
+        else:
+            # It is there after all: what runs on it must not be forgotten for old news.
+            self._removed_nodes.discard(news.node_id)
         if news.kind != "worse":
             self._changed_grids.add(news.grid_id)
             self._nodes_changed.set()
@@ -106,8 +109,8 @@ class RolloutLoop:
             await asyncio.sleep(_SETTLE_SECONDS + len(self._wanted) * _STEP_SECONDS)
 
     async def _handle_node_changes(self) -> None:
-        removed, grids = set(self._removed_nodes), set(self._changed_grids)
         async with self._db.transaction() as tx:
+            removed, grids = set(self._removed_nodes), set(self._changed_grids)
             await reconciles.expedite_services(tx, await instances.forget_nodes(tx, removed))
             self._want(await rollouts.deploying_in(tx, grids))
         self._removed_nodes -= removed
