@@ -39,7 +39,7 @@ class EngineParts:
         self._mirror = ContainerMirror(db, nodes)
         self._history = DeployHistory(db)
         self._retention = LogRetention(db, settings.log_retention_days)
-        self._quota = LogQuota(db, settings.log_quota_bytes)
+        self._quota = LogQuota(db, settings.log_quota_bytes, settings.log_total_bytes)
         self._cleanup = GridCleanup(db, grids)
 
     def supervise(self, supervisor: Supervisor) -> None:

@@ -26,6 +26,11 @@ class Settings(ServiceSettings):
     log_quota_bytes: int = Field(
         default=10 * 1024**3, ge=1024**2, description="Logs of one grid; above that its oldest lines are removed."
     )
+    log_total_bytes: int = Field(
+        default=100 * 1024**3,
+        ge=1024**2,
+        description="Logs of all grids; above that the oldest lines of those grids are removed that have the most.",
+    )
     reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")
     grace_factor: float = Field(
         default=1.0,

@@ -37,10 +37,10 @@ async def add(tx: Tx, grid_id: str, lines: Sequence[LogLine]) -> None:
     await tx.execute(insert.on_conflict_do_update(constraint="pk_log_usage", set_=more))
 
 
-async def above(tx: Tx, most: int) -> list[str]:
-    """Grids with more bytes than that."""
-    query = sa.select(_t.c.grid_id).group_by(_t.c.grid_id).having(sa.func.sum(_t.c.bytes) > most)
-    return list((await tx.execute(query)).scalars())
+async def of_grids(tx: Tx) -> dict[str, int]:
+    """Bytes of each grid that has logs."""
+    query = sa.select(_t.c.grid_id, sa.func.sum(_t.c.bytes)).group_by(_t.c.grid_id)
+    return {grid_id: int(size) for grid_id, size in await tx.execute(query)}
 
 
 async def remove_oldest(tx: Tx, grid_id: str) -> None:

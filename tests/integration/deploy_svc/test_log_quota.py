@@ -11,6 +11,7 @@ from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_G
 from tests.support.running import Running
 
 LINES = 3000
+PLENTY = 2**40
 
 
 async def stored(db: Database, grid_id: str) -> list[str]:
@@ -46,9 +47,9 @@ async def test_the_oldest_lines_of_a_grid_above_its_quota_go_first(
     monkeypatch.setattr("services.deploy_svc.store.log_usage._ROWS_AT_ONCE", 100)
     before = await used(deploy_db, GRID)
     assert before > LINES * 350
-    await LogQuota(deploy_db, before).turn()
+    await LogQuota(deploy_db, before, PLENTY).turn()
     assert len(await stored(deploy_db, GRID)) == LINES
-    await LogQuota(deploy_db, before // 2).turn()
+    await LogQuota(deploy_db, before // 2, PLENTY).turn()
     left = await stored(deploy_db, GRID)
     assert 0.4 * LINES < len(left) < 0.5 * LINES
     assert left[-1].startswith(f"{LINES - 1} ")
@@ -58,9 +59,25 @@ async def test_the_oldest_lines_of_a_grid_above_its_quota_go_first(
 
 
 @pytest.mark.usefixtures("flooded")
+async def test_all_grids_together_have_a_quota_and_the_largest_gives(
+    deploy_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.deploy_svc.store.log_usage._ROWS_AT_ONCE", 100)
+    total = await used(deploy_db, GRID) + await used(deploy_db, OTHER_GRID)
+    await LogQuota(deploy_db, PLENTY, total).turn()
+    assert len(await stored(deploy_db, GRID)) == LINES
+    await LogQuota(deploy_db, PLENTY, total // 2).turn()
+    assert await used(deploy_db, GRID) + await used(deploy_db, OTHER_GRID) <= total // 2
+    left = await stored(deploy_db, GRID)
+    assert 0.4 * LINES < len(left) < 0.5 * LINES
+    assert left[-1].startswith(f"{LINES - 1} ")
+    assert await stored(deploy_db, OTHER_GRID) == ["quiet"]
+
+
+@pytest.mark.usefixtures("flooded")
 async def test_a_count_without_lines_is_forgotten(deploy_db: Database) -> None:
     """Partitions are dropped, and databases are restored."""
     async with deploy_db.transaction() as tx:
         await tx.execute(tables.container_logs.delete())
-    await LogQuota(deploy_db, 1).turn()
+    await LogQuota(deploy_db, 1, PLENTY).turn()
     assert await used(deploy_db, GRID) == 0
