@@ -8,7 +8,8 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
-from services.auth_svc.domain.sealing import Keyring, keyring
+from services.auth_svc.domain.sealing import keyring
+from services.kernel.sealing import Keyring
 from services.kernel.settings import ServiceSettings, own_or_shared
 
 # Settings that become configuration keys under `oauth2.` as they are.

@@ -11,6 +11,7 @@ DomainError
 ├── RateLimited           429  too many requests
 ├── Unavailable           503  something we depend on does not answer; retrying later helps
 │   ├── NotReady          503  this replica cannot answer what others may
+│   ├── Undecryptable     503  a stored value does not open (sealing.py)
 │   └── NotHere           503  nothing was done, and another replica may do it
 └── OAuthError            4xx  RFC 6749 section 5.2 body
 
@@ -35,6 +36,8 @@ class DomainError(Exception):
     reason = "ERROR"
     # When to try again, in seconds; None where that would not help.
     retry_seconds: int | None = None
+    # What the log is told besides; empty for what needs nobody's attention.
+    cause = ""
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)

@@ -155,6 +155,8 @@ def _refusal(error: Exception, method: str) -> DomainError:
         log.error("rpc failed", method=method, exc_info=error)
         known = DomainError("Internal server error", reason="INTERNAL")
         known.code = grpc.StatusCode.INTERNAL
+    if known.cause:
+        log.error("refused", method=method, told=known.message, cause=known.cause)
     if isinstance(known, Unavailable) and (fate := calls.current().fate):
         known.message = f"{known.message.rstrip('.')}. {fate}"
     return known

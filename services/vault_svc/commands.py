@@ -18,7 +18,6 @@ from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.kernel.outbox import Outbox
 from services.vault_svc.domain import backup as format_
-from services.vault_svc.domain.envelope import Undecryptable
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.settings import VaultSettings
 from services.vault_svc.store import sealed_rows, tables
@@ -60,7 +59,7 @@ async def refusal(work: Awaitable[None]) -> str:
     except grpc.aio.AioRpcError as error:
         missing = error.code() is grpc.StatusCode.NOT_FOUND
         return "there is no such grid" if missing else "grid_svc does not answer"
-    except (ValueError, OSError, format_.Unreadable, Undecryptable, DomainError) as error:
+    except (ValueError, OSError, format_.Unreadable, DomainError) as error:
         return str(error)
     return ""
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from services.auth_svc.domain import configuration, sealing
 from services.auth_svc.domain.configuration import SALT, SERVER_NAME, Json
 from services.auth_svc.domain.provider import OTHER_KEYS, PREFIX, Provider, provider_of
-from services.auth_svc.domain.sealing import Keyring
 from services.auth_svc.policy import require_config_access
 from services.auth_svc.store import config, users
 from services.auth_svc.store.config import Stored
 from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, Unavailable
+from services.kernel.errors import NotFound
 from services.kernel.principal import Principal
+from services.kernel.sealing import Keyring, Undecryptable
 
 
 class Config:
@@ -89,7 +89,7 @@ class Config:
                     continue
                 try:
                     opened[key] = self._value(key, stored)
-                except Unavailable:
+                except Undecryptable:
                     lost += 1
             await config.put(tx, self._seal(opened))
         return lost
@@ -127,7 +127,7 @@ class Config:
             return value is None
         try:
             return bool(self._value(key, stored) == value)
-        except Unavailable:  # What cannot be decrypted any more can still be replaced.
+        except Undecryptable:  # What cannot be decrypted any more can still be replaced.
             return False
 
 

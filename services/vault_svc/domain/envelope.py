@@ -1,6 +1,6 @@
-"""Authenticated encryption of one stored value: AES-256-GCM under a data key that a master key wraps.
+"""Encryption of one stored value under a data key of its own, which a master key wraps.
 
-    version(1) = 01 | key id(8) | nonce(12) | wrapped data key(48) | nonce(12) | ciphertext(n + 16)
+    data key, wrapped as in kernel/sealing.py(69) | nonce(12) | ciphertext(n + 16)
 
 Both layers authenticate where the value belongs, so a ciphertext that is moved to another grid, name, record or field
 does not decrypt. Every write makes a new data key and new nonces, so equal values look different.
@@ -12,23 +12,16 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.vault_svc.domain.keys import ID_BYTES, Keyring
+from services.kernel import sealing
+from services.kernel.sealing import Keyring, Undecryptable
 from services.vault_svc.domain.plaintext import Plaintext
 
-OVERHEAD = 97
-_VERSION = b"\x01"
 _NONCE = 12
 _KEY = 32
 _TAG = 16
-_WRAPPED_FROM = 1 + ID_BYTES + _NONCE
-_DATA_FROM = _WRAPPED_FROM + _KEY + _TAG
-
-
-class Undecryptable(Exception):
-    """A stored value does not open: wrong or missing key, damaged or moved. Names the record, never the content."""
-
-    def __init__(self, binding: "Binding", key_id: str) -> None:
-        super().__init__(f"{binding.kind} {binding.record_id} does not decrypt with key {key_id}")
+_NONCE_FROM = sealing.OVERHEAD + _KEY
+_DATA_FROM = _NONCE_FROM + _NONCE
+OVERHEAD = _DATA_FROM + _TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +33,11 @@ class Binding:
     name: str
     record_id: str
     field: str
+
+    @property
+    def record(self) -> str:
+        """What logs call it."""
+        return f"{self.kind} {self.record_id}"
 
     def associated_data(self, layer: str) -> bytes:
         """Length prefixes keep `ab` + `c` and `a` + `bc` apart."""
@@ -58,31 +56,27 @@ class Sealed:
 
 def seal(keyring: Keyring, binding: Binding, value: Plaintext) -> Sealed:
     """Encrypt with the current key."""
-    # The one place where chance is not a parameter: a repeated nonce would break the encryption, so none can be passed.
-    data_key, wrap_nonce, data_nonce = os.urandom(_KEY), os.urandom(_NONCE), os.urandom(_NONCE)
-    wrapped = keyring.current.cipher.encrypt(wrap_nonce, data_key, binding.associated_data("key"))
-    ciphertext = AESGCM(data_key).encrypt(data_nonce, value.data, binding.associated_data("data"))
-    key_id = keyring.current.id
-    return Sealed(key_id, _VERSION + bytes.fromhex(key_id) + wrap_nonce + wrapped + data_nonce + ciphertext)
+    data_key, nonce = os.urandom(_KEY), os.urandom(_NONCE)
+    wrapped = sealing.seal(keyring, binding.associated_data("key"), data_key)
+    ciphertext = AESGCM(data_key).encrypt(nonce, value.data, binding.associated_data("data"))
+    return Sealed(keyring.current.id, wrapped + nonce + ciphertext)
 
 
 def unseal(keyring: Keyring, binding: Binding, sealed: Sealed) -> Plaintext:
     """Decrypt with whichever key sealed it. Raises Undecryptable."""
-    blob = sealed.blob
     # The id inside the blob decides; the column next to it only finds rows.
-    key_id = blob[1 : 1 + ID_BYTES].hex()
-    key = keyring.by_id.get(key_id)
-    if len(blob) < OVERHEAD or blob[:1] != _VERSION or key is None:
-        raise Undecryptable(binding, key_id)
-    wrap_nonce, wrapped = blob[1 + ID_BYTES : _WRAPPED_FROM], blob[_WRAPPED_FROM:_DATA_FROM]
-    data_nonce, ciphertext = blob[_DATA_FROM : _DATA_FROM + _NONCE], blob[_DATA_FROM + _NONCE :]
+    wrapped, nonce, ciphertext = _parts(sealed.blob)
+    data_key = sealing.unseal(keyring, binding.associated_data("key"), wrapped, binding.name, binding.record)
     try:
-        data_key = key.cipher.decrypt(wrap_nonce, wrapped, binding.associated_data("key"))
-        return Plaintext(AESGCM(data_key).decrypt(data_nonce, ciphertext, binding.associated_data("data")))
-    except InvalidTag:
-        raise Undecryptable(binding, key_id) from None
+        return Plaintext(AESGCM(data_key).decrypt(nonce, ciphertext, binding.associated_data("data")))
+    except (InvalidTag, ValueError):
+        raise Undecryptable(binding.name, binding.record, sealing.key_id(wrapped)) from None
 
 
 def reseal(keyring: Keyring, binding: Binding, sealed: Sealed) -> Sealed:
     """The same value under a new data key and the current master key. Raises Undecryptable."""
     return seal(keyring, binding, unseal(keyring, binding, sealed))
+
+
+def _parts(blob: bytes) -> tuple[bytes, bytes, bytes]:
+    return blob[:_NONCE_FROM], blob[_NONCE_FROM:_DATA_FROM], blob[_DATA_FROM:]

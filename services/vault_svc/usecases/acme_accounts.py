@@ -18,7 +18,6 @@ from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import acme_accounts as store
 from services.vault_svc.store import secrets as secret_store
 from services.vault_svc.store.acme_accounts import Account
-from services.vault_svc.usecases import unreadable
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 
@@ -118,8 +117,7 @@ class AcmeAccounts:
             stored = await secret_store.find(tx, grid.id, KEY_SECRET)
         if stored is None:
             return None
-        with unreadable.told(KEY_SECRET):
-            return _parsed(self._writer.open(stored))
+        return _parsed(self._writer.open(stored))
 
     async def _new_key(self, grid: Grid) -> AccountKey:
         value = await asyncio.to_thread(new_key)

@@ -5,9 +5,10 @@ from services.clients.secret_usage import CERTIFICATE_CHANGED
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
+from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import certificate as rules
 from services.vault_svc.domain.certificate import Certificate, Material, StoredCertificate
-from services.vault_svc.domain.envelope import Undecryptable, seal, unseal
+from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.store import certificates as store
 from services.vault_svc.usecases.vault import Vault
 

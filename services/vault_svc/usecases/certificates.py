@@ -18,7 +18,6 @@ from services.vault_svc.policy import revealable
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
 from services.vault_svc.store import orders as order_store
-from services.vault_svc.usecases import unreadable
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.issuance import Issuance, Issued
 from services.vault_svc.usecases.parts import Parts
@@ -126,8 +125,7 @@ class Certificates:
             if not found:
                 raise NotFound
             stored = found[0]
-            with unreadable.told(stored.shown.subject):
-                material = self._certificates.open(stored)
+            material = self._certificates.open(stored)
             await self._audit(tx, "export", grid, stored.shown)
         return grid, stored.shown, material
 

@@ -9,12 +9,13 @@ from services.clients.grids import Grid
 from services.kernel.db import Database
 from services.kernel.errors import ValidationFailed
 from services.kernel.ids import new_id
+from services.kernel.sealing import Undecryptable
 from services.vault_svc.ca.authority import Conversation
 from services.vault_svc.domain import bindings, certificate
 from services.vault_svc.domain.acme import NOT_FOUND, AcmeProblem, AuthorizationAtCa, OrderAtCa, one_answer, refusal
 from services.vault_svc.domain.authorization import Authorization
 from services.vault_svc.domain.certificate import Material
-from services.vault_svc.domain.envelope import Undecryptable, seal, unseal
+from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import orders as store

@@ -7,8 +7,8 @@ replica can read what any other one writes.
 
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
-from services.vault_svc.domain.envelope import Sealed, Undecryptable, reseal
-from services.vault_svc.domain.keys import Keyring
+from services.kernel.sealing import Keyring, Undecryptable
+from services.vault_svc.domain.envelope import Sealed, reseal
 from services.vault_svc.store import sealed_rows as store
 from services.vault_svc.store.sealed_rows import SealedRow
 from services.vault_svc.usecases.vault import Vault
@@ -64,5 +64,5 @@ def _reseal(keyring: Keyring, row: SealedRow) -> Sealed | None:
     try:
         return reseal(keyring, row.binding, row.sealed)
     except Undecryptable as error:
-        log.error("not re-encrypted", reason=str(error))
+        log.error("not re-encrypted", reason=error.cause)
         return None

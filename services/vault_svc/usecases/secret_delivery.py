@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
-from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, unseal
-from services.vault_svc.domain.keys import Keyring
+from services.kernel.sealing import Keyring, Undecryptable
+from services.vault_svc.domain.envelope import Binding, Sealed, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import is_name
 from services.vault_svc.store import secrets as store
@@ -45,5 +45,5 @@ def opened(keyring: Keyring, binding: Binding, sealed: Sealed) -> Plaintext | No
     try:
         return unseal(keyring, binding, sealed)
     except Undecryptable as error:
-        log.error("a value does not open", reason=str(error))
+        log.error("a value does not open", reason=error.cause)
         return None

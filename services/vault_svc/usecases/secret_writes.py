@@ -11,9 +11,10 @@ from services.kernel.db import Tx
 from services.kernel.errors import NotFound, Unavailable
 from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
+from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import secret as rules
-from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, seal, unseal
+from services.vault_svc.domain.envelope import Binding, Sealed, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import Secret, ServiceRef, StoredSecret
 from services.vault_svc.store import secrets as store

@@ -11,7 +11,6 @@ from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.policy import revealable
 from services.vault_svc.store import secrets as store
-from services.vault_svc.usecases import unreadable
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 from services.vault_svc.usecases.usage import Redeploys, SecretUsers
@@ -75,8 +74,7 @@ class Secrets:
             stored = await store.find(tx, grid.id, name)
             if stored is None:
                 raise NotFound
-            with unreadable.told(name):
-                value = self._writer.open(stored)
+            value = self._writer.open(stored)
             await self._writer.audit(tx, "show", grid, stored.secret)
         return self._view(grid, stored.secret, value)
 

@@ -4,8 +4,8 @@ import asyncio
 
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotReady, Unavailable, ValidationFailed
-from services.vault_svc.domain.envelope import Binding, Sealed, Undecryptable, seal, unseal
-from services.vault_svc.domain.keys import Keyring
+from services.kernel.sealing import Keyring, Undecryptable
+from services.vault_svc.domain.envelope import Binding, Sealed, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import canary
 

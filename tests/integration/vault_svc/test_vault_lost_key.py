@@ -59,7 +59,7 @@ async def test_an_export_comes_back_after_the_loss_of_the_key(
         for rpc, body in USES_OF_VALUES:
             refused = await api.call(rpc, **body)
             assert refused.status == 503, rpc
-            assert "was written with another key than vault_svc has: write it anew" in refused.body["error"], rpc
+            assert "was written with another key than this service has: write it anew" in refused.body["error"], rpc
         # What is written from now on has the new key.
         assert (await api.call("SecretService.CreateSecret", grid="alpha", name="NEW", value="v")).status == 201
         # Whoever finds the old key again needs nothing else.

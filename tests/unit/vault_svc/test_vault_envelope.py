@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vault_svc.domain.envelope import OVERHEAD, Binding, Sealed, Undecryptable, reseal, seal, unseal
+from services.kernel.sealing import Undecryptable
+from services.vault_svc.domain.envelope import OVERHEAD, Binding, Sealed, reseal, seal, unseal
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.domain.plaintext import Plaintext
 
