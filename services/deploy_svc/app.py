@@ -30,7 +30,6 @@ from services.clients.secrets import SecretResolver
 from services.deploy_svc import engine_app, stacks_app
 from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, ContainerParts
 from services.deploy_svc.engine_app import EngineParts
-from services.deploy_svc.loops.log_retention import LogRetention
 from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.endpoints import EndpointServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
@@ -39,6 +38,7 @@ from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
 from services.deploy_svc.servicers.services import ServiceServicer
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import grid_usage, secret_usage, tables
+from services.deploy_svc.store.partitions import PARTITIONS
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.endpoints import Endpoints
@@ -236,7 +236,7 @@ def migrate(settings: Settings | None = None) -> None:
 async def _prepare_partitions(settings: Settings) -> None:
     db = Database(settings.database_url, pool_size=1)
     try:
-        await LogRetention(db, settings.log_retention_days).prepare()
+        await PARTITIONS.prepare(db)
     finally:
         await db.close()
 

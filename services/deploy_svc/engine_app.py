@@ -2,7 +2,7 @@
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
-from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota, log_retention
+from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota
 from services.deploy_svc.loops.container_mirror import ContainerMirror
 from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
@@ -14,6 +14,7 @@ from services.deploy_svc.loops.stacks import StackLoop
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import stack_tables, tables
 from services.deploy_svc.usecases.patience import Patience
+from services.kernel import partitions
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
@@ -50,6 +51,6 @@ class EngineParts:
         supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
         supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
         supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, self._history.turn)
-        supervisor.every("log_retention", log_retention.PERIOD_SECONDS, self._retention.turn)
+        supervisor.every("log_retention", partitions.PERIOD_SECONDS, self._retention.turn)
         supervisor.every("log_quota", log_quota.PERIOD_SECONDS, self._quota.turn)
         supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)

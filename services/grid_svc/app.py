@@ -45,6 +45,7 @@ from services.grid_svc.usecases.nodes import Nodes
 from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.samples import Samples
 from services.grid_svc.usecases.watch import Watches
+from services.kernel import partitions
 from services.kernel.addresses import parse
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
@@ -107,7 +108,7 @@ async def build(settings: Settings) -> Application:
     writer = resource_usage.SampleWriter(db, samples, statsd)
     supervisor.every("samples", settings.sample_seconds, writer.turn)
     retention = resource_usage.SampleRetention(db, settings.sample_retention_days)
-    supervisor.every("sample retention", resource_usage.RETENTION_PERIOD_SECONDS, retention.turn)
+    supervisor.every("sample retention", partitions.PERIOD_SECONDS, retention.turn)
     usage = counts.Usage(deploy, settings.count_deadline_seconds)
     stale = stale_nodes.StaleNodes(db, outbox, usage, settings.stale_node_hours)
     supervisor.every("stale nodes", stale_nodes.PERIOD_SECONDS, stale.turn)

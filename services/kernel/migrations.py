@@ -12,10 +12,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from services.kernel import locks
 from services.kernel.db import async_url
-
-# Serializes replicas that migrate at the same time; the number only has to differ from other advisory locks.
-_LOCK = 0x4B4D_4947
 
 
 def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
@@ -57,7 +55,8 @@ async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
 
     def upgrade(connection: Connection) -> None:
         connection.execute(sa.text("set lock_timeout = '4s'"))
-        connection.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        # Replicas that start at the same time migrate one after the other.
+        connection.execute(sa.select(locks.MIGRATION("")))
         connection.execute(sa.schema.CreateSchema(str(metadata.schema), if_not_exists=True))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

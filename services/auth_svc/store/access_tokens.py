@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, Owner
 from services.auth_svc.store.tables import access_tokens, users
+from services.kernel import locks
 from services.kernel.db import Tx
 
 _table = access_tokens
@@ -28,8 +29,6 @@ _COLUMNS = (
     users.c.email,
     users.c.name,
 )
-# Any number that no other advisory lock of the database uses as its first half.
-_FAMILY_LOCK = 0x4B4D_4641
 
 
 async def now(tx: Tx) -> datetime:
@@ -98,7 +97,7 @@ async def lock_family_of_refresh(tx: Tx, digest: bytes) -> str | None:
     query = sa.select(_table.c.family_id).where(_table.c.refresh_digest == digest)
     family_id: str | None = (await tx.execute(query)).scalar_one_or_none()
     if family_id is not None:
-        await _lock_family(tx, family_id)
+        await locks.hold(tx, locks.TOKEN_FAMILY, family_id)
     return family_id
 
 
@@ -139,7 +138,7 @@ async def revoke_minted_with(tx: Tx, family_id: str) -> list[AccessToken]:
         parents = sorted(set((await tx.execute(query)).scalars()) - seen)
         seen.update(parents)
         for found in parents:
-            await _lock_family(tx, found)
+            await locks.hold(tx, locks.TOKEN_FAMILY, found)
         if parents:
             ended += await _end(tx, _table.c.family_id.in_(parents), "revoked_at")
     return ended
@@ -150,10 +149,6 @@ async def forget_ended(tx: Tx, kept: timedelta) -> int:
     Returns how many."""
     over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at, _table.c.code_expires_at)
     return (await tx.execute(_table.delete().where(over < sa.func.now() - kept))).rowcount
-
-
-async def _lock_family(tx: Tx, family_id: str) -> None:
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_FAMILY_LOCK, sa.func.hashtext(family_id))))
 
 
 def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -1,17 +1,9 @@
 """What was done once in the life of the installation, and the lock of whoever starts it."""
 
-import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.auth_svc.store.tables import bootstrap_steps
 from services.kernel.db import Tx
-
-_LOCK = 0x4B4D_424F
-
-
-async def lock(tx: Tx) -> None:
-    """Let one replica at a time bootstrap; held until the transaction ends."""
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def first_time(tx: Tx, name: str) -> bool:

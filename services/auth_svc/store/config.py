@@ -10,8 +10,6 @@ from services.auth_svc.domain.configuration import Json
 from services.auth_svc.store.tables import config
 from services.kernel.db import Tx
 
-_LOCK = 0x4B4D_434F
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -19,11 +17,6 @@ class Stored:
 
     value: Json = None
     sealed: bytes | None = field(default=None, repr=False)
-
-
-async def lock(tx: Tx) -> None:
-    """Let one writer at a time compare and change; held until the transaction ends."""
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def find(tx: Tx, keys: Collection[str] | None = None, prefix: str | None = None) -> dict[str, Stored]:

@@ -7,9 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.store.tables import grid_members
+from services.kernel import locks
 from services.kernel.db import Tx
-
-_LOCK = 0x4B4D_474D
 
 
 async def add(tx: Tx, grid_id: str, user_id: str) -> bool:
@@ -26,7 +25,7 @@ async def remove(tx: Tx, grid_id: str, user_id: str) -> None:
 
 async def lock(tx: Tx, grid_id: str) -> list[str]:
     """Ids of the members of a grid. Nobody else can lock them until the transaction ends."""
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK, sa.func.hashtext(grid_id))))
+    await locks.hold(tx, locks.GRID_MEMBERS, grid_id)
     return list(
         (await tx.execute(sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id))).scalars()
     )

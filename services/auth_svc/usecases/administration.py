@@ -7,12 +7,13 @@ from grpc.aio import AioRpcError
 from services.auth_svc.domain import authorization
 from services.auth_svc.domain.access_token import Bounds, Owner
 from services.auth_svc.domain.user import ROLES, User, valid_email
-from services.auth_svc.store import bootstrap_steps, grid_members, invalidations, users
+from services.auth_svc.store import grid_members, invalidations, users
 from services.auth_svc.usecases.bootstrap import ensure_admin
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.trail import Trail
 from services.clients.grids import GridDirectory
+from services.kernel import locks
 from services.kernel.db import Database
 from services.kernel.errors import NotFound, Unavailable, ValidationFailed
 from services.kernel.ids import is_id, new_id
@@ -39,7 +40,7 @@ class Administration:
     async def reset_code(self) -> str:
         """A new code that logs in as the local administrator; existing tokens and codes stay as they are."""
         async with self._db.transaction() as tx:
-            await bootstrap_steps.lock(tx)
+            await locks.hold(tx, locks.BOOTSTRAP)
             admin = await ensure_admin(tx)
             issued = await self._mint.code(
                 tx, Owner(admin.id, admin.email, admin.name), authorization.SCOPES, description=_CODE

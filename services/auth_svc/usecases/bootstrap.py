@@ -9,6 +9,7 @@ from services.auth_svc.domain.user import ADMIN_EMAIL, ADMIN_NAME, MASTER_ADMIN,
 from services.auth_svc.store import bootstrap_steps, invalidations, users
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
+from services.kernel import locks
 from services.kernel.db import Database, Tx
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
@@ -35,7 +36,7 @@ class Bootstrap:
     async def run(self) -> None:
         """Add what is missing. The initial code is made once, so a restart brings no used code back to life."""
         async with self._db.transaction() as tx:
-            await bootstrap_steps.lock(tx)
+            await locks.hold(tx, locks.BOOTSTRAP)
             admin = await ensure_admin(tx)
             if self._code and await bootstrap_steps.first_time(tx, _INITIAL_CODE):
                 if len(self._code) < _SHORT:

@@ -9,6 +9,7 @@ from services.auth_svc.policy import require_config_access
 from services.auth_svc.store import config, users
 from services.auth_svc.store.config import Stored
 from services.auth_svc.usecases.trail import Trail
+from services.kernel import locks
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound
 from services.kernel.principal import Principal
@@ -44,7 +45,7 @@ class Config:
         require_config_access(caller)
         checked = configuration.check(values)
         async with self._db.transaction() as tx:
-            await config.lock(tx)
+            await locks.hold(tx, locks.CONFIGURATION)
             before = await config.find(tx, list(checked))
             changed = {key: value for key, value in checked.items() if not self._holds(before.get(key), key, value)}
             await self._write(tx, changed)
@@ -58,7 +59,7 @@ class Config:
         require_config_access(caller)
         checked = configuration.check(values)
         async with self._db.transaction() as tx:
-            await config.lock(tx)
+            await locks.hold(tx, locks.CONFIGURATION)
             await config.delete(tx, list(await config.find(tx)))
             await self._trail.config(tx, "destroy_all", "none")
             await self._write(tx, checked)
@@ -81,7 +82,7 @@ class Config:
         """Encrypt with the current key what an older one encrypted, so that that one can be dropped. Returns how many
         values do not open; they stay as they are."""
         async with self._db.transaction() as tx:
-            await config.lock(tx)
+            await locks.hold(tx, locks.CONFIGURATION)
             opened: dict[str, Json] = {}
             lost = 0
             for key, stored in (await config.find(tx)).items():

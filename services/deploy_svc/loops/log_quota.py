@@ -1,7 +1,8 @@
 """Keeps the logs of each grid within its quota, and those of all grids within theirs: the oldest lines go first."""
 
 from services.deploy_svc.domain.log_room import most_of_one
-from services.deploy_svc.store import container_logs, log_usage
+from services.deploy_svc.store import log_usage
+from services.kernel import locks
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
 
@@ -34,7 +35,7 @@ class LogQuota:
         while grids:
             for grid_id in grids:
                 async with self._db.transaction() as tx:
-                    await container_logs.lock_grid(tx, grid_id)
+                    await locks.hold(tx, locks.CONTAINER_LOGS, grid_id)
                     await log_usage.remove_oldest(tx, grid_id)
             async with self._db.read() as tx:
                 used = await log_usage.of_grids(tx)

@@ -45,12 +45,6 @@ _READ = (
 )
 
 
-async def lock_grid(tx: Tx, grid_id: str) -> None:
-    """One writer per grid at a time, until the transaction ends: ids grow in commit order."""
-    key = sa.func.hashtextextended(f"deploy.container_logs/{grid_id}", 0)
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
-
-
 async def positions(tx: Tx, node_id: str, container_ids: Collection[str]) -> dict[LogKey, LogPosition]:
     """The last stored lines of containers of a node."""
     query = sa.select(_p.c.container_id, _p.c.type, _p.c.time, _p.c.lines).where(

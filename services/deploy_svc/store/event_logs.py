@@ -13,6 +13,7 @@ from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, event_positions
 from services.deploy_svc.store.stack_tables import stacks
+from services.kernel import locks
 from services.kernel.db import Tx
 
 _t = event_logs
@@ -33,9 +34,8 @@ async def record(tx: Tx, *events: Event) -> None:
     if not events:
         return
     grid_id = events[0].grid_id
-    key = sa.func.hashtextextended(f"deploy.event_logs/{grid_id}", 0)
     # The notification leaves at the commit, wherever it stands.
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key), sa.func.pg_notify(EVENTS_ARRIVED, grid_id)))
+    await tx.execute(sa.select(locks.EVENT_LOGS(grid_id), sa.func.pg_notify(EVENTS_ARRIVED, grid_id)))
     await tx.execute(_RECORD, [_row(event) for event in events])
 
 

@@ -6,12 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.deploy_svc.store import stack_tables
+from services.kernel import locks
 from services.kernel.db import Tx
 
 _t = stack_tables.idempotency_keys
 
 _LIFE = sa.text("interval '24 hours'")
-_LOCK = 0x49444B59
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Answer:
 async def claim(tx: Tx, key: Key) -> Answer | None:
     """The answer that was given, if any. Nobody else gets past here with this key before the transaction ends."""
     name = f"{key.principal}\n{key.method}\n{key.key}"
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK, sa.func.hashtext(name))))
+    await locks.hold(tx, locks.IDEMPOTENCY_KEY, name)
     query = _t.select().where(_where(key), _t.c.created_at > sa.func.now() - _LIFE)
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else Answer(row.request, row.response, row.http_status)

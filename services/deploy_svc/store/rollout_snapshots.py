@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
-
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.rollout_plan import Snapshot
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
@@ -16,9 +14,8 @@ from services.deploy_svc.store import good_specs, recorded
 from services.deploy_svc.store.instances import of_service
 from services.deploy_svc.store.placement_facts import held_volumes, memory_need
 from services.deploy_svc.store.rollouts import Claim, unfinished
+from services.kernel import locks
 from services.kernel.db import Tx
-
-_PLACEMENT_LOCK = 0x504C4143
 
 
 async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], default_affinity: tuple[str, ...]) -> Snapshot:
@@ -65,7 +62,7 @@ async def _neighbours(tx: Tx, service: Service, affinity: tuple[str, ...]) -> di
         return {}
     if ports:
         # Two services that want the same port must not both find it free: in a grid they are placed one by one.
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_PLACEMENT_LOCK, sa.func.hashtext(service.grid_id))))
+        await locks.hold(tx, locks.PLACEMENT, service.grid_id)
     return await recorded.of_others(tx, service, None if by_name else ports)
 
 

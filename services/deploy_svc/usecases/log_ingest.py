@@ -8,6 +8,7 @@ from services.deploy_svc.store import container_logs as store
 from services.deploy_svc.store import log_usage
 from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.current_session import require_current
+from services.kernel import locks
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
 
@@ -35,7 +36,8 @@ class LogIngest:
 
     async def _store(self, session: NodeSession, node: str, resume: LogResume, lines: Sequence[LogLine]) -> None:
         async with self._db.transaction() as tx:
-            await store.lock_grid(tx, session.grid_id)
+            # One writer per grid at a time: ids grow in commit order.
+            await locks.hold(tx, locks.CONTAINER_LOGS, session.grid_id)
             stored = await store.positions(tx, session.node_id, {line.container_id for line in lines})
             fresh = resume.fresh(lines, stored)
             services = {line.service_id for line in fresh if line.service_id is not None}

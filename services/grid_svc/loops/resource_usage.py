@@ -12,10 +12,6 @@ from services.kernel.principal import NodeSession
 
 log = get_logger(__name__)
 
-RETENTION_PERIOD_SECONDS = 3600.0
-# Days ahead: the loop may fail for that long before samples go to the default partition.
-_AHEAD = 3
-
 
 class SampleWriter:
     """Samples of the sessions of this replica."""
@@ -53,7 +49,5 @@ class SampleRetention:
 
     async def turn(self) -> None:
         """Make the partitions of the coming days and drop old ones."""
-        async with self._db.transaction() as tx:
-            await store.prepare(tx, _AHEAD)
-        async with self._db.transaction() as tx:
-            await store.expire(tx, self._days)
+        await store.PARTITIONS.prepare(self._db)
+        await store.PARTITIONS.expire(self._db, self._days)

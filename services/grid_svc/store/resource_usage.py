@@ -1,9 +1,9 @@
 """Samples of resource usage: COPY in, averaged by the minute on the way out. Partitioned by day."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,13 @@ from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.store import rows
 from services.grid_svc.store.channels import nodes_sampled
 from services.grid_svc.store.tables import FILESYSTEM, MEMORY, NETWORKS, TRAFFIC, nodes, resource_usage
+from services.kernel import locks
 from services.kernel.db import Tx, raw_connection
+from services.kernel.partitions import DailyPartitions
 from services.kernel.principal import NodeSession
 
-_SCHEMA = "grid_partitions"
-_PREFIX = "resource_usage_"
-_DEFAULT = f"{_SCHEMA}.{_PREFIX}default"
+PARTITIONS = DailyPartitions("grid", {"resource_usage": "at"}, locks.GRID_PARTITIONS)
+
 _t = resource_usage
 _COLUMNS = tuple(column.name for column in _t.columns)
 _AVERAGED = tuple(name for name in _COLUMNS if name not in ("at", "grid_id", "node_id") and "interfaces" not in name)
@@ -90,61 +91,6 @@ async def minutes(tx: Tx, column: str, key: str, window: Window) -> list[Minute]
         .order_by(columns.minute)
     )
     return [_minute(dict(row._mapping)) for row in await tx.execute(query)]
-
-
-async def prepare(tx: Tx, ahead: int) -> None:
-    """Make the partitions of today and the next days, where they are missing. Safe when several replicas do it."""
-    await _lock(tx)
-    known = await _partitions(tx)
-    today = await _today(tx)
-    for day in (today + timedelta(days=number) for number in range(ahead + 1)):
-        if day not in known:
-            await _create(tx, day)
-
-
-async def expire(tx: Tx, days: int) -> None:
-    """Drop what is older than so many days."""
-    await _lock(tx)
-    before = await _today(tx) - timedelta(days=days)
-    for day, name in (await _partitions(tx)).items():
-        if day < before:
-            await tx.execute(sa.text(f"drop table {name}"))
-    await tx.execute(sa.text(f"delete from {_DEFAULT} where at < date '{before}'"))  # noqa: S608 -- our date.
-
-
-async def _create(tx: Tx, day: date) -> None:
-    name = f"{_SCHEMA}.{_PREFIX}{day:%Y%m%d}"
-    until = day + timedelta(days=1)
-    mine = f"at >= timestamptz '{day} 00:00Z' and at < timestamptz '{until} 00:00Z'"
-    for statement in (
-        # Attaching an existing table locks out neither readers nor writers of the other partitions.
-        f"create table {name} (like grid.resource_usage including defaults)",
-        f"lock table {_DEFAULT} in access exclusive mode",
-        f"with moved as (delete from {_DEFAULT} where {mine} returning *) insert into {name} select * from moved",  # noqa: S608 -- our date.
-        f"alter table grid.resource_usage attach partition {name} "
-        f"for values from ('{day} 00:00Z') to ('{until} 00:00Z')",
-    ):
-        await tx.execute(sa.text(statement))
-
-
-async def _partitions(tx: Tx) -> Mapping[date, str]:
-    query = sa.text(
-        "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid "
-        "where i.inhparent = 'grid.resource_usage'::regclass and c.relname ~ '^resource_usage_[0-9]{8}$'"
-    )
-    names: Collection[str] = (await tx.execute(query)).scalars().all()
-    return {date.fromisoformat(name.removeprefix(_PREFIX)): f"{_SCHEMA}.{name}" for name in names}
-
-
-async def _today(tx: Tx) -> date:
-    day: date = (await tx.execute(sa.text("select (now() at time zone 'UTC')::date"))).scalar_one()
-    return day
-
-
-async def _lock(tx: Tx) -> None:
-    """One replica at a time changes partitions, and none waits long for a table lock."""
-    await tx.execute(sa.text("set local lock_timeout = '3s'"))
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("grid.partitions", 0))))
 
 
 def _record(sample: Sample, now: datetime) -> tuple[Any, ...]:

@@ -82,11 +82,6 @@ async def save(tx: Tx, stored: StoredCertificate) -> Certificate:
     return _certificate((await tx.execute(statement)).one())
 
 
-async def lock_subject(tx: Tx, grid_id: str, subject: str) -> None:
-    """Let nobody else write a certificate of this subject before the transaction ends, also while there is none."""
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"{grid_id}/{subject}"))))
-
-
 async def delete(tx: Tx, grid_id: str, subject: str) -> None:
     """Remove a certificate."""
     await tx.execute(t.delete().where(t.c.grid_id == grid_id, t.c.subject == subject))

@@ -2,6 +2,7 @@
 
 from services.clients.grids import Grid
 from services.clients.secret_usage import CERTIFICATE_CHANGED
+from services.kernel import locks
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
@@ -26,7 +27,8 @@ class CertificateWriter:
         """Store a certificate for `names`, the first of which is the subject, in place of an older one. The same
         certificate with the same key writes nothing. Raises Unavailable."""
         subject, *others = names
-        await store.lock_subject(tx, grid.id, subject)
+        # Nobody else writes one of this subject meanwhile, also while there is none.
+        await locks.hold(tx, locks.CERTIFICATE, f"{grid.id}/{subject}")
         older = next(iter(await store.find_many(tx, grid.id, [subject])), None)
         if older is not None and self._holds(older, material):
             return older.shown

@@ -12,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.deploy_svc.loops.log_retention import LogRetention
-from services.deploy_svc.store import partitions, services, tables
+from services.deploy_svc.store import services, tables
+from services.deploy_svc.store.partitions import PARTITIONS
 from services.kernel.db import Database
+from services.kernel.partitions import today as today_of
 from tests.integration.deploy_svc.agents import log_line, log_pusher, placed
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2, OTHER_GRID, Neighbours
@@ -278,8 +280,8 @@ async def test_refusals_come_before_the_stream(rest: Rest, push: Push) -> None:
 async def test_old_partitions_go_and_coming_ones_are_made(rest: Rest, push: Push, deploy_db: Database) -> None:
     await push("new")
     async with deploy_db.transaction() as tx:
-        today = await partitions.today(tx)
-        await partitions.create(tx, "container_logs", today - timedelta(days=8))
+        today = await today_of(tx)
+        await PARTITIONS.create(tx, "container_logs", today - timedelta(days=8))
         old, older = (
             {"arrived_on": today - timedelta(days=age), "grid_id": GRID, "node_id": NODE_1, "node": "", "type": "x",
              "container_name": "", "container_id": "", "time": sa.func.now(), "data": "old"}
@@ -290,7 +292,7 @@ async def test_old_partitions_go_and_coming_ones_are_made(rest: Rest, push: Push
         await tx.execute(tables.container_logs.insert().values(older))
     await LogRetention(deploy_db, days=7).turn()
     async with deploy_db.read() as tx:
-        days = sorted((day - today).days for day in await partitions.existing(tx, "container_logs"))
+        days = sorted((day - today).days for day in await PARTITIONS.existing(tx, "container_logs"))
         assert (await tx.execute(sa.select(tables.container_logs.c.data))).scalars().all() == ["new"]
     assert days == [0, 1, 2, 3]
 
@@ -299,12 +301,12 @@ async def test_a_missing_partition_never_stops_a_writer_and_is_made_later(
     rest: Rest, push: Push, deploy_db: Database
 ) -> None:
     async with deploy_db.transaction() as tx:
-        today = await partitions.today(tx)
-        await partitions.drop(tx, (await partitions.existing(tx, "container_logs"))[today])
+        today = await today_of(tx)
+        await PARTITIONS.drop(tx, (await PARTITIONS.existing(tx, "container_logs"))[today])
     await push("kept")
     await LogRetention(deploy_db, days=7).turn()
     async with deploy_db.read() as tx:
-        assert today in await partitions.existing(tx, "container_logs")
+        assert today in await PARTITIONS.existing(tx, "container_logs")
     assert await texts(rest) == ["kept"]
 
 
