@@ -6,18 +6,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from kontena.auth.v1 import (
-    access_token_pb2_grpc,
-    audit_log_pb2_grpc,
-    audit_pb2_grpc,
-    config_pb2_grpc,
-    grid_user_pb2_grpc,
-    introspection_pb2_grpc,
-    membership_pb2_grpc,
-    oauth_pb2,
-    oauth_pb2_grpc,
-    user_pb2_grpc,
-)
 from services.auth_svc.clients.provider import ProviderClient
 from services.auth_svc.loops import audit_retention, ended_tokens
 from services.auth_svc.servicers.access_tokens import AccessTokenServicer
@@ -61,19 +49,6 @@ from services.kernel.watch import Watch
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
 
-SERVICE_NAMES = (
-    # From its descriptor: the stub of a service without messages of its own does not load what describes it.
-    oauth_pb2.DESCRIPTOR.services_by_name["OAuthService"].full_name,
-    "kontena.auth.v1.AccessTokenService",
-    "kontena.auth.v1.UserService",
-    "kontena.auth.v1.GridUserService",
-    "kontena.auth.v1.ConfigService",
-    "kontena.auth.v1.AuditLogService",
-    "kontena.auth.v1.IntrospectionService",
-    "kontena.auth.v1.GridMembershipService",
-    "kontena.auth.v1.AuditIngestService",
-)
-
 
 async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running."""
@@ -81,7 +56,7 @@ async def build(settings: Settings) -> Application:
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
     cluster_tokens = settings.cluster_tokens()
-    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", grids.IDEMPOTENT)
+    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc")
     directory = grids.GridDirectory(grid_channel)
     mint = Mint(settings.digest_key())
     trail = Trail(outbox)
@@ -105,33 +80,26 @@ async def build(settings: Settings) -> Application:
         config,
     )
     tokens = AccessTokenServicer(AccessTokens(db, mint, trail), config)
-    members = GridUserServicer(GridUsers(db, directory, trail))
 
     async def close() -> None:
         await grid_channel.close()
         await db.close()
 
+    servicers = (
+        oauth,
+        tokens,
+        UserServicer(Users(db, trail)),
+        GridUserServicer(GridUsers(db, directory, trail)),
+        ConfigServicer(config),
+        AuditLogServicer(audit_logs),
+        IntrospectionServicer(introspection),
+        GridMembershipServicer(Memberships(db, Watch(db, listener, _RESYNC_SECONDS))),
+        AuditIngestServicer(audit_logs),
+    )
     return Application(
         # No stream of this service belongs to a user, so nobody listens.
-        authenticator=Authenticator(cluster_tokens, introspection.resolve, SERVICE_NAMES, lambda _listener: None),
-        servicers=(
-            (oauth_pb2_grpc.add_OAuthServiceServicer_to_server, oauth),
-            (access_token_pb2_grpc.add_AccessTokenServiceServicer_to_server, tokens),
-            (user_pb2_grpc.add_UserServiceServicer_to_server, UserServicer(Users(db, trail))),
-            (grid_user_pb2_grpc.add_GridUserServiceServicer_to_server, members),
-            (config_pb2_grpc.add_ConfigServiceServicer_to_server, ConfigServicer(config)),
-            (audit_log_pb2_grpc.add_AuditLogServiceServicer_to_server, AuditLogServicer(audit_logs)),
-            (
-                introspection_pb2_grpc.add_IntrospectionServiceServicer_to_server,
-                IntrospectionServicer(introspection),
-            ),
-            (
-                membership_pb2_grpc.add_GridMembershipServiceServicer_to_server,
-                GridMembershipServicer(Memberships(db, Watch(db, listener, _RESYNC_SECONDS))),
-            ),
-            (audit_pb2_grpc.add_AuditIngestServiceServicer_to_server, AuditIngestServicer(audit_logs)),
-        ),
-        service_names=SERVICE_NAMES,
+        authenticator=Authenticator(cluster_tokens, introspection.resolve, servicers, lambda _listener: None),
+        servicers=servicers,
         supervisor=supervisor,
         ready=bootstrap.run,
         close=close,

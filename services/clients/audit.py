@@ -13,8 +13,6 @@ from services.kernel.outbox import Message
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceAsyncStub
 
-IDEMPOTENT = ("/kontena.auth.v1.AuditIngestService/RecordAuditEvents",)
-
 
 class AuditDelivery:
     """The outbox handler of the topic `audit`."""

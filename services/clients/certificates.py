@@ -14,8 +14,6 @@ from services.kernel.errors import Unavailable
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
 
-_SERVICE = "/kontena.vault.v1.CertificateDeliveryService"
-IDEMPOTENT = (f"{_SERVICE}/ListCertificateSubjects", f"{_SERVICE}/ResolveCertificates", f"{_SERVICE}/ResolveChallenges")
 
 _DEADLINE_SECONDS = 3.0
 

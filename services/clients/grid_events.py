@@ -15,7 +15,6 @@ from services.kernel.outbox import Message, Outbox
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.deploy.v1.grid_event_pb2_grpc import GridEventServiceAsyncStub
 
-IDEMPOTENT = ("/kontena.deploy.v1.GridEventService/RecordGridEvents",)
 TOPIC = "grid_event"
 INFO, WARN, ERROR = 1, 2, 3
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:  # The generated module has this class in its stub file only.
 ADMINS = "admins"
 MEMBERS = "members"
 
-IDEMPOTENT = ("/kontena.grid.v1.GridWatchService/GetGridRecord",)
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:

@@ -16,7 +16,6 @@ from services.kernel.principal import Principal
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceAsyncStub
 
-IDEMPOTENT = ("/kontena.auth.v1.IntrospectionService/IntrospectToken",)
 
 _KEEP_SECONDS = 5.0
 _MOST_ENTRIES = 10_000

@@ -14,7 +14,6 @@ from services.kernel.errors import Unavailable
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceAsyncStub
 
-IDEMPOTENT = ("/kontena.vault.v1.RegistryDeliveryService/ResolveRegistryCredentials",)
 
 DOCKER_HUB = "index.docker.io"
 _HUB_NAMES = ("docker.io", "registry-1.docker.io", DOCKER_HUB)

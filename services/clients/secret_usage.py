@@ -13,18 +13,6 @@ from services.kernel.outbox import Message
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceAsyncStub
 
-_SERVICE = "/kontena.deploy.v1.SecretUsageService"
-IDEMPOTENT = tuple(
-    f"{_SERVICE}/{method}"
-    for method in (
-        "SecretChanged",
-        "ListCertificateUsers",
-        "CertificateChanged",
-        "GetLinkedService",
-        "DeployLinkedService",
-        "ListLinkedDeploys",
-    )
-)
 
 SECRET_CHANGED = "secret_changed"  # noqa: S105 -- the topic, no password.
 CERTIFICATE_CHANGED = "certificate_changed"

@@ -14,8 +14,6 @@ from services.kernel.errors import Unavailable
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceAsyncStub
 
-_SERVICE = "/kontena.vault.v1.SecretDeliveryService"
-IDEMPOTENT = (f"{_SERVICE}/ResolveSecrets", f"{_SERVICE}/ListSecretNames")
 
 _DEADLINE_SECONDS = 3.0
 

@@ -5,21 +5,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from kontena.deploy.v1 import (
-    assignment_pb2_grpc,
-    endpoint_pb2_grpc,
-    grid_usage_pb2_grpc,
-    secret_usage_pb2_grpc,
-    service_pb2_grpc,
-)
-from services.clients import audit as audit_client
-from services.clients import certificates as certificate_client
-from services.clients import grids as grid_client
-from services.clients import introspection as introspection_client
-from services.clients import registries as registry_client
-from services.clients import secrets as secret_client
 from services.clients.audit import AuditDelivery
 from services.clients.certificates import CertificateResolver
 from services.clients.grids import GridDirectory
@@ -28,7 +14,7 @@ from services.clients.nodes import NodeDirectory
 from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
 from services.deploy_svc import engine_app, stacks_app
-from services.deploy_svc.containers_app import CHANNELS, PROTO_SERVICES, ContainerParts
+from services.deploy_svc.containers_app import CHANNELS, ContainerParts
 from services.deploy_svc.engine_app import EngineParts
 from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.endpoints import EndpointServicer
@@ -69,16 +55,6 @@ _BESIDE = "engine-beside"
 _NICE = 5
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
-_PROTO_SERVICES = (
-    "kontena.deploy.v1.ServiceService",
-    "kontena.deploy.v1.GridUsageService",
-    "kontena.deploy.v1.SecretUsageService",
-    "kontena.deploy.v1.AssignmentService",
-    "kontena.deploy.v1.LogIngestService",
-    "kontena.deploy.v1.EndpointService",
-    *PROTO_SERVICES,
-    *stacks_app.PROTO_SERVICES,
-)
 _API_CHANNELS = (
     tables.NODE_CHANGED,
     tables.ENDPOINT_CHANGED,
@@ -95,11 +71,9 @@ class Channels:
     def __init__(self, settings: Settings) -> None:
         self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller=_NAME)
-        auth_calls = (*introspection_client.IDEMPOTENT, *audit_client.IDEMPOTENT)
-        self.auth = channel(settings.auth_address, idempotent=auth_calls)
-        self.grid = channel(settings.grid_address, idempotent=grid_client.IDEMPOTENT)
-        vault_calls = (*secret_client.IDEMPOTENT, *registry_client.IDEMPOTENT, *certificate_client.IDEMPOTENT)
-        self.vault = channel(settings.vault_address, idempotent=vault_calls)
+        self.auth = channel(settings.auth_address)
+        self.grid = channel(settings.grid_address)
+        self.vault = channel(settings.vault_address)
 
     async def close(self) -> None:
         """Close all of them."""
@@ -153,12 +127,11 @@ async def build(settings: Settings) -> Application:
             await api.close()
         await shared.close()
 
-    names = _PROTO_SERVICES if api else ()
+    servicers = api.servicers if api else ()
     introspection = shared.introspection
     return Application(
-        authenticator=Authenticator(shared.channels.tokens, introspection.resolve, names, introspection.on_change),
-        servicers=api.servicers if api else (),
-        service_names=names,
+        authenticator=Authenticator(shared.channels.tokens, introspection.resolve, servicers, introspection.on_change),
+        servicers=servicers,
         supervisor=shared.supervisor,
         ready=shared.ready,
         close=close,
@@ -192,18 +165,15 @@ class ApiParts:
             ServiceEnvs(db, access),
             self._stacks.once,
         )
-        self.servicers: list[Any] = [
-            (
-                secret_usage_pb2_grpc.add_SecretUsageServiceServicer_to_server,
-                SecretUsageServicer(SecretUsage(db, watch)),
-            ),
+        self.servicers: list[object] = [
+            SecretUsageServicer(SecretUsage(db, watch)),
             *self._containers.servicers,
             *self._stacks.servicers,
-            (service_pb2_grpc.add_ServiceServiceServicer_to_server, services),
-            (grid_usage_pb2_grpc.add_GridUsageServiceServicer_to_server, GridUsageServicer(GridUsages(db, watch))),
-            (assignment_pb2_grpc.add_AssignmentServiceServicer_to_server, AssignmentServicer(self._assignments)),
-            (endpoint_pb2_grpc.add_EndpointServiceServicer_to_server, EndpointServicer(self._endpoints)),
-            (assignment_pb2_grpc.add_LogIngestServiceServicer_to_server, LogIngestServicer(LogIngest(db, nodes))),
+            services,
+            GridUsageServicer(GridUsages(db, watch)),
+            AssignmentServicer(self._assignments),
+            EndpointServicer(self._endpoints),
+            LogIngestServicer(LogIngest(db, nodes)),
         ]
 
     def supervise(self) -> None:

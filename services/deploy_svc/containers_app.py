@@ -1,18 +1,5 @@
 """The part of the composition root that is about containers: mirror, commands, logs, events and stats."""
 
-from typing import Any
-
-from kontena.deploy.v1 import (
-    container_exec_pb2_grpc,
-    container_log_pb2_grpc,
-    container_pb2_grpc,
-    container_report_pb2_grpc,
-    event_log_pb2_grpc,
-    grid_event_pb2_grpc,
-    instance_pb2_grpc,
-    node_command_pb2_grpc,
-    stats_pb2_grpc,
-)
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.clients.command_relay import CommandRelay
@@ -46,24 +33,10 @@ from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 
 CHANNELS = (tables.LOGS_ARRIVED, event_tables.EVENTS_ARRIVED)
-PROTO_SERVICES = (
-    "kontena.deploy.v1.ContainerService",
-    "kontena.deploy.v1.ContainerLogService",
-    "kontena.deploy.v1.ContainerReportService",
-    "kontena.deploy.v1.InstanceService",
-    "kontena.deploy.v1.EventLogService",
-    "kontena.deploy.v1.EventIngestService",
-    "kontena.deploy.v1.GridEventService",
-    "kontena.deploy.v1.ContainerStatsService",
-    "kontena.deploy.v1.StatsIngestService",
-    "kontena.deploy.v1.ContainerExecService",
-    "kontena.deploy.v1.NodeCommandService",
-    "kontena.deploy.v1.CommandRelayService",
-)
 
 
 class ContainerParts:
-    """Made once per process; `servicers` are those of PROTO_SERVICES, `commands` reach nodes."""
+    """Made once per process; `commands` reach nodes."""
 
     def __init__(
         self,
@@ -85,31 +58,19 @@ class ContainerParts:
         events = EventLogs(db, grids, nodes, access, self._event_wakes)
         asked = ContainerCommands(db, paths, self.commands, access.hosts)
         containers = ContainerServicer(Containers(db, grids, nodes, access, paths), asked)
-        self.servicers: list[Any] = [
-            (container_pb2_grpc.add_ContainerServiceServicer_to_server, containers),
-            (container_log_pb2_grpc.add_ContainerLogServiceServicer_to_server, ContainerLogServicer(logs)),
-            (
-                container_report_pb2_grpc.add_ContainerReportServiceServicer_to_server,
-                ContainerReportServicer(ContainerReports(db, nodes)),
-            ),
-            (
-                instance_pb2_grpc.add_InstanceServiceServicer_to_server,
-                InstanceServicer(Instances(db, nodes, access)),
-            ),
-            (event_log_pb2_grpc.add_EventLogServiceServicer_to_server, EventLogServicer(events)),
-            (
-                event_log_pb2_grpc.add_EventIngestServiceServicer_to_server,
-                EventIngestServicer(EventIngest(db, nodes)),
-            ),
-            (grid_event_pb2_grpc.add_GridEventServiceServicer_to_server, GridEventServicer(GridEvents(db))),
-            (
-                stats_pb2_grpc.add_ContainerStatsServiceServicer_to_server,
-                ContainerStatsServicer(ContainerStats(db, grids, access, paths)),
-            ),
-            (stats_pb2_grpc.add_StatsIngestServiceServicer_to_server, StatsIngestServicer(StatsIngest(db, nodes))),
-            (container_exec_pb2_grpc.add_ContainerExecServiceServicer_to_server, ContainerExecServicer(asked)),
-            (node_command_pb2_grpc.add_NodeCommandServiceServicer_to_server, NodeCommandServicer(self.commands)),
-            (node_command_pb2_grpc.add_CommandRelayServiceServicer_to_server, CommandRelayServicer(self.commands)),
+        self.servicers: list[object] = [
+            containers,
+            ContainerLogServicer(logs),
+            ContainerReportServicer(ContainerReports(db, nodes)),
+            InstanceServicer(Instances(db, nodes, access)),
+            EventLogServicer(events),
+            EventIngestServicer(EventIngest(db, nodes)),
+            GridEventServicer(GridEvents(db)),
+            ContainerStatsServicer(ContainerStats(db, grids, access, paths)),
+            StatsIngestServicer(StatsIngest(db, nodes)),
+            ContainerExecServicer(asked),
+            NodeCommandServicer(self.commands),
+            CommandRelayServicer(self.commands),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:

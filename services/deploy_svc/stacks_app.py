@@ -1,8 +1,5 @@
 """The part of the composition root that is about stacks, volumes and repeated requests."""
 
-from typing import Any
-
-from kontena.deploy.v1 import stack_pb2_grpc, volume_pb2_grpc
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.loops import volume_removals
@@ -21,13 +18,11 @@ from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.db import Database
 from services.kernel.loops import Supervisor
 
-PROTO_SERVICES = ("kontena.deploy.v1.StackService", "kontena.deploy.v1.VolumeService")
-
 _EXPIRE_SECONDS = 3600.0
 
 
 class StackParts:
-    """Made once per process; `servicers` are those of PROTO_SERVICES, `once` is for other servicers too."""
+    """Made once per process; `once` is for other servicers too."""
 
     def __init__(
         self,
@@ -49,9 +44,9 @@ class StackParts:
             self.once,
         )
         volumes = Volumes(db, grids, self._removals.wake, hosts)
-        self.servicers: list[Any] = [
-            (stack_pb2_grpc.add_StackServiceServicer_to_server, stacks),
-            (volume_pb2_grpc.add_VolumeServiceServicer_to_server, VolumeServicer(volumes, self.once)),
+        self.servicers: list[object] = [
+            stacks,
+            VolumeServicer(volumes, self.once),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:

@@ -7,14 +7,6 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from kontena.grid.v1.grid_pb2_grpc import add_GridServiceServicer_to_server
-from kontena.grid.v1.legacy_node_pb2_grpc import add_LegacyNodeServiceServicer_to_server
-from kontena.grid.v1.metrics_pb2_grpc import add_MetricsServiceServicer_to_server
-from kontena.grid.v1.node_key_pb2_grpc import add_NodeKeyServiceServicer_to_server
-from kontena.grid.v1.node_pb2_grpc import add_NodeServiceServicer_to_server
-from kontena.grid.v1.node_session_pb2_grpc import add_NodeSessionServiceServicer_to_server
-from kontena.grid.v1.node_token_pb2_grpc import add_NodeTokenServiceServicer_to_server
-from kontena.grid.v1.watch_pb2_grpc import add_GridWatchServiceServicer_to_server
 from services.clients import audit, grid_events, introspection
 from services.grid_svc.clients import counts, memberships
 from services.grid_svc.clients.statsd import Statsd
@@ -58,10 +50,6 @@ from services.kernel.server import Application
 from services.kernel.watch import Watch
 
 _NAME = "grid_svc"
-_SERVICES = tuple(
-    f"kontena.grid.v1.{name}Service"
-    for name in ("Grid", "Node", "NodeToken", "NodeKey", "LegacyNode", "Metrics", "NodeSession", "GridWatch")
-)
 _ENDS_SECONDS = 1.0
 
 
@@ -79,10 +67,8 @@ async def build(settings: Settings) -> Application:
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, outbox.channel])
     tokens = settings.cluster_tokens()
-    auth_idempotent = (*introspection.IDEMPOTENT, *audit.IDEMPOTENT, *counts.AUTH_IDEMPOTENT)
-    auth = ServiceChannel(settings.auth_address, tokens, _NAME, auth_idempotent)
-    deploy_idempotent = (*counts.DEPLOY_IDEMPOTENT, *grid_events.IDEMPOTENT)
-    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, deploy_idempotent)
+    auth = ServiceChannel(settings.auth_address, tokens, _NAME)
+    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME)
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
     samples = Samples(time.monotonic)
@@ -135,25 +121,19 @@ async def build(settings: Settings) -> Application:
         await asyncio.gather(auth.close(), deploy.close(), statsd.close())
         await db.close()
 
+    servicers = [
+        GridServicer(grids),
+        NodeServicer(Nodes(db, outbox)),
+        NodeTokenServicer(NodeTokens(db, outbox)),
+        NodeKeyServicer(NodeKeys(db, outbox)),
+        LegacyNodeServicer(LegacyNodes(db, outbox)),
+        MetricsServicer(Metrics(db)),
+        NodeSessionServicer(sessions),
+        GridWatchServicer(Watches(db, Watch(db, listener, settings.watch_resync_seconds))),
+    ]
     return Application(
-        authenticator=Authenticator(tokens, callers.resolve, _SERVICES, callers.on_change),
-        servicers=[
-            (add_GridServiceServicer_to_server, GridServicer(grids)),
-            (add_NodeServiceServicer_to_server, NodeServicer(Nodes(db, outbox))),
-            (add_NodeTokenServiceServicer_to_server, NodeTokenServicer(NodeTokens(db, outbox))),
-            (add_NodeKeyServiceServicer_to_server, NodeKeyServicer(NodeKeys(db, outbox))),
-            (add_LegacyNodeServiceServicer_to_server, LegacyNodeServicer(LegacyNodes(db, outbox))),
-            (add_MetricsServiceServicer_to_server, MetricsServicer(Metrics(db))),
-            (
-                add_NodeSessionServiceServicer_to_server,
-                NodeSessionServicer(sessions),
-            ),
-            (
-                add_GridWatchServiceServicer_to_server,
-                GridWatchServicer(Watches(db, Watch(db, listener, settings.watch_resync_seconds))),
-            ),
-        ],
-        service_names=_SERVICES,
+        authenticator=Authenticator(tokens, callers.resolve, servicers, callers.on_change),
+        servicers=servicers,
         supervisor=supervisor,
         ready=ready,
         close=close,

@@ -6,7 +6,7 @@ from kontena.common.v1 import options_pb2
 from services.kernel import scopes
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unauthenticated
-from services.kernel.methods import DEFAULT_LIMIT, Method, describe
+from services.kernel.methods import DEFAULT_LIMIT, Method, describe, service_name
 from services.kernel.principal import Principal
 
 # Resolves an access token of a user; raises Unauthenticated.
@@ -22,11 +22,11 @@ class Authenticator:
     """Decides who calls, from the audience of the method and the `authorization` metadata."""
 
     def __init__(
-        self, tokens: ClusterTokens, introspect: Introspect, service_names: Iterable[str], on_change: OnChange
+        self, tokens: ClusterTokens, introspect: Introspect, servicers: Iterable[object], on_change: OnChange
     ) -> None:
         self._tokens = tokens
         self._introspect = introspect
-        self._methods = describe(service_names)
+        self._methods = describe(map(service_name, servicers))
         self.on_change = on_change
 
     def method(self, path: str) -> Method | None:

@@ -1,13 +1,13 @@
 """Channels to other services of the suite: authenticated, with deadlines, retrying what is safe to repeat."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 
-from services.kernel import call
+from services.kernel import call, methods
 from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
 
@@ -27,14 +27,13 @@ Stub = TypeVar("Stub")
 
 
 class ServiceChannel:
-    """A channel to one service, whose replicas have `addresses` (addresses.py). `idempotent` lists the wire paths
-    (`/package.Service/Method`) that may be retried."""
+    """A channel to one service, whose replicas have `addresses` (addresses.py)."""
 
-    def __init__(self, addresses: str, tokens: ClusterTokens, caller: str, idempotent: Iterable[str] = ()) -> None:
+    def __init__(self, addresses: str, tokens: ClusterTokens, caller: str) -> None:
         sign = _Credentials(tokens, caller)
         open_ = partial(
             grpc.aio.insecure_channel,
-            options=[*OPTIONS, ("grpc.service_config", _service_config(idempotent))],
+            options=[*OPTIONS, ("grpc.service_config", _service_config())],
             interceptors=[_SignUnary(sign), _SignStream(sign)],
         )
         self._channel = open_channel(addresses, open_)
@@ -48,14 +47,15 @@ class ServiceChannel:
         await self._channel.close()
 
 
-def _service_config(idempotent: Iterable[str]) -> str:
+def _service_config() -> str:
     """Every call is repeated that a stopping server took off the wire and gave to nobody: that is what CANCELLED means
-    here, as no code of ours answers with it. Idempotent ones are repeated also when their fate is unknown."""
-    names = [{"service": path.split("/")[1], "method": path.split("/")[2]} for path in idempotent]
+    here, as no code of ours answers with it. What the protos call idempotent is repeated also when its fate is
+    unknown."""
+    names = [{"service": service, "method": method} for service, method in methods.repeatable()]
     unseen = {"name": [{}], "retryPolicy": _retry("CANCELLED")}
     repeatable = {"name": names, "retryPolicy": _retry("CANCELLED", "UNAVAILABLE")}
-    methods = [unseen, repeatable] if names else [unseen]
-    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": methods})
+    configs = [unseen, repeatable] if names else [unseen]
+    return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": configs})
 
 
 def _retry(*codes: str) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""What the protos say about each RPC: who may call it (docs/adr/0003-audience-in-protos.md)."""
+"""What the protos say about each service and RPC: who may call it (docs/adr/0003-audience-in-protos.md), what may be
+repeated."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from google.api import annotations_pb2
-from google.protobuf import descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
 from kontena.common.v1 import options_pb2
@@ -49,3 +53,33 @@ def describe(service_names: Iterable[str]) -> dict[str, Method]:
             reads = bool(options[annotations_pb2.http].get)
             methods[path] = Method(path, audience, options[options_pb2.open], limit, message, reads)
     return methods
+
+
+def service_name(servicer: object) -> str:
+    """The full name of the service that a servicer implements."""
+    base = _generated(servicer)
+    # The stub of a service without messages of its own does not load what describes it.
+    described = import_module(base.__module__.removesuffix("_grpc"))
+    name: str = described.DESCRIPTOR.services_by_name[base.__name__.removesuffix("Servicer")].full_name
+    return name
+
+
+def register(servicer: object, server: Any) -> None:
+    """Let a server answer the calls of the service that a servicer implements."""
+    base = _generated(servicer)
+    getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")(servicer, server)
+
+
+def repeatable() -> Iterator[tuple[str, str]]:
+    """Service and method of each RPC that its proto calls idempotent, of all protos that this process has loaded."""
+    loaded = [name for name in sys.modules if name.startswith("kontena.") and name.endswith("_pb2")]
+    for module in sorted(loaded):
+        for service in sys.modules[module].DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                if method.GetOptions().idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN:
+                    yield service.full_name, method.name
+
+
+def _generated(servicer: object) -> type:
+    """The class of the generated code that a servicer derives from."""
+    return next(base for base in type(servicer).__mro__ if base.__module__.endswith("_pb2_grpc"))

@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from services.kernel import methods
 from services.kernel.addresses import split
 from services.kernel.authn import Authenticator
 from services.kernel.errors import NotReady
@@ -44,16 +45,14 @@ _NOT_YET_SECONDS, _READY_AGAIN_SECONDS = 0.2, 3.0
 class Application:
     """What a service is made of; built by its `app.py`.
 
-    `servicers` pairs the generated `add_X_to_server` function with the servicer; `service_names` are their full proto
-    names; `ready` raises until the service can answer, and is asked again while it serves: NotReady ends its traffic
-    until it is well again, other errors do not, as what all replicas depend on is no reason to leave. `close` frees
-    what `app.py` opened. `leave` gives away, within a moment, what others must find on another replica; it
-    is called before streams are ended.
+    `servicers` derive from what the protos generated. `ready` raises until the service can answer, and is asked again
+    while it serves: NotReady ends its traffic until it is well again, other errors do not, as what all replicas depend
+    on is no reason to leave. `close` frees what `app.py` opened. `leave` gives away, within a moment, what others must
+    find on another replica; it is called before streams are ended.
     """
 
     authenticator: Authenticator
-    servicers: Sequence[tuple[Callable[[Any, Any], None], object]]
-    service_names: Sequence[str]
+    servicers: Sequence[object]
     supervisor: Supervisor
     ready: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
@@ -70,11 +69,11 @@ class Server:
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
         self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
-        for add, servicer in app.servicers:
-            add(servicer, self._server)
+        for servicer in app.servicers:
+            methods.register(servicer, self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*app.service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*map(methods.service_name, app.servicers), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         port = self._server.add_insecure_port(listen_address)
         self.address = f"{listen_address.rpartition(':')[0]}:{port}"

@@ -1,22 +1,12 @@
 """Composition root of vault_svc."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from kontena.vault.v1 import (
-    certificate_delivery_pb2_grpc,
-    certificate_pb2_grpc,
-    domain_authorization_pb2_grpc,
-    external_registry_pb2_grpc,
-    registry_delivery_pb2_grpc,
-    secret_delivery_pb2_grpc,
-    secret_pb2_grpc,
-)
-from services.clients import audit, grid_events, grids, introspection, secret_usage
+from services.clients import audit, grid_events, secret_usage
 from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.secret_usage import SecretUsage
@@ -63,18 +53,6 @@ from services.vault_svc.usecases.secrets import Secrets
 from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
-SERVICE_NAMES = tuple(
-    f"kontena.vault.v1.{name}"
-    for name in (
-        "SecretService",
-        "SecretDeliveryService",
-        "ExternalRegistryService",
-        "RegistryDeliveryService",
-        "CertificateService",
-        "DomainAuthorizationService",
-        "CertificateDeliveryService",
-    )
-)
 _LONGEST_PERIOD = 60.0
 _VERIFY_SECONDS = 30.0
 
@@ -87,9 +65,9 @@ class Channels:
     def __init__(self, settings: VaultSettings) -> None:
         self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
-        self.auth = channel(settings.auth_address, idempotent=(*introspection.IDEMPOTENT, *audit.IDEMPOTENT))
-        self.grid = channel(settings.grid_address, idempotent=grids.IDEMPOTENT)
-        self.deploy = channel(settings.deploy_address, idempotent=(*secret_usage.IDEMPOTENT, *grid_events.IDEMPOTENT))
+        self.auth = channel(settings.auth_address)
+        self.grid = channel(settings.grid_address)
+        self.deploy = channel(settings.deploy_address)
 
     async def close(self) -> None:
         """Close all of them."""
@@ -124,10 +102,10 @@ async def build(settings: VaultSettings) -> Application:
         await channels.close()
         await db.close()
 
+    servicers = _servicers(parts, work)
     return Application(
-        authenticator=Authenticator(channels.tokens, callers.resolve, SERVICE_NAMES, callers.on_change),
-        servicers=_servicers(parts, work),
-        service_names=SERVICE_NAMES,
+        authenticator=Authenticator(channels.tokens, callers.resolve, servicers, callers.on_change),
+        servicers=servicers,
         supervisor=supervisor,
         ready=ready,
         close=close,
@@ -154,25 +132,16 @@ class Work:
         self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
 
 
-def _servicers(parts: Parts, work: Work) -> list[tuple[Callable[[Any, Any], None], object]]:
+def _servicers(parts: Parts, work: Work) -> list[object]:
     db, vault = parts.db, parts.vault
-    certificates = CertificateServicer(work.accounts, work.authorizations, work.certificates)
-    authorizations = DomainAuthorizationServicer(work.authorizations)
-    add_secrets = secret_pb2_grpc.add_SecretServiceServicer_to_server
-    add_registries = external_registry_pb2_grpc.add_ExternalRegistryServiceServicer_to_server
-    add_certificates = certificate_pb2_grpc.add_CertificateServiceServicer_to_server
-    add_authorizations = domain_authorization_pb2_grpc.add_DomainAuthorizationServiceServicer_to_server
-    deliver_secrets = secret_delivery_pb2_grpc.add_SecretDeliveryServiceServicer_to_server
-    deliver_credentials = registry_delivery_pb2_grpc.add_RegistryDeliveryServiceServicer_to_server
-    deliver_certificates = certificate_delivery_pb2_grpc.add_CertificateDeliveryServiceServicer_to_server
     return [
-        (add_secrets, SecretServicer(work.secrets)),
-        (add_registries, ExternalRegistryServicer(ExternalRegistries(parts))),
-        (add_certificates, certificates),
-        (add_authorizations, authorizations),
-        (deliver_secrets, SecretDeliveryServicer(SecretDelivery(db, vault))),
-        (deliver_credentials, RegistryDeliveryServicer(RegistryDelivery(db, vault))),
-        (deliver_certificates, CertificateDeliveryServicer(CertificateDelivery(db, vault))),
+        SecretServicer(work.secrets),
+        ExternalRegistryServicer(ExternalRegistries(parts)),
+        CertificateServicer(work.accounts, work.authorizations, work.certificates),
+        DomainAuthorizationServicer(work.authorizations),
+        SecretDeliveryServicer(SecretDelivery(db, vault)),
+        RegistryDeliveryServicer(RegistryDelivery(db, vault)),
+        CertificateDeliveryServicer(CertificateDelivery(db, vault)),
     ]
 
 

@@ -15,15 +15,6 @@ if TYPE_CHECKING:  # The generated modules have these classes in their stub file
     from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceAsyncStub
     from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceAsyncStub
 
-AUTH_IDEMPOTENT = (
-    "/kontena.auth.v1.GridMembershipService/AddGridMember",
-    "/kontena.auth.v1.GridMembershipService/RemoveGrid",
-)
-DEPLOY_IDEMPOTENT = (
-    "/kontena.deploy.v1.GridUsageService/CountGridUsage",
-    "/kontena.deploy.v1.GridUsageService/FindStatefulNodes",
-)
-
 
 class Counts:
     """A local copy that no read waits for. Both informers must be supervised for as long as it is used."""

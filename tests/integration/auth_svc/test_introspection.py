@@ -16,7 +16,7 @@ from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceStub
 from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceStub
 from services.auth_svc.app import build
 from services.auth_svc.usecases.administration import Administration
-from services.clients.introspection import IDEMPOTENT, Introspection
+from services.clients.introspection import Introspection
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unauthenticated
@@ -40,7 +40,7 @@ async def second_replica(auth: Running, auth_settings: MakeSettings) -> AsyncIte
 @asynccontextmanager
 async def following(replica: Running) -> AsyncIterator[Introspection]:
     """What another service has: the client, its cache and the watch that keeps it right."""
-    channel = ServiceChannel(replica.address, ClusterTokens(CLUSTER_SECRET), "grid_svc", IDEMPOTENT)
+    channel = ServiceChannel(replica.address, ClusterTokens(CLUSTER_SECRET), "grid_svc")
     introspection = Introspection(channel)
     watch = asyncio.create_task(introspection.watch())
     try:

@@ -47,14 +47,10 @@ async def _nothing() -> None:
 
 
 async def main() -> None:
-    names = ("kontena.deploy.v1.ServiceService", "kontena.grid.v1.NodeSessionService")
+    servicers = [Services(), Sessions()]  # type: ignore[abstract]
     app = Application(
-        authenticator=Authenticator(ClusterTokens(CLUSTER_SECRET), _introspect, names, lambda _: None),
-        servicers=[
-            (service_pb2_grpc.add_ServiceServiceServicer_to_server, Services()),  # type: ignore[abstract]
-            (node_session_pb2_grpc.add_NodeSessionServiceServicer_to_server, Sessions()),
-        ],
-        service_names=names,
+        authenticator=Authenticator(ClusterTokens(CLUSTER_SECRET), _introspect, servicers, lambda _: None),
+        servicers=servicers,
         supervisor=Supervisor(),
         ready=_nothing,
         close=_nothing,

@@ -9,13 +9,15 @@ from typing import Any
 import grpc
 import pytest
 
+from kontena.auth.v1 import introspection_pb2
 from services.kernel import addresses
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET
 
-WHO, FOLLOW = "/test.Thing/Who", "/test.Thing/Follow"
+THING = introspection_pb2.DESCRIPTOR.services_by_name["IntrospectionService"].full_name
+WHO, FOLLOW = f"/{THING}/IntrospectToken", f"/{THING}/WatchInvalidations"
 
 
 @asynccontextmanager
@@ -32,10 +34,10 @@ async def replica(name: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
 
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     handlers: dict[str, Any] = {
-        "Who": grpc.unary_unary_rpc_method_handler(who),
-        "Follow": grpc.unary_stream_rpc_method_handler(follow),
+        "IntrospectToken": grpc.unary_unary_rpc_method_handler(who),
+        "WatchInvalidations": grpc.unary_stream_rpc_method_handler(follow),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Thing", handlers),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(THING, handlers),))
     found = server.add_insecure_port(f"{host}:{port}")
     await server.start()
     yield found
@@ -44,7 +46,7 @@ async def replica(name: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIte
 
 @asynccontextmanager
 async def channel(listed: str) -> AsyncIterator[ServiceChannel]:
-    opened = ServiceChannel(listed, ClusterTokens(CLUSTER_SECRET), "deploy_svc", [WHO])
+    opened = ServiceChannel(listed, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
     yield opened
     await opened.close()
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 
-from services.kernel.methods import describe
+from kontena.common.v1 import options_pb2
+from services.kernel.methods import describe, repeatable
 
 GENERATED = Path(__file__).parents[3] / "gen"
 
@@ -34,6 +35,14 @@ def test_only_these_methods_are_called_without_an_access_token() -> None:
         "/kontena.grid.v1.LegacyNodeService/GetLegacyNode",
         "/kontena.grid.v1.LegacyNodeService/UpdateLegacyNode",
     }
+
+
+def test_calls_between_services_say_whether_they_may_be_repeated() -> None:
+    found = describe(_services()).values()
+    internal = {method.path for method in found if method.audience == options_pb2.AUDIENCE_INTERNAL}
+    silent = internal - {f"/{service}/{method}" for service, method in repeatable()}
+    # Whoever reads a stream connects again, and what is relayed to a node is done once.
+    assert {path.split("/")[2] for path in silent if "/Watch" not in path} == {"RelayCommand"}
 
 
 def test_methods_that_take_more_than_others_are_these() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kontena.deploy.v1 import container_log_pb2
+from kontena.deploy.v1.container_log_pb2_grpc import ContainerLogServiceServicer
 from services.kernel import reauthentication
 from services.kernel.authn import Authenticator
 from services.kernel.cluster_token import ClusterTokens
@@ -30,7 +31,7 @@ class World:
         self.tell: Callable[[str], None] = lambda _user_id: None
         self.streams = Streams()
         secret = ClusterTokens("a-secret-of-sixteen-characters")
-        authenticator = Authenticator(secret, self._introspect, [SERVICE], self._listen)
+        authenticator = Authenticator(secret, self._introspect, [ContainerLogServiceServicer()], self._listen)  # type: ignore[abstract]
         self.callers = Reauthentication(authenticator, self.streams, 3)
         self.began = asyncio.Event()
 
