@@ -3,19 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import grpc
-
 from kontena.vault.v1 import certificate_delivery_pb2 as pb
 from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceStub
-from services.clients.secrets import SecretValue
+from services.clients.secrets import SecretValue, ask
 from services.kernel.client import ServiceChannel
-from services.kernel.errors import Unavailable
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
-
-
-_DEADLINE_SECONDS = 3.0
 
 
 class CertificateResolver:
@@ -31,10 +25,7 @@ class CertificateResolver:
         if not wanted:
             return {}
         request = pb.ResolveCertificatesRequest(grid_id=grid_id, subjects=wanted)
-        try:
-            response = await self._stub.ResolveCertificates(request, timeout=_DEADLINE_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        response = await ask(self._stub.ResolveCertificates, request)
         unreadable = {subject: SecretValue(None) for subject in response.unreadable}
         return {**unreadable, **{subject: SecretValue(bundle) for subject, bundle in response.bundles.items()}}
 
@@ -45,11 +36,9 @@ class CertificateResolver:
             return frozenset()
         request = pb.ListCertificateSubjectsRequest(grid_id=grid_id, subjects=wanted)
         try:
-            return frozenset((await self._stub.ListCertificateSubjects(request, timeout=_DEADLINE_SECONDS)).subjects)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # A replica of the version before.
-                return frozenset(await self.bundles(grid_id, wanted))
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+            return frozenset((await ask(self._stub.ListCertificateSubjects, request)).subjects)
+        except NotImplementedError:
+            return frozenset(await self.bundles(grid_id, wanted))
 
     async def challenges(
         self, grid_id: str, services: Iterable[str]
@@ -59,10 +48,7 @@ class CertificateResolver:
         if not wanted:
             return {}
         request = pb.ResolveChallengesRequest(grid_id=grid_id, services=wanted)
-        try:
-            response = await self._stub.ResolveChallenges(request, timeout=_DEADLINE_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        response = await ask(self._stub.ResolveChallenges, request)
         return {
             service: tuple((one.name, SecretValue(one.value)) for one in found.variables)
             for service, found in response.services.items()

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import grpc
-
 from kontena.vault.v1 import registry_delivery_pb2 as pb
 from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceStub
+from services.clients.secrets import ask
 from services.kernel.client import ServiceChannel
-from services.kernel.errors import Unavailable
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceAsyncStub
@@ -17,7 +15,6 @@ if TYPE_CHECKING:  # The generated module has this class in its stub file only.
 
 DOCKER_HUB = "index.docker.io"
 _HUB_NAMES = ("docker.io", "registry-1.docker.io", DOCKER_HUB)
-_DEADLINE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +47,7 @@ class RegistryResolver:
         if not wanted:
             return {}
         request = pb.ResolveRegistryCredentialsRequest(grid_id=grid_id, names=wanted)
-        try:
-            response = await self._stub.ResolveRegistryCredentials(request, timeout=_DEADLINE_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            # Only the code is told: details of a failed call could quote what they were about.
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        response = await ask(self._stub.ResolveRegistryCredentials, request)
         return {
             name: RegistryCredentials(found.username, found.email, found.url, found.password)
             for name, found in response.credentials.items()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
@@ -16,6 +16,21 @@ if TYPE_CHECKING:  # The generated module has this class in its stub file only.
 
 
 _DEADLINE_SECONDS = 3.0
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+async def ask(method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
+    """The answer of vault_svc. Raises Unavailable when there is none, NotImplementedError when it is of the version
+    before and does not have the method."""
+    try:
+        return await method(request, timeout=_DEADLINE_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            raise NotImplementedError from None
+        # Only the code is told: details of a failed call could quote what they were about.
+        raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +67,7 @@ class SecretResolver:
         wanted = sorted(set(names))
         if not wanted:
             return {}
-        request = pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted)
-        try:
-            response = await self._stub.ResolveSecrets(request, timeout=_DEADLINE_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            # Only the code is told: details of a failed call could quote what they were about.
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+        response = await ask(self._stub.ResolveSecrets, pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted))
         unreadable = {name: SecretValue(None) for name in response.unreadable}
         return {**unreadable, **{name: SecretValue(value) for name, value in response.values.items()}}
 
@@ -68,8 +78,6 @@ class SecretResolver:
             return frozenset()
         request = pb.ListSecretNamesRequest(grid_id=grid_id, names=wanted)
         try:
-            return frozenset((await self._stub.ListSecretNames(request, timeout=_DEADLINE_SECONDS)).names)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:  # A replica of the version before.
-                return frozenset(await self.resolve(grid_id, wanted))
-            raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
+            return frozenset((await ask(self._stub.ListSecretNames, request)).names)
+        except NotImplementedError:
+            return frozenset(await self.resolve(grid_id, wanted))
