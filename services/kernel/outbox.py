@@ -28,7 +28,10 @@ _CLAIM_SECONDS = 15
 _RELEASE_SECONDS = 2.0
 _POLL_SECONDS = 5.0
 _GATHER_SECONDS = 0.02
-_LOOK_SECONDS = 0.01
+# How long a delivery that was not told stays unnoticed.
+_LOOK_SECONDS = 0.25
+# Tells that messages were delivered, or were tried in vain; no topic is called so.
+_TRIED = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Outbox:
     def __init__(self, table: sa.Table) -> None:
         self._table = table
         self.channel = f"{table.schema}_outbox"
+        self._waiting: set[asyncio.Event] = set()
 
     async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
@@ -80,21 +84,37 @@ class Outbox:
         same = (table.c.topic == topic, table.c.payload == sa.cast(dict(payload), JSONB))
         left = sa.select(sa.func.count(), sa.func.min(table.c.attempts)).where(*same)
         deadline = asyncio.get_running_loop().time() + within
-        while True:
-            async with db.read() as tx:
-                count, fewest_attempts = (await tx.execute(left)).one()
-            if not count:
-                return True
-            if fewest_attempts > 0 or asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(_LOOK_SECONDS)
+        tried = asyncio.Event()
+        self._waiting.add(tried)
+        try:
+            while True:
+                tried.clear()
+                async with db.read() as tx:
+                    count, fewest_attempts = (await tx.execute(left)).one()
+                if not count:
+                    return True
+                if fewest_attempts > 0 or asyncio.get_running_loop().time() > deadline:
+                    return False
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await tried.wait()
+        finally:
+            self._waiting.discard(tried)
 
     async def relay(self, db: Database, listener: Listener, handlers: Mapping[str, Handler]) -> None:
         """Deliver messages for ever. A failing topic is retried with a growing pause; it and a receiver that hangs
         hold up no other topic."""
         async with asyncio.TaskGroup() as topics:
+            topics.create_task(self._wake_waiting(listener))
             for topic, handler in handlers.items():
                 topics.create_task(self._relay(db, listener, topic, handler))
+
+    async def _wake_waiting(self, listener: Listener) -> None:
+        async with listener.subscribe(self.channel) as wake:
+            while True:
+                if await wake.get() in {_TRIED, None}:
+                    for tried in self._waiting:
+                        tried.set()
 
     async def _relay(self, db: Database, listener: Listener, topic: str, handler: Handler) -> None:
         async with listener.subscribe(self.channel) as wake:
@@ -161,7 +181,9 @@ class Outbox:
         failed = table.update().where(table.c.id.in_([m.id for m in batch]))
         async with db.transaction() as tx:
             await tx.execute(failed.values(attempts=attempts, not_before=sa.func.now() + pause))
+            await notify(tx, self.channel, _TRIED)
 
     async def _forget(self, db: Database, batch: list[Message]) -> None:
         async with db.transaction() as tx:
             await tx.execute(self._table.delete().where(self._table.c.id.in_([m.id for m in batch])))
+            await notify(tx, self.channel, _TRIED)
