@@ -24,12 +24,11 @@ from services.deploy_svc.usecases.containers import Containers
 from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
 from services.deploy_svc.usecases.grid_events import GridEvents
 from services.deploy_svc.usecases.instances import Instances
-from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.service_paths import Access
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
-from services.kernel.listen import Listener
+from services.kernel.listen import Listener, Wakes
 from services.kernel.loops import Supervisor
 
 CHANNELS = (tables.LOGS_ARRIVED, event_tables.EVENTS_ARRIVED)
@@ -50,8 +49,8 @@ class ContainerParts:
     ) -> None:
         grids, nodes = directories
         self._relay = CommandRelay(tokens, "deploy_svc")
-        self._log_wakes = LogWakes(listener, tables.LOGS_ARRIVED)
-        self._event_wakes = LogWakes(listener, event_tables.EVENTS_ARRIVED)
+        self._log_wakes = Wakes(listener, tables.LOGS_ARRIVED)
+        self._event_wakes = Wakes(listener, event_tables.EVENTS_ARRIVED)
         paths = ContainerAccess(db, grids, nodes)
         self.commands = NodeCommands(db, nodes, own_address(settings), self._relay)
         logs = ContainerLogs(db, grids, nodes, (access, paths), self._log_wakes)

@@ -6,8 +6,8 @@ and look at the database.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -59,6 +59,42 @@ class Listener:
         for queues in self._subscribers.values():
             for queue in queues:
                 queue.put_nowait(None)
+
+
+class Wakes:
+    """Wakes whoever waits for news of a key, which is the payload of a channel. One subscription per process, however
+    many wait, and nothing that grows while they are slow. `run` must be supervised for as long as it is used."""
+
+    def __init__(self, listener: Listener, channel: str) -> None:
+        self._listener = listener
+        self._channel = channel
+        self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    @contextmanager
+    def subscribe(self, key: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever something about the key may have changed."""
+        event = asyncio.Event()
+        self._events[key].add(event)
+        try:
+            yield event
+        finally:
+            self._events[key].discard(event)
+            if not self._events[key]:
+                del self._events[key]
+
+    async def run(self) -> None:
+        """Pass notifications on until cancelled."""
+        async with self._listener.subscribe(self._channel) as queue:
+            self.wake(None)
+            while True:
+                for key in drain(queue, await queue.get()):
+                    self.wake(key)
+
+    def wake(self, key: str | None) -> None:
+        """Something about the key changed, or about any if it is None."""
+        for events in list(self._events.values()) if key is None else [self._events.get(key, set())]:
+            for event in events:
+                event.set()
 
 
 def drain(queue: asyncio.Queue[str | None], first: str | None) -> set[str | None]:

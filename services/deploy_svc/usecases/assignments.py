@@ -5,16 +5,17 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from services.clients.nodes import NodeDirectory
+from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.store import hook_runs, instances
+from services.deploy_svc.store.tables import NODE_CHANGED
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS, AssignmentFeed, Delta, Snapshot
 from services.deploy_svc.usecases.current_session import require_current
-from services.deploy_svc.usecases.node_wakes import NodeWakes
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database
-from services.kernel.listen import Listener
+from services.kernel.informer import Change, Synced
+from services.kernel.listen import Listener, Wakes
 from services.kernel.logs import get_logger
 from services.kernel.principal import NodeSession
 
@@ -78,18 +79,23 @@ class Assignments:
         self._patience = patience
         self._values = values
         self._nodes = nodes
-        self._wakes = NodeWakes(listener, nodes)
+        self._wakes = Wakes(listener, NODE_CHANGED)
+        nodes.informer.on_change(self._observe)
 
     async def run(self) -> None:
         """Pass changes of assignments on to the attached nodes."""
         await self._wakes.run()
+
+    def _observe(self, change: Change[Node]) -> None:
+        if not isinstance(change, Synced):
+            self._wakes.wake(change.key)
 
     async def attach(self, session: NodeSession, messages: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
         """Snapshot first, then deltas and acknowledgements until the agent ends its side. Raises SessionEnded."""
         await require_current(self._nodes, session)
         queue: asyncio.Queue[Outgoing | asyncio.Task[None]] = asyncio.Queue()
         begun = asyncio.Event()
-        with self._wakes.watch(session.node_id) as wake:
+        with self._wakes.subscribe(session.node_id) as wake:
             tasks = [
                 asyncio.create_task(self._receive(session, messages, queue, begun)),
                 asyncio.create_task(self._follow(session, wake, queue, begun)),

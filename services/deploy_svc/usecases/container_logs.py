@@ -8,10 +8,10 @@ from services.deploy_svc.store import container_logs as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.container_paths import ContainerAccess
 from services.deploy_svc.usecases.following import Reader
-from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.stack_paths import require_stack
 from services.kernel.db import Database
+from services.kernel.listen import Wakes
 from services.kernel.principal import Principal
 
 
@@ -24,7 +24,7 @@ class ContainerLogs:
         grids: GridDirectory,
         nodes: NodeDirectory,
         access: tuple[Access, ContainerAccess],
-        wakes: LogWakes,
+        wakes: Wakes,
     ) -> None:
         self._db = db
         self._grids = grids

@@ -13,20 +13,18 @@ from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.container_logs import node_ids
 from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
-from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.deploy_svc.usecases.node_pace import NodePace
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.stack_paths import require_stack
 from services.kernel.db import Database
+from services.kernel.listen import Wakes
 from services.kernel.principal import NodeSession, Principal
 
 
 class EventLogs:
     """The use cases: every check happens when a scope is made, before the first event leaves."""
 
-    def __init__(
-        self, db: Database, grids: GridDirectory, nodes: NodeDirectory, access: Access, wakes: LogWakes
-    ) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, nodes: NodeDirectory, access: Access, wakes: Wakes) -> None:
         self._db = db
         self._grids = grids
         self._nodes = nodes

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from services.deploy_svc.domain.log_query import LogQuery
-from services.deploy_svc.usecases.log_wakes import LogWakes
 from services.kernel.db import Database, Tx
+from services.kernel.listen import Wakes
 
 _FOLLOW_BATCH = 300
 _KEEP_ALIVE_SECONDS = 0.5
@@ -46,7 +46,7 @@ class Reader(Generic[S, I]):
     """Reads with the store functions it is given: `select` the items of a scope, and the `newest_id` a scope can see,
     which may be that of an item outside of the scope."""
 
-    def __init__(self, db: Database, wakes: LogWakes, select: "Select[S, I]", newest_id: "NewestId[S]") -> None:
+    def __init__(self, db: Database, wakes: Wakes, select: "Select[S, I]", newest_id: "NewestId[S]") -> None:
         self._db = db
         self._wakes = wakes
         self._select = select
