@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kernel.database_errors import moved_away
@@ -142,8 +143,19 @@ async def raw_connection(tx: Tx) -> asyncpg.Connection:
     return connection
 
 
-def violated_constraint(error: BaseException) -> str | None:
-    """Name of the constraint that an IntegrityError broke."""
+async def unless_taken(tx: Tx, statement: sa.Executable, constraint: str) -> sa.CursorResult[Any] | None:
+    """Run a statement; None, with the transaction as it was before, when the unique constraint forbids it. For updates:
+    an insert says `on conflict do nothing`."""
+    try:
+        async with tx.begin_nested():
+            return await tx.execute(statement)
+    except IntegrityError as error:
+        if _violated_constraint(error) != constraint:
+            raise
+        return None
+
+
+def _violated_constraint(error: BaseException) -> str | None:
     cause: Any = error
     while cause is not None:
         name = getattr(cause, "constraint_name", None)

@@ -12,7 +12,7 @@ from services.kernel.db import Tx
 
 
 async def add(tx: Tx, grid_id: str, user_id: str) -> bool:
-    """Make a user a member. False when it is one already; an unknown user breaks a foreign key."""
+    """Make a user a member. False when it is one already. Call with the user locked."""
     statement = insert(grid_members).values(grid_id=grid_id, user_id=user_id).on_conflict_do_nothing()
     return (await tx.execute(statement.returning(grid_members.c.user_id))).first() is not None
 

@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.auth_svc.domain.user import Role, User
 from services.auth_svc.store.tables import grid_members, roles, user_roles, users
-from services.kernel.db import Tx
+from services.kernel.db import Tx, unless_taken
 
+_UNIQUE_EXTERNAL_ID = "uq_users_external_id"
 _NO_INVITATION: dict[str, Any] = {"invite_digest": None, "invite_expires_at": None, "invited_by": None}
 
 
@@ -116,18 +117,27 @@ async def has_login(tx: Tx, user_id: str) -> bool:
     return (await tx.execute(query)).first() is not None
 
 
-async def set_external_id(tx: Tx, user_id: str, external_id: str) -> None:
-    """Give a new user the id at the authentication provider. Breaks a unique constraint when it is taken."""
-    await tx.execute(users.update().where(users.c.id == user_id).values(external_id=external_id))
+async def set_external_id(tx: Tx, user_id: str, external_id: str) -> bool:
+    """Give a new user the id at the authentication provider. False when it is taken."""
+    statement = users.update().where(users.c.id == user_id).values(external_id=external_id)
+    return await unless_taken(tx, statement, _UNIQUE_EXTERNAL_ID) is not None
 
 
-async def link(tx: Tx, user_id: str, external_id: str, name: str | None, *, replace: bool) -> bool:
+async def lock(tx: Tx, user_id: str) -> bool:
+    """Keep a user from being removed until the transaction ends. False when there is none."""
+    query = sa.select(users.c.id).where(users.c.id == user_id).with_for_update(read=True, key_share=True)
+    return (await tx.execute(query)).first() is not None
+
+
+async def link(tx: Tx, user_id: str, external_id: str, name: str | None, *, replace: bool) -> bool | None:
     """Remember who a user is at the provider; an invitation is over then, and a name is filled in where there is none.
-    False, and nothing changed, when the user is somebody else there, unless that is to be replaced."""
+    False, and nothing changed, when the user is somebody else there, unless that is to be replaced; None when another
+    user has this id."""
     values = {**_NO_INVITATION, "external_id": external_id, "name": sa.func.coalesce(users.c.name, name)}
     free = sa.or_(users.c.external_id.is_(None), users.c.external_id == external_id)
     statement = users.update().where(users.c.id == user_id, sa.true() if replace else free).values(values)
-    return bool((await tx.execute(statement)).rowcount)
+    linked = await unless_taken(tx, statement, _UNIQUE_EXTERNAL_ID)
+    return None if linked is None else bool(linked.rowcount)
 
 
 async def clear_external_ids(tx: Tx) -> None:

@@ -1,7 +1,5 @@
 """The members of a grid, as users see and change them (docs/spec/auth_grid.md section 11.7)."""
 
-from sqlalchemy.exc import IntegrityError
-
 from services.auth_svc.domain.user import User
 from services.auth_svc.policy import NOT_ALLOWED, is_above, may_change_members
 from services.auth_svc.store import grid_members, invalidations, users
@@ -32,18 +30,17 @@ class GridUsers:
     async def add(self, caller: Principal, grid_name: str, email: str) -> list[User]:
         """Make a user a member and return all. Raises NotFound, Forbidden, ValidationFailed."""
         grid = await self._grids.accessible(caller, grid_name)
-        try:
-            async with self._db.transaction() as tx:
-                user = await find_user(tx, email, _UNKNOWN)
-                if not may_change_members(caller, grid.id):
-                    raise ValidationFailed({"grid": NOT_ALLOWED})
-                if await grid_members.add(tx, grid.id, user.id):
-                    await users.void_invitation(tx, user.id, by=caller.user_id)
-                    await invalidations.announce(tx, [user.id])
-                    await self._trail.member(tx, "assign user", user, grid.id, grid.name)
-                return await users.find_members(tx, grid.id)
-        except IntegrityError:  # The user was removed a moment ago.
-            raise NotFound(_UNKNOWN) from None
+        async with self._db.transaction() as tx:
+            user = await find_user(tx, email, _UNKNOWN)
+            if not may_change_members(caller, grid.id):
+                raise ValidationFailed({"grid": NOT_ALLOWED})
+            if not await users.lock(tx, user.id):  # Removed a moment ago.
+                raise NotFound(_UNKNOWN)
+            if await grid_members.add(tx, grid.id, user.id):
+                await users.void_invitation(tx, user.id, by=caller.user_id)
+                await invalidations.announce(tx, [user.id])
+                await self._trail.member(tx, "assign user", user, grid.id, grid.name)
+            return await users.find_members(tx, grid.id)
 
     async def remove(self, caller: Principal, grid_name: str, email: str) -> list[User]:
         """End a membership and return the remaining members. Raises NotFound, Forbidden, ValidationFailed."""

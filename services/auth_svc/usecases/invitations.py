@@ -3,8 +3,6 @@
 import secrets
 from datetime import timedelta
 
-from sqlalchemy.exc import IntegrityError
-
 from services.auth_svc.domain import login
 from services.auth_svc.domain.invitation import Invitation, parse_email, parse_text
 from services.auth_svc.domain.parameters import Parameters
@@ -35,21 +33,18 @@ class Invitations:
 
     async def invite(self, caller: Principal, parameters: Parameters) -> Invitation:
         """Make an account, or find the one there is, and give it a new code; an older code of it is void."""
-        try:
-            async with self._db.transaction() as tx:
-                provider = await self._config.provider(tx)
-                if provider is None:
-                    raise login.not_configured()
-                email = parse_email(parameters.text("email"))
-                name, external_id = (parse_text(parameters, field) for field in ("username", "external_id"))
-                if not is_user_admin(caller):
-                    raise OAuthError(403, "access_denied", _REFUSAL)
-                user = await self._account(tx, caller, email, name, external_id)
-                code = secrets.token_hex(16)
-                await users.invite(tx, user.id, self._mint.digest(code), by=caller.user_id, lasts=self._lasts)
-                await self._trail.user(tx, "invite", user)
-        except IntegrityError:  # Somebody else made the same account a moment ago.
-            raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.") from None
+        async with self._db.transaction() as tx:
+            provider = await self._config.provider(tx)
+            if provider is None:
+                raise login.not_configured()
+            email = parse_email(parameters.text("email"))
+            name, external_id = (parse_text(parameters, field) for field in ("username", "external_id"))
+            if not is_user_admin(caller):
+                raise OAuthError(403, "access_denied", _REFUSAL)
+            user = await self._account(tx, caller, email, name, external_id)
+            code = secrets.token_hex(16)
+            await users.invite(tx, user.id, self._mint.digest(code), by=caller.user_id, lasts=self._lasts)
+            await self._trail.user(tx, "invite", user)
         return Invitation(user.email, code, invitation_link(provider, code))
 
     async def _account(self, tx: Tx, caller: Principal, email: str, name: str | None, external_id: str | None) -> User:
@@ -57,10 +52,10 @@ class Invitations:
         found = found or await users.find_by_email(tx, email)
         if found is None:
             user = User(new_id(), email, name)
-            if not await users.add(tx, user):
+            made = await users.add(tx, user)
+            if not made or (external_id and not await users.set_external_id(tx, user.id, external_id)):
+                # Somebody else made the same account a moment ago.
                 raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.")
-            if external_id:
-                await users.set_external_id(tx, user.id, external_id)
             await self._trail.user(tx, "create", user)
             return user
         if not await _may_become(tx, caller, found):

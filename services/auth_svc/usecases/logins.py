@@ -5,8 +5,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
-
 from services.auth_svc.clients.provider import ProviderClient
 from services.auth_svc.domain import login
 from services.auth_svc.domain.access_token import Owner
@@ -110,27 +108,27 @@ class Logins:
         return None if identity.principal.is_limited else identity.principal.user_id
 
     async def _code_for(self, request: AuthorizationRequest, person: ProviderUser, *, match_email: bool) -> str:
-        try:
-            async with self._db.transaction() as tx:
-                user = await _account(tx, request, person, match_email=match_email)
-                if request.user_id is None:
-                    login.check_email(person)
-                if person.id is None:
-                    raise _invalid_userdata("it has no id")
-                invite = request.invite_digest
-                if invite is not None and not await users.accept_invitation(tx, user.id, invite):
-                    raise OAuthError(403, "access_denied", "The invitation was used, or replaced, or is over")
-                if not await users.link(tx, user.id, person.id, person.name, replace=invite is not None):
-                    raise OAuthError(403, "access_denied", _OTHER_LOGIN)
-                owner = Owner(user.id, user.email, user.name or person.name)
-                issued = await self._mint.code(
-                    tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
-                )
-                call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
-                await self._trail.user(tx, "authenticate", user)
-                await self._trail.token(tx, "create", issued.token)
-        except IntegrityError:
-            raise _invalid_userdata("somebody else has this id") from None
+        async with self._db.transaction() as tx:
+            user = await _account(tx, request, person, match_email=match_email)
+            if request.user_id is None:
+                login.check_email(person)
+            if person.id is None:
+                raise _invalid_userdata("it has no id")
+            invite = request.invite_digest
+            if invite is not None and not await users.accept_invitation(tx, user.id, invite):
+                raise OAuthError(403, "access_denied", "The invitation was used, or replaced, or is over")
+            linked = await users.link(tx, user.id, person.id, person.name, replace=invite is not None)
+            if linked is None:
+                raise _invalid_userdata("somebody else has this id")
+            if not linked:
+                raise OAuthError(403, "access_denied", _OTHER_LOGIN)
+            owner = Owner(user.id, user.email, user.name or person.name)
+            issued = await self._mint.code(
+                tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
+            )
+            call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
+            await self._trail.user(tx, "authenticate", user)
+            await self._trail.token(tx, "create", issued.token)
         return str(issued.values.code)
 
 

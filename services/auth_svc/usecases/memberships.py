@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from sqlalchemy.exc import IntegrityError
-
 from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.store import grid_members, invalidations, users
 from services.kernel.db import Database
@@ -30,13 +28,12 @@ class Memberships:
     async def add(self, grid_id: str, user_id: str) -> None:
         """Make a user a member. Raises InvalidRequest, or NotFound for an unknown user."""
         _require_ids(grid_id, user_id)
-        try:
-            async with self._db.transaction() as tx:
-                if await grid_members.add(tx, grid_id, user_id):
-                    await users.void_invitation(tx, user_id)
-                    await invalidations.announce(tx, [user_id])
-        except IntegrityError:
-            raise NotFound from None
+        async with self._db.transaction() as tx:
+            if not await users.lock(tx, user_id):
+                raise NotFound
+            if await grid_members.add(tx, grid_id, user_id):
+                await users.void_invitation(tx, user_id)
+                await invalidations.announce(tx, [user_id])
 
     async def remove_grid(self, grid_id: str) -> None:
         """Forget a grid that was deleted."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.service import NULL_STACK, Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
@@ -16,7 +17,7 @@ from services.kernel.ids import new_id
 _t = tables.services
 _key = sa.tuple_(_t.c.stack, _t.c.name)
 
-UNIQUE_NAME = "uq_services_grid_id_stack_name"
+_UNIQUE_NAME = "uq_services_grid_id_stack_name"
 
 
 def row_to_service(row: Any) -> Service:
@@ -138,12 +139,14 @@ async def insert(
     spec: ServiceSpec,
     mounts: Iterable[Mount] = (),
     exposed: bool = False,
-) -> Service:
-    """A new service in state `initialized`, revision 1. A taken name breaks the constraint UNIQUE_NAME."""
+) -> Service | None:
+    """A new service in state `initialized`, revision 1; None when the name is taken."""
     values: dict[str, Any] = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
     values |= {"spec": to_json(SPEC, spec), "exposed": exposed}
     values["mounts"] = to_json(MOUNTS, tuple(mounts))
-    return row_to_service((await tx.execute(_t.insert().values(values).returning(_t))).one())
+    statement = pg_insert(_t).values(values).on_conflict_do_nothing(constraint=_UNIQUE_NAME).returning(_t)
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else row_to_service(row)
 
 
 async def update(

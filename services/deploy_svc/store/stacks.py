@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.store import stack_tables, tables
@@ -15,7 +16,7 @@ _t = stack_tables.stacks
 _r = stack_tables.stack_revisions
 _d = stack_tables.stack_deploys
 
-UNIQUE_NAME = "uq_stacks_grid_id_name"
+_UNIQUE_NAME = "uq_stacks_grid_id_name"
 
 
 def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -59,11 +60,15 @@ async def children(tx: Tx, grid_id: str, name: str) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document) -> None:
-    """A new stack with revision 1. A taken name breaks the constraint UNIQUE_NAME."""
+async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document) -> bool:
+    """A new stack with revision 1; False when the name is taken."""
     stack_id = new_id()
-    await tx.execute(_t.insert().values(id=stack_id, grid_id=grid_id, grid=grid, name=name, parent_name=parent_name))
+    values = {"id": stack_id, "grid_id": grid_id, "grid": grid, "name": name, "parent_name": parent_name}
+    made = await tx.execute(pg_insert(_t).values(values).on_conflict_do_nothing(constraint=_UNIQUE_NAME))
+    if not made.rowcount:
+        return False
     await tx.execute(_r.insert().values(stack_id=stack_id, revision=1, document=to_json(DOCUMENT, document)))
+    return True
 
 
 async def revise(tx: Tx, stack: Stack, document: Document) -> None:

@@ -17,12 +17,14 @@ _i = stack_tables.volume_instances
 _r = stack_tables.volume_removals
 _s = tables.services
 
-UNIQUE_NAME = "uq_volumes_grid_id_name"
+_UNIQUE_NAME = "uq_volumes_grid_id_name"
 
 
-async def insert(tx: Tx, **values: Any) -> GridVolume:
-    """A new volume. A taken name breaks the constraint UNIQUE_NAME."""
-    return _volume((await tx.execute(_t.insert().values(id=new_id(), **values).returning(_t))).one())
+async def insert(tx: Tx, **values: Any) -> GridVolume | None:
+    """A new volume; None when the name is taken."""
+    statement = upsert(_t).values(id=new_id(), **values).on_conflict_do_nothing(constraint=_UNIQUE_NAME).returning(_t)
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else _volume(row)
 
 
 async def list_by_grid(tx: Tx, grid_id: str) -> list[GridVolume]:

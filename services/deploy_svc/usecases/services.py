@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.exc import IntegrityError
-
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
@@ -16,7 +14,7 @@ from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
@@ -58,30 +56,27 @@ class Services:
         name = given.name or ""
         errors = rules.host_name_problems(given, name, f"{grid.name}.kontena.local")
         errors |= given.missing(await self._vault.existing(grid, given.vault_names))
-        try:
-            async with self._db.transaction() as tx:
-                mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
-                self._access.hosts.check_spec(principal, grid, name, spec, mounts.values())
-                errors |= rules.problems(spec, given, volumes=mounts)
-                errors |= await checks.link_problems(tx, grid, given.links)
-                if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
-                    errors |= _NAME_TAKEN
-                checks.refuse(errors)
-                service = await store.insert(
-                    tx,
-                    grid_id=grid.id,
-                    grid=grid.name,
-                    stack=NULL_STACK,
-                    name=name,
-                    spec=spec,
-                    mounts=mounts.values(),
-                )
-                await audit.record(tx, tables.outbox, "create", resource(service))
-                return (await checks.views(tx, grid, [service]))[0]
-        except IntegrityError as error:
-            if violated_constraint(error) == store.UNIQUE_NAME:
-                raise ValidationFailed(_NAME_TAKEN) from None
-            raise
+        async with self._db.transaction() as tx:
+            mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
+            self._access.hosts.check_spec(principal, grid, name, spec, mounts.values())
+            errors |= rules.problems(spec, given, volumes=mounts)
+            errors |= await checks.link_problems(tx, grid, given.links)
+            if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
+                errors |= _NAME_TAKEN
+            checks.refuse(errors)
+            service = await store.insert(
+                tx,
+                grid_id=grid.id,
+                grid=grid.name,
+                stack=NULL_STACK,
+                name=name,
+                spec=spec,
+                mounts=mounts.values(),
+            )
+            if service is None:
+                raise ValidationFailed(_NAME_TAKEN)
+            await audit.record(tx, tables.outbox, "create", resource(service))
+            return (await checks.views(tx, grid, [service]))[0]
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> ServiceView:
         """Change the attributes that are given; the revision grows when that changes anything, or with `force`."""

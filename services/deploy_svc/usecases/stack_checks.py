@@ -10,7 +10,7 @@ from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_changes import Wanted
-from services.deploy_svc.domain.stack_input import arranged
+from services.deploy_svc.domain.stack_input import NAME_TAKEN, arranged
 from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import services as service_store
@@ -105,7 +105,7 @@ def _named(document: Document, attribute: str, member: str) -> frozenset[str]:
 async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Service:
     """Make the service what is wanted; its revision grows when that changes anything."""
     if wanted.current is None:
-        return await service_store.insert(
+        made = await service_store.insert(
             tx,
             grid_id=grid.id,
             grid=grid.name,
@@ -115,6 +115,9 @@ async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Servic
             mounts=wanted.mounts,
             exposed=wanted.exposed,
         )
+        if made is None:
+            raise ValidationFailed(NAME_TAKEN)
+        return made
     if wanted.action == "keep":
         return wanted.current
     spec, service_id = wanted.spec, wanted.current.id

@@ -4,8 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy.exc import IntegrityError
-
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
@@ -19,7 +17,7 @@ from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 
@@ -51,29 +49,26 @@ class Stacks:
         grid = await self._grids.changeable(principal, grid_name)
         given = rules.parse(attributes, creating=True)
         known = await self._vault.existing(grid, checks.vault_names(given.document))
-        try:
-            async with self._db.transaction() as tx:
-                await refuse_taken(tx, grid, given.name)
-                service_checks.refuse(rules.problems(given))
-                allow = partial(self._hosts.check_spec, principal, grid)
-                made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
-                await store.insert(
-                    tx,
-                    grid_id=grid.id,
-                    grid=grid.name,
-                    name=given.name,
-                    parent_name=given.parent_name,
-                    document=made.document,
-                )
-                for service in made.services:
-                    await checks.write_wanted(tx, grid, given.name, service)
-                stack = await store.get(tx, grid.id, given.name)
-                await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
-                return await _view(tx, grid, given.name)
-        except IntegrityError as error:
-            if violated_constraint(error) in (store.UNIQUE_NAME, service_store.UNIQUE_NAME):
-                raise ValidationFailed(rules.NAME_TAKEN) from None
-            raise
+        async with self._db.transaction() as tx:
+            await refuse_taken(tx, grid, given.name)
+            service_checks.refuse(rules.problems(given))
+            allow = partial(self._hosts.check_spec, principal, grid)
+            made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
+            inserted = await store.insert(
+                tx,
+                grid_id=grid.id,
+                grid=grid.name,
+                name=given.name,
+                parent_name=given.parent_name,
+                document=made.document,
+            )
+            if not inserted:
+                raise ValidationFailed(rules.NAME_TAKEN)
+            for service in made.services:
+                await checks.write_wanted(tx, grid, given.name, service)
+            stack = await store.get(tx, grid.id, given.name)
+            await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
+            return await _view(tx, grid, given.name)
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> StackView:
         """Store a new document as a new revision, unless it says the same; new services are made at once.

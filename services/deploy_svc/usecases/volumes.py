@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.volume import GridVolume, VolumeView, parse
 from services.deploy_svc.store import tables
@@ -13,7 +11,7 @@ from services.deploy_svc.store import volumes as store
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel import audit
 from services.kernel.audit import Resource
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
@@ -47,22 +45,19 @@ class Volumes:
         grid = await _named(grid_name, self._grids.changeable(principal, grid_name))
         given = parse(attributes)
         self._hosts.check_volume(principal, grid, given)
-        try:
-            async with self._db.transaction() as tx:
-                volume = await store.insert(
-                    tx,
-                    grid_id=grid.id,
-                    grid=grid.name,
-                    name=given.name,
-                    scope=given.scope,
-                    driver=given.driver,
-                    driver_opts=dict(given.driver_opts),
-                )
-                await audit.record(tx, tables.outbox, "create", _resource(grid, volume))
-        except IntegrityError as error:
-            if violated_constraint(error) == store.UNIQUE_NAME:
-                raise ValidationFailed({"name": "Volume with this name already exists"}) from None
-            raise
+        async with self._db.transaction() as tx:
+            volume = await store.insert(
+                tx,
+                grid_id=grid.id,
+                grid=grid.name,
+                name=given.name,
+                scope=given.scope,
+                driver=given.driver,
+                driver_opts=dict(given.driver_opts),
+            )
+            if volume is None:
+                raise ValidationFailed({"name": "Volume with this name already exists"})
+            await audit.record(tx, tables.outbox, "create", _resource(grid, volume))
         return VolumeView(volume)
 
     async def delete(self, principal: Principal, path: str) -> None:

@@ -11,10 +11,9 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from services.grid_svc.domain.grid import Grid, Logs, Statsd
 from services.grid_svc.domain.network import Network
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx
+from services.kernel.db import Tx, unless_taken
 
-UNIQUE_NAME = "uq_grids_name"
-UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
+_UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
 
 _BY_NAME = grids.c.name.collate("C")
 
@@ -53,15 +52,17 @@ async def lock_by_token(tx: Tx, token: str) -> Grid | None:
     return _one((await tx.execute(query)).first())
 
 
-async def rotate_token(tx: Tx, grid_id: str, token: str) -> Grid:
-    """Replace the join token of a locked grid. Raises IntegrityError for UNIQUE_TOKEN."""
+async def rotate_token(tx: Tx, grid_id: str, token: str) -> Grid | None:
+    """Replace the join token of a locked grid; None when another one has it."""
     values = {
         "token": token,
         "token_digest": digest(token),
         "version": grids.c.version + 1,
         "updated_at": sa.func.now(),
     }
-    return _grid((await tx.execute(grids.update().where(grids.c.id == grid_id).values(values).returning(grids))).one())
+    statement = grids.update().where(grids.c.id == grid_id).values(values).returning(grids)
+    changed = await unless_taken(tx, statement, _UNIQUE_TOKEN)
+    return None if changed is None else _grid(changed.one())
 
 
 async def lock(tx: Tx, grid_id: str) -> Grid | None:
@@ -70,10 +71,10 @@ async def lock(tx: Tx, grid_id: str) -> Grid | None:
     return _one((await tx.execute(query)).first())
 
 
-async def insert_if_name_is_free(tx: Tx, grid: Grid) -> Grid | None:
-    """Add a grid; None when its name is taken. Raises IntegrityError for UNIQUE_TOKEN."""
+async def insert(tx: Tx, grid: Grid) -> Grid | None:
+    """Add a grid; None when its name or its token is taken."""
     statement = pg_insert(grids).values(id=grid.id, name=grid.name, **_values(grid))
-    statement = statement.on_conflict_do_nothing(constraint=UNIQUE_NAME)
+    statement = statement.on_conflict_do_nothing()
     return _one((await tx.execute(statement.returning(grids))).first())
 
 

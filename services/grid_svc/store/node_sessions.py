@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
@@ -26,9 +27,9 @@ from services.grid_svc.domain.session import (
 from services.grid_svc.store import rows
 from services.grid_svc.store.channels import telling
 from services.grid_svc.store.grids import digest
-from services.grid_svc.store.nodes import inserted_values
+from services.grid_svc.store.nodes import UNIQUE_ENGINE_ID, inserted_values
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx
+from services.kernel.db import Tx, unless_taken
 from services.kernel.principal import NodeSession
 
 # Enough to know all agents that share an id, however they take turns.
@@ -59,13 +60,12 @@ async def by_token(tx: Tx, token: str) -> Node | None:
     return rows.node(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
 
 
-async def bind(tx: Tx, node: Node, hello: Hello) -> None:
-    """The first join of a locked node that was created ahead of its machine: labels of the machine are added.
-
-    Raises IntegrityError for UNIQUE_ENGINE_ID.
-    """
+async def bind(tx: Tx, node: Node, hello: Hello) -> bool:
+    """The first join of a locked node that was created ahead of its machine: labels of the machine are added. False
+    when the machine is another node of the grid."""
     labels = list(dict.fromkeys((*node.labels, *hello.labels)))
-    await tx.execute(nodes.update().where(nodes.c.id == node.id).values(node_id=hello.node_id, labels=labels))
+    statement = nodes.update().where(nodes.c.id == node.id).values(node_id=hello.node_id, labels=labels)
+    return await unless_taken(tx, statement, UNIQUE_ENGINE_ID) is not None
 
 
 async def reject(tx: Tx, shown: JoinTokens, hello: Hello, close: Close) -> None:
@@ -126,13 +126,14 @@ async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | N
     return node
 
 
-async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node:
-    """Add a node with its first session. Raises IntegrityError for UNIQUE_ENGINE_ID."""
+async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node | None:
+    """Add a node with its first session; None when the machine is a node of the grid by now."""
     starts = [hello.start_id] if hello.start_id else []
     first = {"session": 1, "agent_starts": starts, "node_key": hello.node_key or None}
     values = {**inserted_values(node), **_session_values(hello, clock_skew), **first}
-    statement = nodes.insert().values(values).returning(*rows.COLUMNS)
-    return rows.node((await tx.execute(telling(statement))).one())
+    statement = pg_insert(nodes).values(values).on_conflict_do_nothing(constraint=UNIQUE_ENGINE_ID)
+    row = (await tx.execute(telling(statement.returning(*rows.COLUMNS)))).first()
+    return None if row is None else rows.node(row)
 
 
 async def _open(tx: Tx, condition: sa.ColumnElement[bool], hello: Hello, clock_skew: float | None) -> Node | None:

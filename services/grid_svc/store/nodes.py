@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
 from services.grid_svc.store import rows
 from services.grid_svc.store.grids import digest
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx
+from services.kernel.db import Tx, unless_taken
 
 UNIQUE_ENGINE_ID = "uq_nodes_node_id_grid_id"
-UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
+_UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ async def occupied(tx: Tx, grid_id: str, name: str) -> Occupied:
     return Occupied(frozenset(row[0] or ()), frozenset(row[1] or ()))
 
 
-async def insert(tx: Tx, node: Node) -> None:
-    """Register a node. Raises IntegrityError for UNIQUE_TOKEN."""
-    await tx.execute(nodes.insert().values(inserted_values(node)))
+async def insert(tx: Tx, node: Node) -> bool:
+    """Register a node; False when its token is taken."""
+    statement = pg_insert(nodes).values(inserted_values(node)).on_conflict_do_nothing(constraint=_UNIQUE_TOKEN)
+    return bool((await tx.execute(statement)).rowcount)
 
 
 def inserted_values(node: Node) -> dict[str, Any]:
@@ -97,14 +99,15 @@ def inserted_values(node: Node) -> dict[str, Any]:
     }
 
 
-async def set_token(tx: Tx, node: Node, token: str | None) -> None:
-    """Give a locked node another token, or none. Raises IntegrityError for UNIQUE_TOKEN."""
+async def set_token(tx: Tx, node: Node, token: str | None) -> bool:
+    """Give a locked node another token, or none; False when it is taken."""
     values = {
         "token": token,
         "token_digest": None if token is None else digest(token),
         "updated_at": sa.func.now(),
     }
-    await tx.execute(nodes.update().where(nodes.c.id == node.id).values(values))
+    statement = nodes.update().where(nodes.c.id == node.id).values(values)
+    return await unless_taken(tx, statement, _UNIQUE_TOKEN) is not None
 
 
 async def change(tx: Tx, node: Node, changes: NodeChanges) -> Node:

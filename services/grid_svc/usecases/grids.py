@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from services.grid_svc.clients import memberships
 from services.grid_svc.clients.counts import Counts, Usage
 from services.grid_svc.domain.grid import DEFAULT_SUBNET, DEFAULT_SUPERNET, Grid, GridCounts
@@ -30,7 +28,7 @@ from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible, shown_to
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
@@ -82,15 +80,10 @@ class Grids:
             if checked.name is not None and await self._exists(checked.name):
                 errors["grid"] = NAME_TAKEN.format(checked.name)
             raise ValidationFailed(errors)
-        try:
-            async with self._db.transaction() as tx:
-                grid = await self._insert(tx, checked)
-                await memberships.add_member(tx, self._outbox, grid.id, principal.user_id)
-                await self._record(tx, "create", grid)
-        except IntegrityError as error:
-            if violated_constraint(error) == store.UNIQUE_TOKEN:
-                raise ValidationFailed({"token": NOT_USABLE}) from None
-            raise
+        async with self._db.transaction() as tx:
+            grid = await self._insert(tx, checked)
+            await memberships.add_member(tx, self._outbox, grid.id, principal.user_id)
+            await self._record(tx, "create", grid)
         # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
         return GridView(grid, GridCounts(users=1))
 
@@ -131,16 +124,13 @@ class Grids:
         checked = check_token(token)
         if not principal.is_grid_admin(before.grid.id):
             raise ValidationFailed({"user": NOT_ALLOWED})
-        try:
-            async with self._db.transaction() as tx:
-                if await store.lock(tx, before.grid.id) is None:
-                    raise NotFound
-                grid = await store.rotate_token(tx, before.grid.id, checked or random_token())
-                await self._record(tx, "rotate token", grid)
-        except IntegrityError as error:
-            if violated_constraint(error) == store.UNIQUE_TOKEN:
-                raise ValidationFailed({"token": NOT_USABLE}) from None
-            raise
+        async with self._db.transaction() as tx:
+            if await store.lock(tx, before.grid.id) is None:
+                raise NotFound
+            grid = await store.rotate_token(tx, before.grid.id, checked or random_token())
+            if grid is None:
+                raise ValidationFailed({"token": NOT_USABLE})
+            await self._record(tx, "rotate token", grid)
         return GridView(grid, before.counts)
 
     async def delete(self, principal: Principal, name: str) -> None:
@@ -167,9 +157,11 @@ class Grids:
     async def _insert(self, tx: Tx, checked: NewGrid) -> Grid:
         for attempt in range(_NAME_TRIES):
             name = checked.name or random_name(self._chance, attempt)
-            grid = await store.insert_if_name_is_free(tx, _new(checked, name))
+            grid = await store.insert(tx, _new(checked, name))
             if grid is not None:
                 return grid
+            if await store.by_name(tx, name) is None:
+                raise ValidationFailed({"token": NOT_USABLE})
             if checked.name is not None:
                 break
         raise ValidationFailed({"grid": NAME_TAKEN.format(name)})

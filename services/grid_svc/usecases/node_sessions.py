@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import IntegrityError
-
 from services.grid_svc.domain import session as rules
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.names import node_name
@@ -27,7 +25,7 @@ from services.grid_svc.usecases.refusals import SessionRefused
 from services.grid_svc.usecases.samples import Samples
 from services.kernel import audit
 from services.kernel.cluster_token import ClusterTokens
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import InvalidRequest
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
@@ -177,14 +175,12 @@ class NodeSessions:
         if node is not None:
             return node
         join = self._by_grid_token if shown.grid else self._by_own_token
-        for attempt in range(1, _JOIN_TRIES + 1):
-            try:
-                async with self._joining, self._db.transaction() as tx:
-                    return await join(tx, shown, hello, skew)
-            except IntegrityError as error:
-                # The same machine joined over another connection in this moment; the next try sees it.
-                if violated_constraint(error) != node_store.UNIQUE_ENGINE_ID or attempt == _JOIN_TRIES:
-                    raise
+        for _ in range(_JOIN_TRIES):
+            async with self._joining, self._db.transaction() as tx:
+                node = await join(tx, shown, hello, skew)
+            # None: the same machine joined over another connection in this moment; the next try sees it.
+            if node is not None:
+                return node
         raise SessionRefused(rules.NODE_ID_IN_USE)
 
     async def _reject(self, shown: JoinTokens, hello: Hello, error: SessionRefused) -> None:
@@ -196,7 +192,7 @@ class NodeSessions:
             async with self._db.transaction() as tx:
                 await store.reject(tx, shown, hello, rules.close_of(error.reason, error.message))
 
-    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
         """The node of this machine in the grid whose token it shows, with its new session; a new machine is registered.
         The token lets new machines in: one that proves the key of a node comes back with a token of yesterday too."""
         # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
@@ -214,7 +210,7 @@ class NodeSessions:
             raise SessionRefused(refusal)
         return await store.open_session(tx, node.id, hello, skew)
 
-    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
         """The node that shows its own token, with its new session; its first machine is bound to it."""
         node = await store.by_token(tx, shown.node)
         if node is None:
@@ -227,19 +223,21 @@ class NodeSessions:
         )
         if refusal is not None:
             raise SessionRefused(refusal)
-        if node.node_id is None:
-            await store.bind(tx, node, hello)
+        if node.node_id is None and not await store.bind(tx, node, hello):
+            return None
         return await store.open_session(tx, node.id, hello, skew)
 
-    async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> Node:
+    async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> Node | None:
         used = await node_store.occupied(tx, grid.id, hello.name)
         new = rules.first_join(hello.name, grid, used.numbers, used.names)
         if isinstance(new, Refusal):
             raise SessionRefused(new)
         node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, labels=hello.labels)
-        resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
-        await audit.record(tx, self._outbox, "create", resource)
-        return await store.register(tx, node, hello, skew)
+        registered = await store.register(tx, node, hello, skew)
+        if registered is not None:
+            resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
+            await audit.record(tx, self._outbox, "create", resource)
+        return registered
 
     async def _describe(self, live: LiveSession) -> NodeDescription:
         """What the agent must know. Raises when the session is over already, which nobody else would notice yet."""

@@ -1,14 +1,12 @@
 """The secret with which a single node joins."""
 
-from sqlalchemy.exc import IntegrityError
-
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.join_token import NOT_USABLE, check_token, random_token
 from services.grid_svc.domain.node import Node
 from services.grid_svc.store import node_sessions as session_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
-from services.grid_svc.usecases.nodes import raise_if_taken, record, required
+from services.grid_svc.usecases.nodes import record, required
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.outbox import Outbox
@@ -34,16 +32,12 @@ class NodeTokens:
 
     async def set(self, principal: Principal, path: str, given: str | None, *, reset: bool) -> tuple[str, str]:
         """Replace the token, by a random one when none is given. Raises ValidationFailed."""
-        try:
-            async with self._db.transaction() as tx:
-                grid, node = await _found(tx, principal, path, lock=True)
-                token = check_token(given) or random_token()
-                if token == node.token:
-                    raise ValidationFailed({"token": NOT_USABLE})
-                await self._change(tx, grid, node, token, reset=reset)
-        except IntegrityError as error:
-            raise_if_taken(error)
-            raise
+        async with self._db.transaction() as tx:
+            grid, node = await _found(tx, principal, path, lock=True)
+            token = check_token(given) or random_token()
+            if token == node.token:
+                raise ValidationFailed({"token": NOT_USABLE})
+            await self._change(tx, grid, node, token, reset=reset)
         return f"{grid.name}/{node.name}", token
 
     async def clear(self, principal: Principal, path: str, *, reset: bool) -> None:
@@ -53,7 +47,8 @@ class NodeTokens:
             await self._change(tx, grid, node, None, reset=reset)
 
     async def _change(self, tx: Tx, grid: Grid, node: Node, token: str | None, *, reset: bool) -> None:
-        await store.set_token(tx, node, token)
+        if not await store.set_token(tx, node, token):
+            raise ValidationFailed({"token": NOT_USABLE})
         if reset:
             await session_store.reset(tx, node)
         await record(tx, self._outbox, "clear token" if token is None else "update token", node, grid)

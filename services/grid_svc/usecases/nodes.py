@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
-
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.join_token import NOT_USABLE, random_token
 from services.grid_svc.domain.network import Peer, grid_full, last_node_number, seen_from, vantage_of
@@ -29,7 +27,7 @@ from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx, violated_constraint
+from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
 from services.kernel.outbox import Outbox
@@ -71,17 +69,13 @@ class Nodes:
 
     async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
         """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""
-        try:
-            async with self._db.transaction() as tx:
-                grid = await administrable(tx, principal, grid_name)
-                checked = check_new(given)
-                node = await self._insert(tx, grid, checked)
-                await record(tx, self._outbox, "create", node, grid)
-                found = await store.find(tx, grid.id, node.name)
-                return await view(tx, grid, required(found))
-        except IntegrityError as error:
-            raise_if_taken(error)
-            raise
+        async with self._db.transaction() as tx:
+            grid = await administrable(tx, principal, grid_name)
+            checked = check_new(given)
+            node = await self._insert(tx, grid, checked)
+            await record(tx, self._outbox, "create", node, grid)
+            found = await store.find(tx, grid.id, node.name)
+            return await view(tx, grid, required(found))
 
     async def get(self, principal: Principal, path: str) -> NodeView:
         """One node. Raises NotFound, Forbidden."""
@@ -139,7 +133,8 @@ class Nodes:
             raise ValidationFailed(errors)
         token = checked.token or random_token()
         node = Node(new_id(), grid.id, name, number, token=token, labels=tuple(checked.labels))
-        await store.insert(tx, node)
+        if not await store.insert(tx, node):
+            raise ValidationFailed({"token": NOT_USABLE})
         return node
 
 
@@ -161,12 +156,6 @@ async def record(tx: Tx, outbox: Outbox, event: str, node: Node, grid: Grid) -> 
     """Tell followers and the audit trail what happened to a node."""
     await nodes_changed(tx, [(grid.id, node.id)])
     await audit.record(tx, outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
-
-
-def raise_if_taken(error: IntegrityError) -> None:
-    """Raise ValidationFailed when another node has the token."""
-    if violated_constraint(error) == store.UNIQUE_TOKEN:
-        raise ValidationFailed({"token": NOT_USABLE}) from None
 
 
 def required(node: Node | None) -> Node:

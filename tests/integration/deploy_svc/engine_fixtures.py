@@ -175,6 +175,7 @@ class Engine:
         built = ServiceSpec(**{"image": "app", "stateful": False, **spec})
         async with self.db.transaction() as tx:
             made = await services.insert(tx, grid_id=GRID, grid="g1", stack="stack", name=name, spec=built)
+            assert made is not None
         return made.id
 
     async def deploy(self, service_id: str) -> str:

@@ -44,6 +44,7 @@ async def _nowhere(world: Engine, count: int) -> None:
     async with world.db.transaction() as tx:
         for number in range(count):
             made = await services.insert(tx, grid_id=GRID, grid="g1", stack="stack", name=f"s{number}", spec=spec)
+            assert made is not None
             await services.request_deploy(tx, made.id, bump=False)
             await service_deploys.insert(tx, made.id)
 

@@ -43,6 +43,7 @@ async def _service(
     wanted = ServiceSpec(image="busybox:1", stateful=False, secrets=secrets, **spec)
     async with db.transaction() as tx:
         service = await store.insert(tx, grid_id=grid, grid="g1", stack=stack, name=name, spec=wanted)
+        assert service is not None
         await store.set_state(tx, service.id, state)
     return service.id
 
