@@ -65,14 +65,14 @@ async def build(settings: Settings) -> Application:
     config = Config(db, settings.keyring(), trail)
     bootstrap = Bootstrap(db, mint, config, _initial_code(settings), settings.seeds())
     supervisor = Supervisor()
-    supervisor.add("auth.listener", listener.run)
-    supervisor.add("auth.grids", directory.informer.run)
-    supervisor.add("auth.outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
-    supervisor.every("auth.ended_tokens", ended_tokens.PERIOD_SECONDS, partial(ended_tokens.forget_ended_tokens, db))
+    supervisor.add("listener", listener.run)
+    supervisor.add("grids", directory.informer.run)
+    supervisor.add("outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
+    supervisor.every("ended_tokens", ended_tokens.PERIOD_SECONDS, partial(ended_tokens.forget_ended_tokens, db))
     if settings.audit_retention_days:
         kept = timedelta(days=settings.audit_retention_days)
         forget = partial(audit_retention.forget_old_entries, db, kept)
-        supervisor.every("auth.audit_retention", audit_retention.PERIOD_SECONDS, forget)
+        supervisor.every("audit_retention", audit_retention.PERIOD_SECONDS, forget)
     oauth = OAuthServicer(
         OAuth(db, mint, trail, directory),
         Invitations(db, mint, trail, config, lasts=timedelta(hours=settings.invitation_hours)),

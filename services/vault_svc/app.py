@@ -85,13 +85,13 @@ async def build(settings: VaultSettings) -> Application:
     users = VaultUsers(channels.deploy)
     work = Work(parts, usage, users, authority=authority, settings=settings)
     supervisor = Supervisor()
-    supervisor.add("vault.users", users.informer.run)
-    supervisor.add("vault.callers", callers.watch)
-    supervisor.add("vault.grids", parts.grids.informer.run)
+    supervisor.add("vault_users", users.informer.run)
+    supervisor.add("introspection", callers.watch)
+    supervisor.add("grids", parts.grids.informer.run)
     _relay(supervisor, settings, parts, _deliveries(channels, usage))
     margin = timedelta(seconds=settings.grid_purge_seconds)
     _purge(supervisor, parts.grids, DepartedGrids(db, parts.grids, snapshot_of(channels.grid), margin), margin)
-    supervisor.every("vault.renewals", settings.certificate_renewal_seconds, work.renewals.turn)
+    supervisor.every("renewals", settings.certificate_renewal_seconds, work.renewals.turn)
 
     async def ready() -> None:
         await parts.vault.unlock()
@@ -203,8 +203,8 @@ def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]
 
 def _relay(supervisor: Supervisor, settings: VaultSettings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
     listener = Listener(settings.database_url, [parts.outbox.channel])
-    supervisor.add("vault.listener", listener.run)
-    supervisor.add("vault.outbox", partial(parts.outbox.relay, parts.db, listener, handlers))
+    supervisor.add("listener", listener.run)
+    supervisor.add("outbox", partial(parts.outbox.relay, parts.db, listener, handlers))
 
 
 def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedGrids, margin: timedelta) -> None:
@@ -215,4 +215,4 @@ def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedG
             wake.set()
 
     directory.informer.on_change(on_change)
-    supervisor.every("vault.departed_grids", min(_LONGEST_PERIOD, margin.total_seconds()), departed.turn, wake)
+    supervisor.every("departed_grids", min(_LONGEST_PERIOD, margin.total_seconds()), departed.turn, wake)
