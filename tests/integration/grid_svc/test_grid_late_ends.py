@@ -125,7 +125,7 @@ async def test_the_end_of_a_delayed_stream_arrives_after_the_new_session(
 
 def patient_has_sessions(replica: Running) -> bool:
     """Whether the replica still holds a stream of an agent."""
-    servicer: Any = next(each for _, each in replica.app.servicers if type(each).__name__ == "NodeSessionServicer")
+    servicer: Any = next(each for each in replica.app.servicers if type(each).__name__ == "NodeSessionServicer")
     live = servicer._sessions._live
     return bool(live.grids() or live.closed())
 
