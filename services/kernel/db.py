@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kernel.database_errors import moved_away
+from services.kernel.postgres import Servers
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -36,9 +38,15 @@ def timestamp() -> sa.types.TypeEngine[datetime]:
     return postgresql.TIMESTAMP(timezone=True)
 
 
-def async_url(url: str) -> str:
-    """The SQLAlchemy form of a Postgres URL; unix socket URLs (?host=/path) keep their query."""
-    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+def engine_of(url: str, **options: Any) -> AsyncEngine:
+    """The SQLAlchemy engine of a database URL as asyncpg understands it, with one or several hosts."""
+    connect = partial(
+        Servers(url).connect,
+        # A stuck statement must not hold a pool slot for ever; loops and requests retry.
+        command_timeout=options.pop("command_timeout", 30),
+        server_settings={"timezone": "UTC"},
+    )
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
 
 
 # The transaction that everything in this task takes part in, by database; see Database.one_transaction.
@@ -50,15 +58,13 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
-        self._engine = create_async_engine(
-            async_url(url),
+        self._engine = engine_of(
+            url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
             # Errors are logged, and what a statement was given may be nobody's business.
             hide_parameters=True,
-            # A stuck statement must not hold a pool slot for ever; loops and requests retry.
-            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"timezone": "UTC"}},
         )
         sa.event.listen(self._engine.sync_engine, "handle_error", _leave_what_moved_away)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")

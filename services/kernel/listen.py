@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import asyncpg
-
 from services.kernel.logs import get_logger
+from services.kernel.postgres import Servers
 
 log = get_logger(__name__)
 
@@ -21,7 +20,7 @@ class Listener:
     """Fans notifications out to in-process queues."""
 
     def __init__(self, url: str, channels: Iterable[str]) -> None:
-        self._url = url
+        self._servers = Servers(url)
         self._channels = tuple(channels)
         self._subscribers: dict[str, set[asyncio.Queue[str | None]]] = defaultdict(set)
 
@@ -39,7 +38,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until the connection breaks, which raises; the supervisor calls it again."""
-        connection = await asyncpg.connect(self._url, timeout=5)
+        connection = await self._servers.connect()
         try:
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _connection: closed.set())

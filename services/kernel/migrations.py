@@ -8,12 +8,12 @@ from alembic import command, context
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from services.kernel import locks
-from services.kernel.db import async_url
+from services.kernel.db import engine_of
 
 
 def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
@@ -34,7 +34,7 @@ async def drift(url: str, metadata: sa.MetaData) -> list[str]:
         }
         return [str(item) for item in compare_metadata(MigrationContext.configure(connection, opts=options), metadata)]
 
-    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    engine = engine_of(url, poolclass=NullPool, command_timeout=None)
     async with engine.connect() as connection:
         found = await connection.run_sync(compare)
     await engine.dispose()
@@ -50,18 +50,26 @@ def run_env(metadata: sa.MetaData) -> None:
 
 
 async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
+    engine = engine_of(url, poolclass=NullPool, command_timeout=None)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade, folder, str(metadata.schema))
+    await engine.dispose()
+
+
+def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "head") -> None:
+    """Bring the schema to a revision, within the transaction of the connection."""
     config = Config()
     config.set_main_option("script_location", str(folder))
+    connection.execute(sa.text("set local lock_timeout = '4s'"))
+    # Replicas that start at the same time migrate one after the other.
+    connection.execute(sa.select(locks.MIGRATION("")))
+    connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
-    def upgrade(connection: Connection) -> None:
-        connection.execute(sa.text("set lock_timeout = '4s'"))
-        # Replicas that start at the same time migrate one after the other.
-        connection.execute(sa.select(locks.MIGRATION("")))
-        connection.execute(sa.schema.CreateSchema(str(metadata.schema), if_not_exists=True))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
-    engine = create_async_engine(async_url(url), poolclass=NullPool)
-    async with engine.begin() as connection:
-        await connection.run_sync(upgrade)
-    await engine.dispose()
+def revisions(folder: Path) -> frozenset[str]:
+    """All that this release knows."""
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())

@@ -1,8 +1,10 @@
 """Settings every service has. Values come from the environment; a wrong one ends the process at start with its name."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.addresses import parse
@@ -60,3 +62,18 @@ class ServiceSettings(BaseSettings):
 def own_or_shared(own: str, shared: str = "DATABASE_URL") -> AliasChoices:
     """Lets `GRID_DATABASE_URL` win over `DATABASE_URL`."""
     return AliasChoices(own, shared)
+
+
+def variables(settings: type[BaseSettings]) -> Iterator[tuple[str, ...]]:
+    """The names under which each field is read."""
+    for name, field in settings.model_fields.items():
+        yield _names(settings, name, field)
+
+
+def _names(settings: type[BaseSettings], name: str, field: FieldInfo) -> tuple[str, ...]:
+    match field.validation_alias:
+        case AliasChoices(choices=choices):
+            return tuple(str(choice).upper() for choice in choices)
+        case str(alias):
+            return (alias.upper(),)
+    return (f"{settings.model_config.get('env_prefix', '')}{name}".upper(),)

@@ -1,0 +1,153 @@
+"""One Postgres dies and its synchronous standby takes over: services find it, and nothing they were told is lost."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+
+from services.kernel.db import Database, notify
+from services.kernel.errors import Unavailable
+from services.kernel.interceptor import to_domain_error
+from services.kernel.listen import Listener
+from services.kernel.postgres import addresses, connect
+from tests.support.eventually import eventually
+from tests.support.standby import Pair
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with Pair() as pair:
+        yield pair
+
+
+@pytest.fixture
+async def db(pair: Pair) -> AsyncIterator[Database]:
+    database = Database(pair.url, pool_size=3)
+    async with database.transaction() as tx:
+        await tx.execute(sa.text("create table numbers (n int primary key)"))
+    yield database
+    await database.close()
+
+
+class Writer:
+    """Writes numbers, and remembers those of which it was told that they are stored."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.stored: list[int] = []
+        self.refused = 0
+
+    async def run(self) -> None:
+        for n in range(1_000_000):
+            try:
+                async with self._db.transaction() as tx:
+                    await tx.execute(sa.text("insert into numbers values (:n)"), {"n": n})
+                    await notify(tx, "numbers", str(n))
+            except Exception as error:
+                if not isinstance(to_domain_error(error), Unavailable):
+                    raise
+                self.refused += 1
+                await asyncio.sleep(0.05)
+            else:
+                self.stored.append(n)
+
+
+class Reader:
+    """Hears of numbers; starts again when its connection breaks, as supervised loops do."""
+
+    def __init__(self, url: str) -> None:
+        self._listener = Listener(url, ["numbers"])
+        self.heard: set[str | None] = set()
+
+    async def run(self) -> None:
+        async with self._listener.subscribe("numbers") as queue:
+            listening = asyncio.create_task(self._listen())
+            try:
+                while True:
+                    self.heard.add(await queue.get())
+            finally:
+                listening.cancel()
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._listener.run()
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def unplugged(host: str, port: int) -> Iterator[None]:
+    """Packets to and from a server vanish, as those of a machine that lost its power."""
+    rules = [["INPUT", "-p", "tcp", "-d", host, direction, str(port)] for direction in ("--dport", "--sport")]
+    for rule in rules:
+        subprocess.run(["iptables", "-w", "-I", *rule, "-j", "DROP"], check=True)
+    try:
+        yield
+    finally:
+        for rule in rules:
+            subprocess.run(["iptables", "-w", "-D", *rule, "-j", "DROP"], check=True)
+
+
+@asynccontextmanager
+async def at_work(pair: Pair, db: Database) -> AsyncIterator[None]:
+    """Numbers are written and heard; after the block, which ends the primary and promotes the standby, they are again,
+    and all that were stored are there."""
+    writer, reader = Writer(db), Reader(pair.url)
+    async with asyncio.TaskGroup() as tasks:
+        work = [tasks.create_task(writer.run()), tasks.create_task(reader.run())]
+        await eventually(lambda: _is(len(writer.stored) > 20), message="it writes")
+        await eventually(lambda: _is("5" in reader.heard or len(reader.heard) > 3), message="it hears")
+        yield
+        stored = len(writer.stored)
+        await eventually(lambda: _is(len(writer.stored) > stored + 20), within=60, message="it writes again")
+        latest = max(writer.stored)
+        await eventually(
+            lambda: _is(any(text and int(text) > latest for text in reader.heard)), within=60, message="it hears again"
+        )
+        for one in work:
+            one.cancel()
+    assert writer.refused > 0
+    async with db.read() as tx:
+        found = set((await tx.execute(sa.text("select n from numbers"))).scalars())
+    assert set(writer.stored) - found == set()
+
+
+async def _is(fact: bool) -> bool:
+    return fact
+
+
+async def test_a_primary_that_dies(pair: Pair, db: Database) -> None:
+    first, second = pair.url.split("@")[1].split("/")[0].split(",")
+    other_order = await connect(pair.url.replace(f"{first},{second}", f"{second},{first}"))
+    assert await other_order.fetchval("select pg_is_in_recovery()") is False
+    await other_order.close()
+    async with at_work(pair, db):
+        await asyncio.to_thread(pair.primary.kill)
+        with pytest.raises(ConnectionError, match="no primary among the servers"):
+            await connect(pair.url)
+        await asyncio.to_thread(pair.standby.promote)
+
+
+async def test_a_primary_whose_machine_is_gone(pair: Pair, db: Database) -> None:
+    """Nobody says that its connections are of no use any more."""
+    with ExitStack() as until_the_end:
+        async with at_work(pair, db):
+            until_the_end.enter_context(unplugged(pair.primary.host, pair.primary.port))
+            await asyncio.to_thread(pair.standby.promote)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("postgresql://u:p@a/db", [("a", 5432)]),
+        ("postgresql://u:p%40@a:1,b/db", [("a", 1), ("b", 5432)]),
+        ("postgresql://u@[::1]:7,[fd00::2]/db?sslmode=require", [("::1", 7), ("fd00::2", 5432)]),
+        ("postgresql://postgres:@/postgres?host=/var/run", []),
+    ],
+)
+def test_the_servers_of_a_url(url: str, found: list[tuple[str, int]]) -> None:
+    assert addresses(url) == found
