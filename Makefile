@@ -12,7 +12,7 @@ CODE := services agent gateway deploy protos tests
 export PYTHONDONTWRITEBYTECODE :=
 
 ##@ Run
-.PHONY: up demo down status logs
+.PHONY: up demo down status logs backup restore
 up: setup ## Bring the whole suite up on this machine and wait until it is healthy
 	@$(LOCAL) up
 demo: setup ## Deploy a small service on the running suite and show its state, logs and port
@@ -23,6 +23,10 @@ status: ## Show the processes of the suite
 	@$(LOCAL) status
 logs: ## Follow the logs of the suite; FORMAT=json for machines
 	@$(LOCAL) logs
+backup: ## Database and keys into a new file, encrypted with BACKUP_PASSPHRASE: make backup FILE=...
+	@$(LOCAL) admin backup $(FILE)
+restore: setup ## Bring back what a backup holds, in place of what is there: make restore FILE=...
+	@$(LOCAL) restore $(FILE)
 
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.

@@ -2,7 +2,8 @@
 
 docker run ... IMAGE auth_svc | grid_svc | deploy_svc | vault_svc | exec_bridge | gateway | agent
 docker run ... IMAGE migrate              brings the schemas of all services up to date
-docker run ... IMAGE admin COMMAND ...    operators' commands of auth_svc; `vault COMMAND ...` those of vault_svc
+docker run ... IMAGE admin COMMAND ...    operators' commands: accounts, `backup`, `restore`; `vault ...`: of vault_svc
+docker run ... IMAGE backup               makes backups by itself, see BACKUP_FOLDER
 docker run ... IMAGE health               whether what this container runs is healthy: its health check
 
 Words after a role are given to its program. Settings are environment variables (docs/operations.md).
@@ -20,7 +21,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "exec_bridge": ("-m", "gateway.exec_bridge"),
     "gateway": ("-m", "gateway", "run"),
     "agent": ("-m", "agent"),
-    "admin": ("-m", "services.auth_svc", "admin"),
+    "admin": ("-m", "deploy.admin"),
+    "backup": ("-m", "deploy.backup", "scheduled"),
     "vault": ("-m", "services.vault_svc"),
     "health": ("-m", "deploy.health"),
 }

@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|down|status|logs|admin|vault`: what the Makefile calls, and commands for operators."""
+"""`python -m deploy.local COMMAND`: what the Makefile calls, and commands for operators."""
 
 import argparse
 import os
@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.local import bootstrap, postgres, probes
+from deploy.local import bootstrap, probes, restoring
 from deploy.local.logs import follow
 from deploy.local.node import PRETENDED, local_node
-from deploy.local.processes import agent_env, envoy_config, gateway_env, service_env, suite
+from deploy.local.processes import admin_env, agent_env, database_url, envoy_config, gateway_env, service_env, suite
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
 
@@ -23,7 +23,15 @@ _SECONDS = 120.0
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="deploy.local", description=__doc__)
-    commands = {"up": up, "down": down, "status": status, "logs": logs, "admin": admin, "vault": vault}
+    commands = {
+        "up": up,
+        "down": down,
+        "status": status,
+        "logs": logs,
+        "admin": admin,
+        "vault": vault,
+        "restore": restore,
+    }
     parser.add_argument("command", choices=tuple(commands))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     parsed = parser.parse_args(arguments)
@@ -95,10 +103,23 @@ def logs(settings: LocalSettings, _rest: Sequence[str]) -> int:
 
 
 def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
-    """Run an offline admin command of auth_svc in the suite's environment."""
-    env = service_env(settings, load_secrets(settings), "auth")
-    command = [sys.executable, "-m", "services.auth_svc", "admin", *rest]
-    return subprocess.call(command, cwd=ROOT, env=env)  # noqa: S603
+    """Run an offline command for operators (deploy/admin.py) in the suite's environment."""
+    env = admin_env(settings, load_secrets(settings))
+    # Files are named from where the operator is.
+    return subprocess.call([sys.executable, "-m", "deploy.admin", *rest], env=env)  # noqa: S603
+
+
+def restore(settings: LocalSettings, rest: Sequence[str]) -> int:
+    """Bring a backup back; nodes and their containers go on meanwhile."""
+    if len(rest) != 1:
+        raise probes.NotUp("say which: make restore FILE=<backup>")
+    before = restoring.restore(settings, Path(rest[0]))
+    _say(f"restored; the database of before is in {_short(before)}" if before else "restored")
+    if not Supervisor(settings.var).is_running():
+        _say("start it: make up")
+        return 0
+    _wait_for_services(settings)
+    return 0
 
 
 def vault(settings: LocalSettings, rest: Sequence[str]) -> int:
@@ -128,14 +149,15 @@ def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
     subprocess.run(render, check=True, cwd=ROOT, env=gateway_env(settings))  # noqa: S603
     processes = suite(settings)
     supervisor.start(processes)
-    url = postgres.url(settings.var)
-    hint = f"See {_short(settings)}/logs/postgres.log."
+    url = database_url(settings)
+    hint = "" if settings.database_url else f"See {_short(settings)}/logs/postgres.log."
     probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint=hint)
     _step("postgres", "answers")
     _migrate(settings)
     _step("migrations", ", ".join(SERVICES))
-    for process in processes[1:-1]:
-        supervisor.start_process(process.name)
+    for process in processes:
+        if process.name not in ("postgres", "agent"):
+            supervisor.start_process(process.name)
 
 
 def _migrate(settings: LocalSettings) -> None:

@@ -10,6 +10,8 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.kernel.postgres import connect as connect_to
+
 
 class NotUp(Exception):
     """Something did not become healthy in time; the message says what, and where to look."""
@@ -28,7 +30,7 @@ def postgres_answers(url: str) -> bool:
     """Whether Postgres accepts a connection."""
 
     async def connect() -> bool:
-        connection = await asyncpg.connect(url, timeout=2)
+        connection = await connect_to(url)
         await connection.close()
         return True
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.settings import AgentSettings
+from deploy.backup.installation import SERVICE_SETTINGS
+from deploy.backup.settings import BackupSettings
 from deploy.local import postgres
-from deploy.local.given import SERVICE_SETTINGS, given
+from deploy.local.given import given
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import GatewaySettings
@@ -25,7 +27,7 @@ class Process:
 
 
 def suite(settings: LocalSettings) -> list[Process]:
-    """All processes, in the order in which they start: Postgres first, the agent last."""
+    """All processes, in the order in which they start: Postgres unless it is the operator's own, ..., the agent."""
     secrets = load_secrets(settings)
     python = sys.executable
     services = [
@@ -33,9 +35,10 @@ def suite(settings: LocalSettings) -> list[Process]:
         for name in SERVICES
     ]
     return [
-        Process("postgres", (python, "-m", "deploy.local.postgres", str(settings.var)), _base_env()),
+        *_embedded_postgres(settings),
         *services,
         Process("exec_bridge", (python, "-m", "gateway.exec_bridge"), exec_bridge_env(settings)),
+        *_backups(settings, secrets),
         Process("gateway", (python, "-m", "gateway.envoy", str(envoy_config(settings)), *_ENVOY_FLAGS), _base_env()),
         Process("agent", (python, "-m", "agent"), agent_env(settings, secrets)),
     ]
@@ -45,7 +48,7 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
     """Environment of a service."""
     env = {
         **_base_env(),
-        "DATABASE_URL": postgres.url(settings.var),
+        "DATABASE_URL": database_url(settings),
         "CLUSTER_SECRET": secrets["CLUSTER_SECRET"],
         "LISTEN_ADDRESS": settings.address(name),
         "METRICS_ADDRESS": settings.metrics_address(name),
@@ -56,6 +59,13 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
     keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
     env |= {key: secrets[key] for key in keys}
     return {**given(SERVICE_SETTINGS[name], env), **env}
+
+
+def admin_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:
+    """Environment of operators' commands: what any service has, and all keys of this installation."""
+    services = [service_env(settings, secrets, name) for name in SERVICES]
+    merged = {name: value for env in services for name, value in env.items()}
+    return {**merged, **secrets, **given(BackupSettings, ())}
 
 
 def gateway_env(settings: LocalSettings) -> dict[str, str]:
@@ -72,6 +82,25 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
     }
     # The agent and the commands of this machine speak plain text to it.
     return {**given(GatewaySettings, (*env, "GATEWAY_TLS_CERT_FILE", "GATEWAY_TLS_KEY_FILE")), **env}
+
+
+def database_url(settings: LocalSettings) -> str:
+    """The database of this installation."""
+    return settings.database_url or postgres.url(settings.var)
+
+
+def _embedded_postgres(settings: LocalSettings) -> list[Process]:
+    if settings.database_url:
+        return []
+    return [Process("postgres", (sys.executable, "-m", "deploy.local.postgres", str(settings.var)), _base_env())]
+
+
+def _backups(settings: LocalSettings, secrets: dict[str, str]) -> list[Process]:
+    """Makes backups by itself where BACKUP_FOLDER is set."""
+    env = admin_env(settings, secrets)
+    return (
+        [Process("backup", (sys.executable, "-m", "deploy.backup", "scheduled"), env)] if "BACKUP_FOLDER" in env else []
+    )
 
 
 def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:

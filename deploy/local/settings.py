@@ -23,6 +23,7 @@ class LocalSettings(BaseSettings):
         description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..17, Envoy's admin on "
         "base+20.",
     )
+    database_url: str = Field(default="", description="A Postgres of your own, in place of the embedded one.")
     grid: str = Field(default="local", description="Grid that the local node joins.")
     node_name: str = Field(default="", description="Name of the local node; empty means the host name.")
     runtime: str = Field(default="auto", description="auto, docker or hollow.")

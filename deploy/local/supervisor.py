@@ -49,6 +49,10 @@ class Supervisor:
         """Start one process that was not started with the others. A running one is left alone."""
         self._call("start", name=name, waiting=True, match="simple")
 
+    def stop_process(self, name: str) -> None:
+        """Stop one process; returns when it has ended."""
+        self._call("stop", name=name, waiting=True, match="simple")
+
     def statuses(self) -> dict[str, str]:
         """`active` or `stopped` by process name; empty when nothing runs."""
         if not self.is_running():

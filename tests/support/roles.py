@@ -3,15 +3,18 @@
 from pydantic_settings import BaseSettings
 
 from agent.settings import AgentSettings
-from deploy.local.given import SERVICE_SETTINGS, variables
+from deploy.backup.installation import SERVICE_SETTINGS
+from deploy.backup.settings import BackupSettings
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import GatewaySettings
+from services.kernel.settings import variables
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     **{f"{name}_svc": settings for name, settings in SERVICE_SETTINGS.items()},
     "exec_bridge": ExecBridgeSettings,
     "gateway": GatewaySettings,
     "agent": AgentSettings,
+    "backup": BackupSettings,
 }
 SECRETS = {
     "DATABASE_URL",
@@ -24,10 +27,12 @@ SECRETS = {
     "KONTENA_NODE_TOKEN",
     "AUTH_CLIENT_SECRET",
     "ACME_EAB_HMAC_KEY",
+    "BACKUP_PASSPHRASE",
 }
 
 
 def read_by(role: str) -> set[str]:
-    """Every environment variable that a role reads; `migrate` reads what the services do."""
-    classes = [SETTINGS[role]] if role in SETTINGS else list(SERVICE_SETTINGS.values())
+    """Every environment variable that a role reads; `migrate` and `backup` read what the services do."""
+    own = [SETTINGS[role]] if role in SETTINGS else []
+    classes = [*own, *(SERVICE_SETTINGS.values() if role == "backup" or not own else [])]
     return {name for settings in classes for names in variables(settings) for name in names}

@@ -47,6 +47,12 @@ class Vault:
         if why_not:
             raise NotReady(why_not)
 
+    async def why_not(self) -> str:
+        """Why the key of this process is not that of the installation; empty when it is, or when there is none yet.
+        Writes nothing."""
+        async with self._db.read() as tx:
+            return self._why_not(await canary.load(tx))
+
     async def rekey_canary(self) -> None:
         """Put the canary under the current key, after everything else is."""
         async with self._db.transaction() as tx:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from deploy.local.given import variables
 from deploy.local.settings import LocalSettings
+from services.kernel.settings import variables
 from tests.support.pages import ROOT, tracked
 from tests.support.roles import SETTINGS
 

@@ -8,11 +8,13 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from agent.settings import AgentSettings
-from deploy.local.given import OTHER_SETTINGS, SERVICE_SETTINGS, variables
+from deploy.backup.installation import SERVICE_SETTINGS
+from deploy.local.given import OTHER_SETTINGS
 from deploy.local.processes import agent_env, exec_bridge_env, gateway_env, service_env
 from deploy.local.settings import SERVICES, LocalSettings, load_secrets
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import GatewaySettings
+from services.kernel.settings import variables
 
 DOCS = Path(__file__).parents[3]
 # What `make up` decides: where things are, what listens where, who shares which secret.
