@@ -11,6 +11,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from services.kernel.logs import passed_on
+
 _STOP_SECONDS = 15.0
 
 
@@ -19,7 +21,8 @@ async def run(command: Sequence[str]) -> None:
     # Not by the event loop: its way to start processes runs the fork handlers of gRPC, whose threads are in use.
     process = await asyncio.to_thread(subprocess.Popen[bytes], command, stdin=subprocess.PIPE)
     try:
-        status = await asyncio.to_thread(process.wait)
+        with passed_on(process.send_signal):
+            status = await asyncio.to_thread(process.wait)
         raise RuntimeError(f"the process {' '.join(command[-2:])} ended with status {status}")
     finally:
         await _stop(process)

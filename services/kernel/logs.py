@@ -2,8 +2,12 @@
 
 import logging
 import re
+import signal
 import sys
-from collections.abc import MutableMapping
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,8 +26,16 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
     return event
 
 
+# Whose words are ours. Libraries never say more than `info`: some write down what passes through them, bodies and all.
+_OURS = ("services", "agent", "gateway", "deploy")
+# Told of each change of the level by the signal that made it: processes beside this one.
+_listeners: set[Callable[[int], None]] = set()
+
+
 def configure(service: str, level: str = "info") -> None:
-    """Send logs of this process, libraries included, as one JSON object per line to standard error. Idempotent."""
+    """Send logs of this process, libraries included, as one JSON object per line to standard error. Idempotent.
+
+    SIGUSR1 makes our own ones as detailed as they get, SIGUSR2 what `level` says."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -47,7 +59,34 @@ def configure(service: str, level: str = "info") -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.basicConfig(handlers=[handler], level=max(logging.INFO, logging.getLevelName(level.upper())), force=True)
+    set_level(level)
+    if threading.current_thread() is threading.main_thread():
+        for number, wanted in ((signal.SIGUSR1, "debug"), (signal.SIGUSR2, level)):
+            signal.signal(number, partial(_on_signal, wanted))
+
+
+def set_level(level: str) -> None:
+    """How much our own loggers tell from now on."""
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level.upper())
+
+
+@contextmanager
+def passed_on(listener: Callable[[int], None]) -> Iterator[None]:
+    """Within the block the listener gets the number of each signal that changes the level."""
+    _listeners.add(listener)
+    try:
+        yield
+    finally:
+        _listeners.discard(listener)
+
+
+def _on_signal(level: str, number: int, _frame: Any) -> None:
+    set_level(level)
+    get_logger(__name__).warning("log level changed", to=level)
+    for listener in tuple(_listeners):
+        listener(number)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
