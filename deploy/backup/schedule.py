@@ -4,12 +4,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from prometheus_client import Gauge
+
 from deploy.backup.files import create
 from deploy.backup.settings import BackupSettings
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
+_LAST = Gauge("backup_last_success_timestamp_seconds", "When the newest backup in the folder was made.")
 _FORM = "kontena-%Y%m%dT%H%M%SZ.backup"
 _AGAIN_SECONDS = 60.0
 _LONGEST_SLEEP = 3600.0
@@ -43,6 +46,7 @@ async def run(settings: BackupSettings, folder: Path, passphrase: str) -> None:
     every = timedelta(hours=settings.every_hours)
     while True:
         known = made(folder)
+        _LAST.set(known[-1][0].timestamp() if known else 0.0)
         wait = due(known[-1][0] if known else None, every, datetime.now(UTC))
         if wait:
             await asyncio.sleep(min(wait.total_seconds(), _LONGEST_SLEEP))

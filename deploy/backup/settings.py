@@ -22,6 +22,11 @@ class BackupSettings(BaseSettings):
     )
     every_hours: float = Field(default=24.0, gt=0, description="How often one is made.")
     keep: int = Field(default=7, ge=1, description="How many are kept; older ones are removed after a new one is made.")
+    metrics_address: str = Field(
+        default="",
+        validation_alias="METRICS_ADDRESS",
+        description="host:port of the Prometheus endpoint of the process that makes them; empty means none.",
+    )
     history: bool = Field(default=True, description="Whether scheduled backups hold logs, events and samples.")
 
     def secret(self, *, twice: bool = False) -> str:

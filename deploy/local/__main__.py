@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         "admin": admin,
         "vault": vault,
         "restore": restore,
+        "log-level": log_level,
     }
     parser.add_argument("command", choices=tuple(commands))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
@@ -128,6 +130,17 @@ def vault(settings: LocalSettings, rest: Sequence[str]) -> int:
     env = {**service_env(settings, load_secrets(settings), "vault"), **passphrase}
     # Files are named from where the operator is.
     return subprocess.call([sys.executable, "-m", "services.vault_svc", *rest], env=env)  # noqa: S603
+
+
+def log_level(settings: LocalSettings, rest: Sequence[str]) -> int:
+    """`debug` makes the logs of all processes as detailed as they get, `info` ends that; nothing is restarted."""
+    numbers = {"debug": signal.SIGUSR1, "info": signal.SIGUSR2}
+    if len(rest) != 1 or rest[0] not in numbers:
+        raise probes.NotUp("say which: log-level debug, or info")
+    supervisor = Supervisor(settings.var)
+    for name in [process.name for process in suite(settings) if process.is_ours]:
+        supervisor.signal(name, numbers[rest[0]])
+    return 0
 
 
 def _remove_containers(settings: LocalSettings) -> bool:

@@ -25,6 +25,11 @@ class Process:
     command: tuple[str, ...]
     env: dict[str, str]
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it takes the signals of services/kernel/logs.py."""
+        return self.name not in ("postgres", "gateway")
+
 
 def suite(settings: LocalSettings) -> list[Process]:
     """All processes, in the order in which they start: Postgres unless it is the operator's own, ..., the agent."""
@@ -65,7 +70,8 @@ def admin_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str
     """Environment of operators' commands: what any service has, and all keys of this installation."""
     services = [service_env(settings, secrets, name) for name in SERVICES]
     merged = {name: value for env in services for name, value in env.items()}
-    return {**merged, **secrets, **given(BackupSettings, ())}
+    merged["METRICS_ADDRESS"] = settings.metrics_address("backup")
+    return {**merged, **secrets, **given(BackupSettings, merged)}
 
 
 def gateway_env(settings: LocalSettings) -> dict[str, str]:

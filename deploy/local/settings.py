@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("auth", "grid", "deploy", "vault")
-_WITH_METRICS = (*SERVICES, "gateway", "exec_bridge", "engine")
+_WITH_METRICS = (*SERVICES, "gateway", "exec_bridge", "engine", "backup")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,7 +20,7 @@ class LocalSettings(BaseSettings):
     port: int = Field(default=9292, description="Port of the gateway: REST, gRPC and agents.")
     port_base: int = Field(
         default=7400,
-        description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..17, Envoy's admin on "
+        description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..18, Envoy's admin on "
         "base+20.",
     )
     database_url: str = Field(default="", description="A Postgres of your own, in place of the embedded one.")
@@ -43,7 +43,7 @@ class LocalSettings(BaseSettings):
         return f"127.0.0.1:{self.port_base + 1 + len(SERVICES)}"
 
     def metrics_address(self, process: str) -> str:
-        """Where a service, the engine of deploy_svc, the gateway or the exec bridge shows its metrics."""
+        """Where a process shows its metrics; `engine` is that of deploy_svc."""
         return f"127.0.0.1:{self.port_base + 11 + _WITH_METRICS.index(process)}"
 
     def ports(self) -> list[int]:

@@ -53,6 +53,10 @@ class Supervisor:
         """Stop one process; returns when it has ended."""
         self._call("stop", name=name, waiting=True, match="simple")
 
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to one process; nothing happens when it does not run."""
+        self._call("signal", name=name, signum=int(number))
+
     def statuses(self) -> dict[str, str]:
         """`active` or `stopped` by process name; empty when nothing runs."""
         if not self.is_running():

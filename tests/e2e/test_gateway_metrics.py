@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.support.ports import free_port
 from tests.support.suite import REPOSITORY, Api, Suite, soon
@@ -18,6 +19,12 @@ from tests.support.suite import REPOSITORY, Api, Suite, soon
 FOLDER = REPOSITORY / "deploy/monitoring"
 DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())
 QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]
+ALERTS = [
+    (rule["alert"], rule["expr"])
+    for rule in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
+    # Of a process that runs only where backups are scheduled.
+    if rule["alert"] != "KontenaBackupOld"
+]
 SCRAPE = (FOLDER / "prometheus.yml").read_text()
 WORDS = {
     "sum", "max", "rate", "increase", "topk", "time", "histogram_quantile", "by", "job", "up", "le", "service",
@@ -57,8 +64,10 @@ def test_every_process_is_scraped(suite: Suite) -> None:
     assert len(targets(suite)) == len(services | {"engine", "gateway", "exec_bridge"})
 
 
-@pytest.mark.parametrize(("title", "query"), QUERIES, ids=[f"{title}: {query[:40]}" for title, query in QUERIES])
-def test_metrics_and_labels_of_the_dashboard_exist(shown: dict[str, set[str]], title: str, query: str) -> None:
+@pytest.mark.parametrize(
+    ("title", "query"), [*QUERIES, *ALERTS], ids=[f"{title}: {query[:40]}" for title, query in [*QUERIES, *ALERTS]]
+)
+def test_metrics_and_labels_of_dashboard_and_alerts_exist(shown: dict[str, set[str]], title: str, query: str) -> None:
     bare = re.sub(r'"[^"]*"|\[[^]]*\]', "", query)
     names = set(re.findall(r"\b[a-z_]{4,}\b", bare)) - WORDS
     metrics = {name for name in names if name in shown}
@@ -80,7 +89,9 @@ def prometheus(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert "KONTENA_REQUIRE_DOCKER" not in os.environ, "prometheus is not installed"
         pytest.skip("prometheus is not installed; the test above checks names without it")
     folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(here(SCRAPE, suite).replace("15s", "1s").replace("10s", "1s"))
+    (folder / "prometheus.yml").write_text(
+        here(SCRAPE, suite).replace("alerts.yml", str(FOLDER / "alerts.yml")).replace("15s", "1s").replace("10s", "1s")
+    )
     port = free_port()
     words = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
     process = subprocess.Popen([program, *words, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from agent.settings import AgentSettings
 from deploy.backup.installation import SERVICE_SETTINGS
+from deploy.backup.settings import BackupSettings
 from deploy.local.given import OTHER_SETTINGS
 from deploy.local.processes import agent_env, exec_bridge_env, gateway_env, service_env
 from deploy.local.settings import SERVICES, LocalSettings, load_secrets
@@ -83,12 +84,8 @@ def test_what_is_not_set_is_not_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_the_guide_names_no_setting_that_nobody_reads() -> None:
-    known = {
-        name
-        for settings in (*SERVICE_SETTINGS.values(), *OTHER_SETTINGS)
-        for names in variables(settings)
-        for name in names
-    }
+    classes: list[type[BaseSettings]] = [*SERVICE_SETTINGS.values(), *OTHER_SETTINGS, BackupSettings]
+    known = {name for settings in classes for names in variables(settings) for name in names}
     known |= {f"KONTENA_{name.upper()}" for name in LocalSettings.model_fields}
     named = set()
     for line in (DOCS / "docs" / "operations.md").read_text().splitlines():
