@@ -17,14 +17,19 @@ def main() -> int:
     words = Path("/proc/1/cmdline").read_text().split("\0")
     match role_of(words):
         case role if role in SERVICES:
-            return _serving(_near(os.environ["LISTEN_ADDRESS"]))
+            return _serving(_near(_probed()))
         case "exec_bridge":
-            return _answers(f"http://{_near(os.environ['LISTEN_ADDRESS'])}/healthz")
+            return _answers(f"http://{_near(_probed())}/healthz")
         case "gateway":
             scheme = "https" if os.environ.get("GATEWAY_TLS_CERT_FILE") else "http"
             return _answers(f"{scheme}://127.0.0.1:{os.environ.get('GATEWAY_PORT', '9292')}/healthz")
         case _:
             return 0
+
+
+def _probed() -> str:
+    """With TLS between the parts, probes have an address of their own."""
+    return os.environ.get("HEALTH_ADDRESS") or os.environ["LISTEN_ADDRESS"]
 
 
 def _serving(address: str) -> int:

@@ -4,6 +4,7 @@ docker run ... IMAGE auth_svc | grid_svc | deploy_svc | vault_svc | exec_bridge 
 docker run ... IMAGE migrate              brings the schemas of all services up to date
 docker run ... IMAGE admin COMMAND ...    operators' commands: accounts, `backup`, `restore`; `vault ...`: of vault_svc
 docker run ... IMAGE backup               makes backups by itself, see BACKUP_FOLDER
+docker run ... IMAGE identities FOLDER    makes and renews the certificates that the parts have for one another
 docker run ... IMAGE health               whether what this container runs is healthy: its health check
 
 Words after a role are given to its program. Settings are environment variables (docs/operations.md).
@@ -24,6 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("-m", "deploy.admin"),
     "backup": ("-m", "deploy.backup", "scheduled"),
     "vault": ("-m", "services.vault_svc"),
+    "identities": ("-m", "deploy.identities"),
     "health": ("-m", "deploy.health"),
 }
 

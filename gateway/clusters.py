@@ -1,7 +1,9 @@
 """Upstream clusters: one per service of the suite, and the exec bridge."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from gateway import mtls
 from gateway.discovery import document
 from gateway.exec_bridge.target import HEALTH
 from gateway.settings import Endpoint, GatewaySettings
@@ -15,12 +17,16 @@ FILE = "clusters.json"
 EXEC = "exec"
 
 
-def clusters(settings: GatewaySettings) -> Config:
+def clusters(settings: GatewaySettings, folder: Path) -> Config:
     """The file of the upstreams. A running Envoy takes a new one over as soon as its addresses are checked, and lets
-    requests to the old ones end."""
-    upstreams = [cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()]
-    upstreams.append(websocket_cluster(EXEC, settings.exec_addresses, settings))
-    return document([typed("config.cluster.v3.Cluster", **upstream) for upstream in upstreams])
+    requests to the old ones end. `folder` holds what names the certificate towards them."""
+    services = {name: cluster(name, endpoints, settings) for name, endpoints in settings.upstreams.items()}
+    bridge = websocket_cluster(EXEC, settings.exec_addresses, settings)
+    if settings.mtls_folder is not None:
+        for name, upstream in services.items():
+            upstream["transport_socket"] = mtls.transport_socket(folder, f"{name}-svc", "h2")
+        bridge["transport_socket"] = mtls.transport_socket(folder, "exec-bridge", "http/1.1")
+    return document([typed("config.cluster.v3.Cluster", **upstream) for upstream in (*services.values(), bridge)])
 
 
 def cluster(name: str, endpoints: Sequence[Endpoint], settings: GatewaySettings) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 
-from gateway import catalog, clusters, tls
+from gateway import catalog, clusters, mtls, tls
 from gateway.filters import http_filters
 from gateway.listener import listener, socket_address
 from gateway.metrics import metrics_clusters, metrics_listeners
@@ -73,7 +73,9 @@ def write(settings: GatewaySettings, target: Path) -> None:
     certificate = tls.secrets(settings)
     if certificate is not None:
         replace(folder / tls.FILE, certificate)
-    replace(folder / clusters.FILE, clusters.clusters(settings))
+    for name, secret in mtls.secrets(settings).items():
+        replace(folder / name, secret)
+    replace(folder / clusters.FILE, clusters.clusters(settings, folder))
     replace(target, config)
 
 

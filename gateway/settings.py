@@ -85,6 +85,10 @@ class GatewaySettings(BaseSettings):
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
 
+    mtls_folder: Path | None = Field(
+        default=None, description="Folder with tls.crt, tls.key and ca.crt for TLS towards the parts of the suite."
+    )
+
     version: str = Field(default_factory=product_version, pattern=r"^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$")
     body_limit_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=1 << 30)
     response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)

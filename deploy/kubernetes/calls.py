@@ -1,4 +1,4 @@
-"""Who may call whom in a cluster: the one table, and the NetworkPolicies that follow from it.
+"""Who may call whom in a cluster: the NetworkPolicies that follow from the one table, services/kernel/callers.py.
 
 `python -m deploy.kubernetes.calls` writes `base/network-policies.yaml`; a test holds that it is current.
 """
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from services.kernel.callers import CALLERS
 
 # Port of each part, by the name of the port.
 PORTS = {
@@ -23,34 +25,6 @@ METRICS_PORT = 9100
 # The gateway is for everybody; it is what stands between them and the rest.
 PUBLIC = frozenset({"gateway"})
 
-# Part: who calls it, and why.
-CALLERS: dict[str, dict[str, str]] = {
-    "auth-svc": {
-        "gateway": "requests of users",
-        "grid-svc": "tokens of callers, audit, members of grids",
-        "deploy-svc": "tokens of callers, audit",
-        "vault-svc": "tokens of callers, audit",
-    },
-    "grid-svc": {
-        "gateway": "requests of users, sessions of agents",
-        "auth-svc": "which grids exist",
-        "deploy-svc": "nodes and grids",
-        "deploy-engine": "nodes and grids",
-        "vault-svc": "which grids exist",
-    },
-    "deploy-svc": {
-        "gateway": "requests of users, streams of agents",
-        "exec-bridge": "exec sessions",
-        "grid-svc": "what it counts, events of grids",
-        "vault-svc": "users of secrets, challenges",
-        "deploy-svc": "commands to nodes whose stream another replica holds",
-    },
-    "vault-svc": {
-        "gateway": "requests of users",
-        "deploy-svc": "values for assignments, names of secrets",
-    },
-    "exec-bridge": {"gateway": "exec sessions over WebSocket"},
-}
 TARGET = Path(__file__).parent / "base" / "network-policies.yaml"
 
 

@@ -14,6 +14,8 @@ from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import GatewaySettings
 
+# All of it is on loopback, in plain text; the commands of this machine ask the processes there.
+_NOT_HERE = ("MTLS_FOLDER", "HEALTH_ADDRESS")
 _ENVOY_FLAGS = ("--concurrency", "2")
 
 
@@ -63,7 +65,9 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         env["ENGINE_METRICS_ADDRESS"] = settings.metrics_address("engine")
     keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
     env |= {key: secrets[key] for key in keys}
-    return {**given(SERVICE_SETTINGS[name], env), **env}
+    # All of it is stopped before a new release starts, so nobody is left that knows one key only.
+    default = {"SEPARATE_TOKEN_KEYS": "true"}
+    return {**default, **given(SERVICE_SETTINGS[name], (*env, *_NOT_HERE)), **env}
 
 
 def admin_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:
@@ -87,7 +91,8 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
         **upstreams,
     }
     # The agent and the commands of this machine speak plain text to it.
-    return {**given(GatewaySettings, (*env, "GATEWAY_TLS_CERT_FILE", "GATEWAY_TLS_KEY_FILE")), **env}
+    own = (*env, "GATEWAY_TLS_CERT_FILE", "GATEWAY_TLS_KEY_FILE", "GATEWAY_MTLS_FOLDER")
+    return {**given(GatewaySettings, own), **env}
 
 
 def database_url(settings: LocalSettings) -> str:
@@ -117,7 +122,7 @@ def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:
         "METRICS_ADDRESS": settings.metrics_address("exec_bridge"),
         "DEPLOY_ADDRESS": settings.address("deploy"),
     }
-    return {**given(ExecBridgeSettings, env), **env}
+    return {**given(ExecBridgeSettings, (*env, *_NOT_HERE)), **env}
 
 
 def agent_env(settings: LocalSettings, secrets: dict[str, str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
 from gateway.exec_bridge.upstream import Refused, Upstream, unavailable
 from services.kernel.addresses import split
+from services.kernel.callers import CALLERS
+from services.kernel.identity import names_of
 from services.kernel.logs import configure, get_logger
 
 log = get_logger(__name__)
@@ -57,7 +59,9 @@ class ExecBridge:
         """Called with the answer the handshake would give; None lets it be an upgrade. Errors have the shape of the API
         (docs/errors.md)."""
         if request.path == HEALTH:
-            return respond(200, json.dumps({"status": "ok"}))
+            return healthy()
+        if not self._is_known(connection):
+            return respond(403, json.dumps({"error": "Access denied"}))
         target = parse(request.path)
         if target is None:
             return respond(404, json.dumps({"error": "Not found"}))
@@ -79,6 +83,13 @@ class ExecBridge:
             opened.call.cancel()
             return respond(refused.status, refused.body, refused.headers)
         return None
+
+    def _is_known(self, connection: ServerConnection) -> bool:
+        """Whether the other end may call the bridge. It has no name in plain text, where the network decides."""
+        if not self._settings.mtls_folder:
+            return True
+        names = names_of(connection.transport.get_extra_info("peercert"))
+        return not names.isdisjoint(CALLERS["exec-bridge"])
 
     async def run(self, connection: ServerConnection) -> None:
         """One session, after its upgrade."""
@@ -115,10 +126,35 @@ def respond(status: int, body: str, headers: Mapping[str, str] | None = None) ->
     return Response(status, HTTPStatus(status).phrase, Headers({**length, **(headers or {})}), content)
 
 
+def healthy() -> Response:
+    """The answer to a health check."""
+    return respond(200, json.dumps({"status": "ok"}))
+
+
+async def _probed(_connection: ServerConnection, request: Request) -> Response:
+    return healthy() if request.path == HEALTH else respond(404, json.dumps({"error": "Not found"}))
+
+
+async def _nothing(_connection: ServerConnection) -> None:
+    return None
+
+
+@asynccontextmanager
+async def _probes(address: str) -> AsyncIterator[None]:
+    """Answers probes that have no certificate, while the block runs; with no address nothing."""
+    if not address:
+        yield
+        return
+    host, port = split(address)
+    async with serve(_nothing, host, port, process_request=_probed, compression=None, server_header=None):
+        yield
+
+
 @asynccontextmanager
 async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
     """The running bridge; when the block ends, sessions under way are told so and closed with 1001."""
-    upstream = Upstream(settings.deploy_address, settings.exec_open_seconds)
+    identity = settings.identity()
+    upstream = Upstream(settings.deploy_address, settings.exec_open_seconds, settings.callee("deploy-svc"))
     bridge = ExecBridge(settings, upstream)
     host, port = split(settings.listen_address)
     server = serve(
@@ -135,6 +171,7 @@ async def serving(settings: ExecBridgeSettings) -> AsyncIterator[Server]:
         max_size=settings.exec_frame_limit_bytes,
         compression=None,
         server_header=None,
+        ssl=identity.server_context() if identity else None,
     )
     try:
         served = await server
@@ -171,7 +208,7 @@ async def _run(settings: ExecBridgeSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(settings):
+    async with serving(settings), _probes(settings.health_address):
         log.info("serving", address=settings.listen_address)
         await stop.wait()
     log.info("stopped")

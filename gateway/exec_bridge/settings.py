@@ -1,12 +1,12 @@
 """Settings of the exec bridge, from the environment. Names that services have too mean the same here."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from services.kernel.settings import Addresses
+from services.kernel.settings import Addresses, PartSettings
 
 
-class ExecBridgeSettings(BaseSettings):
+class ExecBridgeSettings(PartSettings):
     """A wrong value ends the process at start with its name. gateway/README.md lists the variables."""
 
     model_config = SettingsConfigDict(extra="ignore")

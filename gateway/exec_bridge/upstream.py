@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import grpc
@@ -13,6 +12,7 @@ from gateway.exec_bridge.target import Target
 from kontena.deploy.v1 import container_exec_pb2 as pb
 from kontena.deploy.v1 import container_exec_pb2_grpc
 from services.kernel.addresses import open_channel
+from services.kernel.identity import Callee
 
 _ACCEPTED = "x-accepted"
 UNAVAILABLE = "Service unavailable. Try again in a moment."
@@ -38,8 +38,8 @@ class Refused(Exception):
 class Upstream:
     """Opens streams on deploy_svc, which decides about every one: nothing is trusted here."""
 
-    def __init__(self, addresses: str, open_seconds: float) -> None:
-        self._channel = open_channel(addresses, partial(grpc.aio.insecure_channel, options=_OPTIONS))
+    def __init__(self, addresses: str, open_seconds: float, callee: Callee | None = None) -> None:
+        self._channel = open_channel(addresses, _OPTIONS, callee=callee)
         self._stub: Any = container_exec_pb2_grpc.ContainerExecServiceStub(self._channel)
         self._open_seconds = open_seconds
 

@@ -56,7 +56,8 @@ async def build(settings: Settings) -> Application:
     outbox = Outbox(tables.outbox)
     listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
     cluster_tokens = settings.cluster_tokens()
-    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc")
+    callee = settings.callee("grid-svc")
+    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", callee)
     directory = grids.GridDirectory(grid_channel)
     mint = Mint(settings.digest_key())
     trail = Trail(outbox)
@@ -110,7 +111,8 @@ async def build(settings: Settings) -> Application:
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The offline admin commands; they need the database and the secrets, and no running service."""
     db = Database(settings.database_url, pool_size=1)
-    channel = ServiceChannel(settings.grid_address, settings.cluster_tokens(), "auth_svc")
+    tokens, callee = settings.cluster_tokens(), settings.callee("grid-svc")
+    channel = ServiceChannel(settings.grid_address, tokens, "auth_svc", callee=callee)
     try:
         trail = Trail(Outbox(tables.outbox))
         yield Administration(

@@ -71,9 +71,9 @@ class Channels:
     def __init__(self, settings: Settings) -> None:
         self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller=_NAME)
-        self.auth = channel(settings.auth_address)
-        self.grid = channel(settings.grid_address)
-        self.vault = channel(settings.vault_address)
+        self.auth = channel(settings.auth_address, callee=settings.callee("auth-svc"))
+        self.grid = channel(settings.grid_address, callee=settings.callee("grid-svc"))
+        self.vault = channel(settings.vault_address, callee=settings.callee("vault-svc"))
 
     async def close(self) -> None:
         """Close all of them."""
@@ -233,7 +233,8 @@ def run_engine_beside() -> None:
     # Where cores are scarce, requests come first; an engine still gets a quarter of one.
     os.nice(_NICE)
     given = _from_environment()
-    changes = {"role": "engine", "listen_address": "127.0.0.1:0", "metrics_address": given.engine_metrics_address}
+    own = {"listen_address": "127.0.0.1:0", "metrics_address": given.engine_metrics_address, "health_address": ""}
+    changes = {"role": "engine", **own}
     settings = given.model_copy(update=changes)
     logs.configure(f"{_NAME} engine", settings.log_level)
 

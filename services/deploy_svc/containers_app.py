@@ -48,7 +48,7 @@ class ContainerParts:
         access: Access,
     ) -> None:
         grids, nodes = directories
-        self._relay = CommandRelay(tokens, "deploy_svc")
+        self._relay = CommandRelay(tokens, "deploy_svc", settings.callee("deploy-svc"))
         self._log_wakes = Wakes(listener, tables.LOGS_ARRIVED)
         self._event_wakes = Wakes(listener, event_tables.EVENTS_ARRIVED)
         paths = ContainerAccess(db, grids, nodes)

@@ -6,10 +6,12 @@ import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
 
+from services.kernel.identity import Callee
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -44,22 +46,32 @@ def fixed_target(addresses: Sequence[Address]) -> str | None:
     return _target([(str(host), port) for host, port in addresses])
 
 
-def open_channel(addresses: str, open_: Callable[[str], grpc.aio.Channel]) -> Any:
-    """A channel to all of the addresses, round robin; `open_` makes one to a target of gRPC. Names are looked up again
-    and again, so a replica may come back elsewhere."""
+def open_channel(
+    addresses: str, options: Sequence[tuple[str, Any]], interceptors: Sequence[Any] = (), callee: Callee | None = None
+) -> Any:
+    """A channel to all of the addresses, round robin: in plain text, or to the `callee` only. Names are looked up again
+    and again, so a replica may come back elsewhere, and a new certificate is used soon after it is there."""
     known = parse(addresses)
+    if callee is not None:
+        return FollowingChannel(known, partial(callee.open, options=options, interceptors=interceptors), callee)
+    open_ = partial(grpc.aio.insecure_channel, options=options, interceptors=interceptors)
     target = fixed_target(known)
-    return open_(target) if target is not None else ChannelByNames(known, open_)
+    return open_(target) if target is not None else FollowingChannel(known, open_)
 
 
-class ChannelByNames:
-    """What stubs need of a channel, for a list with names."""
+class FollowingChannel:
+    """What stubs need of a channel, for a list with names, and for a certificate that is replaced."""
 
-    def __init__(self, addresses: Sequence[Address], open_: Callable[[str], grpc.aio.Channel]) -> None:
+    def __init__(
+        self, addresses: Sequence[Address], open_: Callable[[str], grpc.aio.Channel], callee: Callee | None = None
+    ) -> None:
         self._addresses = addresses
         self._open = open_
+        self._callee = callee
+        self._fixed = fixed_target(addresses)
         # Until all names are looked up, the first one.
-        self._target = f"dns:///{_bracketed(*addresses[0])}"
+        self._target = self._fixed or f"dns:///{_bracketed(*addresses[0])}"
+        self._files = callee and callee.identity.files()
         self._channel = open_(self._target)
         # Calls under way: a channel of before is closed when its last one has ended, streams included.
         self._calls: Counter[grpc.aio.Channel] = Counter()
@@ -103,16 +115,19 @@ class ChannelByNames:
     async def _keep_looking(self) -> None:
         pause = _FIRST_LOOK_AGAIN_SECONDS
         while True:
-            found = await _look_up(self._addresses)
-            if found:
-                self._use(_target(found))
+            target = self._fixed
+            if target is None and (found := await _look_up(self._addresses)):
+                target = _target(found)
+            if target is not None:
+                self._use(target)
                 pause = _LOOK_AGAIN_SECONDS
             await asyncio.sleep(pause)
 
     def _use(self, target: str) -> None:
-        if target == self._target:
+        files = self._callee and self._callee.identity.files()
+        if (target, files) == (self._target, self._files):
             return
-        old, self._channel, self._target = self._channel, self._open(target), target
+        old, self._channel, self._target, self._files = self._channel, self._open(target), target, files
         self._calls[old] += 1
         self._ended(old)
 

@@ -1,9 +1,9 @@
 """Authentication of every RPC in every service: deny by default (docs/spec/auth_grid.md section 1.2)."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from kontena.common.v1 import options_pb2
-from services.kernel import scopes
+from services.kernel import callers, scopes
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unauthenticated
 from services.kernel.methods import DEFAULT_LIMIT, Method, describe, service_name
@@ -38,18 +38,27 @@ class Authenticator:
         """Bytes of the largest message that any method takes."""
         return max((method.request_limit for method in self._methods.values()), default=DEFAULT_LIMIT)
 
-    async def authenticate(self, path: str, metadata: Mapping[str, str]) -> Principal | None:
-        """The caller of the RPC at `path`; None for open methods. Raises Unauthenticated, Forbidden."""
+    async def authenticate(
+        self, path: str, metadata: Mapping[str, str], certified: Collection[str] | None = None
+    ) -> Principal | None:
+        """The caller of the RPC at `path`; None for open methods. `certified` are the names in the certificate of
+        the other end, None where there is none to look at. Raises Unauthenticated, Forbidden."""
         if path.startswith(_HEALTH_AND_REFLECTION):
             return None
         method = self._methods.get(path)
         if method is None:
             raise Unauthenticated
+        if method.audience == options_pb2.AUDIENCE_INTERNAL:
+            principal = self._tokens.verify_service(bearer_token(metadata))
+            callers.check_service(path, principal.service)
+            if certified is not None:
+                callers.check_certified(path, certified, principal.service)
+            return principal
+        if certified is not None:
+            callers.check_certified(path, certified, None)
         if method.open:
             return None
         token = bearer_token(metadata)
-        if method.audience == options_pb2.AUDIENCE_INTERNAL:
-            return self._tokens.verify_service(token)
         if method.audience == options_pb2.AUDIENCE_AGENT:
             return self._tokens.verify_node(token)
         principal = await self._introspect(token)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -10,6 +9,7 @@ import grpc
 from services.kernel import call, methods
 from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.identity import Callee
 
 DEADLINE_SECONDS = 5.0
 OPTIONS = (
@@ -27,16 +27,13 @@ Stub = TypeVar("Stub")
 
 
 class ServiceChannel:
-    """A channel to one service, whose replicas have `addresses` (addresses.py)."""
+    """A channel to one service, whose replicas have `addresses` (addresses.py); with a `callee` nobody else is talked
+    to, over TLS."""
 
-    def __init__(self, addresses: str, tokens: ClusterTokens, caller: str) -> None:
+    def __init__(self, addresses: str, tokens: ClusterTokens, caller: str, callee: Callee | None = None) -> None:
         sign = _Credentials(tokens, caller)
-        open_ = partial(
-            grpc.aio.insecure_channel,
-            options=[*OPTIONS, ("grpc.service_config", _service_config())],
-            interceptors=[_SignUnary(sign), _SignStream(sign)],
-        )
-        self._channel = open_channel(addresses, open_)
+        options = [*OPTIONS, ("grpc.service_config", _service_config())]
+        self._channel = open_channel(addresses, options, [_SignUnary(sign), _SignStream(sign)], callee)
 
     def stub(self, factory: Callable[[grpc.aio.Channel], Stub]) -> Stub:
         """A typed stub on this channel."""

@@ -18,6 +18,7 @@ from services.kernel import call as calls
 from services.kernel.authn import Authenticator
 from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
+from services.kernel.identity import names_in
 from services.kernel.logs import get_logger
 from services.kernel.reauthentication import Reauthentication
 from services.kernel.requests import Requests
@@ -38,8 +39,9 @@ Take = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Guarantees: no RPC runs unauthenticated, and whatever is raised leaves as a status a client understands."""
 
-    def __init__(self, authenticator: Authenticator, streams_per_user: int) -> None:
+    def __init__(self, authenticator: Authenticator, streams_per_user: int, *, mutual_tls: bool = False) -> None:
         self._authenticator = authenticator
+        self._mutual_tls = mutual_tls
         self._streams = Streams()
         self._last_call = 0.0
         self._callers = Reauthentication(authenticator, self._streams, streams_per_user)
@@ -120,7 +122,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         call = calls.from_metadata(method, metadata)
         calls.start(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
-        call.principal = await self._authenticator.authenticate(method, metadata)
+        certified = names_in(context.auth_context()) if self._mutual_tls else None
+        call.principal = await self._authenticator.authenticate(method, metadata, certified)
         return call
 
 

@@ -16,6 +16,7 @@ from services.kernel import methods
 from services.kernel.addresses import split
 from services.kernel.authn import Authenticator
 from services.kernel.errors import NotReady
+from services.kernel.identity import Identity
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
@@ -61,11 +62,19 @@ class Application:
 
 
 class Server:
-    """The gRPC side of an application. `address` is the bound host:port after `start`."""
+    """The gRPC side of an application. `address` is the bound host:port after `start`. With an `identity` only parts of
+    the suite get a connection; `health_address` then answers probes that have no certificate, and nothing else."""
 
-    def __init__(self, app: Application, listen_address: str, streams_per_user: int = STREAMS_PER_USER) -> None:
+    def __init__(
+        self,
+        app: Application,
+        listen_address: str,
+        streams_per_user: int = STREAMS_PER_USER,
+        identity: Identity | None = None,
+        health_address: str = "",
+    ) -> None:
         self._app = app
-        self._calls = CallInterceptor(app.authenticator, streams_per_user)
+        self._calls = CallInterceptor(app.authenticator, streams_per_user, mutual_tls=identity is not None)
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
         self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
@@ -75,13 +84,22 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*map(methods.service_name, app.servicers), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        port = self._server.add_insecure_port(listen_address)
+        if identity is None:
+            port = self._server.add_insecure_port(listen_address)
+        else:
+            port = self._server.add_secure_port(listen_address, identity.server_credentials())
         self.address = f"{listen_address.rpartition(':')[0]}:{port}"
+        self._probes = grpc.aio.server(options=OPTIONS) if health_address else None
+        if self._probes is not None:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
+            self._probes.add_insecure_port(health_address)
 
     async def start(self) -> None:
         """Accept calls; health says NOT_SERVING until `serving`."""
         await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
+        if self._probes is not None:
+            await self._probes.start()
 
     async def serving(self, *, yes: bool) -> None:
         """Tell health checks whether to send traffic here."""
@@ -104,6 +122,8 @@ class Server:
         await asyncio.sleep(0)
         self._calls.end_streams()
         await stopping
+        if self._probes is not None:
+            await self._probes.stop(0)
 
 
 def run(settings: ServiceSettings, build: Callable[[], Awaitable[Application]]) -> None:
@@ -119,7 +139,8 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
         host, port = split(settings.metrics_address)
         start_http_server(port, host)
     app = await build()
-    server = Server(app, settings.listen_address, settings.streams_per_user)
+    identity = settings.identity()
+    server = Server(app, settings.listen_address, settings.streams_per_user, identity, settings.health_address)
     try:
         async with app.supervisor:
             await server.start()

@@ -1,6 +1,7 @@
 """Settings every service has. Values come from the environment; a wrong one ends the process at start with its name."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.addresses import parse
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.identity import Callee, Identity
 
 
 def _addresses(text: str) -> str:
@@ -23,7 +25,28 @@ STREAMS_PER_USER = 200
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-class ServiceSettings(BaseSettings):
+class PartSettings(BaseSettings):
+    """Of every part of the suite that others call over gRPC or HTTP."""
+
+    mtls_folder: str = Field(
+        default="", description="Folder with tls.crt, tls.key and ca.crt for TLS between the parts; empty: plain text."
+    )
+    health_address: str = Field(
+        default="",
+        description="host:port that answers health checks in plain text, and nothing else; empty means none.",
+    )
+
+    def identity(self) -> Identity | None:
+        """Who this process is for the others; None without TLS. Raises ValueError."""
+        return Identity(Path(self.mtls_folder)) if self.mtls_folder else None
+
+    def callee(self, name: str) -> Callee | None:
+        """The part of this name, as this process calls it; None without TLS."""
+        identity = self.identity()
+        return None if identity is None else Callee(name, identity)
+
+
+class ServiceSettings(PartSettings):
     """Base of each service's settings. Secret values never appear in `repr`, logs or start errors."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)

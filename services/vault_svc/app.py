@@ -65,9 +65,9 @@ class Channels:
     def __init__(self, settings: VaultSettings) -> None:
         self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
-        self.auth = channel(settings.auth_address)
-        self.grid = channel(settings.grid_address)
-        self.deploy = channel(settings.deploy_address)
+        self.auth = channel(settings.auth_address, callee=settings.callee("auth-svc"))
+        self.grid = channel(settings.grid_address, callee=settings.callee("grid-svc"))
+        self.deploy = channel(settings.deploy_address, callee=settings.callee("deploy-svc"))
 
     async def close(self) -> None:
         """Close all of them."""

@@ -116,7 +116,7 @@ async def start_anew(settings: VaultSettings) -> None:
 
 async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, Grid]:
     tokens = settings.cluster_tokens()
-    channel = ServiceChannel(settings.grid_address, tokens, "vault_svc")
+    channel = ServiceChannel(settings.grid_address, tokens, "vault_svc", callee=settings.callee("grid-svc"))
     db = Database(settings.database_url, pool_size=1)
     try:
         record = await channel.stub(GridWatchServiceStub).GetGridRecord(watch_pb2.GetGridRecordRequest(name=grid))

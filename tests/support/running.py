@@ -8,6 +8,7 @@ import grpc
 
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import NotReady
+from services.kernel.identity import Identity
 from services.kernel.server import Application, Server
 from tests.support.eventually import eventually
 
@@ -26,12 +27,17 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    build: Callable[[], Awaitable[Application]], address: str = "127.0.0.1:0", *, refuses: bool = False
+    build: Callable[[], Awaitable[Application]],
+    address: str = "127.0.0.1:0",
+    *,
+    refuses: bool = False,
+    identity: Identity | None = None,
+    health_address: str = "",
 ) -> AsyncIterator[Running]:
     """Serve what `build` makes, as `services.kernel.server.run` does, until the block ends; with `refuses`, what is not
-    ready and says that others may be."""
+    ready and says that others may be. The channel is a plain one, also to a server with an `identity`."""
     app = await build()
-    server = Server(app, address)
+    server = Server(app, address, identity=identity, health_address=health_address)
     async with app.supervisor:
         await server.start()
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any
 
 import grpc
@@ -18,6 +17,7 @@ from services.kernel.addresses import open_channel
 from services.kernel.client import OPTIONS
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import STOPPING_HEADER, NotHere, Unavailable
+from services.kernel.identity import Callee
 
 _ACCEPT_SECONDS = 2.0
 # What gRPC says when it had no connection on which to send the call; it has no other sign.
@@ -28,9 +28,10 @@ _LOST = "The part of the master that reaches the node of this container does not
 class CommandRelay:
     """One channel per replica, opened when it is first needed."""
 
-    def __init__(self, tokens: ClusterTokens, caller: str) -> None:
+    def __init__(self, tokens: ClusterTokens, caller: str, callee: Callee | None = None) -> None:
         self._tokens = tokens
         self._caller = caller
+        self._callee = callee
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @asynccontextmanager
@@ -38,7 +39,7 @@ class CommandRelay:
         """Run a command through the replica at `address`; leaving the block cancels it. The call in progress has begun
         then. Raises NotHere when nothing was begun there."""
         if address not in self._channels:
-            self._channels[address] = open_channel(address, partial(grpc.aio.insecure_channel, options=OPTIONS))
+            self._channels[address] = open_channel(address, OPTIONS, callee=self._callee)
         stub: Any = node_command_pb2_grpc.CommandRelayServiceStub(self._channels[address])
         metadata = [("authorization", f"Bearer {self._tokens.for_service(self._caller)}")]
         if call.current().request_id:

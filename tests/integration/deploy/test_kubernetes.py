@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import identities
 from deploy.kubernetes import calls
 from deploy.roles import ROLES
+from services.kernel.callers import CALLERS
 from tests.support.roles import SECRETS, read_by
 
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / "deploy" / "kubernetes"
 INSTALLATIONS = ("overlays/small", "overlays/highly-available", "agent")
 # Of operators that the cluster may or may not have.
-UNKNOWN_KINDS = ("PodMonitor",)
+UNKNOWN_KINDS = ("PodMonitor", "Issuer", "Certificate")
 # Kubernetes fills it in from the pod.
 FROM_THE_POD = {"POD_IP"}
 
@@ -148,10 +150,31 @@ def test_network_policies_follow_the_table_and_the_table_the_code() -> None:
     assert calls.TARGET.read_text() == calls.render(), "run python -m deploy.kubernetes.calls"
     for caller in ("auth", "grid", "deploy", "vault"):
         code = "".join(path.read_text() for path in (REPOSITORY / "services" / f"{caller}_svc").rglob("*.py"))
-        called = {f"{name}-svc" for name in re.findall(r"[cC]hannel\(settings\.(auth|grid|deploy|vault)_address", code)}
-        listed = {part for part, callers in calls.CALLERS.items() if f"{caller}-svc" in callers}
+        called = {
+            f"{name}-svc" for name in re.findall(r"[cC]hannel\(\s*settings\.(auth|grid|deploy|vault)_address", code)
+        }
+        listed = {part for part, callers in CALLERS.items() if f"{caller}-svc" in callers}
         # Replicas of one service call each other at addresses that they tell in the database.
         assert called == listed - {f"{caller}-svc"}
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS[:2])
+def test_each_part_has_an_identity_that_the_others_know_it_by(installation: str) -> None:
+    found = documents(installation)
+    certificates = {
+        one["spec"]["secretName"]: one["spec"]["dnsNames"]
+        for one in found
+        if one["kind"] == "Certificate" and "dnsNames" in one["spec"]
+    }
+    assert certificates == {f"{part}-identity": [part] for part in identities.PARTS}
+    for one in found:
+        if one["kind"] == "Deployment":
+            pod, name = one["spec"]["template"]["spec"], one["metadata"]["name"]
+            mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+            (secret,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == "identity"]
+            assert (secret, mounts["identity"]) == (f"{name}-identity", "/identity")
+    (shared,) = [one["data"] for one in found if one["kind"] == "ConfigMap"]
+    assert shared["MTLS_FOLDER"] == "/identity"
 
 
 def test_each_part_of_a_highly_available_installation_has_two_replicas_and_keeps_one() -> None:

@@ -111,8 +111,8 @@ def test_contract_stands_before_the_transcoder() -> None:
 
 def test_every_address_is_an_endpoint() -> None:
     changed = SETTINGS.model_copy(update={"grid_addresses": (Endpoint("a", 1), Endpoint("::1", 2))})
-    (cluster,) = [c for c in clusters(changed)["resources"] if c["name"] == "grid"]
-    assert clusters(changed)["version_info"] != clusters(SETTINGS)["version_info"]
+    (cluster,) = [c for c in clusters(changed, Path())["resources"] if c["name"] == "grid"]
+    assert clusters(changed, Path())["version_info"] != clusters(SETTINGS, Path())["version_info"]
     endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     addresses = [endpoint["endpoint"]["address"]["socket_address"] for endpoint in endpoints]
     assert addresses == [{"address": "a", "port_value": 1}, {"address": "::1", "port_value": 2}]
@@ -171,7 +171,7 @@ def test_file_is_written_whole(tmp_path: Path) -> None:
     target = tmp_path / "new" / "envoy.json"
     write(SETTINGS, target)
     assert json.loads(target.read_text()) == bootstrap(SETTINGS, DESCRIPTORS, target.parent)
-    assert json.loads((target.parent / "clusters.json").read_text()) == clusters(SETTINGS)
+    assert json.loads((target.parent / "clusters.json").read_text()) == clusters(SETTINGS, target.parent)
     assert sorted(path.name for path in target.parent.iterdir()) == ["clusters.json", "envoy.json"]
 
 
