@@ -12,7 +12,10 @@ log = get_logger(__name__)
 
 _FAILURES = Counter("loop_failures_total", "Failed turns of background loops.", ["loop"])
 _SUCCESS = Gauge("loop_last_success_timestamp_seconds", "When a background loop last finished a turn.", ["loop"])
-_LONGEST_PAUSE = 15.0
+# Copies of what others own are right again so soon after these are back.
+_LONGEST_PAUSE = 2.0
+# A loop that ran for so long had a good start: its next failure is the first one again.
+_WELL_SECONDS = 15.0
 
 Work = Callable[[], Awaitable[None]]
 
@@ -60,15 +63,16 @@ async def _keep_running(name: str, work: Work) -> None:
             await work()
             failures = 0
         except Exception as error:
-            # A loop that ran well for a while starts over with a short pause.
-            failures = 1 if clock.time() - started > _LONGEST_PAUSE else failures + 1
+            failures = 1 if clock.time() - started > _WELL_SECONDS else failures + 1
             _FAILURES.labels(name).inc()
-            log.warning("loop failed", loop=name, failures=failures, error=repr(error)[:500])
+            # An outage may be long: of many failures in a row, fewer and fewer are told.
+            if failures & (failures - 1) == 0:
+                log.warning("loop failed", loop=name, failures=failures, error=repr(error)[:500])
         await asyncio.sleep(backoff(failures))
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait before the next try: random, doubling, at most 15."""
+    """Seconds to wait before the next try: random, doubling, at most 2."""
     return random.uniform(0.05, 0.1 * min(2.0 ** min(failures, 10), _LONGEST_PAUSE / 0.1))
 
 

@@ -60,9 +60,11 @@ def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "
     """Bring the schema to a revision, within the transaction of the connection."""
     config = Config()
     config.set_main_option("script_location", str(folder))
-    connection.execute(sa.text("set local lock_timeout = '4s'"))
-    # Replicas that start at the same time migrate one after the other.
+    # Those that start at the same time migrate one after the other, and others may have much to do. Tables, however,
+    # are asked for by requests too, which would queue behind.
+    connection.execute(sa.text("set local lock_timeout = '2min'"))
     connection.execute(sa.select(locks.MIGRATION("")))
+    connection.execute(sa.text("set local lock_timeout = '4s'"))
     connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deploy.local.settings import read_env
 from tests.support.containers import Docker
@@ -11,6 +14,7 @@ from tests.support.engine import Engine
 from tests.support.suite import Api, Suite, soon
 
 NAME = "second-node"
+SLEEP = ["sleep", "100000"]
 
 
 def statuses(api: Api) -> dict[str, str]:
@@ -24,11 +28,23 @@ def all_online(api: Api, count: int = 2) -> None:
     soon(lambda: list(statuses(api).values()) == ["online"] * count, message=f"{count} nodes are online")
 
 
+@contextmanager
+def service(api: Api, name: str, image: str, **changed: Any) -> Iterator[str]:
+    """A service that is removed at the end."""
+    body = {"name": name, "image": image, "stateful": False, "cmd": SLEEP, "stop_grace_period": "0s", **changed}
+    created = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
+    try:
+        yield created
+    finally:
+        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404))
+
+
 class SecondNode:
     """`python -m agent` of the suite's tree beside the suite's own, on `engine`. A port may take 3 s to open here."""
 
-    def __init__(self, suite: Suite, api: Api, engine: Engine, folder: Path) -> None:
+    def __init__(self, suite: Suite, api: Api, engine: Engine, folder: Path, image: str) -> None:
         self._suite = suite
+        self._image = image
         self._api = api
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +53,7 @@ class SecondNode:
         self.id = f"{api.grid}/{NAME}"
 
     def start(self) -> None:
-        """Start the agent and wait until the master calls the node online."""
+        """Start the agent and wait until the node is online, and gets instances."""
         env = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
@@ -55,6 +71,8 @@ class SecondNode:
                 [sys.executable, "-m", "agent"], cwd=self._suite.folder, env=env, stdout=log, stderr=log
             )
         soon(lambda: self.status() == "online", message=f"the second node is online {self.log()[-2000:]}")
+        with service(self._api, "first", self._image, affinity=[f"node=={NAME}"]) as first:
+            soon(lambda: self._api.deploy(first), message="the scheduler knows the node")
 
     def kill(self) -> None:
         """kill -9 of the agent."""

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.nodes_support import SecondNode
-from tests.chaos.test_nodes import service
+from tests.chaos.nodes_support import SecondNode, service
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.suite import Api, Suite, soon
@@ -18,7 +17,7 @@ def second(suite: Suite, api: Api, image: str) -> Iterator[SecondNode]:
     """The second node, online."""
     with tempfile.TemporaryDirectory(prefix="knode") as folder, Engine(Path(folder)) as engine:
         engine.import_busybox(image)
-        node = SecondNode(suite, api, engine, Path(folder))
+        node = SecondNode(suite, api, engine, Path(folder), image)
         node.start()
         yield node
         node.leave()

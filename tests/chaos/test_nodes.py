@@ -6,14 +6,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.chaos.nodes_support import NAME, SecondNode, all_online
+from tests.chaos.nodes_support import NAME, SecondNode, all_online, service
 from tests.chaos.outage import away
 from tests.chaos.test_engine_faults import CONTROL_PLANE, asked, ended, outcome
 from tests.support.containers import Docker
@@ -22,7 +21,6 @@ from tests.support.registry import Registry
 from tests.support.replica import replica
 from tests.support.suite import Api, Suite, soon
 
-SLEEP = ["sleep", "100000"]
 SERVE = ["sh", "-c", "cp /etc/marker /www/index.html; exec httpd -f -p 8080 -h /www"]
 
 
@@ -31,7 +29,7 @@ def second(suite: Suite, api: Api, image: str) -> Iterator[SecondNode]:
     """The second node, online."""
     with tempfile.TemporaryDirectory(prefix="knode") as folder, Engine(Path(folder)) as engine:
         engine.import_busybox(image)
-        node = SecondNode(suite, api, engine, Path(folder))
+        node = SecondNode(suite, api, engine, Path(folder), image)
         node.start()
         yield node
         node.leave()
@@ -41,17 +39,6 @@ def second(suite: Suite, api: Api, image: str) -> Iterator[SecondNode]:
 def both_online(api: Api, second: SecondNode) -> None:
     """Each test begins with two nodes that are there."""
     all_online(api)
-
-
-@contextmanager
-def service(api: Api, name: str, image: str, **changed: Any) -> Iterator[str]:
-    """A service that is removed at the end."""
-    body = {"name": name, "image": image, "stateful": False, "cmd": SLEEP, "stop_grace_period": "0s", **changed}
-    created = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
-    try:
-        yield created
-    finally:
-        soon(lambda: api.request("DELETE", f"/v1/services/{created}").status_code in (200, 404))
 
 
 def test_instances_that_refuse_each_other_are_spread_and_one_too_many_is_an_error(

@@ -67,7 +67,8 @@ def test_frames_that_a_container_makes_are_not_taken_for_those_of_its_node(mesh:
             before = dropped(one)
             said = shout(one, mesh.instance("web", one), "python3", "-c", f'"{script}"')
             assert not said, said
-            return dropped(one) > before
+            assert dropped(one) > before, "\n".join(filtered(one))
+            return True
 
         # Not at the first try perhaps: rules that the agent writes anew count from nothing.
         soon(goes_nowhere, within=20, message="dropped")
@@ -77,6 +78,10 @@ def test_frames_that_a_container_makes_are_not_taken_for_those_of_its_node(mesh:
 
 def dropped(node: MeshNode) -> int:
     """Packets of containers to VXLAN ports that went nowhere."""
-    saved = node.inside("iptables-save", "-c", "-t", "filter")
-    lines = [line for line in saved.splitlines() if "-FWD -i kbr-" in line and "--dport 4789 -j DROP" in line]
+    lines = [line for line in filtered(node) if "-FWD -i kbr-" in line and "--dport 4789 -j DROP" in line]
     return sum(int(line[1:].partition(":")[0]) for line in lines)
+
+
+def filtered(node: MeshNode) -> list[str]:
+    """The rules of a node that let pass and drop, with what they counted."""
+    return node.inside("iptables-save", "-c", "-t", "filter").splitlines()

@@ -122,6 +122,25 @@ async def test_a_removed_node_loses_its_instances(world: Engine) -> None:
     assert {item.node_id for item in await world.instances(service_id)} == {NODE_1}
 
 
+async def test_a_node_that_is_back_keeps_its_instances(world: Engine) -> None:
+    """A watch that began anew may tell so of nodes that were there all the time."""
+    replica = await world.start_replica()
+    world.attach(replica, NODE_1)
+    world.attach(replica, NODE_2)
+    service_id = await world.service(instances=2, stateful=True)
+    await world.finished(service_id, await world.deploy(service_id))
+    world.around.grids.nodes.remove(NODE_2)
+    world.node(NODE_2, 2)
+    # Told after it, so whatever becomes of the older news is done when this is.
+    world.around.grids.nodes.remove(NODE_1)
+
+    async def forgotten() -> bool:
+        return NODE_1 not in {item.node_id for item in await world.instances(service_id)}
+
+    await eventually(forgotten)
+    assert {item.node_id for item in await world.instances(service_id)} == {NODE_2, None}
+
+
 async def test_unknown_nodes_are_forgotten_only_when_nothing_happened_lately(world: Engine) -> None:
     replica = await world.start_replica()
     world.attach(replica, NODE_1)
