@@ -32,7 +32,6 @@ from services.auth_svc.usecases.logins import Logins
 from services.auth_svc.usecases.memberships import Memberships
 from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.oauth import OAuth
-from services.auth_svc.usecases.trail import Trail
 from services.auth_svc.usecases.users import Users
 from services.clients import grids
 from services.kernel import audit, logs, server
@@ -42,7 +41,6 @@ from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.migrations import migrate as run_migrations
-from services.kernel.outbox import Outbox
 from services.kernel.server import Application
 from services.kernel.watch import Watch
 
@@ -53,34 +51,32 @@ _RESYNC_SECONDS = 60.0
 async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    outbox = Outbox(tables.outbox)
-    listener = Listener(settings.database_url, [CHANNEL, outbox.channel])
+    listener = Listener(settings.database_url, [CHANNEL, tables.outbox.channel])
     cluster_tokens = settings.cluster_tokens()
     callee = settings.callee("grid-svc")
     grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", callee)
     directory = grids.GridDirectory(grid_channel)
     mint = Mint(settings.digest_key())
-    trail = Trail(outbox)
     introspection = Introspection(db, listener, mint)
     audit_logs = AuditLogs(db, directory)
-    config = Config(db, settings.keyring(), trail)
+    config = Config(db, settings.keyring())
     bootstrap = Bootstrap(db, mint, config, _initial_code(settings), settings.seeds())
     supervisor = Supervisor()
     supervisor.add("listener", listener.run)
     supervisor.add("grids", directory.informer.run)
-    supervisor.add("outbox", partial(outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
+    supervisor.add("outbox", partial(tables.outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
     supervisor.every("ended_tokens", ended_tokens.PERIOD_SECONDS, partial(ended_tokens.forget_ended_tokens, db))
     if settings.audit_retention_days:
         kept = timedelta(days=settings.audit_retention_days)
         forget = partial(audit_retention.forget_old_entries, db, kept)
         supervisor.every("audit_retention", audit_retention.PERIOD_SECONDS, forget)
     oauth = OAuthServicer(
-        OAuth(db, mint, trail, directory),
-        Invitations(db, mint, trail, config, lasts=timedelta(hours=settings.invitation_hours)),
-        Logins(db, mint, trail, config=config, introspection=introspection, provider=ProviderClient()),
+        OAuth(db, mint, directory),
+        Invitations(db, mint, config, lasts=timedelta(hours=settings.invitation_hours)),
+        Logins(db, mint, config=config, introspection=introspection, provider=ProviderClient()),
         config,
     )
-    tokens = AccessTokenServicer(AccessTokens(db, mint, trail), config)
+    tokens = AccessTokenServicer(AccessTokens(db, mint), config)
 
     async def close() -> None:
         await grid_channel.close()
@@ -89,8 +85,8 @@ async def build(settings: Settings) -> Application:
     servicers = (
         oauth,
         tokens,
-        UserServicer(Users(db, trail)),
-        GridUserServicer(GridUsers(db, directory, trail)),
+        UserServicer(Users(db)),
+        GridUserServicer(GridUsers(db, directory)),
         ConfigServicer(config),
         AuditLogServicer(audit_logs),
         IntrospectionServicer(introspection),
@@ -114,12 +110,10 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     tokens, callee = settings.cluster_tokens(), settings.callee("grid-svc")
     channel = ServiceChannel(settings.grid_address, tokens, "auth_svc", callee=callee)
     try:
-        trail = Trail(Outbox(tables.outbox))
         yield Administration(
             db,
             Mint(settings.digest_key()),
-            trail,
-            config=Config(db, settings.keyring(), trail),
+            config=Config(db, settings.keyring()),
             grids=grids.GridDirectory(channel),
         )
     finally:

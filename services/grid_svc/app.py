@@ -45,7 +45,6 @@ from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
-from services.kernel.outbox import Outbox
 from services.kernel.server import Application
 from services.kernel.watch import Watch
 
@@ -64,8 +63,9 @@ def targets(settings: Settings) -> Targets:
 async def build(settings: Settings) -> Application:
     """Everything grid_svc is made of; nothing runs yet."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    outbox = Outbox(tables.outbox)
-    listener = Listener(settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, outbox.channel])
+    listener = Listener(
+        settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, tables.outbox.channel]
+    )
     tokens = settings.cluster_tokens()
     auth = ServiceChannel(settings.auth_address, tokens, _NAME, settings.callee("auth-svc"))
     deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, settings.callee("deploy-svc"))
@@ -85,7 +85,7 @@ async def build(settings: Settings) -> Application:
     supervisor = Supervisor()
     supervisor.add("listener", listener.run)
     supervisor.add("introspection", callers.watch)
-    supervisor.add("outbox", partial(outbox.relay, db, listener, handlers))
+    supervisor.add("outbox", partial(tables.outbox.relay, db, listener, handlers))
     supervisor.add("session_sync", sync.follow)
     supervisor.add("peer_sync", PeerSync(listener, peers).follow)
     supervisor.every("sightings", settings.last_seen_seconds, sync.write_sightings)
@@ -96,7 +96,7 @@ async def build(settings: Settings) -> Application:
     retention = resource_usage.SampleRetention(db, settings.sample_retention_days)
     supervisor.every("sample_retention", partitions.PERIOD_SECONDS, retention.turn)
     usage = counts.Usage(deploy, settings.count_deadline_seconds)
-    stale = stale_nodes.StaleNodes(db, outbox, usage, settings.stale_node_hours)
+    stale = stale_nodes.StaleNodes(db, usage, settings.stale_node_hours)
     supervisor.every("stale_nodes", stale_nodes.PERIOD_SECONDS, stale.turn)
 
     terms = SessionTerms(
@@ -109,9 +109,9 @@ async def build(settings: Settings) -> Application:
     held = counts.Counts(auth, deploy)
     supervisor.add("members", held.members.run)
     supervisor.add("usage", held.usage.run)
-    grids = Grids(db, outbox, held, usage)
-    reports = NetworkReports(db, outbox)
-    sessions = NodeSessions(db, outbox, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
+    grids = Grids(db, held, usage)
+    reports = NetworkReports(db)
+    sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
 
     async def ready() -> None:
         async with db.read() as tx:
@@ -123,10 +123,10 @@ async def build(settings: Settings) -> Application:
 
     servicers = [
         GridServicer(grids),
-        NodeServicer(Nodes(db, outbox)),
-        NodeTokenServicer(NodeTokens(db, outbox)),
-        NodeKeyServicer(NodeKeys(db, outbox)),
-        LegacyNodeServicer(LegacyNodes(db, outbox)),
+        NodeServicer(Nodes(db)),
+        NodeTokenServicer(NodeTokens(db)),
+        NodeKeyServicer(NodeKeys(db)),
+        LegacyNodeServicer(LegacyNodes(db)),
         MetricsServicer(Metrics(db)),
         NodeSessionServicer(sessions),
         GridWatchServicer(Watches(db, Watch(db, listener, settings.watch_resync_seconds))),

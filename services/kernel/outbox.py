@@ -66,21 +66,21 @@ class Outbox:
     """Writes messages with `emit`, and delivers them with `relay`, which each replica runs."""
 
     def __init__(self, table: sa.Table) -> None:
-        self._table = table
+        self.table = table
         self.channel = f"{table.schema}_outbox"
         self._waiting: set[asyncio.Event] = set()
 
     async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
         values = {"id": new_id(), "topic": topic, "payload": dict(payload)}
-        added = self._table.insert().values(values).returning(self._table.c.seq).cte("added")
+        added = self.table.insert().values(values).returning(self.table.c.seq).cte("added")
         await tx.execute(sa.select(sa.func.pg_notify(self.channel, topic)).select_from(added))
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
         seconds, or when all that are left were tried in vain: the receiver is away and learns of them later. For a
         caller whose answer must come after the effect; call it when the transaction has committed."""
-        table = self._table
+        table = self.table
         same = (table.c.topic == topic, table.c.payload == sa.cast(dict(payload), JSONB))
         left = sa.select(sa.func.count(), sa.func.min(table.c.attempts)).where(*same)
         deadline = asyncio.get_running_loop().time() + within
@@ -150,7 +150,7 @@ class Outbox:
         return len(batch)
 
     async def _claim(self, db: Database, topic: str) -> list[Message]:
-        table = self._table
+        table = self.table
         due = (
             sa.select(table.c.seq)
             .where(table.c.topic == topic, table.c.not_before <= sa.func.now())
@@ -169,13 +169,13 @@ class Outbox:
         return [Message(row.id, row.topic, row.payload) for row in rows]
 
     async def _release(self, db: Database, batch: list[Message]) -> None:
-        claimed = self._table.update().where(self._table.c.id.in_([m.id for m in batch]))
+        claimed = self.table.update().where(self.table.c.id.in_([m.id for m in batch]))
         async with asyncio.timeout(_RELEASE_SECONDS), db.transaction() as tx:
             await tx.execute(claimed.values(not_before=sa.func.now()))
             await notify(tx, self.channel, batch[0].topic)
 
     async def _postpone(self, db: Database, batch: list[Message]) -> None:
-        table = self._table
+        table = self.table
         attempts = table.c.attempts + 1
         pause = sa.func.make_interval(0, 0, 0, 0, 0, 0, sa.func.least(60, sa.func.power(2, attempts)))
         failed = table.update().where(table.c.id.in_([m.id for m in batch]))
@@ -185,5 +185,5 @@ class Outbox:
 
     async def _forget(self, db: Database, batch: list[Message]) -> None:
         async with db.transaction() as tx:
-            await tx.execute(self._table.delete().where(self._table.c.id.in_([m.id for m in batch])))
+            await tx.execute(self.table.delete().where(self.table.c.id.in_([m.id for m in batch])))
             await notify(tx, self.channel, _TRIED)

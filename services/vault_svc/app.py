@@ -21,7 +21,7 @@ from services.kernel.informer import Change, Delete
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.migrations import migrate as run_migrations
-from services.kernel.outbox import Handler, Outbox
+from services.kernel.outbox import Handler
 from services.kernel.server import Application
 from services.vault_svc.ca.authority import Authority, Directory
 from services.vault_svc.ca.txt_records import TxtRecords
@@ -80,7 +80,7 @@ async def build(settings: VaultSettings) -> Application:
     channels = Channels(settings)
     callers = Introspection(channels.auth)
     usage = SecretUsage(channels.deploy)
-    parts = Parts(db, Outbox(tables.outbox), GridDirectory(channels.grid), _vault(db, settings))
+    parts = Parts(db, GridDirectory(channels.grid), _vault(db, settings))
     authority = Authority(_directory(settings))
     users = VaultUsers(channels.deploy)
     work = Work(parts, usage, users, authority=authority, settings=settings)
@@ -119,7 +119,7 @@ class Work:
         self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: VaultSettings
     ) -> None:
         limit = settings.acme_issue_timeout
-        writer = SecretWriter(parts.outbox, parts.vault, longest_value=settings.secret_value_limit)
+        writer = SecretWriter(parts.vault, longest_value=settings.secret_value_limit)
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
@@ -127,7 +127,7 @@ class Work:
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)
-        certificate_writer = CertificateWriter(parts.outbox, parts.vault)
+        certificate_writer = CertificateWriter(parts.vault)
         self.certificates = Certificates(parts, writer, certificate_writer, issuance, usage)
         self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
 
@@ -202,9 +202,9 @@ def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]
 
 
 def _relay(supervisor: Supervisor, settings: VaultSettings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
-    listener = Listener(settings.database_url, [parts.outbox.channel])
+    listener = Listener(settings.database_url, [tables.outbox.channel])
     supervisor.add("listener", listener.run)
-    supervisor.add("outbox", partial(parts.outbox.relay, parts.db, listener, handlers))
+    supervisor.add("outbox", partial(tables.outbox.relay, parts.db, listener, handlers))
 
 
 def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedGrids, margin: timedelta) -> None:

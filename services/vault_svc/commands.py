@@ -16,7 +16,6 @@ from services.kernel import audit, call, logs
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.errors import DomainError
-from services.kernel.outbox import Outbox
 from services.vault_svc.domain import backup as format_
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.settings import VaultSettings
@@ -107,7 +106,7 @@ async def start_anew(settings: VaultSettings) -> None:
     try:
         async with db.transaction() as tx:
             keys = await vault.start_anew(tx)
-            await audit.record(tx, Outbox(tables.outbox), "start anew", audit.Resource("Vault", "", ""))
+            await audit.record(tx, tables.outbox, "start anew", audit.Resource("Vault", "", ""))
             left = await sealed_rows.count_under_other_keys(tx, keys.current.id)
     finally:
         await db.close()
@@ -128,9 +127,9 @@ async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, G
     finally:
         directory = GridDirectory(channel)
         await channel.close()
-    parts = Parts(db, Outbox(tables.outbox), directory, vault)
-    writer = SecretWriter(parts.outbox, vault, longest_value=settings.secret_value_limit)
-    return Backup(parts, writer, CertificateWriter(parts.outbox, vault)), db, Grid(id=record.id, name=record.name)
+    parts = Parts(db, directory, vault)
+    writer = SecretWriter(vault, longest_value=settings.secret_value_limit)
+    return Backup(parts, writer, CertificateWriter(vault)), db, Grid(id=record.id, name=record.name)
 
 
 def _write(file: Path, data: bytes) -> None:

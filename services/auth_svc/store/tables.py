@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.kernel import db
-from services.kernel.outbox import outbox_table
+from services.kernel.outbox import Outbox, outbox_table
 
 metadata = db.metadata("auth")
 
@@ -159,4 +159,4 @@ bootstrap_steps = sa.Table(
     sa.Column("done_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
 )
 
-outbox = outbox_table(metadata)
+outbox = Outbox(outbox_table(metadata))

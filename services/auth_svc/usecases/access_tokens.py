@@ -2,8 +2,8 @@
 
 from services.auth_svc.domain.access_token import AccessToken
 from services.auth_svc.store import access_tokens, invalidations
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, OAuthError
 from services.kernel.ids import is_id
@@ -13,10 +13,9 @@ from services.kernel.principal import Principal
 class AccessTokens:
     """List, show and delete. A token is named by its id or by its value."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail) -> None:
+    def __init__(self, db: Database, mint: Mint) -> None:
         self._db = db
         self._mint = mint
-        self._trail = trail
 
     async def list_own(self, caller: Principal) -> list[AccessToken]:
         """The caller's tokens and unused codes, oldest first."""
@@ -34,10 +33,10 @@ class AccessTokens:
             token = await self._find(tx, caller, name)
             if not await access_tokens.revoke(tx, token.id):
                 raise NotFound
-            await self._trail.token(tx, "delete", token)
+            await trail.token(tx, "delete", token)
             minted = await access_tokens.revoke_minted_with(tx, token.family_id)
             for child in minted:
-                await self._trail.token(tx, "revoke", child)
+                await trail.token(tx, "revoke", child)
             await invalidations.announce(tx, [token.owner.id, *(child.owner.id for child in minted)])
 
     async def _find(self, tx: Tx, caller: Principal, name: str) -> AccessToken:

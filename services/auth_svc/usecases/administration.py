@@ -8,10 +8,10 @@ from services.auth_svc.domain import authorization
 from services.auth_svc.domain.access_token import Bounds, Owner
 from services.auth_svc.domain.user import ROLES, User, valid_email
 from services.auth_svc.store import grid_members, invalidations, users
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.bootstrap import ensure_admin
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.clients.grids import GridDirectory
 from services.kernel import locks
 from services.kernel.db import Database
@@ -24,10 +24,9 @@ _CODE = "reset-code"
 class Administration:
     """Works on the database directly; running replicas notice at once. Only grids are asked for."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail, *, config: Config, grids: GridDirectory) -> None:
+    def __init__(self, db: Database, mint: Mint, *, config: Config, grids: GridDirectory) -> None:
         self._db = db
         self._mint = mint
-        self._trail = trail
         self._config = config
         self._grids = grids
 
@@ -45,7 +44,7 @@ class Administration:
             issued = await self._mint.code(
                 tx, Owner(admin.id, admin.email, admin.name), authorization.SCOPES, description=_CODE
             )
-            await self._trail.token(tx, "create", issued.token)
+            await trail.token(tx, "create", issued.token)
         return str(issued.values.code)
 
     async def create_token(self, email: str, scope: str, expires_in: str | None, description: str | None = None) -> str:
@@ -63,7 +62,7 @@ class Administration:
             issued = await self._mint.token(
                 tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds
             )
-            await self._trail.token(tx, "create", issued.token)
+            await trail.token(tx, "create", issued.token)
         return str(issued.values.access)
 
     async def grid_id(self, name: str) -> str:
@@ -89,7 +88,7 @@ class Administration:
             for grid_id in grid_ids:
                 await grid_members.add(tx, grid_id, user.id)
             await invalidations.announce(tx, [user.id])
-            await self._trail.user(tx, "create", user)
+            await trail.user(tx, "create", user)
         return user
 
     async def list_users(self) -> list[User]:

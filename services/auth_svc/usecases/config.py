@@ -8,7 +8,7 @@ from services.auth_svc.domain.provider import OTHER_KEYS, PREFIX, Provider, prov
 from services.auth_svc.policy import require_config_access
 from services.auth_svc.store import config, users
 from services.auth_svc.store.config import Stored
-from services.auth_svc.usecases.trail import Trail
+from services.auth_svc.usecases import trail
 from services.kernel import locks
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound
@@ -19,10 +19,9 @@ from services.kernel.sealing import Keyring, Undecryptable
 class Config:
     """Every verb is for master_admins, but `provider` and `server_name`, which are for the service itself."""
 
-    def __init__(self, db: Database, keyring: Keyring, trail: Trail) -> None:
+    def __init__(self, db: Database, keyring: Keyring) -> None:
         self._db = db
         self._keyring = keyring
-        self._trail = trail
 
     async def show(self, caller: Principal, pattern: str) -> dict[str, Json]:
         """The keys that a filter selects, sorted, with their values. Raises OAuthError."""
@@ -50,7 +49,7 @@ class Config:
             changed = {key: value for key, value in checked.items() if not self._holds(before.get(key), key, value)}
             await self._write(tx, changed)
             for key in sorted(changed):
-                await self._trail.config(tx, "modify", key)
+                await trail.config(tx, "modify", key)
             if configuration.ends_logins(changed):
                 await users.clear_external_ids(tx)
 
@@ -61,10 +60,10 @@ class Config:
         async with self._db.transaction() as tx:
             await locks.hold(tx, locks.CONFIGURATION)
             await config.delete(tx, list(await config.find(tx)))
-            await self._trail.config(tx, "destroy_all", "none")
+            await trail.config(tx, "destroy_all", "none")
             await self._write(tx, checked)
             for key in sorted(checked):
-                await self._trail.config(tx, "modify", key)
+                await trail.config(tx, "modify", key)
             await users.clear_external_ids(tx)
 
     async def delete(self, caller: Principal, key: str) -> None:

@@ -3,7 +3,7 @@
 from services.auth_svc.domain.user import User
 from services.auth_svc.policy import NOT_ALLOWED, is_above, may_change_members
 from services.auth_svc.store import grid_members, invalidations, users
-from services.auth_svc.usecases.trail import Trail
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.users import find_user
 from services.clients.grids import GridDirectory
 from services.kernel.db import Database
@@ -16,10 +16,9 @@ _UNKNOWN = "User not found"
 class GridUsers:
     """A user cannot remove the last member of a grid, however many requests try to remove the last two at once."""
 
-    def __init__(self, db: Database, grids: GridDirectory, trail: Trail) -> None:
+    def __init__(self, db: Database, grids: GridDirectory) -> None:
         self._db = db
         self._grids = grids
-        self._trail = trail
 
     async def members(self, caller: Principal, grid_name: str) -> list[User]:
         """The members, by e-mail. Raises NotFound, Forbidden."""
@@ -39,7 +38,7 @@ class GridUsers:
             if await grid_members.add(tx, grid.id, user.id):
                 await users.void_invitation(tx, user.id, by=caller.user_id)
                 await invalidations.announce(tx, [user.id])
-                await self._trail.member(tx, "assign user", user, grid.id, grid.name)
+                await trail.member(tx, "assign user", user, grid.id, grid.name)
             return await users.find_members(tx, grid.id)
 
     async def remove(self, caller: Principal, grid_name: str, email: str) -> list[User]:
@@ -57,5 +56,5 @@ class GridUsers:
                 raise ValidationFailed({"grid": "Cannot remove last user"})
             await grid_members.remove(tx, grid.id, user.id)
             await invalidations.announce(tx, [user.id])
-            await self._trail.member(tx, "unassign user", user, grid.id, grid.name)
+            await trail.member(tx, "unassign user", user, grid.id, grid.name)
             return await users.find_members(tx, grid.id)

@@ -10,9 +10,9 @@ from services.auth_svc.domain.provider import invitation_link
 from services.auth_svc.domain.user import User
 from services.auth_svc.policy import is_above, is_user_admin
 from services.auth_svc.store import grid_members, users
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database, Tx
 from services.kernel.errors import OAuthError
 from services.kernel.ids import new_id
@@ -24,10 +24,9 @@ _REFUSAL = "You do not have the permission to create invites"
 class Invitations:
     """Every failure is an OAuthError."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail, config: Config, *, lasts: timedelta) -> None:
+    def __init__(self, db: Database, mint: Mint, config: Config, *, lasts: timedelta) -> None:
         self._db = db
         self._mint = mint
-        self._trail = trail
         self._config = config
         self._lasts = lasts
 
@@ -44,7 +43,7 @@ class Invitations:
             user = await self._account(tx, caller, email, name, external_id)
             code = secrets.token_hex(16)
             await users.invite(tx, user.id, self._mint.digest(code), by=caller.user_id, lasts=self._lasts)
-            await self._trail.user(tx, "invite", user)
+            await trail.user(tx, "invite", user)
         return Invitation(user.email, code, invitation_link(provider, code))
 
     async def _account(self, tx: Tx, caller: Principal, email: str, name: str | None, external_id: str | None) -> User:
@@ -56,7 +55,7 @@ class Invitations:
             if not made or (external_id and not await users.set_external_id(tx, user.id, external_id)):
                 # Somebody else made the same account a moment ago.
                 raise OAuthError(400, "invalid_request", "The account could not be saved. Try again.")
-            await self._trail.user(tx, "create", user)
+            await trail.user(tx, "create", user)
             return user
         if not await _may_become(tx, caller, found):
             raise OAuthError(403, "access_denied", _REFUSAL)

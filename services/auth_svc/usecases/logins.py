@@ -13,10 +13,10 @@ from services.auth_svc.domain.login import AuthorizationRequest, ProviderUser
 from services.auth_svc.domain.provider import login_url
 from services.auth_svc.domain.user import ADMIN_EMAIL, User
 from services.auth_svc.store import authorization_requests, users
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.introspection import Introspection
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.kernel import call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import OAuthError
@@ -45,7 +45,6 @@ class Logins:
         self,
         db: Database,
         mint: Mint,
-        trail: Trail,
         *,
         config: Config,
         introspection: Introspection,
@@ -53,7 +52,6 @@ class Logins:
     ) -> None:
         self._db = db
         self._mint = mint
-        self._trail = trail
         self._config = config
         self._introspection = introspection
         self._provider = provider
@@ -127,8 +125,8 @@ class Logins:
                 tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
             )
             call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
-            await self._trail.user(tx, "authenticate", user)
-            await self._trail.token(tx, "create", issued.token)
+            await trail.user(tx, "authenticate", user)
+            await trail.token(tx, "create", issued.token)
         return str(issued.values.code)
 
 

@@ -5,8 +5,8 @@ from services.auth_svc.domain.access_token import Bounds, IssuedToken, Owner
 from services.auth_svc.domain.grant import CodeGrant, RefreshGrant
 from services.auth_svc.domain.parameters import Parameters
 from services.auth_svc.store import access_tokens, invalidations, users
+from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.clients.grids import GridDirectory
 from services.kernel import call
 from services.kernel.db import Database, Tx
@@ -21,10 +21,9 @@ log = get_logger(__name__)
 class OAuth:
     """Every failure is an OAuthError."""
 
-    def __init__(self, db: Database, mint: Mint, trail: Trail, grids: GridDirectory) -> None:
+    def __init__(self, db: Database, mint: Mint, grids: GridDirectory) -> None:
         self._db = db
         self._mint = mint
-        self._trail = trail
         self._grids = grids
 
     async def exchange(self, parameters: Parameters) -> IssuedToken:
@@ -51,7 +50,7 @@ class OAuth:
             bounds = Bounds(await _parent(tx, caller), await self._grid_of(caller, scopes))
             make = self._mint.token if kind == "token" else self._mint.code
             issued = await make(tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds)
-            await self._trail.token(tx, "create", issued.token)
+            await trail.token(tx, "create", issued.token)
         return issued
 
     async def _grid_of(self, caller: Principal, scopes: tuple[str, ...]) -> str | None:
@@ -70,7 +69,7 @@ class OAuth:
                 raise OAuthError(400, "invalid_grant", "The authorization code is unknown, too old or was used before")
             issued = await self._mint.exchanged(tx, used)
             _identify(issued)
-            await self._trail.token(tx, "create", issued.token)
+            await trail.token(tx, "create", issued.token)
         return issued
 
     async def _refresh(self, refresh_token: str) -> IssuedToken:
@@ -93,7 +92,7 @@ class OAuth:
         issued = await self._mint.refreshed(tx, used)
         await invalidations.announce(tx, [used.owner.id])
         _identify(issued)
-        await self._trail.token(tx, "refresh", issued.token)
+        await trail.token(tx, "refresh", issued.token)
         return issued
 
     async def _end_family(self, tx: Tx, family_id: str) -> None:
@@ -101,7 +100,7 @@ class OAuth:
         ended = await access_tokens.revoke_family(tx, family_id)
         ended += await access_tokens.revoke_minted_with(tx, family_id)
         for token in ended:
-            await self._trail.token(tx, "revoke", token)
+            await trail.token(tx, "revoke", token)
         await invalidations.announce(tx, [token.owner.id for token in ended])
         log.warning("a refresh token was used twice", family=family_id, ended=len(ended))
 

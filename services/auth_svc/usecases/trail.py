@@ -2,30 +2,27 @@
 
 from services.auth_svc.domain.access_token import AccessToken
 from services.auth_svc.domain.user import User
+from services.auth_svc.store import tables
 from services.kernel import audit
 from services.kernel.audit import Resource
 from services.kernel.db import Tx
-from services.kernel.outbox import Outbox
 
 
-class Trail:
-    """Records events of tokens and users in the transaction that causes them."""
+async def token(tx: Tx, event: str, token: AccessToken) -> None:
+    """Something happened to a token; it is named by its owner, never by its value."""
+    await audit.record(tx, tables.outbox, event, Resource("AccessToken", token.id, token.owner.email))
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
 
-    async def token(self, tx: Tx, event: str, token: AccessToken) -> None:
-        """Something happened to a token; it is named by its owner, never by its value."""
-        await audit.record(tx, self._outbox, event, Resource("AccessToken", token.id, token.owner.email))
+async def user(tx: Tx, event: str, user: User) -> None:
+    """Something happened to a user."""
+    await audit.record(tx, tables.outbox, event, Resource("User", user.id, user.email))
 
-    async def user(self, tx: Tx, event: str, user: User) -> None:
-        """Something happened to a user."""
-        await audit.record(tx, self._outbox, event, Resource("User", user.id, user.email))
 
-    async def config(self, tx: Tx, event: str, key: str) -> None:
-        """Something happened to a configuration key; its value is never recorded."""
-        await audit.record(tx, self._outbox, event, Resource("config", key, "config"))
+async def config(tx: Tx, event: str, key: str) -> None:
+    """Something happened to a configuration key; its value is never recorded."""
+    await audit.record(tx, tables.outbox, event, Resource("config", key, "config"))
 
-    async def member(self, tx: Tx, event: str, user: User, grid_id: str, grid: str) -> None:
-        """Something happened to a user's membership of a grid."""
-        await audit.record(tx, self._outbox, event, Resource("User", user.id, user.email, grid_id, grid))
+
+async def member(tx: Tx, event: str, user: User, grid_id: str, grid: str) -> None:
+    """Something happened to a user's membership of a grid."""
+    await audit.record(tx, tables.outbox, event, Resource("User", user.id, user.email, grid_id, grid))

@@ -3,7 +3,7 @@
 from services.auth_svc.domain.user import MASTER_ADMIN, ROLES, User
 from services.auth_svc.policy import NOT_ALLOWED, bad_request, is_above, is_user_admin, require_user_admin
 from services.auth_svc.store import invalidations, users
-from services.auth_svc.usecases.trail import Trail
+from services.auth_svc.usecases import trail
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, Unauthenticated, ValidationFailed
 from services.kernel.principal import Principal
@@ -15,9 +15,8 @@ LAST_ADMIN = "Not allowed to remove last user from Master admin role"
 class Users:
     """There is always a user with the role master_admin, however many requests try to remove the last two at once."""
 
-    def __init__(self, db: Database, trail: Trail) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._trail = trail
 
     async def current(self, caller: Principal) -> User:
         """The caller's account. Raises Unauthenticated when it was removed a moment ago."""
@@ -46,7 +45,7 @@ class Users:
             if not await users.remove(tx, user.id):
                 raise NotFound
             await invalidations.announce(tx, [user.id])
-            await self._trail.user(tx, "delete", user)
+            await trail.user(tx, "delete", user)
 
     async def assign(self, caller: Principal, email: str, role: str | None) -> User:
         """Give a user a role; one already held stays. Raises NotFound, ValidationFailed."""
@@ -70,7 +69,7 @@ class Users:
 
     async def _changed(self, tx: Tx, event: str, user: User) -> User:
         await invalidations.announce(tx, [user.id])
-        await self._trail.user(tx, event, user)
+        await trail.user(tx, event, user)
         return await users.find(tx, user.id) or user
 
 

@@ -210,5 +210,4 @@ log_usage = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
 )
 
-outbox_messages = outbox_table(metadata)
-outbox = Outbox(outbox_messages)
+outbox = Outbox(outbox_table(metadata))

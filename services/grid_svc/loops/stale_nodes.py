@@ -6,7 +6,6 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.nodes import record
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
-from services.kernel.outbox import Outbox
 
 log = get_logger(__name__)
 
@@ -16,9 +15,8 @@ PERIOD_SECONDS = 3600.0
 class StaleNodes:
     """Any number of replicas may run it: what one has locked the others pass over."""
 
-    def __init__(self, db: Database, outbox: Outbox, usage: Usage, hours: float) -> None:
+    def __init__(self, db: Database, usage: Usage, hours: float) -> None:
         self._db = db
-        self._outbox = outbox
         self._usage = usage
         self._hours = hours
 
@@ -32,6 +30,6 @@ class StaleNodes:
             grids = {grid.id: grid for grid in await grid_store.read(tx, {node.grid_id for node in found})}
             for node in found:
                 await store.delete(tx, node.id)
-                await record(tx, self._outbox, "remove node", node, grids[node.grid_id])
+                await record(tx, "remove node", node, grids[node.grid_id])
         for node in found:
             log.info("stale ephemeral node removed", grid=grids[node.grid_id].name, node=node.name)

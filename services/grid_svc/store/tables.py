@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.kernel import db
-from services.kernel.outbox import outbox_table
+from services.kernel.outbox import Outbox, outbox_table
 
 metadata = db.metadata("grid")
 
@@ -137,4 +137,4 @@ resource_usage = sa.Table(
     postgresql_partition_by="RANGE (at)",
 )
 
-outbox = outbox_table(metadata)
+outbox = Outbox(outbox_table(metadata))

@@ -25,13 +25,13 @@ from services.grid_svc.domain.names import random_name
 from services.grid_svc.domain.network import DEFAULT_NETWORK, NODE_PREFIX_FIXED, Network, check
 from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
+from services.grid_svc.store import tables
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible, shown_to
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
 _NAME_TRIES = 50
@@ -48,9 +48,8 @@ class GridView:
 class Grids:
     """The verbs of grids. Only a deletion asks another service, deploy_svc, and fails when that does not answer."""
 
-    def __init__(self, db: Database, outbox: Outbox, counts: Counts, usage: Usage) -> None:
+    def __init__(self, db: Database, counts: Counts, usage: Usage) -> None:
         self._db = db
-        self._outbox = outbox
         self._counts = counts
         self._usage = usage
         self._chance = random.SystemRandom()
@@ -82,7 +81,7 @@ class Grids:
             raise ValidationFailed(errors)
         async with self._db.transaction() as tx:
             grid = await self._insert(tx, checked)
-            await memberships.add_member(tx, self._outbox, grid.id, principal.user_id)
+            await memberships.add_member(tx, tables.outbox, grid.id, principal.user_id)
             await self._record(tx, "create", grid)
         # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
         return GridView(grid, GridCounts(users=1))
@@ -151,7 +150,7 @@ class Grids:
             if errors:
                 raise ValidationFailed(errors)
             await store.delete(tx, grid.id)
-            await memberships.remove_all(tx, self._outbox, grid.id)
+            await memberships.remove_all(tx, tables.outbox, grid.id)
             await self._record(tx, "delete", grid)
 
     async def _insert(self, tx: Tx, checked: NewGrid) -> Grid:
@@ -172,7 +171,7 @@ class Grids:
 
     async def _record(self, tx: Tx, event: str, grid: Grid) -> None:
         await grid_changed(tx, grid.id)
-        await audit.record(tx, self._outbox, event, audit.Resource("Grid", grid.id, grid.name, grid.id, grid.name))
+        await audit.record(tx, tables.outbox, event, audit.Resource("Grid", grid.id, grid.name, grid.id, grid.name))
 
 
 def _network_errors(subnet: str, network: Network, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,15 +7,13 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.nodes import NodeView, change, view
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound
-from services.kernel.outbox import Outbox
 
 
 class LegacyNodes:
     """Nodes by engine id, in the grid whose token was shown. Raise NotFound for a bad token and an unknown node."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
 
     async def get(self, token: str, engine_id: str) -> NodeView:
         """One node."""
@@ -27,7 +25,7 @@ class LegacyNodes:
         """Change labels. Raises ValidationFailed."""
         async with self._db.transaction() as tx:
             grid, node = await _found(tx, token, engine_id, lock=True)
-            return await view(tx, grid, await change(tx, self._outbox, grid, node, check_changes(given)))
+            return await view(tx, grid, await change(tx, grid, node, check_changes(given)))
 
 
 async def _found(tx: Tx, token: str, engine_id: str, *, lock: bool = False) -> tuple[Grid, Node]:

@@ -6,9 +6,9 @@ from services.clients import grid_events
 from services.clients.grid_events import GridEvent
 from services.grid_svc.domain.network_report import NetworkReport, traffic_since
 from services.grid_svc.store import network_reports as store
+from services.grid_svc.store import tables
 from services.grid_svc.usecases.live_sessions import LiveSession
 from services.kernel.db import Database, Tx
-from services.kernel.outbox import Outbox
 
 # Per node and not per pair of nodes, of which a grid may have a million: the health of a node has its peers.
 _BYTES = prometheus_client.Counter(
@@ -22,9 +22,8 @@ _DIRECTIONS = ("received", "sent")
 class NetworkReports:
     """One report per node, the newest."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
         self._counted: dict[LiveSession, tuple[str, str]] = {}
 
     async def store(self, live: LiveSession, report: NetworkReport) -> None:
@@ -54,7 +53,7 @@ class NetworkReports:
             if problem not in before.problems:
                 text = f"network of node {live.name}: {problem}"
                 event = GridEvent(live.session.grid_id, "node:network", text, grid_events.WARN)
-                await grid_events.record(tx, self._outbox, event)
+                await grid_events.record(tx, tables.outbox, event)
         if not report.problems:
             text = f"network of node {live.name}: all is well again"
-            await grid_events.record(tx, self._outbox, GridEvent(live.session.grid_id, "node:network", text))
+            await grid_events.record(tx, tables.outbox, GridEvent(live.session.grid_id, "node:network", text))

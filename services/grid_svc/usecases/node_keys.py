@@ -5,16 +5,14 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
 from services.grid_svc.usecases.nodes import record, required
 from services.kernel.db import Database
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
 
 class NodeKeys:
     """For administrators of the grid."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
 
     async def reset(self, principal: Principal, path: str) -> None:
         """Let the next machine with the engine id and a good join token be the node. Raises NotFound, Forbidden."""
@@ -23,4 +21,4 @@ class NodeKeys:
             grid = await administrable(tx, principal, grid_name)
             node = required(await store.find(tx, grid.id, reference, lock=True))
             await session_store.reset_key(tx, node)
-            await record(tx, self._outbox, "reset key", node, grid)
+            await record(tx, "reset key", node, grid)

@@ -18,6 +18,7 @@ from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyPr
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
+from services.grid_svc.store import tables
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.network_reports import NetworkReports
 from services.grid_svc.usecases.peers import Peers
@@ -30,7 +31,6 @@ from services.kernel.errors import InvalidRequest
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
 from services.kernel.node_key import NONCE_BYTES, Statement, proves
-from services.kernel.outbox import Outbox
 from services.kernel.principal import NodeSession
 
 log = get_logger(__name__)
@@ -92,7 +92,6 @@ class NodeSessions:
     def __init__(
         self,
         db: Database,
-        outbox: Outbox,
         live: LiveSessions,
         tokens: ClusterTokens,
         *,
@@ -102,7 +101,6 @@ class NodeSessions:
         terms: SessionTerms,
     ) -> None:
         self._db = db
-        self._outbox = outbox
         self._live = live
         self._samples = samples
         self._peers = peers
@@ -236,7 +234,7 @@ class NodeSessions:
         registered = await store.register(tx, node, hello, skew)
         if registered is not None:
             resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
-            await audit.record(tx, self._outbox, "create", resource)
+            await audit.record(tx, tables.outbox, "create", resource)
         return registered
 
     async def _describe(self, live: LiveSession) -> NodeDescription:

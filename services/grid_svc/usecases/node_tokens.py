@@ -9,7 +9,6 @@ from services.grid_svc.usecases.access import administrable
 from services.grid_svc.usecases.nodes import record, required
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
 _NONE = "Host node does not have a node token"
@@ -18,9 +17,8 @@ _NONE = "Host node does not have a node token"
 class NodeTokens:
     """The verbs of node tokens, for administrators of the grid. Raise NotFound, Forbidden."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
 
     async def get(self, principal: Principal, path: str) -> tuple[str, str]:
         """The node's `grid/name` and its token. Raises NotFound when it has none."""
@@ -51,7 +49,7 @@ class NodeTokens:
             raise ValidationFailed({"token": NOT_USABLE})
         if reset:
             await session_store.reset(tx, node)
-        await record(tx, self._outbox, "clear token" if token is None else "update token", node, grid)
+        await record(tx, "clear token" if token is None else "update token", node, grid)
 
 
 async def _found(tx: Tx, principal: Principal, path: str, *, lock: bool = False) -> tuple[Grid, Node]:

@@ -21,7 +21,7 @@ from services.grid_svc.domain.node import (
     peer_ips,
 )
 from services.grid_svc.store import grids as grid_store
-from services.grid_svc.store import network_reports
+from services.grid_svc.store import network_reports, tables
 from services.grid_svc.store import nodes as store
 from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
@@ -30,7 +30,6 @@ from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed
 from services.kernel.ids import new_id
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
 
@@ -55,9 +54,8 @@ class HealthView:
 class Nodes:
     """The verbs of nodes. A node is named `grid/name` or `grid/engine-id`."""
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
 
     async def list(self, principal: Principal, grid_name: str) -> list[NodeView]:
         """All nodes of a grid by name: two queries for any number. Raises NotFound, Forbidden."""
@@ -73,7 +71,7 @@ class Nodes:
             grid = await administrable(tx, principal, grid_name)
             checked = check_new(given)
             node = await self._insert(tx, grid, checked)
-            await record(tx, self._outbox, "create", node, grid)
+            await record(tx, "create", node, grid)
             found = await store.find(tx, grid.id, node.name)
             return await view(tx, grid, required(found))
 
@@ -107,7 +105,7 @@ class Nodes:
             grid = await changeable(tx, principal, grid_name)
             node = required(await store.find(tx, grid.id, reference, lock=True))
             call.check_if_match(node.etag)
-            return await view(tx, grid, await change(tx, self._outbox, grid, node, check_changes(given)))
+            return await view(tx, grid, await change(tx, grid, node, check_changes(given)))
 
     async def delete(self, principal: Principal, path: str) -> None:
         """Unregister a node, connected or not; its session ends. Raises NotFound, Forbidden."""
@@ -117,7 +115,7 @@ class Nodes:
             node = required(await store.find(tx, grid.id, reference, lock=True))
             call.check_if_match(node.etag)
             await store.delete(tx, node.id)
-            await record(tx, self._outbox, "remove node", node, grid)
+            await record(tx, "remove node", node, grid)
 
     async def _insert(self, tx: Tx, grid: Grid, checked: NodeInput) -> Node:
         # As for joins: numbers and names are chosen from what is free under this lock.
@@ -143,19 +141,19 @@ async def view(tx: Tx, grid: Grid, node: Node) -> NodeView:
     return NodeView(node, grid, peer_ips(node.id, node.labels, await store.peers(tx, grid.id)))
 
 
-async def change(tx: Tx, outbox: Outbox, grid: Grid, node: Node, changes: NodeChanges) -> Node:
+async def change(tx: Tx, grid: Grid, node: Node, changes: NodeChanges) -> Node:
     """Store checked changes of a locked node and tell everybody; nothing happens when there are none."""
     if changes == NodeChanges():
         return node
     changed = await store.change(tx, node, changes)
-    await record(tx, outbox, "update", changed, grid)
+    await record(tx, "update", changed, grid)
     return changed
 
 
-async def record(tx: Tx, outbox: Outbox, event: str, node: Node, grid: Grid) -> None:
+async def record(tx: Tx, event: str, node: Node, grid: Grid) -> None:
     """Tell followers and the audit trail what happened to a node."""
     await nodes_changed(tx, [(grid.id, node.id)])
-    await audit.record(tx, outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
+    await audit.record(tx, tables.outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
 
 
 def required(node: Node | None) -> Node:

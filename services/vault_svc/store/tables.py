@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from services.kernel.db import metadata as schema_metadata
 from services.kernel.db import timestamp
-from services.kernel.outbox import outbox_table
+from services.kernel.outbox import Outbox, outbox_table
 
 metadata = schema_metadata("vault")
 
@@ -156,4 +156,4 @@ certificates = sa.Table(
     sa.Index("ix_certificates_valid_until", "valid_until"),
 )
 
-outbox = outbox_table(metadata)
+outbox = Outbox(outbox_table(metadata))

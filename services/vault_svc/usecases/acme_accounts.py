@@ -17,6 +17,7 @@ from services.vault_svc.domain.certificate import new_key
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.store import acme_accounts as store
 from services.vault_svc.store import secrets as secret_store
+from services.vault_svc.store import tables
 from services.vault_svc.store.acme_accounts import Account
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
@@ -31,7 +32,6 @@ class AcmeAccounts:
 
     def __init__(self, parts: Parts, writer: SecretWriter, authority: Authority, *, limit: float) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
         self._writer = writer
@@ -55,7 +55,7 @@ class AcmeAccounts:
             async with self._db.transaction() as tx:
                 await store.save(tx, grid.id, conversation.directory, Account(url, key.thumbprint), address)
                 resource = audit.Resource("Certificate", grid.id, address, grid.id, grid.name)
-                await audit.record(tx, self._outbox, "register", resource)
+                await audit.record(tx, tables.outbox, "register", resource)
 
     async def open(self, grid: Grid, missing: ValidationFailed) -> Conversation:
         """A conversation as the account of the grid; raises `missing` without one. An account that the key has but

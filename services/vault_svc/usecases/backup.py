@@ -20,7 +20,7 @@ from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import RegistryInput
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as certificate_store
-from services.vault_svc.store import moment
+from services.vault_svc.store import moment, tables
 from services.vault_svc.store import registries as registry_store
 from services.vault_svc.store import secrets as secret_store
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
@@ -33,7 +33,6 @@ class Backup:
 
     def __init__(self, parts: Parts, secrets: SecretWriter, certificates: CertificateWriter) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._vault = parts.vault
         self._secrets = secrets
         self._certificates = certificates
@@ -145,4 +144,4 @@ class Backup:
         return unseal(self._vault.keyring(), binding, sealed).reveal()
 
     async def _audit(self, tx: Tx, event: str, grid: Grid) -> None:
-        await audit.record(tx, self._outbox, event, audit.Resource("Vault", grid.id, grid.name, grid.id, grid.name))
+        await audit.record(tx, tables.outbox, event, audit.Resource("Vault", grid.id, grid.name, grid.id, grid.name))

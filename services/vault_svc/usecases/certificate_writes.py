@@ -5,20 +5,19 @@ from services.clients.secret_usage import CERTIFICATE_CHANGED
 from services.kernel import locks
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
-from services.kernel.outbox import Outbox
 from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import certificate as rules
 from services.vault_svc.domain.certificate import Certificate, Material, StoredCertificate
 from services.vault_svc.domain.envelope import seal, unseal
 from services.vault_svc.store import certificates as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.vault import Vault
 
 
 class CertificateWriter:
     """Services that use a certificate are told of each new one, and of nothing else."""
 
-    def __init__(self, outbox: Outbox, vault: Vault) -> None:
-        self._outbox = outbox
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
     async def put(
@@ -43,7 +42,7 @@ class CertificateWriter:
         )
         sealed = seal(self._vault.keyring(), shown.binding(), material.key)
         saved = await store.save(tx, StoredCertificate(shown, material.leaf, material.chain, sealed, directory))
-        await self._outbox.emit(tx, CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": subject})
+        await tables.outbox.emit(tx, CERTIFICATE_CHANGED, {"grid_id": grid.id, "subject": subject})
         return saved
 
     def open(self, stored: StoredCertificate) -> Material:

@@ -18,6 +18,7 @@ from services.vault_svc.policy import revealable
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
 from services.vault_svc.store import orders as order_store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.issuance import Issuance, Issued
 from services.vault_svc.usecases.parts import Parts
@@ -46,14 +47,13 @@ class Certificates:
         usage: SecretUsage,
     ) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
         self._secrets = secrets
         self._certificates = certificates
         self._issuance = issuance
         self._usage = usage
-        self._redeploys = Redeploys(parts.db, parts.outbox)
+        self._redeploys = Redeploys(parts.db)
 
     async def of_grid(self, principal: Principal, grid_name: str) -> list[CertificateView]:
         """All certificates of a grid by subject."""
@@ -110,7 +110,7 @@ class Certificates:
                 await self._put(tx, grid, name, value)
             await order_store.delete(tx, issued.order_id)
             resource = audit.Resource("Certificate", given.secret_name, given.domains[0], grid.id, grid.name)
-            await audit.record(tx, self._outbox, "create", resource)
+            await audit.record(tx, tables.outbox, "create", resource)
         written = [name for name, _ in values]
         await self._redeploys.of_secrets(grid, *written)
         return written
@@ -185,7 +185,7 @@ class Certificates:
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, found: Certificate) -> None:
         resource = audit.Resource("Certificate", found.id, found.subject, grid.id, grid.name)
-        await audit.record(tx, self._outbox, event, resource)
+        await audit.record(tx, tables.outbox, event, resource)
 
 
 def _subject(text: str) -> str:

@@ -19,6 +19,7 @@ from services.vault_svc.domain.authorization import Authorization, Authorization
 from services.vault_svc.domain.domain_name import normalize
 from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import authorizations as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.challenges import Challenges
 from services.vault_svc.usecases.parts import Parts
@@ -45,7 +46,6 @@ class DomainAuthorizations:
 
     def __init__(self, parts: Parts, accounts: AcmeAccounts, challenges: Challenges, usage: SecretUsage) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
         self._accounts = accounts
@@ -154,4 +154,4 @@ class DomainAuthorizations:
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, found: Authorization) -> None:
         resource = audit.Resource("GridDomainAuthorization", found.id, found.domain, grid.id, grid.name)
-        await audit.record(tx, self._outbox, event, resource)
+        await audit.record(tx, tables.outbox, event, resource)

@@ -15,6 +15,7 @@ from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.registry import Credentials, Registry
 from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import registries as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_delivery import opened
 from services.vault_svc.usecases.vault import Vault
@@ -25,7 +26,6 @@ class ExternalRegistries:
 
     def __init__(self, parts: Parts) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
 
@@ -89,7 +89,7 @@ class ExternalRegistries:
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, registry: Registry) -> None:
         resource = audit.Resource("Registry", registry.id, registry.name, grid.id, grid.name)
-        await audit.record(tx, self._outbox, event, resource)
+        await audit.record(tx, tables.outbox, event, resource)
 
 
 class RegistryDelivery:

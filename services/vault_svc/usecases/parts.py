@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from services.clients.grids import GridDirectory
 from services.kernel.db import Database
-from services.kernel.outbox import Outbox
 from services.vault_svc.usecases.vault import Vault
 
 
@@ -13,6 +12,5 @@ class Parts:
     """Made once, by the composition root."""
 
     db: Database
-    outbox: Outbox
     grids: GridDirectory
     vault: Vault

@@ -17,6 +17,7 @@ from services.vault_svc.domain.certificate import Certificate
 from services.vault_svc.domain.renewal import pause
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.certificates import Certificates
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
 from services.vault_svc.usecases.issuance import Issuance
@@ -49,7 +50,6 @@ class Renewals:
         margin: timedelta,
     ) -> None:
         self._db = parts.db
-        self._outbox = parts.outbox
         self._grids = parts.grids
         self._vault = parts.vault
         self._certificates = certificates
@@ -103,7 +103,7 @@ class Renewals:
         async with self._db.one_transaction() as tx:
             kept = await self._certificates.keep(grid, one.domains, issued, event="renew")
             text = f"certificate {one.subject} was renewed, valid until {kept.certificate.valid_until:%Y-%m-%d}"
-            await grid_events.record(tx, self._outbox, GridEvent(grid.id, _EVENT, text))
+            await grid_events.record(tx, tables.outbox, GridEvent(grid.id, _EVENT, text))
 
     async def _deployed(self, grid: Grid, authorization: Authorization) -> None:
         try:
@@ -126,6 +126,6 @@ class Renewals:
         async with self._db.transaction() as tx:
             await store.renewal_failed(tx, one.id, reason[:2000], wait)
             resource = audit.Resource("Certificate", one.id, one.subject, grid.id, grid.name)
-            await audit.record(tx, self._outbox, "renew_failed", resource)
+            await audit.record(tx, tables.outbox, "renew_failed", resource)
             text = f"certificate {one.subject} is not renewed: {reason[:2000]}"
-            await grid_events.record(tx, self._outbox, GridEvent(grid.id, _EVENT, text, grid_events.ERROR))
+            await grid_events.record(tx, tables.outbox, GridEvent(grid.id, _EVENT, text, grid_events.ERROR))

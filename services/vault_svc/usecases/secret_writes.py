@@ -10,7 +10,6 @@ from services.kernel import audit
 from services.kernel.db import Tx
 from services.kernel.errors import NotFound, Unavailable
 from services.kernel.ids import new_id
-from services.kernel.outbox import Outbox
 from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import secret as rules
@@ -18,6 +17,7 @@ from services.vault_svc.domain.envelope import Binding, Sealed, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import Secret, ServiceRef, StoredSecret
 from services.vault_svc.store import secrets as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.vault import Vault
 
 _ATTEMPTS = 5
@@ -36,8 +36,7 @@ class Change:
 class SecretWriter:
     """What is written leaves an audit event and a message to the services that use the secret, if it is new."""
 
-    def __init__(self, outbox: Outbox, vault: Vault, *, longest_value: int) -> None:
-        self._outbox = outbox
+    def __init__(self, vault: Vault, *, longest_value: int) -> None:
         self._vault = vault
         self.longest_value = longest_value
 
@@ -79,7 +78,7 @@ class SecretWriter:
             names = ", ".join(service.id for service in left)
             text = f"secret {secret.name} was removed; services left without it: {names}"
             event = grid_events.GridEvent(grid.id, "secret:delete", text, grid_events.WARN)
-            await grid_events.record(tx, self._outbox, event)
+            await grid_events.record(tx, tables.outbox, event)
 
     def open(self, stored: StoredSecret) -> Plaintext:
         """The value of a stored secret. Raises Undecryptable."""
@@ -88,7 +87,7 @@ class SecretWriter:
     async def audit(self, tx: Tx, event: str, grid: Grid, secret: Secret) -> None:
         """Note what happened to a secret."""
         resource = audit.Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)
-        await audit.record(tx, self._outbox, event, resource)
+        await audit.record(tx, tables.outbox, event, resource)
 
     async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
         changed = await store.replace(tx, secret.id, self._seal(secret.binding(), value))
@@ -97,7 +96,7 @@ class SecretWriter:
         return changed
 
     async def _tell_users(self, tx: Tx, secret: Secret) -> None:
-        await self._outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
+        await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
 
     def _seal(self, binding: Binding, value: Plaintext) -> Sealed:
         return seal(self._vault.keyring(), binding, value)

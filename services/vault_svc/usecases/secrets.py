@@ -35,7 +35,7 @@ class Secrets:
         self._vault = parts.vault
         self._writer = writer
         self._users = users
-        self._redeploys = Redeploys(parts.db, parts.outbox)
+        self._redeploys = Redeploys(parts.db)
 
     async def of_grid(self, principal: Principal, grid_name: str) -> list[SecretView]:
         """All secrets of a grid by name, without values."""

@@ -8,8 +8,8 @@ from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED
 from services.clients.vault_users import VaultUsers
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
-from services.kernel.outbox import Outbox
 from services.vault_svc.domain.secret import ServiceRef
+from services.vault_svc.store import tables
 
 log = get_logger(__name__)
 
@@ -36,9 +36,8 @@ class Redeploys:
     Without it a service that the writer deploys next could be deployed a second time, for a value that it has already.
     """
 
-    def __init__(self, db: Database, outbox: Outbox) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._outbox = outbox
 
     async def of_secrets(self, grid: Grid, *names: str) -> None:
         """Wait until deploy_svc knows of what was written. At most four seconds, and less when it does not answer: it
@@ -51,7 +50,7 @@ class Redeploys:
 
     async def _queued(self, topic: str, payload: Mapping[str, str]) -> None:
         try:
-            told = await self._outbox.delivered(self._db, topic, payload, within=_TOLD_SECONDS)
+            told = await tables.outbox.delivered(self._db, topic, payload, within=_TOLD_SECONDS)
         except Exception as error:
             # The write is done already, and must not look as if it failed.
             log.warning("not known whether services were told", topic=topic, error=repr(error)[:300])

@@ -7,13 +7,10 @@ import pytest
 import sqlalchemy as sa
 
 from services.auth_svc.loops.ended_tokens import forget_ended_tokens
-from services.auth_svc.store import tables
 from services.auth_svc.usecases.access_tokens import AccessTokens
 from services.auth_svc.usecases.administration import Administration
 from services.auth_svc.usecases.minting import Mint
-from services.auth_svc.usecases.trail import Trail
 from services.kernel.db import Database
-from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 from tests.integration.auth_svc.auth_client import AuthClient, refused
 from tests.integration.auth_svc.conftest import INITIAL_CODE
@@ -149,7 +146,7 @@ async def test_only_digests_are_at_rest(
 
 async def test_a_list_takes_one_query_however_long(auth_url: str, admin: AuthClient) -> None:
     db = Database(auth_url, pool_size=1)
-    tokens = AccessTokens(db, Mint(b"k" * 32), Trail(Outbox(tables.outbox)))
+    tokens = AccessTokens(db, Mint(b"k" * 32))
     owner = Principal(kind="user", user_id=(await admin.user()).id)
     counts = []
     for more in (1, 20):

@@ -95,7 +95,7 @@ async def test_the_audit_log_says_who_ran_a_command(auth_url: str) -> None:
     assert status == 0
     db = Database(auth_url)
     async with db.read() as tx:
-        payloads = (await tx.execute(sa.select(tables.outbox.c.payload))).scalars().all()
+        payloads = (await tx.execute(sa.select(tables.outbox.table.c.payload))).scalars().all()
         stored = (await tx.execute(sa.text("select user_agent from auth.audit_logs"))).scalars().all()
     await db.close()
     agents = [payload["user_agent"] for payload in payloads] + list(stored)

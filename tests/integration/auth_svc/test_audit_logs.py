@@ -21,7 +21,7 @@ from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.migrations import migrate
-from services.kernel.outbox import Message, Outbox
+from services.kernel.outbox import Message
 from tests.integration.auth_svc.auth_client import AuthClient, refused
 from tests.integration.auth_svc.conftest import MIGRATIONS
 from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
@@ -62,7 +62,7 @@ async def test_a_process_that_dies_after_storing_an_event_repeats_nothing(lonely
     db = Database(lonely_url, pool_size=2)
     channel = ServiceChannel("127.0.0.1:1", ClusterTokens(CLUSTER_SECRET), "test")
     logs = AuditLogs(db, GridDirectory(channel))
-    outbox = Outbox(tables.outbox)
+    outbox = tables.outbox
 
     async def stores_and_dies(messages: list[Message]) -> None:
         await logs.deliver(messages)
@@ -73,11 +73,11 @@ async def test_a_process_that_dies_after_storing_an_event_repeats_nothing(lonely
             await audit.record(tx, outbox, f"event{number}", Resource("Grid", "id", "name"))
     for handler in (stores_and_dies, stores_and_dies, logs.deliver):
         async with db.transaction() as tx:
-            await tx.execute(tables.outbox.update().values(not_before=sa.func.now()))
+            await tx.execute(tables.outbox.table.update().values(not_before=sa.func.now()))
         assert await outbox.deliver_due(db, audit.TOPIC, handler) == 3
     async with db.read() as tx:
         stored = (await tx.execute(sa.select(tables.audit_logs.c.event_name).order_by("seq"))).scalars().all()
-        waiting = (await tx.execute(sa.select(sa.func.count()).select_from(tables.outbox))).scalar_one()
+        waiting = (await tx.execute(sa.select(sa.func.count()).select_from(tables.outbox.table))).scalar_one()
     assert (stored, waiting) == (["event0", "event1", "event2"], 0)
     await channel.close()
     await db.close()
@@ -85,7 +85,7 @@ async def test_a_process_that_dies_after_storing_an_event_repeats_nothing(lonely
 
 async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str) -> None:
     db = Database(lonely_url, pool_size=4)
-    outbox = Outbox(tables.outbox)
+    outbox = tables.outbox
     arrived = asyncio.Event()
 
     async def hangs(_messages: list[Message]) -> None:
@@ -115,13 +115,13 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
         # Until both have ended, which takes the listener a moment.
         await asyncio.wait(tasks)
     async with db.transaction() as tx:
-        await tx.execute(tables.outbox.delete())
+        await tx.execute(tables.outbox.table.delete())
     await db.close()
 
 
 async def test_who_waits_for_a_delivery_learns_at_once_that_it_failed(lonely_url: str) -> None:
     db = Database(lonely_url, pool_size=2)
-    outbox = Outbox(tables.outbox)
+    outbox = tables.outbox
 
     async def refuses(_messages: list[Message]) -> None:
         raise ConnectionError("away")
@@ -132,13 +132,13 @@ async def test_who_waits_for_a_delivery_learns_at_once_that_it_failed(lonely_url
     assert await outbox.deliver_due(db, "refused", refuses) == 1
     assert await asyncio.wait_for(waiting, 20) is False
     async with db.transaction() as tx:
-        await tx.execute(tables.outbox.delete())
+        await tx.execute(tables.outbox.table.delete())
     await db.close()
 
 
 async def test_a_process_that_ends_leaves_what_it_was_delivering_to_the_others(lonely_url: str) -> None:
     db = Database(lonely_url, pool_size=2)
-    outbox = Outbox(tables.outbox)
+    outbox = tables.outbox
     under_way, delivered = asyncio.Event(), []
 
     async def hangs(_messages: list[Message]) -> None:

@@ -278,7 +278,7 @@ async def test_secrets_must_exist_and_their_values_stay_out(
     made = await rest.created(secrets=[{"secret": "PASS", "name": "A"}])
     assert made["secrets"] == [{"secret": "PASS", "name": "A", "type": "env"}]
     async with deploy_db.read() as tx:
-        for table in (tables.services, tables.outbox_messages):
+        for table in (tables.services, tables.outbox.table):
             assert "the-hidden-value" not in str((await tx.execute(sa.select(table))).all())
 
 

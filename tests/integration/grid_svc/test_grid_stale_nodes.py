@@ -5,11 +5,9 @@ import pytest
 
 from services.grid_svc.clients.counts import Usage
 from services.grid_svc.loops.stale_nodes import StaleNodes
-from services.grid_svc.store import tables
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
-from services.kernel.outbox import Outbox
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
@@ -45,7 +43,7 @@ async def test_only_ephemeral_nodes_unseen_for_hours_are_removed(
                 (f"{number:024}", name, number, labels, connected, None if hours is None else hours * 3600),
             )
     grid_neighbours.usage.stateful_nodes = {f"{10:024}"}
-    loop = StaleNodes(db, Outbox(tables.outbox), usage, 6)
+    loop = StaleNodes(db, usage, 6)
     grid_neighbours.usage.failing = True
     with pytest.raises(grpc.aio.AioRpcError, match="not now"):
         await loop.turn()

@@ -4,9 +4,7 @@ import asyncpg
 
 from services.clients.grids import Grid
 from services.kernel.db import Database
-from services.kernel.outbox import Outbox
 from services.vault_svc.app import build
-from services.vault_svc.store import tables
 from services.vault_svc.usecases.usage import Redeploys
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.conftest import MakeSettings
@@ -82,7 +80,7 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
 
 async def test_a_write_that_is_done_is_not_refused_when_the_database_goes_away() -> None:
     db = Database("postgresql://postgres@127.0.0.1:1/postgres")
-    redeploys = Redeploys(db, Outbox(tables.outbox))
+    redeploys = Redeploys(db)
     await redeploys.of_secrets(Grid(ALPHA, "alpha"), "A", "B")
     await redeploys.of_certificate(Grid(ALPHA, "alpha"), "x.test")
     await db.close()
