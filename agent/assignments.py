@@ -1,27 +1,22 @@
 """The stream that keeps assignments and statuses in step with the master."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import grpc
 
 from agent.domain.assignment import problem_of
-from agent.domain.backoff import reconnect_delay
 from agent.hook_journal import HookJournal
 from agent.membership import Joined, Membership
 from agent.reporter import Reporter
-from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from agent.retrying import keep_trying
+from agent.streams import StreamEnded, until_first, write
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
-from services.kernel.logs import get_logger
-
-log = get_logger(__name__)
 
 _SNAPSHOT_SECONDS = 30.0
 _ACK_SECONDS = 30.0
-_STABLE_SECONDS = 10.0
 
 
 class Assignee(Protocol):
@@ -57,21 +52,7 @@ class Assignments:
 
     async def run(self) -> None:
         """Never returns: whatever happens, it attaches again."""
-        clock = asyncio.get_running_loop()
-        attempt = 0
-        while True:
-            joined = await self._membership.joined()
-            started = clock.time()
-            try:
-                await self._attach(joined)
-            except (grpc.aio.AioRpcError, OSError, TimeoutError) as error:
-                attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
-                delay = reconnect_delay(attempt, random.random())
-                level = log.error if isinstance(error, MalformedAssignment) else log.warning
-                level("assignments cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
-                if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                    self._membership.distrust(joined)
-                await asyncio.sleep(delay)
+        await keep_trying("assignments", self._membership, self._attach, urgent=True)
 
     async def _attach(self, joined: Joined) -> None:
         """Returns when a newer session begins; raises when the stream breaks."""

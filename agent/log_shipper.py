@@ -1,30 +1,25 @@
 """Delivers log lines to the master in batches; what was not confirmed is sent again."""
 
 import asyncio
-import random
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from agent.domain.backoff import reconnect_delay
 from agent.line_queue import Line, LineQueue
 from agent.log_positions import LogPositions
 from agent.membership import Joined, Membership
-from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from agent.retrying import keep_trying
+from agent.streams import StreamEnded, until_first, write
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
-from services.kernel.logs import get_logger
-
-log = get_logger(__name__)
 
 _BATCH_LINES = 500
 _BATCH_BYTES = 512 * 1024
 _UNCONFIRMED_BATCHES = 4
 _GATHER_SECONDS = 0.02
 _ACK_SECONDS = 30.0
-_STABLE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -49,24 +44,11 @@ class LogShipper:
 
     async def run(self) -> None:
         """Never returns: whatever happens, it connects again when there are lines."""
-        clock = asyncio.get_running_loop()
-        attempt = 0
-        while True:
-            joined = await self._membership.joined()
-            if not self._unconfirmed:
-                await self._queue.filled()
-            started = clock.time()
-            try:
-                await self._push(joined)
-            except (grpc.aio.AioRpcError, OSError, TimeoutError) as error:
-                attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
-                delay = reconnect_delay(attempt, random.random())
-                log.info("logs cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
-                if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
-                    self._membership.distrust(joined)
-                await asyncio.sleep(delay)
+        await keep_trying("logs", self._membership, self._push)
 
     async def _push(self, joined: Joined) -> None:
+        if not self._unconfirmed:
+            await self._queue.filled()
         self._sent.clear()
         for batch in self._unconfirmed:
             batch.sequence = 0

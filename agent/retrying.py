@@ -17,8 +17,11 @@ log = get_logger(__name__)
 _STABLE_SECONDS = 10.0
 
 
-async def keep_trying(name: str, membership: Membership, work: Callable[[Joined], Awaitable[None]]) -> None:
-    """Never returns: calls `work` with the newest session, again after each end, with growing pauses while it fails."""
+async def keep_trying(
+    name: str, membership: Membership, work: Callable[[Joined], Awaitable[None]], *, urgent: bool = False
+) -> None:
+    """Never returns: calls `work` with the newest session, again after each end, with growing pauses while it fails.
+    `urgent`: operators should see that it did."""
     clock = asyncio.get_running_loop()
     attempt = 0
     while True:
@@ -30,7 +33,8 @@ async def keep_trying(name: str, membership: Membership, work: Callable[[Joined]
         except (grpc.aio.AioRpcError, AgentError, OSError, TimeoutError) as error:
             attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
             delay = reconnect_delay(attempt, random.random())
-            log.info(f"{name} cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
+            report = log.warning if urgent else log.info
+            report(f"{name} cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))
             if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 membership.distrust(joined)
             await asyncio.sleep(delay)
