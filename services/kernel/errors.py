@@ -21,9 +21,11 @@ never holds a secret value; the cause, if any, goes to the log.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+
+Item = TypeVar("Item")
 
 STOPPING_HEADER = "x-server-stopping"
 
@@ -111,6 +113,13 @@ class NotFound(DomainError):
 
     def __init__(self, message: str = "Not found") -> None:
         super().__init__(message)
+
+
+def required(item: Item | None, message: str = "Not found") -> Item:
+    """What was looked for. Raises NotFound when there is none."""
+    if item is None:
+        raise NotFound(message)
+    return item
 
 
 class StaleVersion(DomainError):

@@ -15,7 +15,7 @@ from services.auth_svc.usecases.minting import Mint
 from services.clients.grids import GridDirectory
 from services.kernel import locks
 from services.kernel.db import Database
-from services.kernel.errors import NotFound, Unavailable, ValidationFailed
+from services.kernel.errors import NotFound, Unavailable, ValidationFailed, required
 from services.kernel.ids import is_id, new_id
 
 _CODE = "reset-code"
@@ -55,9 +55,7 @@ class Administration:
         name = authorization.deploy_grid(scopes)
         bounds = Bounds(grid_id=await self.grid_id(name) if name else None)
         async with self._db.transaction() as tx:
-            user = await users.find_by_email(tx, email)
-            if user is None:
-                raise NotFound(f"There is no user {email}")
+            user = required(await users.find_by_email(tx, email), f"There is no user {email}")
             owner = Owner(user.id, user.email, user.name)
             issued = await self._mint.token(
                 tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds

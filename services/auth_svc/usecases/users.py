@@ -5,7 +5,7 @@ from services.auth_svc.policy import NOT_ALLOWED, bad_request, is_above, is_user
 from services.auth_svc.store import invalidations, users
 from services.auth_svc.usecases import trail
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, Unauthenticated, ValidationFailed
+from services.kernel.errors import NotFound, Unauthenticated, ValidationFailed, required
 from services.kernel.principal import Principal
 from services.kernel.validation import clean
 
@@ -75,10 +75,7 @@ class Users:
 
 async def find_user(tx: Tx, email: str, message: str = "Not found") -> User:
     """The user with this e-mail. Raises NotFound."""
-    user = await users.find_by_email(tx, clean(email))
-    if user is None:
-        raise NotFound(message)
-    return user
+    return required(await users.find_by_email(tx, clean(email)), message)
 
 
 def _check(caller: Principal, role: str | None) -> None:

@@ -11,7 +11,7 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.kernel import audit
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound
+from services.kernel.errors import NotFound, required
 from services.kernel.ids import is_id
 from services.kernel.principal import Principal
 from services.kernel.validation import Checker
@@ -87,14 +87,8 @@ class ServiceDeploys:
 
 
 async def _locked(tx: Tx, found: Service) -> Service:
-    service = await service_store.by_id(tx, found.id, lock=True)
-    if service is None:
-        raise NotFound
-    return service
+    return required(await service_store.by_id(tx, found.id, lock=True))
 
 
 async def _deploy(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy:
-    deploy = await store.get(tx, service_id, deploy_id)
-    if deploy is None:
-        raise NotFound
-    return deploy
+    return required(await store.get(tx, service_id, deploy_id))

@@ -11,7 +11,7 @@ from services.deploy_svc.store import tables
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.kernel import audit, call
 from services.kernel.db import Database
-from services.kernel.errors import NotFound
+from services.kernel.errors import required
 from services.kernel.principal import Principal
 from services.kernel.validation import Checker
 
@@ -51,9 +51,7 @@ class ServiceEnvs:
         self, service_id: str, event: str, change: Callable[[Env], Env], allowed: Callable[[Service], None]
     ) -> None:
         async with self._db.transaction() as tx:
-            service = await store.by_id(tx, service_id, lock=True)
-            if service is None:
-                raise NotFound
+            service = required(await store.by_id(tx, service_id, lock=True))
             allowed(service)
             call.check_if_match(service.etag)
             env = change(service.spec.env)

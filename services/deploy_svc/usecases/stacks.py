@@ -18,7 +18,7 @@ from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 
 
@@ -103,9 +103,7 @@ class Stacks:
         name = checks.stack_name(path)
         checks.refuse_null(name, "deleted")
         async with self._db.transaction() as tx:
-            stack = await store.get(tx, grid.id, name, lock=True)
-            if stack is None:
-                raise NotFound
+            stack = required(await store.get(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
             services = await service_store.list_by_grid(tx, grid.id, name)
             for service in services:
@@ -173,10 +171,7 @@ async def _locked_stack(tx: Tx, grid: Grid, name: str) -> Stack | None:
 async def _find(tx: Tx, grid: Grid, name: str) -> Stack:
     if name == NULL_STACK:
         return _null_stack(grid)
-    stack = await store.get(tx, grid.id, name)
-    if stack is None:
-        raise NotFound
-    return stack
+    return required(await store.get(tx, grid.id, name))
 
 
 def _null_stack(grid: Grid) -> Stack:

@@ -12,7 +12,7 @@ from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel import audit
 from services.kernel.audit import Resource
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
@@ -84,10 +84,9 @@ async def _named(name: str, grid: Any) -> Grid:
 
 
 async def _find(tx: Tx, grid: Grid, name: str, *, lock: bool = False) -> GridVolume:
-    volume = await store.get(tx, grid.id, name, lock=lock) if NAME.fullmatch(name) else None
-    if volume is None:
-        raise NotFound(f"Volume {name} not found")
-    return volume
+    return required(
+        await store.get(tx, grid.id, name, lock=lock) if NAME.fullmatch(name) else None, f"Volume {name} not found"
+    )
 
 
 async def _views(tx: Tx, grid: Grid, found: list[GridVolume]) -> list[VolumeView]:

@@ -5,15 +5,13 @@ from dataclasses import replace
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.store import grids as store
 from services.kernel.db import Tx
-from services.kernel.errors import Forbidden, NotFound
+from services.kernel.errors import Forbidden, required
 from services.kernel.principal import Principal
 
 
 async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
     """The grid as the caller may see it: only its administrators see the token. Raises NotFound, then Forbidden."""
-    grid = await store.by_name(tx, name)
-    if grid is None:
-        raise NotFound
+    grid = required(await store.by_name(tx, name))
     if not principal.has_access(grid.id):
         raise Forbidden
     return shown_to(principal, grid)

@@ -30,7 +30,7 @@ from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible, shown_to
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.principal import Principal
 
@@ -95,9 +95,7 @@ class Grids:
         if errors:
             raise ValidationFailed(errors)
         async with self._db.transaction() as tx:
-            locked = await store.lock(tx, before.grid.id)
-            if locked is None:
-                raise NotFound
+            locked = required(await store.lock(tx, before.grid.id))
             call.check_if_match(locked.etag)
             changed = _changed(locked, checked)
             await self._check_network(tx, locked, changed)
@@ -141,9 +139,7 @@ class Grids:
             errors["grid"] = "Grid has services"
         async with self._db.transaction() as tx:
             # Locked, so that no node joins between the look and the deletion.
-            locked = await store.lock(tx, grid.id)
-            if locked is None:
-                raise NotFound
+            locked = required(await store.lock(tx, grid.id))
             call.check_if_match(locked.etag)
             if await node_store.count(tx, grid.id):
                 errors["grid"] = "Grid has nodes"

@@ -6,7 +6,7 @@ from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.nodes import NodeView, change, view
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound
+from services.kernel.errors import required
 
 
 class LegacyNodes:
@@ -29,10 +29,6 @@ class LegacyNodes:
 
 
 async def _found(tx: Tx, token: str, engine_id: str, *, lock: bool = False) -> tuple[Grid, Node]:
-    grid = await grid_store.by_token(tx, token) if token else None
-    if grid is None:
-        raise NotFound
-    node = await store.by_engine_id(tx, grid.id, engine_id, lock=lock)
-    if node is None:
-        raise NotFound("Node not found")
+    grid = required(await grid_store.by_token(tx, token) if token else None)
+    node = required(await store.by_engine_id(tx, grid.id, engine_id, lock=lock), "Node not found")
     return grid, node

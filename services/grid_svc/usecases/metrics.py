@@ -8,8 +8,8 @@ from services.grid_svc.domain.metrics import Minute, Window, window
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import resource_usage as store
 from services.grid_svc.usecases.access import accessible
-from services.grid_svc.usecases.nodes import required
 from services.kernel.db import Database, Tx
+from services.kernel.errors import required
 from services.kernel.principal import Principal
 
 

@@ -3,8 +3,9 @@
 from services.grid_svc.store import node_sessions as session_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
-from services.grid_svc.usecases.nodes import record, required
+from services.grid_svc.usecases.nodes import record
 from services.kernel.db import Database
+from services.kernel.errors import required
 from services.kernel.principal import Principal
 
 

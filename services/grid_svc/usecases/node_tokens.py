@@ -6,9 +6,9 @@ from services.grid_svc.domain.node import Node
 from services.grid_svc.store import node_sessions as session_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
-from services.grid_svc.usecases.nodes import record, required
+from services.grid_svc.usecases.nodes import record
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 
 _NONE = "Host node does not have a node token"

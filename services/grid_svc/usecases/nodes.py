@@ -28,7 +28,7 @@ from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.principal import Principal
 
@@ -154,10 +154,3 @@ async def record(tx: Tx, event: str, node: Node, grid: Grid) -> None:
     """Tell followers and the audit trail what happened to a node."""
     await nodes_changed(tx, [(grid.id, node.id)])
     await audit.record(tx, tables.outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
-
-
-def required(node: Node | None) -> Node:
-    """The node. Raises NotFound when there is none."""
-    if node is None:
-        raise NotFound
-    return node

@@ -7,7 +7,7 @@ from services.clients.grids import Grid
 from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
 from services.kernel.db import Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 from services.vault_svc.domain import certificate as rules
 from services.vault_svc.domain.certificate import Certificate, Material
@@ -67,9 +67,7 @@ class Certificates:
         grid_name, subject = split(certificate_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            found = await store.find(tx, grid.id, _subject(subject))
-            if found is None:
-                raise NotFound
+            found = required(await store.find(tx, grid.id, _subject(subject)))
             return (await self._views(tx, grid, [found]))[0]
 
     async def create(self, principal: Principal, grid_name: str, domains: Sequence[str]) -> CertificateView:
@@ -165,9 +163,7 @@ class Certificates:
             text = f"Certificate still in use in services: {','.join(user.id for user in users)}"
             raise ValidationFailed({"certificate": text})
         async with self._db.transaction() as tx:
-            found = await store.find(tx, grid.id, subject, lock=True)
-            if found is None:
-                raise NotFound
+            found = required(await store.find(tx, grid.id, subject, lock=True))
             await store.delete(tx, grid.id, subject)
             await self._audit(tx, "delete", grid, found)
 

@@ -10,7 +10,7 @@ from services.clients.grids import Grid
 from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
 from services.kernel.db import Tx
-from services.kernel.errors import DomainError, NotFound, ValidationFailed
+from services.kernel.errors import DomainError, NotFound, ValidationFailed, required
 from services.kernel.logs import get_logger
 from services.kernel.principal import Principal
 from services.vault_svc.domain import authorization as rules
@@ -94,9 +94,7 @@ class DomainAuthorizations:
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
         async with self._db.transaction() as tx:
-            found = await store.delete(tx, grid.id, normalize(domain) or "")
-            if found is None:
-                raise NotFound
+            found = required(await store.delete(tx, grid.id, normalize(domain) or ""))
             await self._audit(tx, "delete", grid, found)
         try:
             async with self._accounts.exclusive(grid):

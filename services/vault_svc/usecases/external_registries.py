@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from services.clients.grids import Grid
 from services.kernel import audit
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.principal import Principal
 from services.vault_svc.domain import bindings
@@ -82,9 +82,7 @@ class ExternalRegistries:
 
     async def _delete(self, grid: Grid, name: str) -> None:
         async with self._db.transaction() as tx:
-            registry = await store.delete(tx, grid.id, _name(name))
-            if registry is None:
-                raise NotFound
+            registry = required(await store.delete(tx, grid.id, _name(name)))
             await self._audit(tx, "delete", grid, registry)
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, registry: Registry) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.clients.grids import Grid
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.plaintext import Plaintext
@@ -71,9 +71,7 @@ class Secrets:
         if not rules.is_name(name):
             raise NotFound
         async with self._db.transaction() as tx:
-            stored = await store.find(tx, grid.id, name)
-            if stored is None:
-                raise NotFound
+            stored = required(await store.find(tx, grid.id, name))
             value = self._writer.open(stored)
             await self._writer.audit(tx, "show", grid, stored.secret)
         return self._view(grid, stored.secret, value)
@@ -110,9 +108,7 @@ class Secrets:
             raise NotFound
         left = (self._users.of(grid, [name]) or {}).get(name, ())
         async with self._db.transaction() as tx:
-            secret = await store.delete(tx, grid.id, name)
-            if secret is None:
-                raise NotFound
+            secret = required(await store.delete(tx, grid.id, name))
             await self._writer.removed(tx, grid, secret, left)
 
     async def _put(self, grid: Grid, change: Change) -> tuple[SecretView, bool]:
