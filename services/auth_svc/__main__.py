@@ -3,21 +3,12 @@
 import sys
 
 from services.auth_svc import admin, app
+from services.kernel import entry
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
-    match arguments:
-        case []:
-            app.run()
-        case ["migrate"]:
-            app.migrate()
-        case ["admin", *rest]:
-            return admin.main(rest)
-        case _:
-            sys.stderr.write("usage: python -m services.auth_svc [migrate | admin ...]\n")
-            return 2
-    return 0
+    return entry.run("auth_svc", arguments, {"": app.run, "migrate": app.migrate, "admin ...": admin.main})
 
 
 if __name__ == "__main__":

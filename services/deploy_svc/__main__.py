@@ -3,6 +3,13 @@
 import sys
 
 from services.deploy_svc import app
+from services.kernel import entry
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    return entry.run("deploy_svc", arguments, app.COMMANDS)
+
 
 if __name__ == "__main__":
-    app.COMMANDS[" ".join(sys.argv[1:])]()
+    sys.exit(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
-from services.kernel import audit, child, logs, migrations, server
+from services.kernel import audit, child, entry, logs, migrations, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
@@ -246,7 +246,7 @@ def run_engine_beside() -> None:
     server.run(settings, build_child)
 
 
-COMMANDS = {"": run, "migrate": migrate, _BESIDE: run_engine_beside}
+COMMANDS: dict[str, entry.Command] = {"": run, "migrate": migrate, _BESIDE: run_engine_beside}
 
 
 def _from_environment() -> Settings:

@@ -7,16 +7,29 @@ from pathlib import Path
 from services.grid_svc.app import build
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
-from services.kernel import logs, server
+from services.kernel import entry, logs, server
 from services.kernel.migrations import migrate
 
-if __name__ == "__main__":
-    # Settings come from the environment; mypy sees only the required ones.
-    settings = Settings()  # type: ignore[call-arg]
+
+def main(arguments: list[str]) -> int:
+    """Run one command; returns the exit status."""
+    return entry.run("grid_svc", arguments, {"": _serve, "migrate": _migrate})
+
+
+def _serve() -> None:
+    settings = _settings()
+    server.run(settings, partial(build, settings))
+
+
+def _migrate() -> None:
+    migrate(_settings().database_url, Path(__file__).parent / "migrations", metadata)
+
+
+def _settings() -> Settings:
+    settings = Settings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("grid_svc", settings.log_level)
-    if sys.argv[1:] == ["migrate"]:
-        migrate(settings.database_url, Path(__file__).parent / "migrations", metadata)
-    elif not sys.argv[1:]:
-        server.run(settings, partial(build, settings))
-    else:
-        sys.exit("usage: python -m services.grid_svc [migrate]")
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,31 +1,24 @@
-"""`python -m services.vault_svc` serves; `... migrate`, `... rotate-keys`, `... export GRID FILE`,
-`... import GRID FILE` and `... start-anew --key-is-lost` do that and end."""
+"""`python -m services.vault_svc` serves; the other commands do what they are called and end."""
 
 import sys
+from functools import partial
 
+from services.kernel import entry
 from services.vault_svc import app, commands
+
+COMMANDS: dict[str, entry.Command] = {
+    "": app.run,
+    "migrate": app.migrate,
+    "rotate-keys": app.rotate_keys,
+    "export GRID FILE": partial(commands.run, "export"),
+    "import GRID FILE": partial(commands.run, "import"),
+    "start-anew --key-is-lost": partial(commands.run, "start-anew"),
+}
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
-    match arguments:
-        case []:
-            app.run()
-        case ["migrate"]:
-            app.migrate()
-        case ["rotate-keys"]:
-            return app.rotate_keys()
-        case ["export" | "import" as command, grid, file]:
-            return commands.run(command, grid, file)
-        case ["start-anew", "--key-is-lost"]:
-            return commands.run("start-anew")
-        case _:
-            sys.stderr.write(
-                "usage: python -m services.vault_svc"
-                " [migrate | rotate-keys | export GRID FILE | import GRID FILE | start-anew --key-is-lost]\n"
-            )
-            return 2
-    return 0
+    return entry.run("vault_svc", arguments, COMMANDS)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,7 @@
 
 import pytest
 
-from services.auth_svc import __main__ as entry
 from services.auth_svc import admin
-
-
-@pytest.mark.parametrize("arguments", [["nonsense"], ["migrate", "now"]])
-def test_unknown_commands_end_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert entry.main(arguments) == 2
-    assert "usage:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["create-user"], ["create-token", "--user"]])
