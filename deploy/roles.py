@@ -2,6 +2,7 @@
 
 docker run ... IMAGE auth_svc | grid_svc | deploy_svc | vault_svc | exec_bridge | gateway | agent
 docker run ... IMAGE migrate              brings the schemas of all services up to date
+docker run ... IMAGE database-roles       gives each service a role in Postgres that owns its schemas only
 docker run ... IMAGE admin COMMAND ...    operators' commands: accounts, `backup`, `restore`; `vault ...`: of vault_svc
 docker run ... IMAGE backup               makes backups by itself, see BACKUP_FOLDER
 docker run ... IMAGE identities FOLDER    makes and renews the certificates that the parts have for one another
@@ -25,6 +26,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "admin": ("-m", "deploy.admin"),
     "backup": ("-m", "deploy.backup", "scheduled"),
     "vault": ("-m", "services.vault_svc"),
+    "database-roles": ("-m", "deploy.database_roles"),
     "identities": ("-m", "deploy.identities"),
     "health": ("-m", "deploy.health"),
 }
@@ -42,7 +44,12 @@ def main(arguments: list[str]) -> int:
 
 
 def migrate() -> int:
-    """Migrate one schema after the other; ends with the exit code of the first that fails. Repeating it is harmless."""
+    """Make the roles of the services where ADMIN_DATABASE_URL is set, then migrate one schema after the other; ends
+    with the exit code of the first that fails. Repeating it is harmless."""
+    if os.environ.get("ADMIN_DATABASE_URL"):
+        done = subprocess.run([sys.executable, *ROLES["database-roles"]], check=False)  # noqa: S603
+        if done.returncode:
+            return done.returncode
     for name in SERVICES:
         done = subprocess.run([sys.executable, "-m", f"services.{name}", "migrate"], check=False)  # noqa: S603
         if done.returncode:

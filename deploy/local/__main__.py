@@ -1,6 +1,7 @@
 """`python -m deploy.local COMMAND`: what the Makefile calls, and commands for operators."""
 
 import argparse
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,10 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from deploy.database_roles import separate
 from deploy.local import bootstrap, probes, restoring
 from deploy.local.logs import follow
 from deploy.local.node import PRETENDED, local_node
-from deploy.local.processes import admin_env, agent_env, database_url, envoy_config, gateway_env, service_env, suite
+from deploy.local.processes import (
+    admin_env,
+    agent_env,
+    database_url,
+    envoy_config,
+    gateway_env,
+    service_database_url,
+    service_env,
+    suite,
+)
 from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
 
@@ -165,6 +176,8 @@ def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
     url = database_url(settings)
     hint = "" if settings.database_url else f"See {_short(settings)}/logs/postgres.log."
     probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint=hint)
+    if not settings.database_url:
+        asyncio.run(separate(url, {name: service_database_url(settings, name) for name in SERVICES}))
     _step("postgres", "answers")
     _migrate(settings)
     _step("migrations", ", ".join(SERVICES))

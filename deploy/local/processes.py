@@ -55,7 +55,7 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
     """Environment of a service."""
     env = {
         **_base_env(),
-        "DATABASE_URL": database_url(settings),
+        f"{name.upper()}_DATABASE_URL": service_database_url(settings, name),
         "CLUSTER_SECRET": secrets["CLUSTER_SECRET"],
         "LISTEN_ADDRESS": settings.address(name),
         "METRICS_ADDRESS": settings.metrics_address(name),
@@ -98,6 +98,11 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
 def database_url(settings: LocalSettings) -> str:
     """The database of this installation."""
     return settings.database_url or postgres.url(settings.var)
+
+
+def service_database_url(settings: LocalSettings, name: str) -> str:
+    """The same for a service: in the embedded Postgres each has a role of its own, in yours what you gave."""
+    return settings.database_url or postgres.url(settings.var, f"kontena_{name}")
 
 
 def _embedded_postgres(settings: LocalSettings) -> list[Process]:

@@ -32,6 +32,7 @@ class Compose:
             "KONTENA_TAG": images.TAG,
             "POSTGRES_IMAGE": images.POSTGRES,
             "POSTGRES_PASSWORD": secrets.token_hex(16),
+            **{f"{name}_DATABASE_PASSWORD": secrets.token_hex(16) for name in ("AUTH", "GRID", "DEPLOY", "VAULT")},
             "CLUSTER_SECRET": secrets.token_hex(32),
             "VAULT_KEY": secrets.token_hex(32),
             "INITIAL_ADMIN_CODE": self.code,

@@ -18,6 +18,11 @@ SETTINGS: dict[str, type[BaseSettings]] = {
 }
 SECRETS = {
     "DATABASE_URL",
+    "ADMIN_DATABASE_URL",
+    "AUTH_DATABASE_URL",
+    "GRID_DATABASE_URL",
+    "DEPLOY_DATABASE_URL",
+    "VAULT_DATABASE_URL",
     "CLUSTER_SECRET",
     "VAULT_KEY",
     "VAULT_OLD_KEYS",
@@ -35,4 +40,5 @@ def read_by(role: str) -> set[str]:
     """Every environment variable that a role reads; `migrate` and `backup` read what the services do."""
     own = [SETTINGS[role]] if role in SETTINGS else []
     classes = [*own, *(SERVICE_SETTINGS.values() if role == "backup" or not own else [])]
-    return {name for settings in classes for names in variables(settings) for name in names}
+    more = {"ADMIN_DATABASE_URL"} if role == "migrate" else set()
+    return more | {name for settings in classes for names in variables(settings) for name in names}
