@@ -33,11 +33,11 @@ from agent.state import State
 from agent.state_dir import StateDir
 from agent.streams import open_channel, parse_uri
 from agent.telemetry import Telemetry
-from agent.version import VERSION
 from agent.worker import Worker
 from kontena.grid.v1 import node_session_pb2
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
+from services.kernel.version import VERSION
 
 log = get_logger(__name__)
 

@@ -6,7 +6,7 @@ import os
 
 import aiohttp
 
-from agent.version import VERSION
+from services.kernel.version import VERSION
 
 _USER_AGENT = f"Kontena-Agent/{VERSION}"
 

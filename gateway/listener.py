@@ -11,6 +11,9 @@ from gateway.tls import transport_socket
 from gateway.typed import Config, extension, header, header_if_absent, seconds, typed
 
 _MEBIBYTE = 1024 * 1024
+# The version of the API, which the public CLI compares with its own: it warns after each command where the first two
+# numbers differ (docs/adr/0083).
+API_VERSION = "1.5.5"
 # The script of the API reference is the largest answer of our own.
 _LARGEST_PAGE = 4 * _MEBIBYTE
 
@@ -59,7 +62,7 @@ def _websockets() -> Config:
 
 def response_headers(settings: GatewaySettings) -> dict[str, str]:
     """On every response, whoever made it."""
-    headers = {"x-kontena-version": settings.version, "x-content-type-options": "nosniff", "x-frame-options": "DENY"}
+    headers = {"x-kontena-version": API_VERSION, "x-content-type-options": "nosniff", "x-frame-options": "DENY"}
     return {**headers, "strict-transport-security": "max-age=31536000"} if settings.tls else headers
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-from gateway.settings import GatewaySettings
+from services.kernel.version import VERSION
 
 _JSON = "application/json"
 
@@ -19,9 +19,9 @@ class OwnAnswer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def facts(settings: GatewaySettings) -> list[OwnAnswer]:
+def facts() -> list[OwnAnswer]:
     """Who answers here, and that it does."""
-    root = {"name": "Kontena Master", "tagline": "The Container Platform", "version": settings.version}
+    root = {"name": "Kontena Master", "tagline": "The Container Platform", "version": VERSION}
     return [
         OwnAnswer("/", _document(root), about="Name and version of this server."),
         OwnAnswer("/v1/ping", _document({"message": "pong"}), about="Whether the API can be reached."),

@@ -27,7 +27,7 @@ def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescrip
     services = catalog.services(descriptors)
     check_upstreams(services, settings)
     filters = http_filters(settings, services, descriptors)
-    own = [*facts(settings), *reference_answers(document(settings, descriptors))]
+    own = [*facts(), *reference_answers(document(settings, descriptors))]
     public = listener(settings, virtual_host(settings, services, own), filters, folder)
     upstreams = {"path_config_source": {"path": str(folder / clusters.FILE)}, "resource_api_version": "V3"}
     return {

@@ -1,7 +1,5 @@
 """Settings of the gateway, from environment variables that start with GATEWAY_."""
 
-import tomllib
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
@@ -35,14 +33,6 @@ def parse_endpoints(value: object) -> object:
 def split_list(value: object) -> object:
     """`"a, b"` to `("a", "b")`."""
     return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
-
-
-def product_version() -> str:
-    """The version of this source tree, or of the installed distribution where there is no source tree."""
-    project = REPOSITORY / "pyproject.toml"
-    if project.is_file():
-        return str(tomllib.loads(project.read_text())["project"]["version"])
-    return version("kontena-master")
 
 
 def parse_address(value: object) -> object:
@@ -89,7 +79,6 @@ class GatewaySettings(BaseSettings):
         default=None, description="Folder with tls.crt, tls.key and ca.crt for TLS towards the parts of the suite."
     )
 
-    version: str = Field(default_factory=product_version, pattern=r"^\d+\.\d+\.\d+[0-9A-Za-z.+-]*$")
     body_limit_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=1 << 30)
     response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)
     header_limit_kb: int = Field(default=16, ge=1, le=96)

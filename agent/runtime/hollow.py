@@ -35,7 +35,7 @@ from agent.runtime.ports import (
     OverlayNetwork,
     Resync,
 )
-from agent.version import VERSION
+from services.kernel.version import VERSION
 
 START_SECONDS = "io.kontena.hollow.start_seconds"
 RUN_SECONDS = "io.kontena.hollow.run_seconds"

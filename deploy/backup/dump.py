@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import asyncpg
 from asyncpg import Connection
 
-from agent.version import VERSION
 from deploy.backup import catalog
 from deploy.backup.installation import schemas
 from deploy.backup.records import End, Manifest, RecordWriter, Table
 from services.kernel.postgres import connect
+from services.kernel.version import VERSION
 
 # Rows may be read for long, but a database that hangs ends it.
 _SECONDS = 3600.0

@@ -7,12 +7,12 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
-from agent.version import VERSION
 from deploy.backup import catalog, installation
 from deploy.backup.records import End, Manifest, Record, Table
 from deploy.backup.sealed_file import Unreadable
 from services.kernel.db import engine_of, raw_connection
 from services.kernel.migrations import revisions, upgrade
+from services.kernel.version import VERSION
 
 _SECONDS = 3600.0
 _OTHERS = """

@@ -13,6 +13,7 @@ from gateway.own_answers import OwnAnswer, facts
 from gateway.readiness import PATH as READY_PATH
 from gateway.routes import rate_limited
 from gateway.settings import GatewaySettings
+from services.kernel.version import VERSION
 
 _ABOUT = """The REST API of Kontena Master. Bodies are JSON objects; times are RFC 3339 in UTC; numbers may
 be sent as text. Attributes that are absent keep their value or take the default, and null counts as absent.
@@ -39,7 +40,7 @@ def document(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescript
         paths[path][verb] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Kontena Master", "version": settings.version, "description": _ABOUT},
+        "info": {"title": "Kontena Master", "version": VERSION, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "tags": [_tag(service, texts) for service in public if service.methods] + [_GATEWAY_TAG],
         "paths": {path: paths[path] for path in sorted(paths)},
@@ -96,5 +97,5 @@ def _own_paths(settings: GatewaySettings) -> dict[str, dict[str, Any]]:
                 "security": [],
             }
         }
-        for answer in (*facts(settings), ready, schema)
+        for answer in (*facts(), ready, schema)
     }

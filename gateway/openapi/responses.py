@@ -123,7 +123,10 @@ def shared_headers() -> dict[str, Schema]:
     text = {"type": "string"}
     return {
         "X-Request-Id": {"description": "Names the request in logs.", "schema": text},
-        "X-Kontena-Version": {"description": "Version of the server.", "schema": text},
+        "X-Kontena-Version": {
+            "description": "Version of the API, for the public CLI.",
+            "schema": text,
+        },
         "WWW-Authenticate": {"description": "Challenge of RFC 6750.", "schema": text},
         "Location": {"description": "Where to go.", "schema": text},
     }

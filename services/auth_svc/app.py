@@ -40,12 +40,14 @@ from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
+from services.kernel.migrations import Migrations
 from services.kernel.migrations import migrate as run_migrations
 from services.kernel.server import Application
 from services.kernel.watch import Watch
 
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def build(settings: Settings) -> Application:
@@ -98,6 +100,7 @@ async def build(settings: Settings) -> Application:
         authenticator=Authenticator(cluster_tokens, introspection.resolve, servicers, lambda _listener: None),
         servicers=servicers,
         supervisor=supervisor,
+        schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),
         ready=bootstrap.run,
         close=close,
     )
@@ -129,7 +132,7 @@ def run() -> None:
 
 def migrate() -> None:
     """Bring the schema up to date."""
-    run_migrations(load_settings().database_url, Path(__file__).parent / "migrations", tables.metadata)
+    run_migrations(load_settings().database_url, _MIGRATIONS, tables.metadata)
 
 
 def load_settings() -> Settings:

@@ -53,6 +53,7 @@ _NAME = "deploy_svc"
 # The command with which a process of the role `both` starts its engine.
 _BESIDE = "engine-beside"
 _NICE = 5
+_MIGRATIONS = Path(__file__).parent / "migrations"
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
 _API_CHANNELS = (
@@ -133,6 +134,7 @@ async def build(settings: Settings) -> Application:
         authenticator=Authenticator(shared.channels.tokens, introspection.resolve, servicers, introspection.on_change),
         servicers=servicers,
         supervisor=shared.supervisor,
+        schema=partial(migrations.Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, shared.db),
         ready=shared.ready,
         close=close,
         leave=api.leave if api else None,
@@ -199,7 +201,7 @@ class ApiParts:
 def migrate(settings: Settings | None = None) -> None:
     """Bring the schema up to date and make the partitions of the next days. Idempotent."""
     chosen = settings or _from_environment()
-    migrations.migrate(chosen.database_url, Path(__file__).parent / "migrations", tables.metadata)
+    migrations.migrate(chosen.database_url, _MIGRATIONS, tables.metadata)
     asyncio.run(_prepare_partitions(chosen))
 
 

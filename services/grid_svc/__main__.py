@@ -2,9 +2,8 @@
 
 import sys
 from functools import partial
-from pathlib import Path
 
-from services.grid_svc.app import build
+from services.grid_svc.app import MIGRATIONS, build
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
 from services.kernel import entry, logs, server
@@ -22,7 +21,7 @@ def _serve() -> None:
 
 
 def _migrate() -> None:
-    migrate(_settings().database_url, Path(__file__).parent / "migrations", metadata)
+    migrate(_settings().database_url, MIGRATIONS, metadata)
 
 
 def _settings() -> Settings:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -45,10 +46,13 @@ from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
+from services.kernel.migrations import Migrations
 from services.kernel.server import Application
+from services.kernel.version import VERSION
 from services.kernel.watch import Watch
 
 _NAME = "grid_svc"
+MIGRATIONS = Path(__file__).parent / "migrations"
 _ENDS_SECONDS = 1.0
 
 
@@ -100,7 +104,7 @@ async def build(settings: Settings) -> Application:
     supervisor.every("stale_nodes", stale_nodes.PERIOD_SECONDS, stale.turn)
 
     terms = SessionTerms(
-        settings.version,
+        VERSION,
         settings.heartbeat_seconds,
         settings.grace_seconds,
         settings.token_refresh_seconds,
@@ -135,6 +139,7 @@ async def build(settings: Settings) -> Application:
         authenticator=Authenticator(tokens, callers.resolve, servicers, callers.on_change),
         servicers=servicers,
         supervisor=supervisor,
+        schema=partial(Migrations(MIGRATIONS, str(tables.metadata.schema)).check, db),
         ready=ready,
         close=close,
     )

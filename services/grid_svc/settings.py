@@ -14,11 +14,6 @@ class Settings(ServiceSettings):
 
     database_url: str = Field(validation_alias=own_or_shared("GRID_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7402"
-    version: str = Field(
-        default="1.5.5",
-        validation_alias="KONTENA_VERSION",
-        description="Version of the product; agents must have the same major and minor number.",
-    )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often agents send a sign of life.")
     last_seen_seconds: float = Field(
         default=2.5, gt=0, description="How often signs of life are written, in one batch."

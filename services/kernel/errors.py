@@ -30,6 +30,10 @@ Item = TypeVar("Item")
 STOPPING_HEADER = "x-server-stopping"
 
 
+class StartRefused(Exception):
+    """What this process needs will not do, and waiting does not help: it ends, with these words in its log."""
+
+
 class DomainError(Exception):
     """An outcome the caller can understand: gRPC code, HTTP status, machine-readable reason and a JSON body."""
 

@@ -1,6 +1,12 @@
-"""Schema migrations: one alembic history per service, in the service's own schema."""
+"""Schema migrations: one alembic history per service, in the service's own schema.
+
+A schema remembers which release migrated it (as the comment of alembic's table), as migrations only expand: the release
+before it can go on, or come back, and older ones cannot.
+"""
 
 import asyncio
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,12 +19,62 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from services.kernel import locks
-from services.kernel.db import engine_of
+from services.kernel.db import Database, engine_of
+from services.kernel.errors import NotReady, StartRefused
+from services.kernel.logs import get_logger
+from services.kernel.version import VERSION, precedes, window, works_with
+
+log = get_logger(__name__)
+
+_RELEASE = "Kontena Master "
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a schema is: its revision, and the release that brought it there; None when nothing did or told."""
+
+    revision: str | None
+    release: str | None
+
+
+class Migrations:
+    """The history of one service's schema, as this release knows it: `folder` has the revisions."""
+
+    def __init__(self, folder: Path, schema: str) -> None:
+        self._folder, self._schema = folder, schema
+
+    async def check(self, db: Database) -> None:
+        """Raises NotReady until the schema is as new as this release, and StartRefused when it will not do."""
+        async with db.read() as connection:
+            state = await connection.run_sync(_state, self._schema)
+        self.judge(state)
+
+    def judge(self, state: State) -> bool:
+        """Whether the schema is newer than what this release knows, though near enough; raises as `check` does."""
+        known = [script.revision for script in ScriptDirectory(str(self._folder)).walk_revisions()]
+        if state.revision == known[0]:
+            return False
+        if state.revision is None or state.revision in known:
+            at = f"is at {state.revision}" if state.revision else "is not there yet"
+            raise NotReady(f"the schema {self._schema} {at}, this release needs {known[0]}: run its migrations")
+        if state.release is not None and works_with(state.release):
+            return True
+        by = f"was migrated by {state.release or 'an unknown release'}"
+        raise StartRefused(
+            f"the schema {self._schema} {by}, to {state.revision}, which {VERSION} does not know: it works with "
+            f"schemas of {window()}. Run the newer release, or restore a backup that was made before the upgrade"
+        )
 
 
 def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
-    """Bring the schema to the newest revision in `folder`. Idempotent, safe when several replicas do it at once."""
-    asyncio.run(_migrate(url, folder, metadata))
+    """Bring the schema to the newest revision in `folder`. Idempotent, safe when several replicas do it at once.
+
+    A schema of the next release stays as it is; one that is newer than that ends this process, with the reason.
+    """
+    try:
+        asyncio.run(_migrate(url, folder, metadata))
+    except StartRefused as refusal:
+        sys.exit(f"nothing was migrated: {refusal}")
 
 
 async def drift(url: str, metadata: sa.MetaData) -> list[str]:
@@ -57,7 +113,7 @@ async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
 
 
 def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "head") -> None:
-    """Bring the schema to a revision, within the transaction of the connection."""
+    """Bring the schema to a revision, within the transaction of the connection. As `migrate`, but StartRefused."""
     config = Config()
     config.set_main_option("script_location", str(folder))
     # Those that start at the same time migrate one after the other, and others may have much to do. Tables, however,
@@ -65,9 +121,16 @@ def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "
     connection.execute(sa.text("set local lock_timeout = '2min'"))
     connection.execute(sa.select(locks.MIGRATION("")))
     connection.execute(sa.text("set local lock_timeout = '4s'"))
+    state = _state(connection, schema)
+    if _ahead(Migrations(folder, schema), state):
+        log.warning("the schema is newer and stays so", schema=schema, release=state.release)
+        return
     connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    if state.release is None or precedes(state.release, VERSION):
+        # No place for parameters in this statement; all of it are words of this source tree.
+        connection.execute(sa.text(f"comment on table {_version_table(schema)} is '{_RELEASE}{VERSION}'"))
 
 
 def revisions(folder: Path) -> frozenset[str]:
@@ -75,3 +138,27 @@ def revisions(folder: Path) -> frozenset[str]:
     config = Config()
     config.set_main_option("script_location", str(folder))
     return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def _ahead(migrations: Migrations, state: State) -> bool:
+    try:
+        return migrations.judge(state)
+    except NotReady:
+        return False
+
+
+def _state(connection: Connection, schema: str) -> State:
+    table = _version_table(schema)
+    found = connection.execute(
+        sa.text("select to_regclass(:table) is not null, obj_description(to_regclass(:table), 'pg_class')"),
+        {"table": table},
+    ).one()
+    if not found[0]:
+        return State(None, None)
+    revision = connection.execute(sa.text(f"select version_num from {table}")).scalar_one_or_none()  # noqa: S608 -- ours
+    release = found[1].removeprefix(_RELEASE) if found[1] else None
+    return State(revision, release)
+
+
+def _version_table(schema: str) -> str:
+    return f"{schema}.alembic_version"

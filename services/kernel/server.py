@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from prometheus_client import start_http_server
 from services.kernel import methods
 from services.kernel.addresses import split
 from services.kernel.authn import Authenticator
-from services.kernel.errors import NotReady
+from services.kernel.errors import NotReady, StartRefused
 from services.kernel.identity import Identity
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
@@ -46,15 +47,17 @@ _NOT_YET_SECONDS, _READY_AGAIN_SECONDS = 0.2, 3.0
 class Application:
     """What a service is made of; built by its `app.py`.
 
-    `servicers` derive from what the protos generated. `ready` raises until the service can answer, and is asked again
-    while it serves: NotReady ends its traffic until it is well again, other errors do not, as what all replicas depend
-    on is no reason to leave. `close` frees what `app.py` opened. `leave` gives away, within a moment, what others must
-    find on another replica; it is called before streams are ended.
+    `servicers` derive from what the protos generated. `schema` raises until the database is as new as the service,
+    before which nothing of it runs; `ready` raises until the service can answer, and is asked again while it serves:
+    NotReady ends its traffic until it is well again, other errors do not, as what all replicas depend on is no reason
+    to leave. `close` frees what `app.py` opened. `leave` gives away, within a moment, what others must find on another
+    replica; it is called before streams are ended.
     """
 
     authenticator: Authenticator
     servicers: Sequence[object]
     supervisor: Supervisor
+    schema: Callable[[], Awaitable[None]]
     ready: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
     interceptors: Sequence[Any] = field(default_factory=tuple)
@@ -142,17 +145,54 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     identity = settings.identity()
     server = Server(app, settings.listen_address, settings.streams_per_user, identity, settings.health_address)
     try:
-        async with app.supervisor:
-            await server.start()
-            readiness = asyncio.create_task(follow_readiness(app, server))
-            await stop.wait()
-            readiness.cancel()
-            await asyncio.wait([readiness])
-            await server.leave()
-            await server.stop(settings.drain_seconds)
+        await server.start()
+        # Nothing of this process touches a schema before it is known to fit.
+        if await _before(stop, schema_fits(app)):
+            async with app.supervisor:
+                readiness = asyncio.create_task(follow_readiness(app, server))
+                await stop.wait()
+                readiness.cancel()
+                await asyncio.wait([readiness])
+                await server.leave()
+                await server.stop(settings.drain_seconds)
+    except StartRefused as refusal:
+        log.critical("does not start", error=str(refusal))
+        sys.exit(1)
     finally:
+        await server.stop(0)
         await app.close()
     log.info("stopped")
+
+
+async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether `work` ended before `stop` was set; then it is cancelled. Raises what it raises."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.done() and working.result() is None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.wait((working, stopping))
+
+
+async def schema_fits(app: Application) -> None:
+    """Return when the schema is as new as this process. Raises StartRefused when it is too new. The reason why not is
+    logged when it changes."""
+    told = ""
+    while True:
+        try:
+            return await app.schema()
+        except StartRefused:
+            raise
+        except NotReady as error:
+            why_not = error.message
+        except Exception as error:
+            why_not = repr(error)[:300]
+        if why_not != told:
+            log.warning("not ready", error=why_not)
+        told = why_not
+        await asyncio.sleep(_NOT_YET_SECONDS)
 
 
 async def follow_readiness(app: Application, server: Server) -> None:

@@ -20,6 +20,7 @@ from services.kernel.errors import Unavailable
 from services.kernel.informer import Change, Delete
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
+from services.kernel.migrations import Migrations
 from services.kernel.migrations import migrate as run_migrations
 from services.kernel.outbox import Handler
 from services.kernel.server import Application
@@ -54,6 +55,7 @@ from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
 _LONGEST_PERIOD = 60.0
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _VERIFY_SECONDS = 30.0
 
 log = logs.get_logger(__name__)
@@ -107,6 +109,7 @@ async def build(settings: VaultSettings) -> Application:
         authenticator=Authenticator(channels.tokens, callers.resolve, servicers, callers.on_change),
         servicers=servicers,
         supervisor=supervisor,
+        schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),
         ready=ready,
         close=close,
     )
@@ -153,7 +156,7 @@ def run() -> None:
 
 def migrate() -> None:
     """Bring the schema up to date."""
-    run_migrations(_settings().database_url, Path(__file__).parent / "migrations", tables.metadata)
+    run_migrations(_settings().database_url, _MIGRATIONS, tables.metadata)
 
 
 def rotate_keys() -> int:

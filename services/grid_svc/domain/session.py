@@ -1,6 +1,5 @@
 """Which agents may open a session, and when a session has to end (docs/spec/auth_grid.md section 14)."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,8 +8,8 @@ from services.grid_svc.domain.grid import Grid, Logs, Statsd, overlay_ip
 from services.grid_svc.domain.names import unique_name
 from services.grid_svc.domain.network import DEFAULT_NETWORK, Network, grid_full, last_node_number
 from services.grid_svc.domain.node import Facts, Node, lowest_free_number
+from services.kernel.version import window, works_with
 
-_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.\d{1,9})*(?P<pre>[-.+].+)?", re.ASCII)
 _LONGEST_ID = 255
 
 
@@ -146,23 +145,14 @@ def close_of(reason: str, message: str) -> Close:
 
 def check_hello(hello: Hello, tokens: JoinTokens, server_version: str) -> Refusal | None:
     """The first rule that the agent breaks before anything is looked up."""
-    if not compatible(hello.agent_version, server_version):
+    if not works_with(hello.agent_version, server_version):
         text = f"agent version {hello.agent_version} is not compatible with server version {server_version}"
-        return Refusal("VERSION_MISMATCH", text)
+        return Refusal("VERSION_MISMATCH", f"{text}, which takes agents of {window(server_version)}")
     if not hello.node_id or len(hello.node_id) > _LONGEST_ID:
         return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-ID")
     if not hello.name:
         return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-Name")
     return None if tokens.grid or tokens.node else MISSING_TOKEN
-
-
-def compatible(agent: str, server: str) -> bool:
-    """Same major and minor number; a pre-release agent needs a pre-release server."""
-    ours, theirs = _VERSION.fullmatch(server), _VERSION.fullmatch(agent)
-    if ours is None or theirs is None:
-        return False
-    same = (int(ours[1]), int(ours[2])) == (int(theirs[1]), int(theirs[2]))
-    return same and (theirs["pre"] is None or ours["pre"] is not None)
 
 
 def check_known(node: Node) -> Refusal | None:

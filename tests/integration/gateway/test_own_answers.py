@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel.version import VERSION
 from tests.integration.gateway.conftest import Caller
 from tests.integration.gateway.proxy import Gateway, eventually
 
@@ -11,7 +12,7 @@ from tests.integration.gateway.proxy import Gateway, eventually
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/", {"name": "Kontena Master", "tagline": "The Container Platform", "version": "1.5.5"}),
+        ("/", {"name": "Kontena Master", "tagline": "The Container Platform", "version": VERSION}),
         ("/v1/ping", {"message": "pong"}),
         ("/healthz", {"status": "ok"}),
     ],

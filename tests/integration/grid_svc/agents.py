@@ -15,6 +15,7 @@ from kontena.grid.v1 import node_session_pb2 as pb
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.node_key import Statement
 from services.kernel.principal import NodeSession
+from services.kernel.version import VERSION
 from tests.support.running import CLUSTER_SECRET
 
 
@@ -41,7 +42,7 @@ class Agent:
         given: dict[str, Any] = {
             "node_id": engine_id(1),
             "name": "one",
-            "agent_version": "1.5.5",
+            "agent_version": VERSION,
             "sent_at": sent_at,
         } | fields
         if self.key is not None:

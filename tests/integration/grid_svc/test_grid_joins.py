@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.version import VERSION, window
 from tests.integration.grid_svc.agents import Agent, engine_id, joined, reason
 from tests.integration.grid_svc.caller import Caller
 from tests.support.running import CLUSTER_SECRET, Running
@@ -59,7 +60,7 @@ async def refused(channel: grpc.aio.Channel, metadata: dict[str, str], **hello: 
             {"agent_version": "1.4.9", "node_id": ""},
             "FAILED_PRECONDITION",
             "VERSION_MISMATCH",
-            "agent version 1.4.9 is not compatible with server version 1.5.5",
+            f"agent version 1.4.9 is not compatible with server version {VERSION}, which takes agents of {window()}",
         ),
     ],
 )
@@ -75,7 +76,7 @@ async def test_welcome(grid: Running, token: str, grid_id: GridId) -> None:
     sent_at = Timestamp()
     sent_at.FromDatetime(datetime.now(UTC) - timedelta(hours=1))
     async with joined(
-        grid.channel, token, 7, name="web", labels=["a=b"], agent_version="1.5.9", sent_at=sent_at
+        grid.channel, token, 7, name="web", labels=["a=b"], agent_version="1.6.9", sent_at=sent_at
     ) as agent:
         welcome = agent.welcome
         node = welcome.node
@@ -96,7 +97,7 @@ async def test_welcome(grid: Running, token: str, grid_id: GridId) -> None:
 async def test_a_known_machine_keeps_name_number_and_labels(grid: Running, token: str) -> None:
     async with joined(grid.channel, token, 1, name="web", labels=["a=b"]) as first:
         await first.goodbye()
-    async with joined(grid.channel, token, 1, name="other", labels=["c=d"], agent_version="1.5.6") as second:
+    async with joined(grid.channel, token, 1, name="other", labels=["c=d"], agent_version="1.7.1") as second:
         node = second.welcome.node
         assert (node.id, node.name, node.node_number) == (first.welcome.node.id, "web", 1)
         assert list(node.labels) == ["a=b"]

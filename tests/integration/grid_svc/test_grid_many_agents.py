@@ -20,12 +20,12 @@ from agent.machine import Machine
 from agent.membership import Membership
 from agent.runtime.hollow import HollowRuntime
 from agent.session import Introduction, Session
-from agent.version import VERSION
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
 from services.grid_svc.store.tables import metadata
 from services.kernel.logs import get_logger
 from services.kernel.migrations import migrate
 from services.kernel.principal import NodeSession
+from services.kernel.version import VERSION
 from tests.integration.grid_svc.agents import engine_id, opened_by
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MIGRATIONS

@@ -7,6 +7,7 @@ import pytest
 
 from services.grid_svc.app import build
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.version import VERSION, window
 from tests.integration.grid_svc.agents import Agent, engine_id, joined, reason
 from tests.integration.grid_svc.caller import Caller, LegacyCaller
 from tests.integration.grid_svc.conftest import MakeSettings
@@ -271,7 +272,8 @@ async def test_health_says_why_a_node_is_not_connected(
     await refused(grid.channel, {GRID: token}, node_id=engine_id(3), agent_version="1.4.0")
     rejected = await connection("alpha/broken")
     assert rejected.startswith("Websocket connection rejected at ")
-    assert rejected.endswith("with code 4010: agent version 1.4.0 is not compatible with server version 1.5.5")
+    said = f"agent version 1.4.0 is not compatible with server version {VERSION}, which takes agents of {window()}"
+    assert rejected.endswith(f"with code 4010: {said}")
     # Who shows no good token cannot write there.
     await refused(grid.channel, {GRID: "wrong"}, node_id=engine_id(2), agent_version="1.4.0")
     assert (await connection("alpha/left")).endswith("with code 1000: the agent stopped")

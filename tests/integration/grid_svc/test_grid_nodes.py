@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from services.kernel.version import VERSION
 from tests.integration.grid_svc.agents import Agent, engine_id, joined
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours
@@ -81,7 +82,7 @@ async def test_everything_a_node_shows(admin: Caller, grid: Running, token: str)
             "labels": ["region=eu", "ssd"],
             "mem_limit": 0,
             "overlay_ip": "10.81.0.1",
-            "agent_version": "1.5.5",
+            "agent_version": VERSION,
             "peer_ips": [],
             "node_number": 1,
             "initial_member": True,

@@ -52,6 +52,7 @@ async def main() -> None:
         authenticator=Authenticator(ClusterTokens(CLUSTER_SECRET), _introspect, servicers, lambda _: None),
         servicers=servicers,
         supervisor=Supervisor(),
+        schema=_nothing,
         ready=_nothing,
         close=_nothing,
     )

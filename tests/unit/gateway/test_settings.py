@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.render import write
-from gateway.settings import Endpoint, GatewaySettings, parse_endpoints, product_version
+from gateway.settings import Endpoint, GatewaySettings, parse_endpoints
 
 README = (Path(__file__).parents[3] / "gateway" / "README.md").read_text()
 
@@ -45,7 +45,6 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("GRID_ADDRESSES", ""),
         ("PORT", "0"),
         ("TLS_CERT_FILE", "/cert.pem"),
-        ("VERSION", "one"),
         ("CONNECTION_LIMIT", "0"),
     ],
 )
@@ -69,7 +68,3 @@ def test_examples_of_the_readme_are_good_settings(monkeypatch: pytest.MonkeyPatc
     assert settings.tls
     assert all(endpoint.port == 7400 for upstream in settings.upstreams.values() for endpoint in upstream)
     write(settings, tmp_path / "envoy.json")
-
-
-def test_version_is_one_the_client_accepts() -> None:
-    assert product_version().startswith("1.5.")
