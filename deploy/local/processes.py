@@ -67,6 +67,9 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
     env |= {key: secrets[key] for key in keys}
     # All of it is stopped before a new release starts, so nobody is left that knows one key only.
     default = {"SEPARATE_TOKEN_KEYS": "true"}
+    if name == "grid":
+        # Nodes on other machines need the address at which they see this one.
+        default["MASTER_URL"] = settings.url
     return {**default, **given(SERVICE_SETTINGS[name], (*env, *_NOT_HERE)), **env}
 
 

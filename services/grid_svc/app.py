@@ -16,6 +16,7 @@ from services.grid_svc.loops import resource_usage, stale_nodes
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.loops.peer_sync import PeerSync
 from services.grid_svc.loops.session_sync import SessionSync
+from services.grid_svc.servicers.grid_joins import GridJoinServicer
 from services.grid_svc.servicers.grids import GridServicer
 from services.grid_svc.servicers.legacy_nodes import LegacyNodeServicer
 from services.grid_svc.servicers.metrics import MetricsServicer
@@ -26,6 +27,7 @@ from services.grid_svc.servicers.nodes import NodeServicer
 from services.grid_svc.servicers.watch import GridWatchServicer
 from services.grid_svc.settings import Settings
 from services.grid_svc.store import channels, tables
+from services.grid_svc.usecases.grid_joins import GridJoins
 from services.grid_svc.usecases.grids import Grids
 from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.grid_svc.usecases.live_sessions import LiveSessions
@@ -114,6 +116,7 @@ async def build(settings: Settings) -> Application:
     supervisor.add("members", held.members.run)
     supervisor.add("usage", held.usage.run)
     grids = Grids(db, held, usage)
+    joins = GridJoins(db, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
     sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
 
@@ -127,6 +130,7 @@ async def build(settings: Settings) -> Application:
 
     servicers = [
         GridServicer(grids),
+        GridJoinServicer(joins),
         NodeServicer(Nodes(db)),
         NodeTokenServicer(NodeTokens(db)),
         NodeKeyServicer(NodeKeys(db)),

@@ -1,12 +1,17 @@
 """Settings of grid_svc."""
 
-from pydantic import Field
+import re
+from pathlib import Path
 
+from pydantic import Field, field_validator
+
+from services.grid_svc.domain.join_script import master
 from services.kernel.cluster_token import NODE_LIFETIME
 from services.kernel.settings import ServiceSettings, own_or_shared
 
 # The session ends after this many silent heartbeat periods.
 _GRACE_PERIODS = 3
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
 class Settings(ServiceSettings):
@@ -42,6 +47,26 @@ class Settings(ServiceSettings):
         " loopback, link-local or of the master.",
     )
     watch_resync_seconds: float = Field(default=60.0, gt=0, description="How often watches compare with the database.")
+    master_url: str = Field(default="", description="Where new nodes reach the gateway: https://HOST:PORT.")
+    master_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of whom nodes trust for TLS of the gateway; none: whom they trust anyway.",
+    )
+
+    def master_ca(self) -> str:
+        """What `master_ca_file` holds, read once; empty without it. Raises ValueError when it has no certificate."""
+        text = self.master_ca_file.read_text() if self.master_ca_file is not None else ""
+        if self.master_ca_file is not None and not _CERTIFICATE.search(text):
+            raise ValueError(f"MASTER_CA_FILE: {self.master_ca_file} has no certificate in PEM form")
+        # Only these: whatever else such files say goes into scripts for root.
+        return "\n".join(found[0] for found in _CERTIFICATE.finditer(text))
+
+    @field_validator("master_url")
+    @classmethod
+    def _of_a_gateway(cls, url: str) -> str:
+        if url and master(url, "") is None:
+            raise ValueError("must be https://HOST:PORT, or http://HOST:PORT for a gateway without TLS")
+        return url
 
     @property
     def grace_seconds(self) -> float:

@@ -1,5 +1,6 @@
 """The suite in containers, with two of everything: one build and one project for all tests of this folder."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.support.engine import Engine
 from tests.support.suite import Api, soon
 
 TWO = dict.fromkeys(("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge"), 2)
-AGENT = "kontenatest_agent"
+AGENT = "kontena-agent"
 
 
 @pytest.fixture(scope="session")
@@ -38,25 +39,23 @@ def compose(engine: Engine) -> Iterator[Compose]:
 
 @pytest.fixture(scope="session")
 def api(compose: Compose, engine: Engine) -> Iterator[Api]:
-    """The administrator's client, once the agent's container has joined its grid as the only node."""
+    """The administrator's client, once the agent that the master printed a command for has joined as the only node."""
     api = compose.api()
-    token = api.call("POST", "/v1/grids", {"name": api.grid}, status=201)["token"]
-    images.docker(
-        engine.host,
-        *("run", "-d", "--name", AGENT, "--network", f"{compose.project}_suite", "--read-only"),
-        *("--tmpfs", "/tmp"),  # noqa: S108
-        *("-v", f"{engine.socket}:/var/run/docker.sock", "-v", "/var/lib/kontena-agent"),
-        *("-e", "KONTENA_URI=gateway:9292", "-e", "KONTENA_PLAIN_TEXT_HOSTS=gateway"),
-        *("-e", f"KONTENA_GRID_TOKEN={token}", "-e", "KONTENA_NODE_NAME=boxed-node"),
-        f"kontena/agent:{images.TAG}",
-    )
+    api.call("POST", "/v1/grids", {"name": api.grid}, status=201)
+    script = api.call("GET", f"/v1/grids/{api.grid}/join?uri={compose.url}")["container"]
+    with tempfile.TemporaryDirectory(prefix="kjoin") as folder:
+        here = script.replace("/etc/kontena-agent", folder).replace("-v /var/run/docker.sock:", f"-v {engine.socket}:")
+        done = subprocess.run(["sh"], input=here.encode(), env=compose.env, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
 
-    def online() -> bool:
-        return any(node["status"] == "online" for node in api.call("GET", f"/v1/grids/{api.grid}/nodes")["nodes"])
+        def online() -> bool:
+            nodes = api.call("GET", f"/v1/grids/{api.grid}/nodes")["nodes"]
+            assert [node["status"] for node in nodes] == ["online"], images.logs(engine.host, AGENT)[-2000:]
+            return True
 
-    soon(online, within=120, message="the agent's container has joined")
-    yield api
-    images.docker(engine.host, "rm", "-f", "-v", AGENT)
+        soon(online, within=120, message="the agent's container has joined")
+        yield api
+        images.docker(engine.host, "rm", "-f", "-v", AGENT)
 
 
 @pytest.fixture(scope="session")

@@ -182,6 +182,7 @@ GRIDS: Rows = {
     # These ask for the join token of a grid instead of a user's: without one every node is unknown.
     "LegacyNodeService/GetLegacyNode": (Call(ANYBODY, path="/v1/nodes/NOSUCH:ENGINE"),),
     "LegacyNodeService/UpdateLegacyNode": (Call(ANYBODY, {}, path="/v1/nodes/NOSUCH:ENGINE"),),
+    "GridJoinService/GetGridJoin": ADMINISTER,
     "MetricsService/GetNodeMetrics": READ,
     "MetricsService/GetGridMetrics": READ,
     "NodeService/ListNodes": READ,

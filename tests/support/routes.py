@@ -61,6 +61,7 @@ GET    /v1/grids/{grid}                                               token 200 
 PUT    /v1/grids/{grid}                                               token 200 application/json
 DELETE /v1/grids/{grid}                                               token 200 application/json
 PUT    /v1/grids/{grid}/token                                         token 200 application/json
+GET    /v1/grids/{grid}/join                                          token 200 application/json
 GET    /v1/grids/{grid}/metrics                                       token 200 application/json
 GET    /v1/grids/{grid}/stats                                         token 200 application/json
 GET    /v1/grids/{grid}/nodes                                         token 200 application/json

@@ -7,10 +7,12 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from services.kernel.version import VERSION
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
 BASE, POSTGRES = "kontena-test/base:1", "kontena-test/postgres:1"
-TAG = "test"
+TAG = VERSION
 _SOURCES = Path("/etc/apt")
 _PYTHON = "3.11"  # That of Debian 12, which the base is made of.
 
