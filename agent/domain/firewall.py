@@ -30,6 +30,12 @@ class Rules:
     jumps: tuple[Jump, ...]
 
 
+def leads_to_docker_user(saved: str) -> bool:
+    """Whether what is forwarded comes by the engine's chain. It may be there and not be entered: somebody emptied the
+    chains of the system after the engine had started."""
+    return f"-A FORWARD -j {DOCKER_USER}" in saved.splitlines()
+
+
 def rules(overlay: Overlay, former_bridges: Sequence[str], *, docker_user: bool) -> Rules:
     """`former_bridges` are those of networks that the grid had on this node before: their containers and those of the
     network reach each other."""

@@ -162,7 +162,7 @@ class System:
 
     async def _apply_rules(self, overlay: Overlay, former_bridges: Sequence[str]) -> None:
         saved = await self._saved()
-        rules = firewall.rules(overlay, former_bridges, docker_user=f":{firewall.DOCKER_USER} " in saved)
+        rules = firewall.rules(overlay, former_bridges, docker_user=firewall.leads_to_docker_user(saved))
         own = firewall.own_lines(self._names.key, saved)
         if self._applied != (rules, own):
             await run(("iptables-restore", "-w", "--noflush"), rules.text)

@@ -128,6 +128,12 @@ def test_rules_are_put_back_when_somebody_changes_them() -> None:
     assert firewall.missing_jumps([jump], "*filter\nCOMMIT\n") == [jump]
 
 
+def test_the_chain_of_the_engine_counts_when_it_is_entered() -> None:
+    made = ":FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n"
+    assert firewall.leads_to_docker_user(f"*filter\n{made}-A FORWARD -j DOCKER-USER\nCOMMIT\n")
+    assert not firewall.leads_to_docker_user(f"*filter\n{made}-A DOCKER-USER -j RETURN\nCOMMIT\n")
+
+
 def test_a_container_speaks_for_itself_and_to_containers_only() -> None:
     text = firewall.rules(plan(PLACE, [ENCRYPTED, TRUSTED], 1500), [], docker_user=False).text
     forward, entry = NAMES.chain("FWD"), NAMES.chain("IN")
