@@ -4,7 +4,7 @@ import os
 import sys
 
 # What is not in here is a command of auth_svc.
-PROGRAMS = {"backup": "deploy.backup", "restore": "deploy.backup"}
+PROGRAMS = {"backup": "deploy.backup", "restore": "deploy.backup", "debug": "deploy.debug"}
 
 
 def program(arguments: list[str]) -> tuple[str, ...]:

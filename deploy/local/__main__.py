@@ -26,7 +26,7 @@ from deploy.local.processes import (
     service_env,
     suite,
 )
-from deploy.local.settings import ROOT, SERVICES, LocalSettings, load_secrets
+from deploy.local.settings import ROOT, SERVICES, WITH_METRICS, LocalSettings, load_secrets
 from deploy.local.supervisor import Supervisor
 
 _SECONDS = 120.0
@@ -119,7 +119,13 @@ def admin(settings: LocalSettings, rest: Sequence[str]) -> int:
     """Run an offline command for operators (deploy/admin.py) in the suite's environment."""
     env = admin_env(settings, load_secrets(settings))
     # Files are named from where the operator is.
-    return subprocess.call([sys.executable, "-m", "deploy.admin", *rest], env=env)  # noqa: S603
+    more = _where_to_look(settings) if rest[:1] == ["debug"] else []
+    return subprocess.call([sys.executable, "-m", "deploy.admin", *rest, *more], env=env)  # noqa: S603
+
+
+def _where_to_look(settings: LocalSettings) -> list[str]:
+    metrics = [f"--metrics={name}={settings.metrics_address(name)}" for name in WITH_METRICS]
+    return [f"--logs={settings.var / 'logs'}", *metrics]
 
 
 def restore(settings: LocalSettings, rest: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("auth", "grid", "deploy", "vault")
-_WITH_METRICS = (*SERVICES, "gateway", "exec_bridge", "engine", "backup")
+WITH_METRICS = (*SERVICES, "gateway", "exec_bridge", "engine", "backup")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -44,11 +44,11 @@ class LocalSettings(BaseSettings):
 
     def metrics_address(self, process: str) -> str:
         """Where a process shows its metrics; `engine` is that of deploy_svc."""
-        return f"127.0.0.1:{self.port_base + 11 + _WITH_METRICS.index(process)}"
+        return f"127.0.0.1:{self.port_base + 11 + WITH_METRICS.index(process)}"
 
     def ports(self) -> list[int]:
         """All ports that the suite listens on."""
-        addresses = [*map(self.address, SERVICES), self.exec_bridge_address, *map(self.metrics_address, _WITH_METRICS)]
+        addresses = [*map(self.address, SERVICES), self.exec_bridge_address, *map(self.metrics_address, WITH_METRICS)]
         return [self.port, self.admin_port, *(int(address.rpartition(":")[2]) for address in addresses)]
 
     @property

@@ -1,15 +1,18 @@
 """What `make up` leaves on the machine, and what its commands say."""
 
+import json
 import os
 import re
 import signal
 import stat
 import subprocess
+import tarfile
+from pathlib import Path
 
 import pytest
 
 from tests.support.sql import rows
-from tests.support.suite import Api, Suite
+from tests.support.suite import Api, Suite, soon
 
 
 def test_nobody_else_reads_what_the_suite_keeps(suite: Suite) -> None:
@@ -66,3 +69,53 @@ def test_make_logs_follows_all_processes(suite: Suite, form: str, found: str) ->
         finally:
             logs.send_signal(signal.SIGINT)
     assert logs.returncode == 0
+
+
+def local(suite: Suite, *words: str) -> str:
+    """A command of `deploy.local` for this suite."""
+    command: list[str | Path] = [suite.folder / ".venv/bin/python", "-m", "deploy.local", *words]
+    done = subprocess.run(command, cwd=suite.folder, env=suite.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_bundle_for_whoever_helps_holds_no_secret(suite: Suite, api: Api, tmp_path: Path) -> None:
+    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "BUNDLED", "value": "a value for no bundle"}, status=201)
+    local(suite, "admin", "debug", "bundle", str(tmp_path / "bundle.tar.gz"))
+    api.call("DELETE", f"/v1/secrets/{api.grid}/BUNDLED")
+    with tarfile.open(tmp_path / "bundle.tar.gz") as tar:
+        texts = {one.name.removeprefix("kontena-debug/"): tar.extractfile(one).read().decode() for one in tar}  # type: ignore[union-attr]
+    assert json.loads(texts["health.json"]).keys() >= {f"grid_svc at 127.0.0.1:{suite.port_base + 2}"}
+    assert set(json.loads(texts["health.json"]).values()) == {"SERVING"}
+    [database] = json.loads(texts["database.json"]).values()
+    assert [node["name"] for node in database["nodes"] if node["connected"]]
+    assert "not known" not in texts["database.json"]
+    assert "grpc_server_handled_total" in texts["metrics/grid.txt"]
+    assert "serving" in texts["logs/grid_svc.log"]
+    keys = [line.split("=", 1)[1] for line in (suite.var / "secrets.env").read_text().splitlines()]
+    hidden = [*Api.secrets.patterns(), *keys, api.token]
+    assert len(keys) == 4
+    assert [name for name, text in texts.items() for secret in hidden if secret in text] == []
+    assert json.loads(texts["settings.json"])["VAULT_KEY"] == "[redacted]"
+
+
+def test_logs_become_detailed_without_a_restart(suite: Suite, api: Api) -> None:
+    names = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "agent")
+    before = {name: suite.pids(name) for name in (*names, "engine")}
+
+    def lines(name: str, event: str) -> list[dict[str, str]]:
+        found = [
+            json.loads(line)
+            for line in (suite.var / "logs" / f"{name}.log").read_text().splitlines()
+            if line[:1] == "{"
+        ]
+        return [line for line in found if line["event"] == event]
+
+    local(suite, "log-level", "debug")
+    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "debug" for name in names))
+    api.call("GET", f"/v1/grids/{api.grid}/nodes")
+    soon(lambda: [one for one in lines("grid_svc", "rpc") if "ListNodes" in one["method"]], message="each call is told")
+    assert "deploy_svc engine" in {one["service"] for one in lines("deploy_svc", "log level changed")}
+    local(suite, "log-level", "info")
+    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "info" for name in names))
+    assert {name: suite.pids(name) for name in before} == before
