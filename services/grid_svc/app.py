@@ -4,7 +4,6 @@ import asyncio
 import time
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -40,7 +39,7 @@ from services.grid_svc.usecases.nodes import Nodes
 from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.samples import Samples
 from services.grid_svc.usecases.watch import Watches
-from services.kernel import partitions
+from services.kernel import partitions, postgres
 from services.kernel.addresses import parse
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
@@ -62,7 +61,7 @@ def targets(settings: Settings) -> Targets:
     """Where metrics may go."""
     services = (settings.auth_address, settings.grid_address, settings.deploy_address, settings.vault_address)
     own = {host for addresses in services for host, _ in parse(addresses)}
-    own.add(urlsplit(settings.database_url).hostname or "localhost")
+    own.update(host for host, _ in postgres.addresses(settings.database_url) or [("localhost", 0)])
     return Targets(filter(None, (text.strip() for text in settings.statsd_allowed.split(","))), own)
 
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_valid
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.kernel import postgres
 from services.kernel.addresses import parse
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.identity import Callee, Identity
@@ -51,7 +52,9 @@ class ServiceSettings(PartSettings):
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
-    database_url: str = Field(description="postgresql://user:password@host:port/database")
+    database_url: str = Field(
+        description="postgresql://user:password@host:port/database; several hosts: host:port,host:port"
+    )
     database_pool_size: int = Field(default=10, ge=1, le=100)
     cluster_secret: SecretStr = Field(min_length=16, description="Shared by all services; signs their tokens.")
     separate_token_keys: bool = Field(
@@ -79,6 +82,7 @@ class ServiceSettings(PartSettings):
     def _of_postgres(cls, url: str) -> str:
         if not url.startswith(_POSTGRES):
             raise ValueError("only Postgres works: postgresql://user:password@host:port/database")
+        postgres.addresses(url)
         return url
 
 

@@ -3,8 +3,11 @@
 import socket
 
 import pytest
+from pydantic import SecretStr
 
+from services.grid_svc.app import targets
 from services.grid_svc.clients.targets import Targets
+from services.grid_svc.settings import Settings
 
 OWN = Targets([], ["localhost"])
 
@@ -24,6 +27,13 @@ async def test_addresses_of_this_machine_and_of_the_suite_are_closed() -> None:
     assert await OWN.refusal("metrics", own) == "addresses of the master are closed"
     suite = Targets([], ["192.0.2.7"])
     assert await suite.refusal("metrics", "192.0.2.7") == "addresses of the master are closed"
+
+
+async def test_every_server_of_the_database_is_closed() -> None:
+    url = "postgresql://u:p@192.0.2.8:5432,192.0.2.9/d"
+    found = targets(Settings(database_url=url, cluster_secret=SecretStr("x" * 16)))
+    for address in ("192.0.2.8", "192.0.2.9"):
+        assert await found.refusal("metrics", address) == "addresses of the master are closed"
 
 
 async def test_others_are_open() -> None:
