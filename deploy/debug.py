@@ -102,7 +102,8 @@ async def collect(environment: Mapping[str, str], metrics: Mapping[str, str]) ->
 def secrets(environment: Mapping[str, str]) -> set[str]:
     """Every value that must be in no bundle, wherever it would come from."""
     urls = [value for name, value in environment.items() if name.endswith("DATABASE_URL")]
-    passwords = {unquote(urlsplit(url).password or "") for url in urls}
+    written = {urlsplit(url).password or "" for url in urls}
+    passwords = written | {unquote(one) for one in written}
     named = {value for name, value in environment.items() if name in _secret_names(environment)}
     return {
         one

@@ -29,13 +29,16 @@ def service(api: Api, docker: Docker, image: str) -> Iterator[str]:
         "volumes": ["/data"], "secrets": [{"secret": "KEPT", "name": "KEPT", "type": "env"}],
         "stop_grace_period": "0s",
     }  # fmt: skip
-    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "KEPT", "value": "the value before"}, status=201)
+    # One that a service uses, and one that may change without a deploy.
+    for name in ("KEPT", "CHANGED"):
+        api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": name, "value": "the value before"}, status=201)
     found = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
     api.deploy(found)
     yield found
     api.call("DELETE", f"/v1/services/{found}")
     soon(lambda: docker.all(found) == [], message="its containers are gone")
-    api.call("DELETE", f"/v1/secrets/{api.grid}/KEPT")
+    for name in ("KEPT", "CHANGED"):
+        api.call("DELETE", f"/v1/secrets/{api.grid}/{name}")
 
 
 def make(suite: Suite, target: str, file: Path, passphrase: str = PASSPHRASE) -> subprocess.CompletedProcess[str]:
@@ -55,7 +58,7 @@ def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
     before = asyncio.run(contents(suite.database_url))
     secrets_env = (suite.var / "secrets.env").read_text()
     # What comes after the backup is not in it.
-    api.call("PUT", f"/v1/secrets/{api.grid}/KEPT", {"value": "the value after"})
+    api.call("PUT", f"/v1/secrets/{api.grid}/CHANGED", {"value": "the value after"})
     api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "LATER", "value": "gone with the restore"}, status=201)
 
     wrong = make(suite, "restore", file, "another passphrase")
@@ -74,7 +77,7 @@ def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
     different = {name for name in before if before[name] != after[name]}
     assert {name for name in different if not name.startswith(LIVELY)} == set()
     assert len([name for name in before if before[name] and not name.startswith(LIVELY)]) > 12, "there was something"
-    assert api.call("GET", f"/v1/secrets/{api.grid}/KEPT")["value"] == "the value before"
+    assert api.call("GET", f"/v1/secrets/{api.grid}/CHANGED")["value"] == "the value before"
     assert api.request("GET", f"/v1/secrets/{api.grid}/LATER").status_code == 404
     # What the agent says arrives, and a new deploy goes through.
     api.deploy(service)
