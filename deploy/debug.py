@@ -25,12 +25,12 @@ import httpx
 from asyncpg import Connection
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from agent.version import VERSION
 from deploy.backup import installation
 from services.kernel.addresses import parse
 from services.kernel.identity import Identity
 from services.kernel.postgres import connect
 from services.kernel.settings import variables
+from services.kernel.version import VERSION
 
 HIDDEN = "[redacted]"
 _LOG_BYTES = 2_000_000
@@ -50,15 +50,20 @@ _QUERIES = {
     "tables": "select schemaname as schema, relname as name, n_live_tup as rows, n_dead_tup as dead,"
     " pg_total_relation_size(relid) as bytes, last_autovacuum::text from pg_stat_user_tables order by 5 desc",
 }
-_OF_SERVICES = {
+_OF_EACH = {
     "{service}_revision": 'select version_num from "{service}".alembic_version',
     "{service}_outbox": 'select topic, count(*) as number, max(attempts) as tries from "{service}".outbox group by 1',
 }
-_NODES = (
-    "select g.name as grid, n.name, n.agent_version, n.connected, n.last_seen_at::text"
-    " from grid.nodes n join grid.grids g on g.id = n.grid_id order by 1, 2"
-)
-_DEPLOYS = "select id, cause, state, reason, created_at::text from deploy.service_deploys where finished_at is null"
+_OF_ONE = {
+    "grid": {
+        "nodes": "select g.name as grid, n.name, n.agent_version, n.connected, n.last_seen_at::text"
+        " from grid.nodes n join grid.grids g on g.id = n.grid_id order by 1, 2"
+    },
+    "deploy": {
+        "deploys_under_way": "select id, cause, state, reason, created_at::text"
+        " from deploy.service_deploys where finished_at is null"
+    },
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -148,33 +153,29 @@ def _settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _database(environment: Mapping[str, str]) -> dict[str, Any]:
-    urls = {
-        service: environment.get(f"{service.upper()}_DATABASE_URL") or environment.get("DATABASE_URL", "")
-        for service in installation.SERVICE_SETTINGS
-    }
-    found: dict[str, Any] = {}
-    for url in sorted(set(urls.values())):
-        of_services = {
-            name.format(service=service): query.format(service=service)
-            for service, own in urls.items()
-            if own == url
-            for name, query in _OF_SERVICES.items()
-        }
-        more = {"nodes": _NODES} if urls["grid"] == url else {}
-        more |= {"deploys_under_way": _DEPLOYS} if urls["deploy"] == url else {}
-        try:
-            connection = await connect(url)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            found[f"database {len(found) + 1}"] = f"cannot be reached: {error}"
-            continue
-        try:
-            queries = _QUERIES | of_services | more
-            found[f"database {len(found) + 1}"] = {
-                name: await _rows(connection, query) for name, query in queries.items()
-            }
-        finally:
-            await connection.close()
-    return found
+    """What each role of the services sees, by the services that have it."""
+    services: dict[str, list[str]] = {}
+    for name in installation.SERVICE_SETTINGS:
+        url = environment.get(f"{name.upper()}_DATABASE_URL") or environment.get("DATABASE_URL", "")
+        services.setdefault(url, []).append(name)
+    return {", ".join(names): await _seen(url, names) for url, names in services.items()}
+
+
+async def _seen(url: str, services: list[str]) -> dict[str, Any] | str:
+    queries = dict(_QUERIES)
+    for service in services:
+        queries |= {name.format(service=service): query.format(service=service) for name, query in _OF_EACH.items()}
+        queries |= _OF_ONE.get(service, {})
+    if not url:
+        return "no URL of it is set here"
+    try:
+        connection = await connect(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        return f"cannot be reached: {error}"
+    try:
+        return {name: await _rows(connection, query) for name, query in queries.items()}
+    finally:
+        await connection.close()
 
 
 async def _rows(connection: Connection, query: str) -> list[dict[str, Any]] | str:

@@ -84,7 +84,7 @@ def _explained(error: Exception) -> str:
         names = ", ".join(str(problem["loc"][0]).upper() for problem in error.errors())
         return f"missing or wrong in the environment: {names}"
     known = translate_database_error(error)
-    return known.message if known is not None else str(error)
+    return known.message if known is not None else str(error) or repr(error)
 
 
 def _parser() -> argparse.ArgumentParser:

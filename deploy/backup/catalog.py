@@ -1,5 +1,6 @@
 """What the catalogue of Postgres says about the tables of a schema."""
 
+from collections.abc import Sequence
 from graphlib import TopologicalSorter
 
 from asyncpg import Connection
@@ -13,6 +14,10 @@ _TABLES = """
     where c.relnamespace = $1::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
       and c.relname <> 'alembic_version'
 """
+_USED = """
+    select distinct n.nspname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any($1)
+"""
 _REFERENCES = """
     select distinct c.conrelid::regclass::text as one, c.confrelid::regclass::text as other
     from pg_constraint c where c.contype = 'f' and c.connamespace = $1::regnamespace and c.conrelid <> c.confrelid
@@ -25,9 +30,9 @@ _COUNTERS = """
 """
 
 
-async def schemas(connection: Connection) -> set[str]:
-    """All that there are."""
-    return {row["nspname"] for row in await connection.fetch("select nspname from pg_namespace")}
+async def used(connection: Connection, schemas: Sequence[str]) -> set[str]:
+    """Those of the schemas in which there is something; whoever makes roles makes empty ones for them."""
+    return {row["name"] for row in await connection.fetch(_USED, schemas)}
 
 
 async def tables(connection: Connection, schema: str) -> dict[str, list[str]]:

@@ -113,7 +113,7 @@ async def _transactions(urls: Mapping[str, str]) -> AsyncIterator[dict[str, Asyn
     async with AsyncExitStack() as opened:
         by_url: dict[str, AsyncConnection] = {}
         for url in sorted(set(urls.values())):
-            engine = engine_of(url, poolclass=NullPool)
+            engine = engine_of(url, poolclass=NullPool, command_timeout=None)
             opened.push_async_callback(engine.dispose)
             by_url[url] = await opened.enter_async_context(engine.begin())
         yield {service: by_url[url] for service, url in urls.items()}
@@ -132,7 +132,7 @@ async def _refuse_company(connections: Mapping[str, AsyncConnection]) -> None:
 
 async def _make_room(connection: AsyncConnection, service: str, *, replace: bool) -> None:
     raw = await raw_connection(connection)
-    there = await catalog.schemas(raw) & set(installation.schemas(service))
+    there = await catalog.used(raw, installation.schemas(service))
     if there and not replace:
         raise Refused(
             f"the database is not empty, it has the schema {min(there)}: take an empty one, or add --replace to have"

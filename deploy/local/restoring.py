@@ -1,5 +1,6 @@
 """Brings a backup back on this machine. What was there before is kept aside, and comes back when the restore fails."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from deploy.backup import files
 from deploy.backup.restore import Refused, check_release, read_through
 from deploy.backup.sealed_file import Unreadable
 from deploy.backup.settings import BackupSettings
+from deploy.database_roles import separate
 from deploy.local import postgres, probes
-from deploy.local.processes import admin_env, suite
-from deploy.local.settings import LocalSettings, read_env, write_env
+from deploy.local.processes import admin_env, service_database_url, suite
+from deploy.local.settings import SERVICES, LocalSettings, read_env, write_env
 from deploy.local.supervisor import Supervisor
 
 _SECONDS = 120.0
@@ -104,6 +106,7 @@ def _postgres(settings: LocalSettings) -> Iterator[None]:
     try:
         url = postgres.url(settings.var)
         probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint="")
+        asyncio.run(separate(url, {name: service_database_url(settings, name) for name in SERVICES}))
         yield
     finally:
         server.terminate()

@@ -108,19 +108,20 @@ def run_env(metadata: sa.MetaData) -> None:
 async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
     engine = engine_of(url, poolclass=NullPool, command_timeout=None)
     async with engine.begin() as connection:
+        # Those that start at the same time migrate one after the other, and others may have much to do. Tables,
+        # however, are asked for by requests too, which would queue behind.
+        await connection.execute(sa.text("set local lock_timeout = '2min'"))
+        await locks.hold(connection, locks.MIGRATION)
+        await connection.execute(sa.text("set local lock_timeout = '4s'"))
         await connection.run_sync(upgrade, folder, str(metadata.schema))
     await engine.dispose()
 
 
 def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "head") -> None:
-    """Bring the schema to a revision, within the transaction of the connection. As `migrate`, but StartRefused."""
+    """Bring the schema to a revision, within the transaction of the connection. As `migrate`, but StartRefused, and
+    nobody else may do it meanwhile."""
     config = Config()
     config.set_main_option("script_location", str(folder))
-    # Those that start at the same time migrate one after the other, and others may have much to do. Tables, however,
-    # are asked for by requests too, which would queue behind.
-    connection.execute(sa.text("set local lock_timeout = '2min'"))
-    connection.execute(sa.select(locks.MIGRATION("")))
-    connection.execute(sa.text("set local lock_timeout = '4s'"))
     state = _state(connection, schema)
     if _ahead(Migrations(folder, schema), state):
         log.warning("the schema is newer and stays so", schema=schema, release=state.release)

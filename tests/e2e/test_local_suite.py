@@ -87,8 +87,9 @@ def test_a_bundle_for_whoever_helps_holds_no_secret(suite: Suite, api: Api, tmp_
         texts = {one.name.removeprefix("kontena-debug/"): tar.extractfile(one).read().decode() for one in tar}  # type: ignore[union-attr]
     assert json.loads(texts["health.json"]).keys() >= {f"grid_svc at 127.0.0.1:{suite.port_base + 2}"}
     assert set(json.loads(texts["health.json"]).values()) == {"SERVING"}
-    [database] = json.loads(texts["database.json"]).values()
-    assert [node["name"] for node in database["nodes"] if node["connected"]]
+    database = json.loads(texts["database.json"])
+    assert [node["name"] for node in database["grid"]["nodes"] if node["connected"]]
+    assert all(database[name][f"{name}_revision"] for name in ("auth", "grid", "deploy", "vault"))
     assert "not known" not in texts["database.json"]
     assert "grpc_server_handled_total" in texts["metrics/grid.txt"]
     assert "serving" in texts["logs/grid_svc.log"]

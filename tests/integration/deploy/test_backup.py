@@ -14,6 +14,7 @@ import pytest
 
 from deploy.backup.__main__ import main
 from deploy.backup.installation import SERVICE_SETTINGS, migrations
+from deploy.database_roles import separate
 from services.kernel.db import Database, engine_of
 from services.kernel.migrations import upgrade
 from services.vault_svc.domain.keys import keyring
@@ -137,6 +138,21 @@ def test_the_keys_are_in_it_and_cannot_be_read_from_outside(
     assert f"VAULT_KEY={KEY}" in lines
     assert "CLUSTER_SECRET=a cluster secret of tests" in lines
     assert KEY.encode() not in made.read_bytes()
+
+
+def test_each_service_may_have_a_role_of_its_own(
+    filled: str, made: Path, postgres: TestPostgres, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, mark = postgres.database(), uuid.uuid4().hex[:8]
+    urls = {name: empty.replace("//postgres:", f"//{name}_{mark}:") for name in SERVICE_SETTINGS}
+    asyncio.run(separate(empty, urls))
+    place("", **{f"{name.upper()}_DATABASE_URL": url for name, url in urls.items()})
+    monkeypatch.delenv("DATABASE_URL")
+    assert main(["restore", str(made)]) == 0
+    assert asyncio.run(contents(empty)) == asyncio.run(contents(filled))
+    assert main(["backup", str(tmp_path / "again")]) == 0
+    owners = "select count(*) from pg_tables where schemaname = 'vault' and tableowner <> 'vault_' || '%s'"
+    assert sql(empty, owners % mark) == 0
 
 
 def test_history_can_be_left_out(filled: str, postgres: TestPostgres, place: Place, tmp_path: Path) -> None:
