@@ -65,10 +65,14 @@ async def _keep_running(name: str, work: Work) -> None:
         except Exception as error:
             failures = 1 if clock.time() - started > _WELL_SECONDS else failures + 1
             _FAILURES.labels(name).inc()
-            # An outage may be long: of many failures in a row, fewer and fewer are told.
-            if failures & (failures - 1) == 0:
+            if is_told(failures):
                 log.warning("loop failed", loop=name, failures=failures, error=repr(error)[:500])
         await asyncio.sleep(backoff(failures))
+
+
+def is_told(failures: int) -> bool:
+    """Whether the last of so many failures in a row is logged: an outage may be long, so fewer and fewer are."""
+    return failures & (failures - 1) == 0
 
 
 def backoff(failures: int) -> float:
