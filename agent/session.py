@@ -20,6 +20,7 @@ from agent.streams import StreamEnded, describe, reason_of, until_first, write
 from kontena.grid.v1 import node_session_pb2, node_session_pb2_grpc
 from services.kernel.logs import get_logger
 from services.kernel.node_key import Statement
+from services.kernel.session_refusals import SessionReason
 
 log = get_logger(__name__)
 
@@ -28,30 +29,14 @@ _DEFAULT_PERIOD = 10.0
 _REPORT_SECONDS = 60.0
 _STABLE_SECONDS = 10.0
 # Somebody has to act before the master accepts this agent again; it keeps asking, slowly.
-REFUSALS = frozenset(
-    {
-        "INVALID_GRID_TOKEN",
-        "INVALID_NODE_TOKEN",
-        "MISSING_TOKEN",
-        "MISSING_NODE_ID",
-        "NODE_TOKEN_IN_USE",
-        "NODE_HAS_TOKEN",
-        "NODE_ID_IN_USE",
-        "NODE_KEY_REFUSED",
-        "VERSION_MISMATCH",
-        "NODE_REMOVED",
-        "GRID_FULL",
-        "SESSION_SUPERSEDED",
-        "AGENT_SUPERSEDED",
-        "UNAUTHENTICATED",
-        "PERMISSION_DENIED",
-        "INVALID_ARGUMENT",
-        "UNIMPLEMENTED",
-    }
-)
-
+REFUSALS = {reason for reason in SessionReason if reason.fatal} | {
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "INVALID_ARGUMENT",
+    "UNIMPLEMENTED",
+}
 # Another agent is this node now: nothing else may be said in its name either.
-_SUPERSEDED = ("SESSION_SUPERSEDED", "AGENT_SUPERSEDED")
+_SUPERSEDED = (SessionReason.SESSION_SUPERSEDED, SessionReason.AGENT_SUPERSEDED)
 
 _Call = Any
 
@@ -249,7 +234,7 @@ class Session:
 
 def delay_after(reason: str, attempt: int, chance: float) -> float:
     """Seconds before the next try when the one before, the `attempt`th in a row, ended for this reason."""
-    if reason == "AGENT_SUPERSEDED":
+    if reason == SessionReason.AGENT_SUPERSEDED:
         return superseded_delay(chance)
     return (refused_delay if reason in REFUSALS else reconnect_delay)(attempt, chance)
 

@@ -13,6 +13,7 @@ from services.kernel.db import Database
 from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain
 from services.kernel.principal import NodeSession
+from services.kernel.session_refusals import SessionReason
 
 _POLL_SECONDS = 60.0
 # Many instances that come or go at once are one read and one message, not hundreds.
@@ -165,7 +166,7 @@ class Endpoints:
                 self._set_lost(node_id, lost=True)
                 for follower in [each for grid in self._grids.values() for each in grid.followers]:
                     if follower.session.node_id == node_id:
-                        follower.end(SessionEnded("The node was removed from its grid.", reason="NODE_REMOVED"))
+                        follower.end(SessionEnded("The node was removed from its grid.", SessionReason.NODE_REMOVED))
             case Synced():
                 pass
 

@@ -8,6 +8,7 @@ from services.grid_svc.domain.grid import Grid, Logs, Statsd, overlay_ip
 from services.grid_svc.domain.names import unique_name
 from services.grid_svc.domain.network import DEFAULT_NETWORK, Network, grid_full, last_node_number
 from services.grid_svc.domain.node import Facts, Node, lowest_free_number
+from services.kernel.session_refusals import SessionReason
 from services.kernel.version import window, works_with
 
 _LONGEST_ID = 255
@@ -80,11 +81,24 @@ class NodeDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class Close:
+    """How a session ended."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why there is no session: a reason for programs, a message for people."""
 
-    reason: str
+    reason: SessionReason
     message: str
+
+    @property
+    def close(self) -> Close:
+        """The end that it makes."""
+        return Close(self.reason.close, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,63 +109,33 @@ class NewNode:
     node_number: int
 
 
-INVALID_GRID_TOKEN = Refusal("INVALID_GRID_TOKEN", "Invalid grid token")
-INVALID_NODE_TOKEN = Refusal("INVALID_NODE_TOKEN", "Invalid node token")
-MISSING_TOKEN = Refusal("MISSING_TOKEN", "Missing token")
-NODE_ID_IN_USE = Refusal("NODE_ID_IN_USE", "Invalid node ID, already used by a different node")
-NODE_HAS_TOKEN = Refusal("NODE_HAS_TOKEN", "Invalid grid token, node was created using a node token")
-NODE_TOKEN_IN_USE = Refusal("NODE_TOKEN_IN_USE", "Invalid node token, already used by a different node")
-NODE_KEY_UNPROVEN = Refusal("NODE_KEY_REFUSED", "the agent did not prove that it has the key that it showed")
+INVALID_GRID_TOKEN = Refusal(SessionReason.INVALID_GRID_TOKEN, "Invalid grid token")
+INVALID_NODE_TOKEN = Refusal(SessionReason.INVALID_NODE_TOKEN, "Invalid node token")
+MISSING_TOKEN = Refusal(SessionReason.MISSING_TOKEN, "Missing token")
+NODE_ID_IN_USE = Refusal(SessionReason.NODE_ID_IN_USE, "Invalid node ID, already used by a different node")
+NODE_HAS_TOKEN = Refusal(SessionReason.NODE_HAS_TOKEN, "Invalid grid token, node was created using a node token")
+NODE_TOKEN_IN_USE = Refusal(SessionReason.NODE_TOKEN_IN_USE, "Invalid node token, already used by a different node")
+NODE_KEY_UNPROVEN = Refusal(
+    SessionReason.NODE_KEY_REFUSED, "the agent did not prove that it has the key that it showed"
+)
 
 _RESET = "an administrator of the grid can reset the key of the node"
 _ADVICE = "stop one of the two, or give it a KONTENA_NODE_ID and a KONTENA_STATE_DIR of its own"
 
-# Ends of sessions as clients know them (docs/spec/auth_grid.md section 14.4), for the health of nodes.
-_CLOSE_CODES = {
-    "MISSING_NODE_ID": 4000,
-    "INVALID_GRID_TOKEN": 4001,
-    "INVALID_NODE_TOKEN": 4002,
-    "NODE_TOKEN_IN_USE": 4003,
-    "MISSING_TOKEN": 4004,
-    "NODE_HAS_TOKEN": 4005,
-    "NODE_ID_IN_USE": 4006,
-    "NODE_KEY_REFUSED": 4007,
-    "VERSION_MISMATCH": 4010,
-    "HEARTBEAT_TIMEOUT": 4030,
-    "SESSION_RESET": 4031,
-    "NODE_REMOVED": 4040,
-    "SESSION_SUPERSEDED": 4041,
-    "AGENT_SUPERSEDED": 4041,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """How a session ended."""
-
-    code: int
-    reason: str
-
-
 GOODBYE = Close(1000, "the agent stopped")
 BROKEN = Close(1006, "the connection broke")
-UNHEARD = Close(4030, "the agent was not heard of")
-
-
-def close_of(reason: str, message: str) -> Close:
-    """The end that a refusal made."""
-    return Close(_CLOSE_CODES.get(reason, BROKEN.code), message)
+UNHEARD = Close(SessionReason.HEARTBEAT_TIMEOUT.close, "the agent was not heard of")
 
 
 def check_hello(hello: Hello, tokens: JoinTokens, server_version: str) -> Refusal | None:
     """The first rule that the agent breaks before anything is looked up."""
     if not works_with(hello.agent_version, server_version):
         text = f"agent version {hello.agent_version} is not compatible with server version {server_version}"
-        return Refusal("VERSION_MISMATCH", f"{text}, which takes agents of {window(server_version)}")
+        return Refusal(SessionReason.VERSION_MISMATCH, f"{text}, which takes agents of {window(server_version)}")
     if not hello.node_id or len(hello.node_id) > _LONGEST_ID:
-        return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-ID")
+        return Refusal(SessionReason.MISSING_NODE_ID, "Missing Kontena-Node-ID")
     if not hello.name:
-        return Refusal("MISSING_NODE_ID", "Missing Kontena-Node-Name")
+        return Refusal(SessionReason.MISSING_NODE_ID, "Missing Kontena-Node-Name")
     return None if tokens.grid or tokens.node else MISSING_TOKEN
 
 
@@ -166,7 +150,7 @@ def check_key(node: Node, hello: Hello) -> Refusal | None:
         return None
     what = "is not the one that it joined with" if hello.node_key else "is missing"
     words = f"the key of host node {node.name} {what}; if the state folder of its agent was lost, {_RESET}"
-    return Refusal("NODE_KEY_REFUSED", words)
+    return Refusal(SessionReason.NODE_KEY_REFUSED, words)
 
 
 def check_start(node: Node, hello: Hello) -> Refusal | None:
@@ -175,7 +159,7 @@ def check_start(node: Node, hello: Hello) -> Refusal | None:
         return None
     at = node.connected_at.isoformat() if node.connected_at else "an unknown time"
     words = f"an agent with the same id that was started later is connected as host node {node.name} since {at}"
-    return Refusal("AGENT_SUPERSEDED", f"{words}; {_ADVICE}")
+    return Refusal(SessionReason.AGENT_SUPERSEDED, f"{words}; {_ADVICE}")
 
 
 def conflict(hello: Hello) -> str:
@@ -196,25 +180,27 @@ def first_join(announced: str, grid: Grid, numbers: Collection[int], names: Coll
     """Number and name of a new node of a grid, given those in use."""
     number = lowest_free_number(numbers, last_node_number(grid.subnet, grid.network))
     if number is None:
-        return Refusal("GRID_FULL", grid_full(grid.subnet, grid.network))
+        return Refusal(SessionReason.GRID_FULL, grid_full(grid.subnet, grid.network))
     return NewNode(unique_name(announced, number, names), number)
 
 
 def standing(name: str, number: int, node: Node | None) -> Refusal | None:
     """Why session `number` of the node called `name` must end, or None when it is the present one."""
     if node is None:
-        return Refusal("NODE_REMOVED", f"host node {name} has been removed")
+        return Refusal(SessionReason.NODE_REMOVED, f"host node {name} has been removed")
     if not node.connected:
-        return Refusal("SESSION_RESET", f"host node {name} has been disconnected")
+        return Refusal(SessionReason.SESSION_RESET, f"host node {name} has been disconnected")
     if node.session != number:
         at = node.connected_at.isoformat() if node.connected_at else "an unknown time"
-        return Refusal("SESSION_SUPERSEDED", f"host node {name} connection conflict with new connection at {at}")
+        return Refusal(
+            SessionReason.SESSION_SUPERSEDED, f"host node {name} connection conflict with new connection at {at}"
+        )
     return None
 
 
 def silent(seconds: float) -> Refusal:
     """The end of a session whose agent said nothing for `seconds`."""
-    return Refusal("HEARTBEAT_TIMEOUT", f"ping timeout after {seconds:g}s")
+    return Refusal(SessionReason.HEARTBEAT_TIMEOUT, f"ping timeout after {seconds:g}s")
 
 
 def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:

@@ -21,7 +21,6 @@ from services.grid_svc.domain.session import (
     Hello,
     JoinTokens,
     NodeInfo,
-    close_of,
     standing,
 )
 from services.grid_svc.store import rows
@@ -224,7 +223,7 @@ async def reset(tx: Tx, node: Node) -> None:
     nodes until its agent has joined again."""
     if node.connected:
         refusal = standing(node.name, node.session, replace(node, connected=False))
-        close = close_of(refusal.reason, refusal.message) if refusal else BROKEN
+        close = refusal.close if refusal else BROKEN
         await tx.execute(
             nodes.update()
             .where(nodes.c.id == node.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.grid_svc.domain.network import PeerUpdate, merged
 from services.grid_svc.domain.node import AddressBook
-from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription, close_of
+from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription
 from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
 
@@ -76,7 +76,7 @@ class LiveSession:
     def close(self) -> Close:
         """How it ended, if it did."""
         if isinstance(self._ended, SessionRefused):
-            return close_of(self._ended.reason, self._ended.message)
+            return self._ended.close
         return GOODBYE if self.said_goodbye else BROKEN
 
     @property

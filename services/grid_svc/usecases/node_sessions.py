@@ -32,6 +32,7 @@ from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
 from services.kernel.node_key import NONCE_BYTES, Statement, proves
 from services.kernel.principal import NodeSession
+from services.kernel.session_refusals import SessionReason
 
 log = get_logger(__name__)
 
@@ -41,7 +42,7 @@ _JOIN_TRIES = 3
 _JITTER = 0.1
 _NOTABLE_SKEW_SECONDS = 5.0
 # Refusals of machines that showed a token of ours.
-_TOLD_REJECTIONS = ("VERSION_MISMATCH", "NODE_HAS_TOKEN", "NODE_KEY_REFUSED")
+_TOLD_REJECTIONS = (SessionReason.VERSION_MISMATCH, SessionReason.NODE_HAS_TOKEN, SessionReason.NODE_KEY_REFUSED)
 _PROOF_SECONDS = 10.0
 
 Incoming = Hello | KeyProof | NodeInfo | ResourceUsage | Heartbeat | NetworkReport | None
@@ -183,12 +184,12 @@ class NodeSessions:
 
     async def _reject(self, shown: JoinTokens, hello: Hello, error: SessionRefused) -> None:
         """Whoever looks at a node should see why its agent is not let in."""
-        if error.reason == "AGENT_SUPERSEDED":
+        if error.reason == SessionReason.AGENT_SUPERSEDED:
             async with self._db.transaction() as tx:
                 await store.note_conflict(tx, shown, hello, rules.conflict(hello))
         if error.reason in _TOLD_REJECTIONS:
             async with self._db.transaction() as tx:
-                await store.reject(tx, shown, hello, rules.close_of(error.reason, error.message))
+                await store.reject(tx, shown, hello, error.close)
 
     async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
         """The node of this machine in the grid whose token it shows, with its new session; a new machine is registered.

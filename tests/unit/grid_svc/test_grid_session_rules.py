@@ -13,11 +13,11 @@ from services.grid_svc.domain.session import (
     check_hello,
     check_known,
     check_own_token,
-    close_of,
     first_join,
     standing,
 )
 from services.grid_svc.usecases.refusals import SessionRefused
+from services.kernel.session_refusals import SessionReason
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,10 @@ def test_joins_of_known_machines_with_the_grid_token(node: Node, reason: str | N
 
 
 def test_ends_have_the_codes_that_clients_know() -> None:
-    assert close_of("SESSION_RESET", "why") == Close(4031, "why")
-    assert close_of("OTHER", "why") == Close(1006, "why")
+    assert Refusal(SessionReason.SESSION_RESET, "why").close == Close(4031, "why")
+    assert Refusal(SessionReason.GRID_FULL, "why").close == Close(1006, "why")
+    for reason in SessionReason:
+        assert str(reason) == reason.name
 
 
 def test_standing() -> None:
@@ -91,5 +93,5 @@ def test_standing() -> None:
 
 
 def test_refusals_have_codes() -> None:
-    full = SessionRefused(Refusal("GRID_FULL", "no room"))
+    full = SessionRefused(Refusal(SessionReason.GRID_FULL, "no room"))
     assert (full.code.name, full.reason) == ("RESOURCE_EXHAUSTED", "GRID_FULL")
