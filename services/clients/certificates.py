@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import certificate_delivery_pb2 as pb
 from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceStub
-from services.clients.secrets import SecretValue, ask
-from services.kernel.client import ServiceChannel
+from services.clients.secrets import SecretValue
+from services.kernel.client import ServiceChannel, ask
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
@@ -25,7 +25,7 @@ class CertificateResolver:
         if not wanted:
             return {}
         request = pb.ResolveCertificatesRequest(grid_id=grid_id, subjects=wanted)
-        response = await ask(self._stub.ResolveCertificates, request)
+        response = await ask("vault_svc", self._stub.ResolveCertificates, request)
         unreadable = {subject: SecretValue(None) for subject in response.unreadable}
         return {**unreadable, **{subject: SecretValue(bundle) for subject, bundle in response.bundles.items()}}
 
@@ -36,7 +36,7 @@ class CertificateResolver:
             return frozenset()
         request = pb.ListCertificateSubjectsRequest(grid_id=grid_id, subjects=wanted)
         try:
-            return frozenset((await ask(self._stub.ListCertificateSubjects, request)).subjects)
+            return frozenset((await ask("vault_svc", self._stub.ListCertificateSubjects, request)).subjects)
         except NotImplementedError:
             return frozenset(await self.bundles(grid_id, wanted))
 
@@ -48,7 +48,7 @@ class CertificateResolver:
         if not wanted:
             return {}
         request = pb.ResolveChallengesRequest(grid_id=grid_id, services=wanted)
-        response = await ask(self._stub.ResolveChallenges, request)
+        response = await ask("vault_svc", self._stub.ResolveChallenges, request)
         return {
             service: tuple((one.name, SecretValue(one.value)) for one in found.variables)
             for service, found in response.services.items()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import registry_delivery_pb2 as pb
 from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceStub
-from services.clients.secrets import ask
-from services.kernel.client import ServiceChannel
+from services.kernel.client import ServiceChannel, ask
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceAsyncStub
@@ -47,7 +46,7 @@ class RegistryResolver:
         if not wanted:
             return {}
         request = pb.ResolveRegistryCredentialsRequest(grid_id=grid_id, names=wanted)
-        response = await ask(self._stub.ResolveRegistryCredentials, request)
+        response = await ask("vault_svc", self._stub.ResolveRegistryCredentials, request)
         return {
             name: RegistryCredentials(found.username, found.email, found.url, found.password)
             for name, found in response.credentials.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceStub
-from services.kernel.client import ServiceChannel
+from services.kernel.client import ANSWER_SECONDS, DEADLINE_SECONDS, ServiceChannel, ask
 from services.kernel.outbox import Message
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # The generated module has this class in its stub file only.
 SECRET_CHANGED = "secret_changed"  # noqa: S105 -- the topic, no password.
 CERTIFICATE_CHANGED = "certificate_changed"
 
-_LOOKUP_SECONDS = 3.0
 _AT_ONCE = 16
 
 
@@ -38,7 +37,7 @@ class LinkedService:
 
 
 class SecretUsage:
-    """The API of deploy_svc that vault_svc needs. Every call may be repeated."""
+    """The API of deploy_svc that vault_svc needs. Every call may be repeated, and raises Unavailable."""
 
     def __init__(self, channel: ServiceChannel) -> None:
         self._stub: SecretUsageServiceAsyncStub = channel.stub(SecretUsageServiceStub)
@@ -48,27 +47,27 @@ class SecretUsage:
         if not subjects:
             return {}
         request = pb.ListCertificateUsersRequest(grid_id=grid_id, subjects=sorted(subjects))
-        return _users((await self._stub.ListCertificateUsers(request, timeout=_LOOKUP_SECONDS)).users)
+        return _users((await ask("deploy_svc", self._stub.ListCertificateUsers, request)).users)
 
     async def linked_service(self, grid_id: str, stack: str, name: str) -> LinkedService | None:
         """The service, or None when it does not exist."""
         request = pb.GetLinkedServiceRequest(grid_id=grid_id, stack=stack, name=name)
-        found = await self._stub.GetLinkedService(request, timeout=_LOOKUP_SECONDS)
+        found = await ask("deploy_svc", self._stub.GetLinkedService, request)
         return LinkedService(found.host_network, frozenset(found.node_ports)) if found.found else None
 
     async def deploy_linked(self, grid_id: str, stack: str, name: str, event_id: str) -> str | None:
         """Queue a forced deploy once per event; its id, or None when there is no such service."""
         request = pb.DeployLinkedServiceRequest(grid_id=grid_id, stack=stack, name=name, event_id=event_id)
-        return (await self._stub.DeployLinkedService(request)).deploy_id or None
+        return (await ask("deploy_svc", self._stub.DeployLinkedService, request, DEADLINE_SECONDS)).deploy_id or None
 
     async def deploy_states(
-        self, grid_id: str, deploy_ids: Collection[str], within: float = _LOOKUP_SECONDS
+        self, grid_id: str, deploy_ids: Collection[str], within: float = ANSWER_SECONDS
     ) -> Mapping[str, str]:
         """`created`, `ongoing`, `success` or `error` by deploy id; unknown deploys are left out."""
         if not deploy_ids:
             return {}
         request = pb.ListLinkedDeploysRequest(grid_id=grid_id, deploy_ids=sorted(deploy_ids))
-        return dict((await self._stub.ListLinkedDeploys(request, timeout=within)).states)
+        return dict((await ask("deploy_svc", self._stub.ListLinkedDeploys, request, within)).states)
 
     async def deliver_secrets(self, messages: list[Message]) -> None:
         """The outbox handler of SECRET_CHANGED; payloads hold `grid_id` and `name`."""

@@ -2,35 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
-
-import grpc
+from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import secret_delivery_pb2 as pb
 from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceStub
-from services.kernel.client import ServiceChannel
-from services.kernel.errors import Unavailable
+from services.kernel.client import ServiceChannel, ask
 
 if TYPE_CHECKING:  # The generated module has this class in its stub file only.
     from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceAsyncStub
-
-
-_DEADLINE_SECONDS = 3.0
-
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-
-
-async def ask(method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
-    """The answer of vault_svc. Raises Unavailable when there is none, NotImplementedError when it is of the version
-    before and does not have the method."""
-    try:
-        return await method(request, timeout=_DEADLINE_SECONDS)
-    except grpc.aio.AioRpcError as error:
-        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            raise NotImplementedError from None
-        # Only the code is told: details of a failed call could quote what they were about.
-        raise Unavailable(f"vault_svc does not answer ({error.code().name})") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +46,9 @@ class SecretResolver:
         wanted = sorted(set(names))
         if not wanted:
             return {}
-        response = await ask(self._stub.ResolveSecrets, pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted))
+        response = await ask(
+            "vault_svc", self._stub.ResolveSecrets, pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted)
+        )
         unreadable = {name: SecretValue(None) for name in response.unreadable}
         return {**unreadable, **{name: SecretValue(value) for name, value in response.values.items()}}
 
@@ -78,6 +59,6 @@ class SecretResolver:
             return frozenset()
         request = pb.ListSecretNamesRequest(grid_id=grid_id, names=wanted)
         try:
-            return frozenset((await ask(self._stub.ListSecretNames, request)).names)
+            return frozenset((await ask("vault_svc", self._stub.ListSecretNames, request)).names)
         except NotImplementedError:
             return frozenset(await self.resolve(grid_id, wanted))

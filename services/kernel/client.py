@@ -9,9 +9,12 @@ import grpc
 from services.kernel import call, methods
 from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.errors import Unavailable
 from services.kernel.identity import Callee
 
 DEADLINE_SECONDS = 5.0
+# For calls that an answer of ours waits for.
+ANSWER_SECONDS = 3.0
 OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -24,6 +27,8 @@ OPTIONS = (
 )
 
 Stub = TypeVar("Stub")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
 class ServiceChannel:
@@ -42,6 +47,23 @@ class ServiceChannel:
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         await self._channel.close()
+
+
+async def ask(
+    service: str,
+    method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+    request: Request,
+    within: float = ANSWER_SECONDS,
+) -> Response:
+    """The answer of a service. Raises Unavailable when there is none, NotImplementedError when it is of the version
+    before and does not have the method."""
+    try:
+        return await method(request, timeout=within)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            raise NotImplementedError from None
+        # Only the code is told: details of a failed call could quote what they were about.
+        raise Unavailable(f"{service} does not answer ({error.code().name})") from None
 
 
 def _service_config() -> str:

@@ -137,6 +137,12 @@ def _leave_what_moved_away(context: Any) -> None:
         context.is_disconnect = True
 
 
+async def now(tx: Tx) -> datetime:
+    """The time of the transaction: one clock for all replicas."""
+    time: datetime = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
+    return time
+
+
 async def notify(tx: Tx, channel: str, payload: str = "") -> None:
     """Send a NOTIFY when the transaction commits; equal notifications of one transaction arrive once."""
     await tx.execute(sa.select(sa.func.pg_notify(channel, payload)))

@@ -31,12 +31,6 @@ _COLUMNS = (
 )
 
 
-async def now(tx: Tx) -> datetime:
-    """The time of the transaction: the clock all expiry is measured by."""
-    time: datetime = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
-    return time
-
-
 async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
     """Store a new token, or a code that ends when its token would or before."""
     await tx.execute(

@@ -7,6 +7,7 @@ from services.auth_svc.domain import access_token as rules
 from services.auth_svc.domain import digest, pkce
 from services.auth_svc.domain.access_token import UNBOUND, AccessToken, Bounds, IssuedToken, Owner, Values
 from services.auth_svc.store import access_tokens
+from services.kernel import db
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
 
@@ -37,7 +38,7 @@ class Mint:
     ) -> IssuedToken:
         """A new bearer token, with a refresh token when it expires and has all rights of its owner. `lifetime` is in
         seconds."""
-        now = await access_tokens.now(tx)
+        now = await db.now(tx)
         token = rules.first(
             "bearer",
             new_id(),
@@ -63,7 +64,7 @@ class Mint:
     ) -> IssuedToken:
         """A new authorization code; `value` when it is not to be a random one. It ends with the token it would become,
         or after `usable` seconds."""
-        now = await access_tokens.now(tx)
+        now = await db.now(tx)
         code = rules.first(
             "authorization_code",
             new_id(),
@@ -77,12 +78,12 @@ class Mint:
 
     async def exchanged(self, tx: Tx, code: AccessToken) -> IssuedToken:
         """The token for a used code: it ends when the code would have."""
-        now = await access_tokens.now(tx)
+        now = await db.now(tx)
         return await self._store(tx, rules.successor(code, new_id(), code.expires_at), now)
 
     async def refreshed(self, tx: Tx, used: AccessToken) -> IssuedToken:
         """The token for a used refresh token."""
-        now = await access_tokens.now(tx)
+        now = await db.now(tx)
         expires_at = rules.expiry(now, rules.REFRESHED_SECONDS)
         return await self._store(tx, rules.successor(used, new_id(), expires_at), now)
 

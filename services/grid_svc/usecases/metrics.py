@@ -1,14 +1,10 @@
 """How busy nodes and grids were."""
 
-from datetime import datetime
-
-import sqlalchemy as sa
-
 from services.grid_svc.domain.metrics import Minute, Window, window
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import resource_usage as store
 from services.grid_svc.usecases.access import accessible
-from services.kernel.db import Database, Tx
+from services.kernel.db import Database, now
 from services.kernel.errors import required
 from services.kernel.principal import Principal
 
@@ -25,17 +21,12 @@ class Metrics:
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, grid_name)
             node = required(await node_store.find(tx, grid.id, reference))
-            span = window(start, end, await _now(tx))
+            span = window(start, end, await now(tx))
             return span, await store.minutes(tx, "node_id", node.id, span)
 
     async def grid(self, principal: Principal, name: str, start: str, end: str) -> tuple[Window, list[Minute]]:
         """Of a grid: the sum over its nodes."""
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, name)
-            span = window(start, end, await _now(tx))
+            span = window(start, end, await now(tx))
             return span, await store.minutes(tx, "grid_id", grid.id, span)
-
-
-async def _now(tx: Tx) -> datetime:
-    now: datetime = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
-    return now

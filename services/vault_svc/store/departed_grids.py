@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from services.kernel.db import Tx
+from services.kernel.db import Tx, now
 from services.vault_svc.store import tables
 from services.vault_svc.store.tables import departed_grids as t
 
@@ -31,8 +31,7 @@ async def with_data(tx: Tx) -> frozenset[str]:
 async def noticed(tx: Tx) -> tuple[dict[str, datetime], datetime]:
     """When each departed grid was noticed, and the time now by the same clock."""
     rows = await tx.execute(sa.select(t.c.grid_id, t.c.noticed_at))
-    now = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
-    return {row.grid_id: row.noticed_at for row in rows}, now
+    return {row.grid_id: row.noticed_at for row in rows}, await now(tx)
 
 
 async def notice(tx: Tx, grid_ids: Collection[str]) -> None:

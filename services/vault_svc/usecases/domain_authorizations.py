@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import grpc
-
 from services.clients.grids import Grid
 from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
 from services.kernel.db import Tx
-from services.kernel.errors import DomainError, NotFound, ValidationFailed, required
+from services.kernel.errors import DomainError, NotFound, Unavailable, ValidationFailed, required
 from services.kernel.logs import get_logger
 from services.kernel.principal import Principal
 from services.vault_svc.domain import authorization as rules
@@ -146,8 +144,8 @@ class DomainAuthorizations:
     async def _deploy_states(self, grid: Grid, deploys: list[str]) -> Mapping[str, str]:
         try:
             return await self._usage.deploy_states(grid.id, deploys, _GLANCE_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            log.warning("deploys of linked services are not known", code=error.code().name)
+        except Unavailable as error:
+            log.warning("deploys of linked services are not known", reason=error.message)
             return {}
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, found: Authorization) -> None:

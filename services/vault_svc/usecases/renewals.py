@@ -4,8 +4,6 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-import grpc
-
 from services.clients import grid_events
 from services.clients.grid_events import GridEvent
 from services.clients.grids import Grid
@@ -77,9 +75,8 @@ class Renewals:
             return
         try:
             await self._renew(grid, one, known)
-        except (DomainError, grpc.aio.AioRpcError) as error:
-            reason = error.message if isinstance(error, DomainError) else "deploy_svc does not answer"
-            await self._failed(grid, one, reason)
+        except DomainError as error:
+            await self._failed(grid, one, error.message)
         except Exception as error:
             await self._failed(grid, one, "Internal error")
             log.error("renewal failed", subject=one.subject, grid=grid.name, exc_info=error)
