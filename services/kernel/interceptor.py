@@ -20,6 +20,7 @@ from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.identity import names_in
 from services.kernel.logs import get_logger
+from services.kernel.methods import texts
 from services.kernel.reauthentication import Reauthentication
 from services.kernel.requests import Requests
 from services.kernel.streams import Streams
@@ -105,7 +106,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 call = await self._begin(method, context)
                 request = await take(raw)
-                with self._callers.following(method, _texts(context), call.principal):
+                with self._callers.following(method, texts(context), call.principal):
                     async for response in self._streams.guarded(inner(request, context)):
                         yield response
             except Exception as error:
@@ -118,7 +119,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return run
 
     async def _begin(self, method: str, context: Any) -> calls.Call:
-        metadata = _texts(context)
+        metadata = texts(context)
         call = calls.from_metadata(method, metadata)
         calls.start(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
@@ -132,11 +133,6 @@ def _many(requests: Requests) -> Take:
         return requests.stream(raw)
 
     return take
-
-
-def _texts(context: Any) -> dict[str, str]:
-    """The metadata of a call without binary values."""
-    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
 
 
 async def _send_reply_metadata(call: calls.Call, context: Any) -> None:

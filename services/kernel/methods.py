@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import grpc
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor
 
 from kontena.common.v1 import options_pb2
 
+# What grpc passes to a method; ours read the call instead (call.py).
+Context = grpc.aio.ServicerContext[Any, Any]
 # Bytes of one request message: what `request_limit_kb` says, else this.
 DEFAULT_LIMIT = 64 * 1024
 # Services are told what other services gathered, and cannot be called from outside.
@@ -33,6 +36,11 @@ class Method:
     request_limit: int = DEFAULT_LIMIT
     message: Descriptor | None = None
     reads: bool = False
+
+
+def texts(context: Context) -> dict[str, str]:
+    """The metadata of a call without binary values."""
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 def describe(service_names: Iterable[str]) -> dict[str, Method]:

@@ -1,7 +1,5 @@
 """AccessTokenService."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.auth.v1 import access_token_pb2 as pb
@@ -10,6 +8,7 @@ from services.auth_svc.convert.access_tokens import token_to_proto
 from services.auth_svc.usecases.access_tokens import AccessTokens
 from services.auth_svc.usecases.config import Config
 from services.kernel import call
+from services.kernel.methods import Context
 
 
 class AccessTokenServicer(AccessTokenServiceServicer):
@@ -19,15 +18,17 @@ class AccessTokenServicer(AccessTokenServiceServicer):
         self._tokens = tokens
         self._config = config
 
-    async def ListAccessTokens(self, request: pb.ListAccessTokensRequest, context: Any) -> pb.ListAccessTokensResponse:
+    async def ListAccessTokens(
+        self, request: pb.ListAccessTokensRequest, context: Context
+    ) -> pb.ListAccessTokensResponse:
         tokens = await self._tokens.list_own(call.principal())
         server_name = await self._config.server_name()
         return pb.ListAccessTokensResponse(tokens=[token_to_proto(token, server_name) for token in tokens])
 
-    async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Any) -> pb.AccessToken:
+    async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Context) -> pb.AccessToken:
         token = await self._tokens.get(call.principal(), request.id)
         return token_to_proto(token, await self._config.server_name())
 
-    async def DeleteAccessToken(self, request: pb.DeleteAccessTokenRequest, context: Any) -> Empty:
+    async def DeleteAccessToken(self, request: pb.DeleteAccessTokenRequest, context: Context) -> Empty:
         await self._tokens.delete(call.principal(), request.id)
         return Empty()

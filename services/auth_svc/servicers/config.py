@@ -1,7 +1,5 @@
 """ConfigService."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 
@@ -10,6 +8,7 @@ from kontena.auth.v1.config_pb2_grpc import ConfigServiceServicer
 from services.auth_svc.convert.config import struct_to_values, values_to_struct
 from services.auth_svc.usecases.config import Config
 from services.kernel import call
+from services.kernel.methods import Context
 
 
 class ConfigServicer(ConfigServiceServicer):
@@ -18,24 +17,24 @@ class ConfigServicer(ConfigServiceServicer):
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    async def GetConfig(self, request: pb.GetConfigRequest, context: Any) -> Struct:
+    async def GetConfig(self, request: pb.GetConfigRequest, context: Context) -> Struct:
         return values_to_struct(await self._config.show(call.principal(), request.filter))
 
-    async def GetConfigKey(self, request: pb.GetConfigKeyRequest, context: Any) -> Struct:
+    async def GetConfigKey(self, request: pb.GetConfigKeyRequest, context: Context) -> Struct:
         return values_to_struct(await self._config.get(call.principal(), request.key))
 
-    async def UpdateConfig(self, request: pb.UpdateConfigRequest, context: Any) -> Empty:
+    async def UpdateConfig(self, request: pb.UpdateConfigRequest, context: Context) -> Empty:
         await self._config.update(call.principal(), struct_to_values(request.values))
         return Empty()
 
-    async def ReplaceConfig(self, request: pb.ReplaceConfigRequest, context: Any) -> Empty:
+    async def ReplaceConfig(self, request: pb.ReplaceConfigRequest, context: Context) -> Empty:
         await self._config.replace(call.principal(), struct_to_values(request.values))
         return Empty()
 
-    async def ClearConfig(self, request: pb.ClearConfigRequest, context: Any) -> Empty:
+    async def ClearConfig(self, request: pb.ClearConfigRequest, context: Context) -> Empty:
         await self._config.replace(call.principal(), {})
         return Empty()
 
-    async def DeleteConfigKey(self, request: pb.DeleteConfigKeyRequest, context: Any) -> Empty:
+    async def DeleteConfigKey(self, request: pb.DeleteConfigKeyRequest, context: Context) -> Empty:
         await self._config.delete(call.principal(), request.key)
         return Empty()

@@ -1,7 +1,6 @@
 """GridUserService."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from kontena.auth.v1 import grid_user_pb2 as pb
 from kontena.auth.v1.grid_user_pb2_grpc import GridUserServiceServicer
@@ -9,6 +8,7 @@ from services.auth_svc.convert.users import user_to_proto
 from services.auth_svc.domain.user import User
 from services.auth_svc.usecases.grid_users import GridUsers
 from services.kernel import call
+from services.kernel.methods import Context
 
 
 class GridUserServicer(GridUserServiceServicer):
@@ -17,15 +17,15 @@ class GridUserServicer(GridUserServiceServicer):
     def __init__(self, grid_users: GridUsers) -> None:
         self._grid_users = grid_users
 
-    async def ListGridUsers(self, request: pb.ListGridUsersRequest, context: Any) -> pb.GridUsers:
+    async def ListGridUsers(self, request: pb.ListGridUsersRequest, context: Context) -> pb.GridUsers:
         return _users(await self._grid_users.members(call.principal(), request.grid))
 
-    async def AddGridUser(self, request: pb.AddGridUserRequest, context: Any) -> pb.GridUsers:
+    async def AddGridUser(self, request: pb.AddGridUserRequest, context: Context) -> pb.GridUsers:
         users = await self._grid_users.add(call.principal(), request.grid, request.email)
         call.reply_created()
         return _users(users)
 
-    async def RemoveGridUser(self, request: pb.RemoveGridUserRequest, context: Any) -> pb.GridUsers:
+    async def RemoveGridUser(self, request: pb.RemoveGridUserRequest, context: Context) -> pb.GridUsers:
         return _users(await self._grid_users.remove(call.principal(), request.grid, request.email))
 
 

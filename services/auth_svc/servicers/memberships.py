@@ -1,7 +1,6 @@
 """GridMembershipService."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -10,6 +9,7 @@ from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceServicer
 from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.usecases.memberships import Memberships
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.methods import Context
 from services.kernel.watch import sendable
 
 
@@ -19,21 +19,23 @@ class GridMembershipServicer(GridMembershipServiceServicer):
     def __init__(self, memberships: Memberships) -> None:
         self._memberships = memberships
 
-    async def AddGridMember(self, request: pb.AddGridMemberRequest, context: Any) -> Empty:
+    async def AddGridMember(self, request: pb.AddGridMemberRequest, context: Context) -> Empty:
         await self._memberships.add(request.grid_id, request.user_id)
         return Empty()
 
-    async def RemoveGrid(self, request: pb.RemoveGridRequest, context: Any) -> Empty:
+    async def RemoveGrid(self, request: pb.RemoveGridRequest, context: Context) -> Empty:
         await self._memberships.remove_grid(request.grid_id)
         return Empty()
 
     async def WatchGridMembers(
-        self, request: pb.WatchGridMembersRequest, context: Any
+        self, request: pb.WatchGridMembersRequest, context: Context
     ) -> AsyncIterator[pb.GridMembersEvent]:
         async for event in sendable(self._memberships.follow(), _event):
             yield event
 
-    async def CountGridMembers(self, request: pb.CountGridMembersRequest, context: Any) -> pb.CountGridMembersResponse:
+    async def CountGridMembers(
+        self, request: pb.CountGridMembersRequest, context: Context
+    ) -> pb.CountGridMembersResponse:
         return pb.CountGridMembersResponse(user_counts=await self._memberships.count(request.grid_ids))
 
 

@@ -1,7 +1,6 @@
 """OAuthService."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -18,6 +17,7 @@ from services.auth_svc.usecases.oauth import OAuth
 from services.kernel import call
 from services.kernel.authn import bearer_token
 from services.kernel.errors import Forbidden, Unauthenticated
+from services.kernel.methods import Context, texts
 
 
 class OAuthServicer(OAuthServiceServicer):
@@ -29,16 +29,16 @@ class OAuthServicer(OAuthServiceServicer):
         self._logins = logins
         self._config = config
 
-    async def ExchangeToken(self, request: HttpBody, context: Any) -> HttpBody:
+    async def ExchangeToken(self, request: HttpBody, context: Context) -> HttpBody:
         given = parameters.parse(request.content_type, request.data)
         token = issued_to_proto(await self._oauth.exchange(given), await self._config.server_name())
         _forbid_caching()
-        accept = str(dict(context.invocation_metadata()).get("accept", ""))
+        accept = texts(context).get("accept", "")
         if convert.answers_json(request.content_type, accept):
             return convert.json_body(token)
         return convert.form_body(token, given.text("state"))
 
-    async def Authorize(self, request: HttpBody, context: Any) -> HttpBody:
+    async def Authorize(self, request: HttpBody, context: Context) -> HttpBody:
         given = parameters.parse(request.content_type, request.data)
         _forbid_caching()
         call.reply_created()
@@ -47,24 +47,24 @@ class OAuthServicer(OAuthServiceServicer):
         issued = await self._oauth.authorize(call.principal(), given)
         return convert.json_body(issued_to_proto(issued, await self._config.server_name()))
 
-    async def Authenticate(self, request: pb.AuthenticateRequest, context: Any) -> HttpBody:
+    async def Authenticate(self, request: pb.AuthenticateRequest, context: Context) -> HttpBody:
         given = convert.query_or_form(request, request.form)
-        token = _optional_token(dict(context.invocation_metadata()))
+        token = _optional_token(texts(context))
         begun = await self._logins.begin(given("redirect_uri"), given("invite_code"), given("expires_in"), token)
         return _redirect(begun)
 
-    async def Callback(self, request: pb.CallbackRequest, context: Any) -> HttpBody:
+    async def Callback(self, request: pb.CallbackRequest, context: Context) -> HttpBody:
         given = convert.query_or_form(request, request.form)
         if given("error"):
             raise login.provider_refusal(given("error"), given("error_description"), given("error_uri"))
-        cookies = convert.cookies(str(dict(context.invocation_metadata()).get("cookie", "")))
+        cookies = convert.cookies(texts(context).get("cookie", ""))
         return _redirect(await self._logins.end(given("state"), given("code"), cookies))
 
-    async def GetCodePage(self, request: pb.GetCodePageRequest, context: Any) -> HttpBody:
+    async def GetCodePage(self, request: pb.GetCodePageRequest, context: Context) -> HttpBody:
         call.current().reply_headers |= code_page.HEADERS
         return HttpBody(content_type="text/html; charset=utf-8", data=code_page.PAGE)
 
-    async def LogInWithPassword(self, request: pb.LogInWithPasswordRequest, context: Any) -> HttpBody:
+    async def LogInWithPassword(self, request: pb.LogInWithPasswordRequest, context: Context) -> HttpBody:
         raise Forbidden(login.no_passwords(call.current().user_agent))
 
 

@@ -1,7 +1,6 @@
 """AssignmentService: the stream of each node agent."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1.assignment_pb2_grpc import AssignmentServiceServicer
@@ -9,6 +8,7 @@ from services.deploy_svc.convert import assignments as convert
 from services.deploy_svc.usecases.assignments import Assignments, Incoming
 from services.kernel import call
 from services.kernel.errors import Unauthenticated
+from services.kernel.methods import Context
 
 
 class AssignmentServicer(AssignmentServiceServicer):
@@ -18,7 +18,7 @@ class AssignmentServicer(AssignmentServiceServicer):
         self._assignments = assignments
 
     async def Attach(
-        self, request_iterator: AsyncIterator[pb.AttachRequest], context: Any
+        self, request_iterator: AsyncIterator[pb.AttachRequest], context: Context
     ) -> AsyncIterator[pb.AttachResponse]:
         session = call.principal().node
         if session is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.deploy.v1 import container_exec_pb2 as pb
 from kontena.deploy.v1 import node_command_pb2 as command_pb
@@ -13,6 +12,7 @@ from services.deploy_svc.usecases.container_commands import ContainerCommands, o
 from services.deploy_svc.usecases.node_commands import Command
 from services.kernel.call import principal
 from services.kernel.errors import InvalidRequest
+from services.kernel.methods import Context
 
 Requests = AsyncIterator[pb.AttachExecRequest]
 
@@ -23,7 +23,7 @@ class ContainerExecServicer(ContainerExecServiceServicer):
     def __init__(self, commands: ContainerCommands) -> None:
         self._commands = commands
 
-    async def AttachExec(self, request_iterator: Requests, context: Any) -> AsyncIterator[pb.AttachExecResponse]:
+    async def AttachExec(self, request_iterator: Requests, context: Context) -> AsyncIterator[pb.AttachExecResponse]:
         await context.send_initial_metadata((("x-accepted", "1"),))
         start = (await _next(request_iterator, "start")).start
         run = await self._commands.prepare(principal(), start.id, "exec_interactive")

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -14,6 +13,7 @@ from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.usecases.container_logs import ContainerLogs
 from services.kernel.call import principal
+from services.kernel.methods import Context
 
 
 class ContainerLogServicer(ContainerLogServiceServicer):
@@ -22,20 +22,22 @@ class ContainerLogServicer(ContainerLogServiceServicer):
     def __init__(self, logs: ContainerLogs) -> None:
         self._logs = logs
 
-    async def ListServiceLogs(self, request: pb.ListServiceLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListServiceLogs(self, request: pb.ListServiceLogsRequest, context: Context) -> AsyncIterator[HttpBody]:
         async for piece in self._answer(await self._logs.service(principal(), request.id), query_from_proto(request)):
             yield piece
 
-    async def ListStackLogs(self, request: pb.ListStackLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListStackLogs(self, request: pb.ListStackLogsRequest, context: Context) -> AsyncIterator[HttpBody]:
         async for piece in self._answer(await self._logs.stack(principal(), request.id), query_from_proto(request)):
             yield piece
 
-    async def ListContainerLogs(self, request: pb.ListContainerLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListContainerLogs(
+        self, request: pb.ListContainerLogsRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
         scope = await self._logs.container(principal(), request.id)
         async for piece in self._answer(scope, query_from_proto(request)):
             yield piece
 
-    async def ListGridLogs(self, request: pb.ListGridLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListGridLogs(self, request: pb.ListGridLogsRequest, context: Context) -> AsyncIterator[HttpBody]:
         scope = await self._logs.grid(
             principal(),
             request.grid,

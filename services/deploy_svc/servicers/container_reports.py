@@ -1,7 +1,6 @@
 """ContainerReportService: decode, call, confirm."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.deploy.v1 import container_report_pb2 as pb
 from kontena.deploy.v1.container_report_pb2_grpc import ContainerReportServiceServicer
@@ -9,6 +8,7 @@ from services.deploy_svc.convert.containers import batch_from_proto
 from services.deploy_svc.usecases.container_reports import ContainerReports
 from services.kernel.call import principal
 from services.kernel.errors import Unauthenticated
+from services.kernel.methods import Context
 
 
 class ContainerReportServicer(ContainerReportServiceServicer):
@@ -18,7 +18,7 @@ class ContainerReportServicer(ContainerReportServiceServicer):
         self._reports = reports
 
     async def ReportContainers(
-        self, request_iterator: AsyncIterator[pb.ReportContainersRequest], context: Any
+        self, request_iterator: AsyncIterator[pb.ReportContainersRequest], context: Context
     ) -> AsyncIterator[pb.ReportContainersResponse]:
         session = principal().node
         if session is None:

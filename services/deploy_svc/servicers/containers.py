@@ -1,7 +1,6 @@
 """ContainerService: decode, call, encode."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -14,6 +13,7 @@ from services.deploy_svc.domain.log_query import switch
 from services.deploy_svc.usecases.container_commands import ContainerCommands
 from services.deploy_svc.usecases.containers import Containers
 from services.kernel.call import principal
+from services.kernel.methods import Context
 
 
 class ContainerServicer(ContainerServiceServicer):
@@ -23,27 +23,27 @@ class ContainerServicer(ContainerServiceServicer):
         self._containers = containers
         self._commands = commands
 
-    async def ListContainers(self, request: pb.ListContainersRequest, context: Any) -> pb.ListContainersResponse:
+    async def ListContainers(self, request: pb.ListContainersRequest, context: Context) -> pb.ListContainersResponse:
         found = await self._containers.of_grid(principal(), request.grid, everything=switch(request.all))
         return pb.ListContainersResponse(containers=map(container_to_proto, found))
 
     async def ListServiceContainers(
-        self, request: pb.ListServiceContainersRequest, context: Any
+        self, request: pb.ListServiceContainersRequest, context: Context
     ) -> pb.ListServiceContainersResponse:
         found = await self._containers.of_service(principal(), request.id)
         return pb.ListServiceContainersResponse(containers=map(container_to_proto, found))
 
-    async def GetContainer(self, request: pb.GetContainerRequest, context: Any) -> pb.Container:
+    async def GetContainer(self, request: pb.GetContainerRequest, context: Context) -> pb.Container:
         return container_to_proto(await self._containers.get(principal(), request.id))
 
-    async def InspectContainer(self, request: pb.InspectContainerRequest, context: Any) -> HttpBody:
+    async def InspectContainer(self, request: pb.InspectContainerRequest, context: Context) -> HttpBody:
         found = await self._commands.inspect(principal(), request.id)
         return HttpBody(content_type=JSON, data=found.encode())
 
-    async def TopContainer(self, request: pb.TopContainerRequest, context: Any) -> HttpBody:
+    async def TopContainer(self, request: pb.TopContainerRequest, context: Context) -> HttpBody:
         found = await self._commands.top(principal(), request.id)
         return HttpBody(content_type=JSON, data=found.encode())
 
-    async def ExecContainer(self, request: pb.ExecContainerRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ExecContainer(self, request: pb.ExecContainerRequest, context: Context) -> AsyncIterator[HttpBody]:
         outcome = await self._commands.exec(principal(), request.id, request.cmd)
         yield body(outcome_to_json(outcome))

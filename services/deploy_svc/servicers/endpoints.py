@@ -1,7 +1,6 @@
 """EndpointService: where the instances of a node's grid are."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.deploy.v1 import endpoint_pb2 as pb
 from kontena.deploy.v1.endpoint_pb2_grpc import EndpointServiceServicer
@@ -9,6 +8,7 @@ from services.deploy_svc.convert import endpoints as convert
 from services.deploy_svc.usecases.endpoints import Endpoints
 from services.kernel import call
 from services.kernel.errors import Unauthenticated
+from services.kernel.methods import Context
 
 
 class EndpointServicer(EndpointServiceServicer):
@@ -17,7 +17,9 @@ class EndpointServicer(EndpointServiceServicer):
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
-    async def WatchEndpoints(self, request: pb.WatchEndpointsRequest, context: Any) -> AsyncIterator[pb.EndpointUpdate]:
+    async def WatchEndpoints(
+        self, request: pb.WatchEndpointsRequest, context: Context
+    ) -> AsyncIterator[pb.EndpointUpdate]:
         session = call.principal().node
         if session is None:
             raise Unauthenticated

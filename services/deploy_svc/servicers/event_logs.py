@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -15,6 +14,7 @@ from services.deploy_svc.domain.log_scope import EventScope
 from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
 from services.kernel.call import principal
 from services.kernel.errors import Unauthenticated
+from services.kernel.methods import Context
 
 
 class EventLogServicer(EventLogServiceServicer):
@@ -23,19 +23,23 @@ class EventLogServicer(EventLogServiceServicer):
     def __init__(self, events: EventLogs) -> None:
         self._events = events
 
-    async def ListGridEventLogs(self, request: pb.ListGridEventLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListGridEventLogs(
+        self, request: pb.ListGridEventLogsRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
         scope = await self._events.grid(
             principal(), request.grid, nodes=request.nodes, stacks=request.stacks, services=request.services
         )
         async for piece in self._answer(scope, query_from_proto(request)):
             yield piece
 
-    async def ListStackEventLogs(self, request: pb.ListStackEventLogsRequest, context: Any) -> AsyncIterator[HttpBody]:
+    async def ListStackEventLogs(
+        self, request: pb.ListStackEventLogsRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
         async for piece in self._answer(await self._events.stack(principal(), request.id), query_from_proto(request)):
             yield piece
 
     async def ListServiceEventLogs(
-        self, request: pb.ListServiceEventLogsRequest, context: Any
+        self, request: pb.ListServiceEventLogsRequest, context: Context
     ) -> AsyncIterator[HttpBody]:
         async for piece in self._answer(await self._events.service(principal(), request.id), query_from_proto(request)):
             yield piece
@@ -56,7 +60,7 @@ class EventIngestServicer(EventIngestServiceServicer):
     def __init__(self, ingest: EventIngest) -> None:
         self._ingest = ingest
 
-    async def PushEvents(self, request: pb.PushEventsRequest, context: Any) -> pb.PushEventsResponse:
+    async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse:
         session = principal().node
         if session is None:
             raise Unauthenticated

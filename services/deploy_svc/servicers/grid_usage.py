@@ -1,7 +1,6 @@
 """GridUsageService: decode, call, encode."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -11,6 +10,7 @@ from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.kernel.ids import is_id
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.methods import Context
 from services.kernel.watch import sendable
 
 
@@ -20,11 +20,13 @@ class GridUsageServicer(GridUsageServiceServicer):
     def __init__(self, usage: GridUsages) -> None:
         self._usage = usage
 
-    async def WatchGridUsage(self, request: pb.WatchGridUsageRequest, context: Any) -> AsyncIterator[pb.GridUsageEvent]:
+    async def WatchGridUsage(
+        self, request: pb.WatchGridUsageRequest, context: Context
+    ) -> AsyncIterator[pb.GridUsageEvent]:
         async for event in sendable(self._usage.follow(), _event):
             yield event
 
-    async def CountGridUsage(self, request: pb.CountGridUsageRequest, context: Any) -> pb.CountGridUsageResponse:
+    async def CountGridUsage(self, request: pb.CountGridUsageRequest, context: Context) -> pb.CountGridUsageResponse:
         found = await self._usage.count({grid_id for grid_id in request.grid_ids if is_id(grid_id)})
         usages = {
             usage.id: pb.GridUsage(service_count=usage.services, container_count=usage.containers) for usage in found
@@ -32,7 +34,7 @@ class GridUsageServicer(GridUsageServiceServicer):
         return pb.CountGridUsageResponse(usages=usages)
 
     async def FindStatefulNodes(
-        self, request: pb.FindStatefulNodesRequest, context: Any
+        self, request: pb.FindStatefulNodesRequest, context: Context
     ) -> pb.FindStatefulNodesResponse:
         found = await self._usage.stateful_nodes({node_id for node_id in request.node_ids if is_id(node_id)})
         return pb.FindStatefulNodesResponse(node_ids=sorted(found))

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1.assignment_pb2_grpc import LogIngestServiceServicer
@@ -11,6 +10,7 @@ from services.deploy_svc.domain.log_line import LogResume
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.kernel.call import principal
 from services.kernel.errors import Unauthenticated
+from services.kernel.methods import Context
 
 
 class LogIngestServicer(LogIngestServiceServicer):
@@ -20,7 +20,7 @@ class LogIngestServicer(LogIngestServiceServicer):
         self._ingest = ingest
 
     async def PushLogs(
-        self, request_iterator: AsyncIterator[pb.PushLogsRequest], context: Any
+        self, request_iterator: AsyncIterator[pb.PushLogsRequest], context: Context
     ) -> AsyncIterator[pb.PushLogsResponse]:
         session = principal().node
         if session is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.deploy.v1 import node_command_pb2 as pb
 from kontena.deploy.v1.node_command_pb2_grpc import CommandRelayServiceServicer, NodeCommandServiceServicer
@@ -11,6 +10,7 @@ from services.deploy_svc.domain.node_command import Event
 from services.deploy_svc.usecases.node_commands import Command, NodeCommands
 from services.kernel.call import principal
 from services.kernel.errors import InvalidRequest, Unauthenticated
+from services.kernel.methods import Context
 
 
 class NodeCommandServicer(NodeCommandServiceServicer):
@@ -20,7 +20,7 @@ class NodeCommandServicer(NodeCommandServiceServicer):
         self._commands = commands
 
     async def AttachCommands(
-        self, request_iterator: AsyncIterator[pb.NodeCommandEvent], context: Any
+        self, request_iterator: AsyncIterator[pb.NodeCommandEvent], context: Context
     ) -> AsyncIterator[pb.NodeCommand]:
         session = principal().node
         if session is None:
@@ -36,7 +36,7 @@ class CommandRelayServicer(CommandRelayServiceServicer):
         self._commands = commands
 
     async def RelayCommand(
-        self, request_iterator: AsyncIterator[pb.RelayCommandRequest], context: Any
+        self, request_iterator: AsyncIterator[pb.RelayCommandRequest], context: Context
     ) -> AsyncIterator[pb.NodeCommandEvent]:
         first = await anext(request_iterator, None)
         if first is None:

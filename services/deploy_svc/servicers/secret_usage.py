@@ -1,7 +1,6 @@
 """SecretUsageService: decode, call, encode."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -11,6 +10,7 @@ from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.kernel.ids import is_id
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.methods import Context
 from services.kernel.watch import sendable
 
 
@@ -21,30 +21,32 @@ class SecretUsageServicer(SecretUsageServiceServicer):
         self._usage = usage
 
     async def WatchVaultUsers(
-        self, request: pb.WatchVaultUsersRequest, context: Any
+        self, request: pb.WatchVaultUsersRequest, context: Context
     ) -> AsyncIterator[pb.VaultUserEvent]:
         async for event in sendable(self._usage.follow(), _event):
             yield event
 
-    async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Any) -> pb.ListSecretUsersResponse:
+    async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Context) -> pb.ListSecretUsersResponse:
         found = await self._usage.users(request.grid_id, "secrets", _texts(request.names))
         return pb.ListSecretUsersResponse(users=_users(found))
 
-    async def SecretChanged(self, request: pb.SecretChangedRequest, context: Any) -> Empty:
+    async def SecretChanged(self, request: pb.SecretChangedRequest, context: Context) -> Empty:
         await self._usage.changed(request.grid_id, "secrets", request.name, request.event_id)
         return Empty()
 
     async def ListCertificateUsers(
-        self, request: pb.ListCertificateUsersRequest, context: Any
+        self, request: pb.ListCertificateUsersRequest, context: Context
     ) -> pb.ListCertificateUsersResponse:
         found = await self._usage.users(request.grid_id, "certificates", _texts(request.subjects))
         return pb.ListCertificateUsersResponse(users=_users(found))
 
-    async def CertificateChanged(self, request: pb.CertificateChangedRequest, context: Any) -> Empty:
+    async def CertificateChanged(self, request: pb.CertificateChangedRequest, context: Context) -> Empty:
         await self._usage.changed(request.grid_id, "certificates", request.subject, request.event_id)
         return Empty()
 
-    async def GetLinkedService(self, request: pb.GetLinkedServiceRequest, context: Any) -> pb.GetLinkedServiceResponse:
+    async def GetLinkedService(
+        self, request: pb.GetLinkedServiceRequest, context: Context
+    ) -> pb.GetLinkedServiceResponse:
         service = await self._usage.linked_service(request.grid_id, request.stack, request.name)
         if service is None:
             return pb.GetLinkedServiceResponse()
@@ -52,13 +54,13 @@ class SecretUsageServicer(SecretUsageServiceServicer):
         return pb.GetLinkedServiceResponse(found=True, host_network=service.spec.net == "host", node_ports=ports)
 
     async def DeployLinkedService(
-        self, request: pb.DeployLinkedServiceRequest, context: Any
+        self, request: pb.DeployLinkedServiceRequest, context: Context
     ) -> pb.DeployLinkedServiceResponse:
         deploy = await self._usage.deploy_linked(request.grid_id, request.stack, request.name, request.event_id)
         return pb.DeployLinkedServiceResponse(deploy_id=deploy or "")
 
     async def ListLinkedDeploys(
-        self, request: pb.ListLinkedDeploysRequest, context: Any
+        self, request: pb.ListLinkedDeploysRequest, context: Context
     ) -> pb.ListLinkedDeploysResponse:
         wanted = {deploy for deploy in request.deploy_ids if is_id(deploy)}
         return pb.ListLinkedDeploysResponse(states=await self._usage.deploy_states(request.grid_id, wanted))

@@ -1,7 +1,5 @@
 """ServiceService: decode, call, encode."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import service_deploy_pb2 as deploy_pb
@@ -17,6 +15,7 @@ from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.services import Services
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
 from services.kernel.masks import narrowed
+from services.kernel.methods import Context
 
 
 class ServiceServicer(ServiceServiceServicer):
@@ -28,11 +27,11 @@ class ServiceServicer(ServiceServiceServicer):
         self._envs = envs
         self._once = once
 
-    async def ListServices(self, request: pb.ListServicesRequest, context: Any) -> pb.ListServicesResponse:
+    async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> pb.ListServicesResponse:
         views = await self._services.list(principal(), request.grid, request.stack)
         return pb.ListServicesResponse(services=[service_to_proto(view) for view in views])
 
-    async def CreateService(self, request: pb.CreateServiceRequest, context: Any) -> pb.Service:
+    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
         async def create() -> pb.Service:
             given = attributes(request.service, present_fields(), null_fields())
             view = await self._services.create(principal(), request.grid, given)
@@ -41,56 +40,56 @@ class ServiceServicer(ServiceServiceServicer):
 
         return await self._once.run(request, pb.Service, create)
 
-    async def GetService(self, request: pb.GetServiceRequest, context: Any) -> pb.Service:
+    async def GetService(self, request: pb.GetServiceRequest, context: Context) -> pb.Service:
         return _answer(await self._services.get(principal(), request.id))
 
-    async def UpdateService(self, request: pb.UpdateServiceRequest, context: Any) -> pb.Service:
+    async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> pb.Service:
         given = attributes(
             narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
         )
         return _answer(await self._services.update(principal(), request.id, given))
 
-    async def DeleteService(self, request: pb.DeleteServiceRequest, context: Any) -> Empty:
+    async def DeleteService(self, request: pb.DeleteServiceRequest, context: Context) -> Empty:
         await self._services.delete(principal(), request.id)
         return Empty()
 
-    async def DeployService(self, request: pb.DeployServiceRequest, context: Any) -> deploy_pb.ServiceDeploy:
+    async def DeployService(self, request: pb.DeployServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
         async def deploy() -> deploy_pb.ServiceDeploy:
             return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
 
         return await self._once.run(request, deploy_pb.ServiceDeploy, deploy)
 
-    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Any) -> deploy_pb.ServiceDeploy:
+    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
         async def scale() -> deploy_pb.ServiceDeploy:
             count = request.instances if request.HasField("instances") else None
             return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
 
         return await self._once.run(request, deploy_pb.ServiceDeploy, scale)
 
-    async def StartService(self, request: pb.StartServiceRequest, context: Any) -> Empty:
+    async def StartService(self, request: pb.StartServiceRequest, context: Context) -> Empty:
         await self._deploys.start(principal(), request.id)
         return Empty()
 
-    async def StopService(self, request: pb.StopServiceRequest, context: Any) -> Empty:
+    async def StopService(self, request: pb.StopServiceRequest, context: Context) -> Empty:
         await self._deploys.stop(principal(), request.id)
         return Empty()
 
-    async def RestartService(self, request: pb.RestartServiceRequest, context: Any) -> Empty:
+    async def RestartService(self, request: pb.RestartServiceRequest, context: Context) -> Empty:
         await self._deploys.restart(principal(), request.id)
         return Empty()
 
-    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Any) -> Empty:
+    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Context) -> Empty:
         async def add() -> Empty:
             await self._envs.add(principal(), request.id, request.env if request.HasField("env") else None)
             return Empty()
 
         return await self._once.run(request, Empty, add)
 
-    async def RemoveServiceEnv(self, request: pb.RemoveServiceEnvRequest, context: Any) -> Empty:
+    async def RemoveServiceEnv(self, request: pb.RemoveServiceEnvRequest, context: Context) -> Empty:
         await self._envs.remove(principal(), request.id, request.key)
         return Empty()
 
-    async def GetServiceDeploy(self, request: pb.GetServiceDeployRequest, context: Any) -> deploy_pb.ServiceDeploy:
+    async def GetServiceDeploy(self, request: pb.GetServiceDeployRequest, context: Context) -> deploy_pb.ServiceDeploy:
         return deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
 
 

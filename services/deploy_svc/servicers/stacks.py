@@ -1,7 +1,5 @@
 """StackService: decode, call, encode."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
@@ -15,6 +13,7 @@ from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stacks import Stacks
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
+from services.kernel.methods import Context
 
 
 class StackServicer(StackServiceServicer):
@@ -26,11 +25,11 @@ class StackServicer(StackServiceServicer):
         self._plans = plans
         self._once = once
 
-    async def ListStacks(self, request: pb.ListStacksRequest, context: Any) -> pb.ListStacksResponse:
+    async def ListStacks(self, request: pb.ListStacksRequest, context: Context) -> pb.ListStacksResponse:
         views = await self._stacks.list(principal(), request.grid)
         return pb.ListStacksResponse(stacks=[stack_to_proto(view) for view in views])
 
-    async def CreateStack(self, request: pb.CreateStackRequest, context: Any) -> pb.Stack:
+    async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> pb.Stack:
         async def create() -> pb.Stack:
             given = attributes(request.stack, present_fields(), null_fields())
             view = await self._stacks.create(principal(), request.grid, given)
@@ -39,39 +38,39 @@ class StackServicer(StackServiceServicer):
 
         return await self._once.run(request, pb.Stack, create)
 
-    async def GetStack(self, request: pb.GetStackRequest, context: Any) -> pb.Stack:
+    async def GetStack(self, request: pb.GetStackRequest, context: Context) -> pb.Stack:
         return _answer(await self._stacks.get(principal(), request.id))
 
-    async def UpdateStack(self, request: pb.UpdateStackRequest, context: Any) -> pb.Stack:
+    async def UpdateStack(self, request: pb.UpdateStackRequest, context: Context) -> pb.Stack:
         given = attributes(request.stack, present_fields(), null_fields())
         return _answer(await self._stacks.update(principal(), request.id, given))
 
-    async def DeleteStack(self, request: pb.DeleteStackRequest, context: Any) -> Empty:
+    async def DeleteStack(self, request: pb.DeleteStackRequest, context: Context) -> Empty:
         await self._stacks.delete(principal(), request.id)
         return Empty()
 
-    async def DeployStack(self, request: pb.DeployStackRequest, context: Any) -> deploy_pb.StackDeploy:
+    async def DeployStack(self, request: pb.DeployStackRequest, context: Context) -> deploy_pb.StackDeploy:
         async def deploy() -> deploy_pb.StackDeploy:
             return stack_deploy_to_proto(*await self._deploys.deploy(principal(), request.id))
 
         return await self._once.run(request, deploy_pb.StackDeploy, deploy)
 
-    async def StopStack(self, request: pb.StopStackRequest, context: Any) -> Empty:
+    async def StopStack(self, request: pb.StopStackRequest, context: Context) -> Empty:
         await self._stacks.stop(principal(), request.id)
         return Empty()
 
-    async def RestartStack(self, request: pb.RestartStackRequest, context: Any) -> Empty:
+    async def RestartStack(self, request: pb.RestartStackRequest, context: Context) -> Empty:
         await self._stacks.restart(principal(), request.id)
         return Empty()
 
-    async def GetStackDeploy(self, request: pb.GetStackDeployRequest, context: Any) -> deploy_pb.StackDeploy:
+    async def GetStackDeploy(self, request: pb.GetStackDeployRequest, context: Context) -> deploy_pb.StackDeploy:
         return stack_deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
 
-    async def PlanStack(self, request: pb.PlanStackRequest, context: Any) -> pb.StackPlan:
+    async def PlanStack(self, request: pb.PlanStackRequest, context: Context) -> pb.StackPlan:
         given = attributes(request.stack, present_fields(), null_fields())
         return plan_to_proto(await self._plans.update(principal(), request.id, given))
 
-    async def PlanNewStack(self, request: pb.PlanNewStackRequest, context: Any) -> pb.StackPlan:
+    async def PlanNewStack(self, request: pb.PlanNewStackRequest, context: Context) -> pb.StackPlan:
         given = attributes(request.stack, present_fields(), null_fields())
         return plan_to_proto(await self._plans.create(principal(), request.grid, given))
 

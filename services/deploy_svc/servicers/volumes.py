@@ -1,7 +1,5 @@
 """VolumeService: decode, call, encode."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb
@@ -10,6 +8,7 @@ from services.deploy_svc.convert.volumes import attributes, volume_to_proto
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.call import null_fields, principal, reply_created
+from services.kernel.methods import Context
 
 
 class VolumeServicer(VolumeServiceServicer):
@@ -19,11 +18,11 @@ class VolumeServicer(VolumeServiceServicer):
         self._volumes = volumes
         self._once = once
 
-    async def ListVolumes(self, request: pb.ListVolumesRequest, context: Any) -> pb.ListVolumesResponse:
+    async def ListVolumes(self, request: pb.ListVolumesRequest, context: Context) -> pb.ListVolumesResponse:
         views = await self._volumes.list(principal(), request.grid)
         return pb.ListVolumesResponse(volumes=[volume_to_proto(view) for view in views])
 
-    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Any) -> pb.Volume:
+    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> pb.Volume:
         async def create() -> pb.Volume:
             view = await self._volumes.create(principal(), request.grid, attributes(request.volume, null_fields()))
             reply_created()
@@ -31,9 +30,9 @@ class VolumeServicer(VolumeServiceServicer):
 
         return await self._once.run(request, pb.Volume, create)
 
-    async def GetVolume(self, request: pb.GetVolumeRequest, context: Any) -> pb.Volume:
+    async def GetVolume(self, request: pb.GetVolumeRequest, context: Context) -> pb.Volume:
         return volume_to_proto(await self._volumes.get(principal(), request.id))
 
-    async def DeleteVolume(self, request: pb.DeleteVolumeRequest, context: Any) -> Empty:
+    async def DeleteVolume(self, request: pb.DeleteVolumeRequest, context: Context) -> Empty:
         await self._volumes.delete(principal(), request.id)
         return Empty()

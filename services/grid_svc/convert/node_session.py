@@ -1,7 +1,7 @@
 """Messages of agent sessions. What agents say is cleaned, because the database takes no NUL characters, and cut to
 what `domain/agent_limits.py` says, because every follower of nodes gets it."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, timedelta
 from weakref import WeakKeyDictionary
@@ -31,10 +31,9 @@ _LONGEST_KEY = 64
 _told: WeakKeyDictionary[PeerUpdate, pb.ConnectResponse] = WeakKeyDictionary()
 
 
-def join_tokens(metadata: Iterable[tuple[str, str | bytes]]) -> JoinTokens:
+def join_tokens(metadata: Mapping[str, str]) -> JoinTokens:
     """The tokens in the metadata of a call."""
-    found = {key: value for key, value in metadata if isinstance(value, str)}
-    return JoinTokens(found.get("kontena-grid-token", ""), found.get("kontena-node-token", ""))
+    return JoinTokens(metadata.get("kontena-grid-token", ""), metadata.get("kontena-node-token", ""))
 
 
 async def incoming(requests: AsyncIterator[pb.ConnectRequest]) -> AsyncIterator[Incoming]:

@@ -1,7 +1,5 @@
 """GridService."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.grid.v1 import grid_pb2 as pb
@@ -10,6 +8,7 @@ from services.grid_svc.convert import grid as convert
 from services.grid_svc.usecases.grids import Grids, GridView
 from services.kernel import call
 from services.kernel.masks import narrowed
+from services.kernel.methods import Context
 
 _NOT_MASKED = ("grid", "update_mask")
 
@@ -20,29 +19,29 @@ class GridServicer(GridServiceServicer):
     def __init__(self, grids: Grids) -> None:
         self._grids = grids
 
-    async def ListGrids(self, request: pb.ListGridsRequest, context: Any) -> pb.ListGridsResponse:
+    async def ListGrids(self, request: pb.ListGridsRequest, context: Context) -> pb.ListGridsResponse:
         views = await self._grids.list(call.principal())
         return pb.ListGridsResponse(grids=[convert.to_proto(view) for view in views])
 
-    async def CreateGrid(self, request: pb.CreateGridRequest, context: Any) -> pb.Grid:
+    async def CreateGrid(self, request: pb.CreateGridRequest, context: Context) -> pb.Grid:
         view = await self._grids.create(call.principal(), convert.new_grid(request))
         call.reply_created()
         return _answer(view)
 
-    async def GetGrid(self, request: pb.GetGridRequest, context: Any) -> pb.Grid:
+    async def GetGrid(self, request: pb.GetGridRequest, context: Context) -> pb.Grid:
         return _answer(await self._grids.get(call.principal(), request.grid))
 
-    async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Any) -> pb.Grid:
+    async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Context) -> pb.Grid:
         changes = convert.changes(
             narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
         )
         return _answer(await self._grids.update(call.principal(), request.grid, changes))
 
-    async def RotateGridToken(self, request: pb.RotateGridTokenRequest, context: Any) -> pb.Grid:
+    async def RotateGridToken(self, request: pb.RotateGridTokenRequest, context: Context) -> pb.Grid:
         token = request.token if request.HasField("token") else None
         return _answer(await self._grids.rotate_token(call.principal(), request.grid, token))
 
-    async def DeleteGrid(self, request: pb.DeleteGridRequest, context: Any) -> Empty:
+    async def DeleteGrid(self, request: pb.DeleteGridRequest, context: Context) -> Empty:
         await self._grids.delete(call.principal(), request.grid)
         return Empty()
 

@@ -1,7 +1,5 @@
 """NodeService."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.grid.v1 import node_pb2 as pb
@@ -10,6 +8,7 @@ from services.grid_svc.convert import node as convert
 from services.grid_svc.usecases.nodes import Nodes, NodeView
 from services.kernel import call
 from services.kernel.masks import narrowed
+from services.kernel.methods import Context
 
 _NOT_MASKED = ("id", "update_mask")
 
@@ -20,28 +19,28 @@ class NodeServicer(NodeServiceServicer):
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
 
-    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
         views = await self._nodes.list(call.principal(), request.grid)
         return pb.ListNodesResponse(nodes=[convert.to_proto(view) for view in views])
 
-    async def CreateNode(self, request: pb.CreateNodeRequest, context: Any) -> pb.Node:
+    async def CreateNode(self, request: pb.CreateNodeRequest, context: Context) -> pb.Node:
         created = await self._nodes.create(call.principal(), request.grid, convert.new_node(request))
         call.reply_created()
         return _answer(created)
 
-    async def GetNodeHealth(self, request: pb.GetNodeHealthRequest, context: Any) -> pb.NodeHealth:
+    async def GetNodeHealth(self, request: pb.GetNodeHealthRequest, context: Context) -> pb.NodeHealth:
         return convert.health(await self._nodes.health(call.principal(), request.id))
 
-    async def GetNode(self, request: pb.GetNodeRequest, context: Any) -> pb.Node:
+    async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> pb.Node:
         return _answer(await self._nodes.get(call.principal(), request.id))
 
-    async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Any) -> pb.Node:
+    async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Context) -> pb.Node:
         changes = convert.changes(
             narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
         )
         return _answer(await self._nodes.update(call.principal(), request.id, changes))
 
-    async def DeleteNode(self, request: pb.DeleteNodeRequest, context: Any) -> Empty:
+    async def DeleteNode(self, request: pb.DeleteNodeRequest, context: Context) -> Empty:
         await self._nodes.delete(call.principal(), request.id)
         return Empty()
 

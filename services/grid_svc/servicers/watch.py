@@ -1,12 +1,12 @@
 """GridWatchService."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceServicer
 from services.grid_svc.convert import watch as convert
 from services.grid_svc.usecases.watch import Watches
+from services.kernel.methods import Context
 from services.kernel.watch import sendable
 
 
@@ -16,13 +16,13 @@ class GridWatchServicer(GridWatchServiceServicer):
     def __init__(self, watches: Watches) -> None:
         self._watches = watches
 
-    async def WatchGrids(self, request: pb.WatchGridsRequest, context: Any) -> AsyncIterator[pb.GridEvent]:
+    async def WatchGrids(self, request: pb.WatchGridsRequest, context: Context) -> AsyncIterator[pb.GridEvent]:
         async for event in sendable(self._watches.grids(), convert.grid_event):
             yield event
 
-    async def WatchNodes(self, request: pb.WatchNodesRequest, context: Any) -> AsyncIterator[pb.NodeEvent]:
+    async def WatchNodes(self, request: pb.WatchNodesRequest, context: Context) -> AsyncIterator[pb.NodeEvent]:
         async for event in sendable(self._watches.nodes(), convert.node_event):
             yield event
 
-    async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Any) -> pb.GridRecord:
+    async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Context) -> pb.GridRecord:
         return convert.grid_record(await self._watches.grid(request.name))

@@ -1,9 +1,8 @@
 """CertificateDeliveryService, for other services of the suite."""
 
-from typing import Any
-
 from kontena.vault.v1 import certificate_delivery_pb2 as pb
 from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceServicer
+from services.kernel.methods import Context
 from services.vault_svc.usecases.certificate_delivery import CertificateDelivery
 
 
@@ -14,13 +13,13 @@ class CertificateDeliveryServicer(CertificateDeliveryServiceServicer):
         self._delivery = delivery
 
     async def ListCertificateSubjects(
-        self, request: pb.ListCertificateSubjectsRequest, context: Any
+        self, request: pb.ListCertificateSubjectsRequest, context: Context
     ) -> pb.ListCertificateSubjectsResponse:
         found = await self._delivery.existing(request.grid_id, request.subjects)
         return pb.ListCertificateSubjectsResponse(subjects=found)
 
     async def ResolveCertificates(
-        self, request: pb.ResolveCertificatesRequest, context: Any
+        self, request: pb.ResolveCertificatesRequest, context: Context
     ) -> pb.ResolveCertificatesResponse:
         found = await self._delivery.bundles(request.grid_id, request.subjects)
         return pb.ResolveCertificatesResponse(
@@ -29,7 +28,7 @@ class CertificateDeliveryServicer(CertificateDeliveryServiceServicer):
         )
 
     async def ResolveChallenges(
-        self, request: pb.ResolveChallengesRequest, context: Any
+        self, request: pb.ResolveChallengesRequest, context: Context
     ) -> pb.ResolveChallengesResponse:
         found = await self._delivery.challenges(request.grid_id, request.services)
         services = {

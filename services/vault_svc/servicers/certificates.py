@@ -1,13 +1,12 @@
 """CertificateService (docs/spec/vault.md sections 4 and 5.2)."""
 
-from typing import Any
-
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import certificate_pb2 as pb
 from kontena.vault.v1.certificate_pb2_grpc import CertificateServiceServicer
 from services.kernel import call
+from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.convert.secrets import plaintext
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
@@ -25,19 +24,19 @@ class CertificateServicer(CertificateServiceServicer):
         self._authorizations = authorizations
         self._certificates = certificates
 
-    async def RegisterAcmeAccount(self, request: pb.RegisterAcmeAccountRequest, context: Any) -> Empty:
+    async def RegisterAcmeAccount(self, request: pb.RegisterAcmeAccountRequest, context: Context) -> Empty:
         email = request.email if request.HasField("email") else None
         await self._accounts.register(call.principal(), request.grid, email)
         call.reply_created()
         return Empty()
 
-    async def AuthorizeDomain(self, request: pb.AuthorizeDomainRequest, context: Any) -> pb.AuthorizeDomainResponse:
+    async def AuthorizeDomain(self, request: pb.AuthorizeDomainRequest, context: Context) -> pb.AuthorizeDomainResponse:
         domain = request.domain if request.HasField("domain") else None
         found = await self._authorizations.authorize(call.principal(), request.grid, domain)
         call.reply_created()
         return convert.record(found)
 
-    async def CreateSecretCertificate(self, request: pb.CreateSecretCertificateRequest, context: Any) -> HttpBody:
+    async def CreateSecretCertificate(self, request: pb.CreateSecretCertificateRequest, context: Context) -> HttpBody:
         names = await self._certificates.create_in_secrets(
             call.principal(),
             request.grid,
@@ -48,26 +47,28 @@ class CertificateServicer(CertificateServiceServicer):
         call.reply_created()
         return convert.names(names)
 
-    async def ListCertificates(self, request: pb.ListCertificatesRequest, context: Any) -> pb.ListCertificatesResponse:
+    async def ListCertificates(
+        self, request: pb.ListCertificatesRequest, context: Context
+    ) -> pb.ListCertificatesResponse:
         found = await self._certificates.of_grid(call.principal(), request.grid)
         return pb.ListCertificatesResponse(certificates=[convert.certificate(view) for view in found])
 
-    async def CreateCertificate(self, request: pb.CreateCertificateRequest, context: Any) -> pb.Certificate:
+    async def CreateCertificate(self, request: pb.CreateCertificateRequest, context: Context) -> pb.Certificate:
         view = await self._certificates.create(call.principal(), request.grid, request.domains)
         call.reply_created()
         return convert.certificate(view)
 
-    async def GetCertificate(self, request: pb.GetCertificateRequest, context: Any) -> pb.Certificate:
+    async def GetCertificate(self, request: pb.GetCertificateRequest, context: Context) -> pb.Certificate:
         return convert.certificate(await self._certificates.show(call.principal(), request.id))
 
     async def ExportCertificate(
-        self, request: pb.ExportCertificateRequest, context: Any
+        self, request: pb.ExportCertificateRequest, context: Context
     ) -> pb.ExportCertificateResponse:
         grid, found, material = await self._certificates.export(call.principal(), request.id)
         call.current().reply_headers["cache-control"] = "no-store"
         return convert.export(grid.name, found, material)
 
-    async def ImportCertificate(self, request: pb.ImportCertificateRequest, context: Any) -> pb.Certificate:
+    async def ImportCertificate(self, request: pb.ImportCertificateRequest, context: Context) -> pb.Certificate:
         view = await self._certificates.import_(
             call.principal(),
             request.id,
@@ -78,6 +79,6 @@ class CertificateServicer(CertificateServiceServicer):
         call.reply_created()
         return convert.certificate(view)
 
-    async def DeleteCertificate(self, request: pb.DeleteCertificateRequest, context: Any) -> Empty:
+    async def DeleteCertificate(self, request: pb.DeleteCertificateRequest, context: Context) -> Empty:
         await self._certificates.delete(call.principal(), request.id)
         return Empty()

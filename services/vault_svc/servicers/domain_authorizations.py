@@ -1,12 +1,11 @@
 """DomainAuthorizationService (docs/spec/vault.md section 5.4)."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import domain_authorization_pb2 as pb
 from kontena.vault.v1.domain_authorization_pb2_grpc import DomainAuthorizationServiceServicer
 from services.kernel import call
+from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
 
@@ -18,7 +17,7 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
         self._authorizations = authorizations
 
     async def ListDomainAuthorizations(
-        self, request: pb.ListDomainAuthorizationsRequest, context: Any
+        self, request: pb.ListDomainAuthorizationsRequest, context: Context
     ) -> pb.ListDomainAuthorizationsResponse:
         found = await self._authorizations.of_grid(call.principal(), request.grid)
         return pb.ListDomainAuthorizationsResponse(
@@ -26,7 +25,7 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
         )
 
     async def CreateDomainAuthorization(
-        self, request: pb.CreateDomainAuthorizationRequest, context: Any
+        self, request: pb.CreateDomainAuthorizationRequest, context: Context
     ) -> pb.DomainAuthorization:
         view = await self._authorizations.create(
             call.principal(),
@@ -39,10 +38,10 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
         return convert.authorization(view)
 
     async def GetDomainAuthorization(
-        self, request: pb.GetDomainAuthorizationRequest, context: Any
+        self, request: pb.GetDomainAuthorizationRequest, context: Context
     ) -> pb.DomainAuthorization:
         return convert.authorization(await self._authorizations.show(call.principal(), request.id))
 
-    async def DeleteDomainAuthorization(self, request: pb.DeleteDomainAuthorizationRequest, context: Any) -> Empty:
+    async def DeleteDomainAuthorization(self, request: pb.DeleteDomainAuthorizationRequest, context: Context) -> Empty:
         await self._authorizations.delete(call.principal(), request.id)
         return Empty()

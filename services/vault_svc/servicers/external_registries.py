@@ -1,12 +1,11 @@
 """ExternalRegistryService (docs/spec/vault.md section 3)."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import external_registry_pb2 as pb
 from kontena.vault.v1.external_registry_pb2_grpc import ExternalRegistryServiceServicer
 from services.kernel import call
+from services.kernel.methods import Context
 from services.vault_svc.convert import registries as convert
 from services.vault_svc.convert.secrets import plaintext
 from services.vault_svc.usecases.external_registries import ExternalRegistries
@@ -19,13 +18,13 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
         self._registries = registries
 
     async def ListExternalRegistries(
-        self, request: pb.ListExternalRegistriesRequest, context: Any
+        self, request: pb.ListExternalRegistriesRequest, context: Context
     ) -> pb.ListExternalRegistriesResponse:
         grid, found = await self._registries.of_grid(call.principal(), request.grid)
         return pb.ListExternalRegistriesResponse(external_registries=[convert.registry(grid, one) for one in found])
 
     async def CreateExternalRegistry(
-        self, request: pb.CreateExternalRegistryRequest, context: Any
+        self, request: pb.CreateExternalRegistryRequest, context: Context
     ) -> pb.ExternalRegistry:
         grid, registry = await self._registries.create(
             call.principal(),
@@ -38,14 +37,18 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
         call.reply_created()
         return convert.registry(grid, registry)
 
-    async def GetExternalRegistry(self, request: pb.GetExternalRegistryRequest, context: Any) -> pb.ExternalRegistry:
+    async def GetExternalRegistry(
+        self, request: pb.GetExternalRegistryRequest, context: Context
+    ) -> pb.ExternalRegistry:
         return convert.registry(*await self._registries.show(call.principal(), request.id))
 
-    async def DeleteExternalRegistry(self, request: pb.DeleteExternalRegistryRequest, context: Any) -> Empty:
+    async def DeleteExternalRegistry(self, request: pb.DeleteExternalRegistryRequest, context: Context) -> Empty:
         await self._registries.delete(call.principal(), request.id)
         return Empty()
 
-    async def DeleteGridExternalRegistry(self, request: pb.DeleteGridExternalRegistryRequest, context: Any) -> Empty:
+    async def DeleteGridExternalRegistry(
+        self, request: pb.DeleteGridExternalRegistryRequest, context: Context
+    ) -> Empty:
         name = request.name or request.named.name or None
         await self._registries.delete_in_grid(call.principal(), request.grid, name)
         return Empty()

@@ -1,9 +1,8 @@
 """RegistryDeliveryService, for other services of the suite."""
 
-from typing import Any
-
 from kontena.vault.v1 import registry_delivery_pb2 as pb
 from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceServicer
+from services.kernel.methods import Context
 from services.vault_svc.usecases.external_registries import RegistryDelivery
 
 
@@ -14,7 +13,7 @@ class RegistryDeliveryServicer(RegistryDeliveryServiceServicer):
         self._delivery = delivery
 
     async def ResolveRegistryCredentials(
-        self, request: pb.ResolveRegistryCredentialsRequest, context: Any
+        self, request: pb.ResolveRegistryCredentialsRequest, context: Context
     ) -> pb.ResolveRegistryCredentialsResponse:
         found = await self._delivery.resolve(request.grid_id, request.names)
         credentials = {

@@ -1,12 +1,11 @@
 """SecretService (docs/spec/vault.md section 2)."""
 
-from typing import Any
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import secret_pb2 as pb
 from kontena.vault.v1.secret_pb2_grpc import SecretServiceServicer
 from services.kernel import call
+from services.kernel.methods import Context
 from services.vault_svc.convert import secrets as convert
 from services.vault_svc.usecases.secrets import Secrets, SecretView
 
@@ -17,19 +16,19 @@ class SecretServicer(SecretServiceServicer):
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    async def ListSecrets(self, request: pb.ListSecretsRequest, context: Any) -> pb.ListSecretsResponse:
+    async def ListSecrets(self, request: pb.ListSecretsRequest, context: Context) -> pb.ListSecretsResponse:
         found = await self._secrets.of_grid(call.principal(), request.grid)
         return pb.ListSecretsResponse(secrets=[convert.secret(view) for view in found])
 
-    async def CreateSecret(self, request: pb.CreateSecretRequest, context: Any) -> pb.Secret:
+    async def CreateSecret(self, request: pb.CreateSecretRequest, context: Context) -> pb.Secret:
         name = request.name if request.HasField("name") else None
         value = convert.plaintext(request.value, present=request.HasField("value"))
         return _reply(await self._secrets.create(call.principal(), request.grid, name, value), created=True)
 
-    async def GetSecret(self, request: pb.GetSecretRequest, context: Any) -> pb.Secret:
+    async def GetSecret(self, request: pb.GetSecretRequest, context: Context) -> pb.Secret:
         return _reply(await self._secrets.show(call.principal(), request.id))
 
-    async def UpdateSecret(self, request: pb.UpdateSecretRequest, context: Any) -> pb.Secret:
+    async def UpdateSecret(self, request: pb.UpdateSecretRequest, context: Context) -> pb.Secret:
         view, created = await self._secrets.update(
             call.principal(),
             request.id,
@@ -39,7 +38,7 @@ class SecretServicer(SecretServiceServicer):
         )
         return _reply(view, created=created)
 
-    async def PutGridSecret(self, request: pb.PutGridSecretRequest, context: Any) -> pb.Secret:
+    async def PutGridSecret(self, request: pb.PutGridSecretRequest, context: Context) -> pb.Secret:
         view, created = await self._secrets.put_in_grid(
             call.principal(),
             request.grid,
@@ -49,7 +48,7 @@ class SecretServicer(SecretServiceServicer):
         )
         return _reply(view, created=created)
 
-    async def DeleteSecret(self, request: pb.DeleteSecretRequest, context: Any) -> Empty:
+    async def DeleteSecret(self, request: pb.DeleteSecretRequest, context: Context) -> Empty:
         await self._secrets.delete(call.principal(), request.id)
         return Empty()
 
