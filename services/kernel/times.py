@@ -1,6 +1,6 @@
-"""Times as answers show them."""
+"""Times as answers show them, and as callers tell them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,3 +16,16 @@ def shown(time: datetime | None) -> Timestamp | None:
     stamp = Timestamp()
     stamp.FromDatetime(time.replace(microsecond=max(1, time.microsecond // 1000) * 1000))
     return stamp
+
+
+def told(stamp: Timestamp) -> datetime | None:
+    """The time to the microsecond; None when it is unset or outside the years 1 to 9999."""
+    try:
+        return stamp.ToDatetime(tzinfo=UTC) if stamp.ByteSize() else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def rfc3339(time: datetime) -> str:
+    """UTC with milliseconds, e.g. `2017-02-13T10:00:05.123Z`."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

@@ -1,7 +1,6 @@
 """Assignments and status reports: message <-> domain."""
 
 from collections.abc import Sequence
-from datetime import UTC
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
@@ -10,6 +9,7 @@ from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.usecases.assignment_feed import Snapshot
 from services.deploy_svc.usecases.assignments import Ack, HooksAck, HooksStarted, Incoming, Outgoing, Report
 from services.deploy_svc.usecases.pod_values import Assignment
+from services.kernel.times import told
 
 _LONGEST_TEXT = 4000
 _MOST_DATA_VOLUMES = 100
@@ -82,7 +82,7 @@ def to_status(status: pb.InstanceStatus) -> InstanceStatus:
         state=status.state,
         error=_text(status.error),
         container_id=_text(status.container_id),
-        container_started_at=status.started_at.ToDatetime(UTC) if status.HasField("started_at") else None,
+        container_started_at=told(status.started_at),
         health=_text(status.health),
         data_volumes=_data_volumes(status.data_volumes),
         address=_text(status.address),

@@ -5,10 +5,10 @@ from typing import Any
 
 from kontena.deploy.v1 import assignment_pb2 as agent_pb
 from kontena.deploy.v1 import container_log_pb2 as pb
-from services.deploy_svc.convert.times import from_timestamp, rfc3339
 from services.deploy_svc.domain.log_line import LogLine, StoredLine, named
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
 from services.deploy_svc.domain.log_scope import LogScope
+from services.kernel.times import rfc3339, told
 
 _LONGEST_LINE = 256 * 1024
 _LONGEST_HOOK = 200
@@ -21,7 +21,7 @@ def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
         container_name=_text(line.container_name),
         service_id=_text(line.service_id)[:24] or None,
         instance_number=line.instance_number or None,
-        time=from_timestamp(line.time, now),
+        time=told(line.time) or now,
         type="stderr" if line.type == "stderr" else "stdout",
         data=_text(line.data)[:_LONGEST_LINE],
         hook=_text(line.hook)[:_LONGEST_HOOK] or None,

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kontena.deploy.v1 import stats_pb2 as pb
-from services.deploy_svc.convert.times import from_timestamp
 from services.deploy_svc.domain.container_sample import Current, Minute, Sample, Traffic, Usage
-from services.kernel.times import shown
+from services.kernel.times import shown, told
 
 
 def sample_from_proto(sample: pb.ContainerSample) -> Sample:
     """A sample of a node; numbers that are none count as 0."""
     return Sample(
         container_id=sample.container_id.replace("\0", "\ufffd")[:200],
-        time=from_timestamp(sample.time, datetime.now(UTC)),
+        time=told(sample.time) or datetime.now(UTC),
         usage=Usage(
             cpu=_number(sample.cpu.usage),
             cpu_limit=sample.cpu.limit,

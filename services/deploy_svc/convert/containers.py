@@ -2,11 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kontena.deploy.v1 import container_pb2 as pb
 from kontena.deploy.v1 import container_report_pb2 as report_pb
@@ -14,7 +12,7 @@ from services.deploy_svc.domain import container as domain
 from services.deploy_svc.domain.container import Binding, Details, Network, Reported, State
 from services.deploy_svc.usecases.container_reports import Batch
 from services.deploy_svc.usecases.containers import ContainerView
-from services.kernel.times import shown
+from services.kernel.times import shown, told
 
 _LONGEST = 128 * 1024
 # Characters that all words of one list may have together, and their number.
@@ -41,9 +39,9 @@ def _reported(item: report_pb.ContainerReport) -> Reported:
         type="volume" if labels.get(domain.TYPE_LABEL) == "volume" else "container",
         service_id=_text(labels.get(domain.SERVICE_LABEL, ""))[:24] or None,
         instance_number=domain.number(labels, domain.INSTANCE_LABEL),
-        created_at=_time(item.created_at),
-        started_at=_time(item.started_at),
-        finished_at=_time(item.finished_at),
+        created_at=told(item.created_at),
+        started_at=told(item.started_at),
+        finished_at=told(item.finished_at),
         details=Details(
             image=_text(item.image),
             image_version=_text(item.image_version),
@@ -141,12 +139,3 @@ def _words(words: Sequence[str]) -> list[str]:
             break
         kept.append(text)
     return kept
-
-
-def _time(stamp: Timestamp) -> datetime | None:
-    if not stamp.ByteSize():
-        return None
-    try:
-        return stamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

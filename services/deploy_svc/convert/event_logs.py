@@ -7,10 +7,10 @@ from typing import Any
 from kontena.deploy.v1 import event_log_pb2 as pb
 from kontena.deploy.v1 import grid_event_pb2
 from services.clients.nodes import Node
-from services.deploy_svc.convert.times import from_timestamp, rfc3339
 from services.deploy_svc.domain.event import Event, NodeEvent, StoredEvent
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
 from services.deploy_svc.domain.log_scope import EventScope
+from services.kernel.times import rfc3339, told
 
 _LONGEST = 4000
 
@@ -31,7 +31,7 @@ def event_from_proto(event: pb.NodeEvent) -> NodeEvent:
         severity=event.severity,
         type=event.type,
         message=_text(event.message)[:_LONGEST],
-        time=from_timestamp(event.time, datetime.now(UTC)),
+        time=told(event.time) or datetime.now(UTC),
     )
 
 
@@ -42,7 +42,7 @@ def grid_event_from_proto(event: grid_event_pb2.GridEvent) -> Event:
         type=event.type,
         message=event.message,
         severity=event.severity,
-        time=from_timestamp(event.time, datetime.now(UTC)),
+        time=told(event.time) or datetime.now(UTC),
     )
 
 

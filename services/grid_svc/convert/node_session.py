@@ -3,7 +3,7 @@ what `domain/agent_limits.py` says, because every follower of nodes gets it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, timedelta
+from datetime import timedelta
 from weakref import WeakKeyDictionary
 
 from google.protobuf.duration_pb2 import Duration
@@ -18,6 +18,7 @@ from services.grid_svc.domain.network_report import STATES, UNKNOWN, NetworkRepo
 from services.grid_svc.domain.node import Driver, Facts
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyProof, NodeDescription, NodeInfo
 from services.grid_svc.usecases.node_sessions import HeartbeatReply, Incoming, KeyChallenge, Outgoing, Welcome
+from services.kernel.times import told
 from services.kernel.validation import clean
 
 _APART = ("statsd", "logs", "network")
@@ -46,7 +47,7 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
     match request.WhichOneof("message"):
         case "hello":
             hello = request.hello
-            sent_at = hello.sent_at.ToDatetime(UTC) if hello.HasField("sent_at") else None
+            sent_at = told(hello.sent_at)
             # Longer than any id: such a one is refused and not cut, which would make it the id of somebody else.
             engine_id = clean(hello.node_id[: 2 * most.TEXT])
             texts = (engine_id, most.text(hello.name), most.text(hello.agent_version, most.VERSION))
@@ -116,7 +117,7 @@ def _report(report: pb.NetworkReport) -> NetworkReport:
     peers = (
         PeerTraffic(
             most.text(peer.id),
-            peer.last_handshake.ToDatetime(UTC) if peer.HasField("last_handshake") else None,
+            told(peer.last_handshake),
             peer.rx_bytes,
             peer.tx_bytes,
         )
