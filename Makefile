@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers soak lock
+.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers soak settings-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -76,6 +76,8 @@ PYTHON_VERSION ?= 3.13
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 TAG ?= $(VERSION)
+settings-page: setup ## Write docs/operations/settings.md from the settings classes
+	$(BIN)/python -W ignore -m deploy.settings_page > docs/operations/settings.md
 lock: setup ## Resolve the latest dependencies into the lock files
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt

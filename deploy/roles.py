@@ -8,7 +8,7 @@ docker run ... IMAGE backup               makes backups by itself, see BACKUP_FO
 docker run ... IMAGE identities FOLDER    makes and renews the certificates that the parts have for one another
 docker run ... IMAGE health               whether what this container runs is healthy: its health check
 
-Words after a role are given to its program. Settings are environment variables (docs/operations.md).
+Words after a role are given to its program. Settings are environment variables (docs/operations/settings.md).
 """
 
 import os

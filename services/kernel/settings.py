@@ -23,6 +23,7 @@ Addresses = Annotated[str, AfterValidator(_addresses)]
 
 STREAMS_PER_USER = 200
 
+_ALL_OF = "host:port of {}; of several replicas all, or a name with all their addresses."
 _POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -55,7 +56,9 @@ class ServiceSettings(PartSettings):
     database_url: str = Field(
         description="postgresql://user:password@host:port/database; several hosts: host:port,host:port"
     )
-    database_pool_size: int = Field(default=10, ge=1, le=100)
+    database_pool_size: int = Field(
+        default=10, ge=1, le=100, description="Connections to the database of each replica; it listens on one more."
+    )
     cluster_secret: SecretStr = Field(min_length=16, description="Shared by all services; signs their tokens.")
     separate_token_keys: bool = Field(
         default=False,
@@ -63,15 +66,15 @@ class ServiceSettings(PartSettings):
     )
     listen_address: str = Field(description="host:port of the gRPC server.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
-    log_level: str = "info"
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
     streams_per_user: int = Field(
         default=STREAMS_PER_USER, ge=1, description="Logs, events and exec that one user may follow at each replica."
     )
     drain_seconds: float = Field(default=5.0, ge=0, description="How long running calls may go on after SIGTERM.")
-    auth_address: Addresses = "127.0.0.1:7401"
-    grid_address: Addresses = "127.0.0.1:7402"
-    deploy_address: Addresses = "127.0.0.1:7403"
-    vault_address: Addresses = "127.0.0.1:7404"
+    auth_address: Addresses = Field(default="127.0.0.1:7401", description=_ALL_OF.format("auth_svc"))
+    grid_address: Addresses = Field(default="127.0.0.1:7402", description=_ALL_OF.format("grid_svc"))
+    deploy_address: Addresses = Field(default="127.0.0.1:7403", description=_ALL_OF.format("deploy_svc"))
+    vault_address: Addresses = Field(default="127.0.0.1:7404", description=_ALL_OF.format("vault_svc"))
 
     def cluster_tokens(self) -> ClusterTokens:
         """The tokens of this suite."""

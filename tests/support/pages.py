@@ -5,6 +5,13 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SETTINGS_PAGE = "docs/operations/settings.md"
+
+
+def guide() -> str:
+    """The operations guide, but for the page that is made from the settings classes."""
+    pages = ["docs/operations.md", *(path for path in tracked("docs/operations/*.md") if path != SETTINGS_PAGE)]
+    return "\n".join((ROOT / path).read_text() for path in pages)
 
 
 @cache

@@ -114,8 +114,8 @@ def test_containers_are_removed_without_a_token_but_not_of_a_node_that_never_was
 
 
 def test_every_setting_stands_in_the_operations_guide() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
-    section = guide.partition("## More nodes")[2].partition("\n## ")[0]
+    page = (Path(__file__).parents[3] / "docs/operations/nodes.md").read_text()
+    section = page.partition("## More nodes")[2].partition("\n## ")[0]
     names = {str(field.validation_alias) for field in AgentSettings.model_fields.values()}
     assert {name for name in names if f"`{name}`" not in section} == set()
 

@@ -1,19 +1,20 @@
-"""An operator finds every setting: each environment variable of every process is on a page."""
-
-import re
-
-import pytest
+"""An operator finds every setting of every process, with its default, on one page."""
 
 from deploy.local.settings import LocalSettings
-from services.kernel.settings import variables
-from tests.support.pages import ROOT, tracked
+from deploy.settings_page import PARTS, page
+from tests.support.pages import ROOT, SETTINGS_PAGE
 from tests.support.roles import SETTINGS
 
-PAGES = ["docs/operations.md", *(path for path in tracked("*.md") if path.endswith("README.md"))]
-NAMED = set(re.findall(r"`(?:make )?([A-Z][A-Z0-9_]+)\b", "\n".join((ROOT / page).read_text() for page in PAGES)))
+
+def test_the_page_is_what_the_settings_classes_say() -> None:
+    assert (ROOT / SETTINGS_PAGE).read_text() == page(), "run `make settings-page`"
 
 
-@pytest.mark.parametrize("process", [*SETTINGS, "local"])
-def test_every_variable_is_on_a_page(process: str) -> None:
-    names = variables(LocalSettings if process == "local" else SETTINGS[process])
-    assert [name for aliases in names for name in aliases if name not in NAMED] == []
+def test_every_part_has_a_section() -> None:
+    assert {*SETTINGS.values(), LocalSettings} <= {part.settings for part in PARTS}
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 150
+    assert [row for row in rows if row.endswith("|  |")] == []

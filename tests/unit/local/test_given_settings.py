@@ -16,8 +16,8 @@ from deploy.local.settings import SERVICES, LocalSettings, load_secrets
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.settings import GatewaySettings
 from services.kernel.settings import variables
+from tests.support.pages import guide
 
-DOCS = Path(__file__).parents[3]
 # What `make up` decides: where things are, what listens where, who shares which secret.
 DECIDED = {
     "DATABASE_URL",
@@ -91,7 +91,7 @@ def test_the_guide_names_no_setting_that_nobody_reads() -> None:
     known = {name for settings in classes for names in variables(settings) for name in names}
     known |= {f"KONTENA_{name.upper()}" for name in LocalSettings.model_fields}
     named = set()
-    for line in (DOCS / "docs" / "operations.md").read_text().splitlines():
+    for line in guide().splitlines():
         if line.startswith("| `"):
             named |= set(re.findall(r"`([A-Z][A-Z_]{4,})`", line.split(" | ")[0]))
     # Rows of the table of faults begin with what a log says.
