@@ -30,6 +30,8 @@ from deploy.local.settings import ROOT, SERVICES, WITH_METRICS, LocalSettings, l
 from deploy.local.supervisor import Supervisor
 
 _SECONDS = 120.0
+# What a migration may do at once, as none of the services runs.
+_NO_REPLICA_RUNS = {"grid": ("seal-tokens",)}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -197,7 +199,7 @@ def _migrate(settings: LocalSettings) -> None:
     with path.open("ab") as log:
         running = {
             name: subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", f"services.{name}_svc", "migrate"],
+                [sys.executable, "-m", f"services.{name}_svc", "migrate", *_NO_REPLICA_RUNS.get(name, ())],
                 cwd=ROOT,
                 env=service_env(settings, load_secrets(settings), name),
                 stdout=log,

@@ -63,7 +63,7 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
     }
     if name == "deploy":
         env["ENGINE_METRICS_ADDRESS"] = settings.metrics_address("engine")
-    keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "vault": ("VAULT_KEY",)}.get(name, ())
+    keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "grid": ("VAULT_KEY",), "vault": ("VAULT_KEY",)}.get(name, ())
     env |= {key: secrets[key] for key in keys}
     # All of it is stopped before a new release starts, so nobody is left that knows one key only.
     default = {"SEPARATE_TOKEN_KEYS": "true"}

@@ -1,9 +1,11 @@
-"""`python -m services.grid_svc` serves; `python -m services.grid_svc migrate` brings the schema up to date."""
+"""`python -m services.grid_svc` serves; `... migrate` brings the schema up to date; `... seal-tokens` encrypts join
+tokens, once no replica of 1.5.5 is left, and puts them under a new VAULT_KEY."""
 
+import asyncio
 import sys
 from functools import partial
 
-from services.grid_svc.app import MIGRATIONS, build
+from services.grid_svc.app import MIGRATIONS, build, seal_tokens
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
 from services.kernel import entry, logs, server
@@ -12,7 +14,8 @@ from services.kernel.migrations import migrate
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
-    return entry.run("grid_svc", arguments, {"": _serve, "migrate": _migrate})
+    commands = {"": _serve, "migrate": _migrate, "seal-tokens": _seal_tokens, "migrate seal-tokens": _migrate_alone}
+    return entry.run("grid_svc", arguments, commands)
 
 
 def _serve() -> None:
@@ -22,6 +25,16 @@ def _serve() -> None:
 
 def _migrate() -> None:
     migrate(_settings().database_url, MIGRATIONS, metadata)
+
+
+def _seal_tokens() -> int:
+    return asyncio.run(seal_tokens(_settings()))
+
+
+def _migrate_alone() -> int:
+    """Both, where nothing else runs meanwhile."""
+    _migrate()
+    return _seal_tokens()
 
 
 def _settings() -> Settings:

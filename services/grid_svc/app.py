@@ -28,6 +28,7 @@ from services.grid_svc.settings import Settings
 from services.grid_svc.store import channels, tables
 from services.grid_svc.usecases.grid_joins import GridJoins
 from services.grid_svc.usecases.grids import Grids
+from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.grid_svc.usecases.legacy_nodes import LegacyNodes
 from services.grid_svc.usecases.live_sessions import LiveSessions
 from services.grid_svc.usecases.metrics import Metrics
@@ -55,6 +56,8 @@ from services.kernel.watch import Watch
 _NAME = "grid_svc"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ENDS_SECONDS = 1.0
+# For what a transaction wrote that began before all tokens were sealed.
+_SEALING_SECONDS = 300.0
 
 
 def targets(settings: Settings) -> Targets:
@@ -111,11 +114,13 @@ async def build(settings: Settings) -> Application:
         settings.token_refresh_seconds,
         settings.join_concurrency,
     )
+    join_tokens = JoinTokens(settings.keyring())
+    supervisor.every("join_tokens", _SEALING_SECONDS, partial(join_tokens.seal_the_rest, db))
     held = counts.Counts(auth, deploy)
     supervisor.add("members", held.members.run)
     supervisor.add("usage", held.usage.run)
-    grids = Grids(db, held, usage)
-    joins = GridJoins(db, settings.master_url, settings.master_ca())
+    grids = Grids(db, join_tokens, held, usage)
+    joins = GridJoins(db, join_tokens, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
     sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
 
@@ -130,8 +135,8 @@ async def build(settings: Settings) -> Application:
     servicers = [
         GridServicer(grids),
         GridJoinServicer(joins),
-        NodeServicer(Nodes(db)),
-        NodeTokenServicer(NodeTokens(db)),
+        NodeServicer(Nodes(db, join_tokens)),
+        NodeTokenServicer(NodeTokens(db, join_tokens)),
         NodeKeyServicer(NodeKeys(db)),
         LegacyNodeServicer(LegacyNodes(db)),
         MetricsServicer(Metrics(db)),
@@ -146,3 +151,12 @@ async def build(settings: Settings) -> Application:
         ready=ready,
         close=close,
     )
+
+
+async def seal_tokens(settings: Settings) -> int:
+    """Encrypt all join tokens, from now on and for ever, with the current key; the exit status is 0 when all are."""
+    db = Database(settings.database_url, pool_size=1)
+    try:
+        return min(1, await JoinTokens(settings.keyring()).seal_all(db))
+    finally:
+        await db.close()

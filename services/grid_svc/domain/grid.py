@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.network import DEFAULT_NETWORK, Blocks, Ground, Network
 
 # Who may use what reaches past a container to its node: admins of the grid, or all who may change things in it.
@@ -32,11 +33,12 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A group of nodes. `token` is the secret with which nodes join; who may change the grid sees it."""
+    """A group of nodes. `token` is the secret with which nodes join, for those who may see it, else empty."""
 
     id: str
     name: str
-    token: str
+    token: str = ""
+    stored_token: StoredToken | None = None
     initial_size: int = 1
     subnet: str = DEFAULT_SUBNET
     supernet: str = DEFAULT_SUPERNET

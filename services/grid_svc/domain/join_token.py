@@ -1,7 +1,9 @@
 """Join tokens: what one may look like, and a new one."""
 
 import base64
+import hashlib
 import secrets
+from dataclasses import dataclass, field
 
 from services.kernel.validation import Checker
 
@@ -10,6 +12,21 @@ _LONGEST = 256
 _BYTES = 64
 # The same words whether a grid, a node or nobody here has it: who guesses tokens must not be told of a hit.
 NOT_USABLE = "Token cannot be used. Choose another one, or leave it out for a random one."
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token as the database has it: found by its digest, and shown from `sealed`; `clear` instead while there are
+    replicas of a release that cannot open it (usecases/join_tokens.py)."""
+
+    digest: bytes
+    sealed: bytes | None = field(default=None, repr=False)
+    clear: str = field(default="", repr=False)
+
+
+def digest(token: str) -> bytes:
+    """What a join token is looked up by."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def random_token() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.grid_svc.domain.join_token import given_token
+from services.grid_svc.domain.join_token import StoredToken, given_token
 from services.grid_svc.domain.network import UNREACHABLE, NodeNetwork
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.kernel.validation import Checker
@@ -58,7 +58,7 @@ class Node:
     name: str
     node_number: int
     node_id: str | None = None
-    token: str | None = None
+    token: StoredToken | None = None
     node_key: bytes | None = None
     labels: tuple[str, ...] = ()
     availability: str = "active"

@@ -1,6 +1,5 @@
 """Grids in Postgres."""
 
-import hashlib
 import hmac
 from collections.abc import Collection
 from typing import Any
@@ -9,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.grid import Grid, Logs, Statsd
+from services.grid_svc.domain.join_token import StoredToken, digest
 from services.grid_svc.domain.network import Network
+from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx, unless_taken
 
@@ -43,7 +44,7 @@ async def by_name(tx: Tx, name: str) -> Grid | None:
 async def by_token(tx: Tx, token: str) -> Grid | None:
     """The grid whose join token is `token`: found by digest, then compared in constant time."""
     row = (await tx.execute(sa.select(grids).where(grids.c.token_digest == digest(token)))).first()
-    return _grid(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
+    return _grid(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
 
 
 async def lock_by_token(tx: Tx, token: str) -> Grid | None:
@@ -52,11 +53,10 @@ async def lock_by_token(tx: Tx, token: str) -> Grid | None:
     return _one((await tx.execute(query)).first())
 
 
-async def rotate_token(tx: Tx, grid_id: str, token: str) -> Grid | None:
+async def rotate_token(tx: Tx, grid_id: str, token: StoredToken) -> Grid | None:
     """Replace the join token of a locked grid; None when another one has it."""
     values = {
-        "token": token,
-        "token_digest": digest(token),
+        **join_tokens.values(token),
         "version": grids.c.version + 1,
         "updated_at": sa.func.now(),
     }
@@ -73,7 +73,9 @@ async def lock(tx: Tx, grid_id: str) -> Grid | None:
 
 async def insert(tx: Tx, grid: Grid) -> Grid | None:
     """Add a grid; None when its name or its token is taken."""
-    statement = pg_insert(grids).values(id=grid.id, name=grid.name, **_values(grid))
+    statement = pg_insert(grids).values(
+        id=grid.id, name=grid.name, **_values(grid), **join_tokens.values(grid.stored_token)
+    )
     statement = statement.on_conflict_do_nothing()
     return _one((await tx.execute(statement.returning(grids))).first())
 
@@ -91,8 +93,6 @@ async def delete(tx: Tx, grid_id: str) -> None:
 
 def _values(grid: Grid) -> dict[str, Any]:
     return {
-        "token": grid.token,
-        "token_digest": digest(grid.token),
         "initial_size": grid.initial_size,
         "subnet": grid.subnet,
         "supernet": grid.supernet,
@@ -116,7 +116,7 @@ def _grid(row: Any) -> Grid:
     return Grid(
         id=row.id,
         name=row.name,
-        token=row.token,
+        stored_token=join_tokens.token(row),
         initial_size=row.initial_size,
         subnet=row.subnet,
         supernet=row.supernet,
@@ -130,8 +130,3 @@ def _grid(row: Any) -> Grid:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
-
-
-def digest(token: str) -> bytes:
-    """What a join token is looked up by."""
-    return hashlib.sha256(token.encode()).digest()

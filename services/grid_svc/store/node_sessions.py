@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.grid_svc.domain.join_token import digest
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
     BROKEN,
@@ -25,7 +26,6 @@ from services.grid_svc.domain.session import (
 )
 from services.grid_svc.store import rows
 from services.grid_svc.store.channels import telling
-from services.grid_svc.store.grids import digest
 from services.grid_svc.store.nodes import UNIQUE_ENGINE_ID, inserted_values
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx, unless_taken
@@ -56,7 +56,7 @@ async def by_token(tx: Tx, token: str) -> Node | None:
     """The node whose own token is `token`, locked: found by digest, then compared in constant time."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.token_digest == digest(token)).with_for_update(of=nodes)
     row = (await tx.execute(query)).first()
-    return rows.node(row) if row is not None and hmac.compare_digest(row.token.encode(), token.encode()) else None
+    return rows.node(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
 
 
 async def bind(tx: Tx, node: Node, hello: Hello) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
-from services.grid_svc.store import rows
-from services.grid_svc.store.grids import digest
+from services.grid_svc.store import join_tokens, rows
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx, unless_taken
 
@@ -94,16 +94,14 @@ def inserted_values(node: Node) -> dict[str, Any]:
         "name": node.name,
         "node_number": node.node_number,
         "labels": list(node.labels),
-        "token": node.token,
-        "token_digest": None if node.token is None else digest(node.token),
+        **join_tokens.values(node.token),
     }
 
 
-async def set_token(tx: Tx, node: Node, token: str | None) -> bool:
+async def set_token(tx: Tx, node: Node, token: StoredToken | None) -> bool:
     """Give a locked node another token, or none; False when it is taken."""
     values = {
-        "token": token,
-        "token_digest": None if token is None else digest(token),
+        **join_tokens.values(token),
         "updated_at": sa.func.now(),
     }
     statement = nodes.update().where(nodes.c.id == node.id).values(values)

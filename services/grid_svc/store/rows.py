@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from services.grid_svc.domain.network import NodeNetwork
 from services.grid_svc.domain.node import Driver, Facts, Node
 from services.grid_svc.domain.resource_usage import CpuUsage, FilesystemUsage, MemoryUsage, ResourceUsage
+from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import nodes
 
 _APART = ("network_drivers", "volume_drivers", "network")
@@ -36,7 +37,7 @@ def node(row: Any) -> Node:
         node_id=row.node_id,
         name=row.name,
         node_number=row.node_number,
-        token=row.token,
+        token=join_tokens.token(row),
         node_key=row.node_key,
         labels=tuple(row.labels),
         availability=row.availability,

@@ -18,8 +18,10 @@ grids = sa.Table(
     metadata,
     sa.Column("id", sa.String(24), primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    # Clear, because members read it in JSON; agents are found by its digest.
+    # Agents are found by its digest; administrators read it. Encrypted, and empty in clear text, once `sealed_tokens`
+    # says so; until then the other way round.
     sa.Column("token", sa.Text, nullable=False),
+    sa.Column("token_sealed", sa.LargeBinary),
     sa.Column("token_digest", sa.LargeBinary, nullable=False),
     sa.Column("initial_size", sa.Integer, nullable=False),
     sa.Column("subnet", sa.Text, nullable=False),
@@ -51,8 +53,9 @@ nodes = sa.Table(
     sa.Column("node_id", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("node_number", sa.Integer, nullable=False),
-    # Clear, because administrators read it; agents are found by its digest. A node without one joins with the grid's.
+    # As that of a grid. A node without a digest joins with the grid's.
     sa.Column("token", sa.Text),
+    sa.Column("token_sealed", sa.LargeBinary),
     sa.Column("token_digest", sa.LargeBinary),
     # Ed25519 public key that the agent showed first and has to prove since; null until one did.
     sa.Column("node_key", sa.LargeBinary),
@@ -135,6 +138,13 @@ resource_usage = sa.Table(
     sa.Index("ix_resource_usage_grid_id_at", "grid_id", "at"),
     sa.Index("ix_resource_usage_node_id_at", "node_id", "at"),
     postgresql_partition_by="RANGE (at)",
+)
+
+# A row once no replica is left that reads join tokens in clear text only; from then on none is written so.
+sealed_tokens = sa.Table(
+    "sealed_tokens",
+    metadata,
+    sa.Column("since", db.timestamp(), primary_key=True, server_default=sa.func.now()),
 )
 
 outbox = Outbox(outbox_table(metadata))

@@ -1,7 +1,5 @@
 """The guard of everything under a grid: 404 for an unknown grid, then 403 (docs/spec/auth_grid.md section 11.4)."""
 
-from dataclasses import replace
-
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.store import grids as store
 from services.kernel.db import Tx
@@ -10,16 +8,11 @@ from services.kernel.principal import Principal
 
 
 async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
-    """The grid as the caller may see it: only its administrators see the token. Raises NotFound, then Forbidden."""
+    """The grid, without its token (join_tokens.py). Raises NotFound, then Forbidden."""
     grid = required(await store.by_name(tx, name))
     if not principal.has_access(grid.id):
         raise Forbidden
-    return shown_to(principal, grid)
-
-
-def shown_to(principal: Principal, grid: Grid) -> Grid:
-    """The grid, without its token for whoever does not administrate it: a token lets a node join and get secrets."""
-    return grid if principal.is_grid_admin(grid.id) else replace(grid, token="")
+    return grid
 
 
 async def administrable(tx: Tx, principal: Principal, name: str) -> Grid:

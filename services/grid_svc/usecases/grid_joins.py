@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.grid_svc.domain import join_script
 from services.grid_svc.usecases.access import administrable
+from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel.db import Database
 from services.kernel.errors import ValidationFailed
 from services.kernel.principal import Principal
@@ -27,13 +28,14 @@ class GridJoin:
 class GridJoins:
     """For administrators of the grid. `uri` and `ca` are what the operator said of this master, or empty."""
 
-    def __init__(self, db: Database, uri: str, ca: str) -> None:
+    def __init__(self, db: Database, tokens: JoinTokens, uri: str, ca: str) -> None:
         self._db = db
+        self._tokens = tokens
         self._uri, self._ca = uri, ca
 
     async def get(self, principal: Principal, name: str, uri: str) -> GridJoin:
         """The scripts for a master at `uri`, or where it is said to be. Raises NotFound, Forbidden,
-        ValidationFailed."""
+        ValidationFailed, Undecryptable."""
         async with self._db.read() as tx:
             grid = await administrable(tx, principal, name)
         wanted = uri or self._uri
@@ -42,9 +44,10 @@ class GridJoins:
         master = join_script.master(wanted, self._ca)
         if master is None:
             raise ValidationFailed({"uri": f"uri {_WRONG}"})
+        token = self._tokens.of_grid(grid)
         return GridJoin(
             grid=grid.name,
             uri=master.uri,
-            systemd=join_script.systemd(grid.name, grid.token, master),
-            container=join_script.container(grid.name, grid.token, master, _IMAGE),
+            systemd=join_script.systemd(grid.name, token, master),
+            container=join_script.container(grid.name, token, master, _IMAGE),
         )

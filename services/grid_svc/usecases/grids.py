@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from services.grid_svc.clients import memberships
@@ -27,7 +28,8 @@ from services.grid_svc.store import grids as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import tables
 from services.grid_svc.store.channels import grid_changed
-from services.grid_svc.usecases.access import accessible, shown_to
+from services.grid_svc.usecases.access import accessible
+from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -48,8 +50,9 @@ class GridView:
 class Grids:
     """The verbs of grids. Only a deletion asks another service, deploy_svc, and fails when that does not answer."""
 
-    def __init__(self, db: Database, counts: Counts, usage: Usage) -> None:
+    def __init__(self, db: Database, tokens: JoinTokens, counts: Counts, usage: Usage) -> None:
         self._db = db
+        self._tokens = tokens
         self._counts = counts
         self._usage = usage
         self._chance = random.SystemRandom()
@@ -58,14 +61,15 @@ class Grids:
         """The grids the caller may see, sorted by name: one query for any number."""
         async with self._db.read() as tx:
             found = await store.list_with_node_counts(tx, None if principal.sees_all_grids else principal.grid_ids)
-        return [GridView(shown_to(principal, grid), self._counts.of(grid.id, nodes)) for grid, nodes in found]
+        shown = partial(self._tokens.shown_to, principal)
+        return [GridView(shown(grid), self._counts.of(grid.id, nodes)) for grid, nodes in found]
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""
         async with self._db.read() as tx:
             grid = await accessible(tx, principal, name)
             nodes = await node_store.count(tx, grid.id)
-        return GridView(grid, self._counts.of(grid.id, nodes))
+        return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid.id, nodes))
 
     async def create(self, principal: Principal, given: NewGrid) -> GridView:
         """A new grid, of which the caller becomes a member. master_admin only. Raises ValidationFailed."""
@@ -84,7 +88,7 @@ class Grids:
             await memberships.add_member(tx, tables.outbox, grid.id, principal.user_id)
             await self._record(tx, "create", grid)
         # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
-        return GridView(grid, GridCounts(users=1))
+        return GridView(self._tokens.shown_to(principal, grid), GridCounts(users=1))
 
     async def update(self, principal: Principal, name: str, given: GridChanges) -> GridView:
         """Change the given attributes. Raises NotFound, Forbidden, ValidationFailed."""
@@ -101,7 +105,7 @@ class Grids:
             await self._check_network(tx, locked, changed)
             grid = await store.update(tx, changed)
             await self._record(tx, "update", grid)
-        return GridView(grid, before.counts)
+        return GridView(self._tokens.shown_to(principal, grid), before.counts)
 
     @staticmethod
     async def _check_network(tx: Tx, before: Grid, after: Grid) -> None:
@@ -124,11 +128,12 @@ class Grids:
         async with self._db.transaction() as tx:
             if await store.lock(tx, before.grid.id) is None:
                 raise NotFound
-            grid = await store.rotate_token(tx, before.grid.id, checked or random_token())
+            new = self._tokens.stored(before.grid.id, checked or random_token())
+            grid = await store.rotate_token(tx, before.grid.id, new)
             if grid is None:
                 raise ValidationFailed({"token": NOT_USABLE})
             await self._record(tx, "rotate token", grid)
-        return GridView(grid, before.counts)
+        return GridView(self._tokens.shown_to(principal, grid), before.counts)
 
     async def delete(self, principal: Principal, name: str) -> None:
         """Remove a grid without nodes and services. master_admin only. Raises NotFound, Forbidden, ValidationFailed."""
@@ -152,7 +157,9 @@ class Grids:
     async def _insert(self, tx: Tx, checked: NewGrid) -> Grid:
         for attempt in range(_NAME_TRIES):
             name = checked.name or random_name(self._chance, attempt)
-            grid = await store.insert(tx, _new(checked, name))
+            new = _new(checked, name)
+            token = self._tokens.stored(new.id, checked.token or random_token())
+            grid = await store.insert(tx, replace(new, stored_token=token))
             if grid is not None:
                 return grid
             if await store.by_name(tx, name) is None:
@@ -180,7 +187,6 @@ def _new(checked: NewGrid, name: str) -> Grid:
     grid = Grid(
         id=new_id(),
         name=name,
-        token=checked.token or random_token(),
         initial_size=checked.initial_size or 1,
         subnet=checked.subnet or DEFAULT_SUBNET,
         supernet=checked.supernet or DEFAULT_SUPERNET,

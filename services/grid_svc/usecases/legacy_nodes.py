@@ -1,5 +1,7 @@
 """What scripts on nodes do with the join token of their grid instead of an access token."""
 
+from dataclasses import replace
+
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.node import Node, NodeChanges, check_changes
 from services.grid_svc.store import grids as grid_store
@@ -29,6 +31,8 @@ class LegacyNodes:
 
 
 async def _found(tx: Tx, token: str, engine_id: str, *, lock: bool = False) -> tuple[Grid, Node]:
-    grid = required(await grid_store.by_token(tx, token) if token else None)
+    found = required(await grid_store.by_token(tx, token) if token else None)
+    # Who shows the token knows it.
+    grid = replace(found, token=token)
     node = required(await store.by_engine_id(tx, grid.id, engine_id, lock=lock), "Node not found")
     return grid, node

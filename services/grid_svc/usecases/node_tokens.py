@@ -1,11 +1,14 @@
 """The secret with which a single node joins."""
 
+import hmac
+
 from services.grid_svc.domain.grid import Grid
-from services.grid_svc.domain.join_token import NOT_USABLE, check_token, random_token
+from services.grid_svc.domain.join_token import NOT_USABLE, StoredToken, check_token, digest, random_token
 from services.grid_svc.domain.node import Node
 from services.grid_svc.store import node_sessions as session_store
 from services.grid_svc.store import nodes as store
 from services.grid_svc.usecases.access import administrable
+from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.grid_svc.usecases.nodes import record
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -17,8 +20,9 @@ _NONE = "Host node does not have a node token"
 class NodeTokens:
     """The verbs of node tokens, for administrators of the grid. Raise NotFound, Forbidden."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, tokens: JoinTokens) -> None:
         self._db = db
+        self._tokens = tokens
 
     async def get(self, principal: Principal, path: str) -> tuple[str, str]:
         """The node's `grid/name` and its token. Raises NotFound when it has none."""
@@ -26,16 +30,16 @@ class NodeTokens:
             grid, node = await _found(tx, principal, path)
         if node.token is None:
             raise NotFound(_NONE)
-        return f"{grid.name}/{node.name}", node.token
+        return f"{grid.name}/{node.name}", self._tokens.shown(node.id, node.token)
 
     async def set(self, principal: Principal, path: str, given: str | None, *, reset: bool) -> tuple[str, str]:
         """Replace the token, by a random one when none is given. Raises ValidationFailed."""
         async with self._db.transaction() as tx:
             grid, node = await _found(tx, principal, path, lock=True)
             token = check_token(given) or random_token()
-            if token == node.token:
+            if node.token is not None and hmac.compare_digest(digest(token), node.token.digest):
                 raise ValidationFailed({"token": NOT_USABLE})
-            await self._change(tx, grid, node, token, reset=reset)
+            await self._change(tx, grid, node, self._tokens.stored(node.id, token), reset=reset)
         return f"{grid.name}/{node.name}", token
 
     async def clear(self, principal: Principal, path: str, *, reset: bool) -> None:
@@ -44,7 +48,7 @@ class NodeTokens:
             grid, node = await _found(tx, principal, path, lock=True)
             await self._change(tx, grid, node, None, reset=reset)
 
-    async def _change(self, tx: Tx, grid: Grid, node: Node, token: str | None, *, reset: bool) -> None:
+    async def _change(self, tx: Tx, grid: Grid, node: Node, token: StoredToken | None, *, reset: bool) -> None:
         if not await store.set_token(tx, node, token):
             raise ValidationFailed({"token": NOT_USABLE})
         if reset:

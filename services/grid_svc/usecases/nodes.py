@@ -26,6 +26,7 @@ from services.grid_svc.store import nodes as store
 from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
+from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -54,13 +55,14 @@ class HealthView:
 class Nodes:
     """The verbs of nodes. A node is named `grid/name` or `grid/engine-id`."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, tokens: JoinTokens) -> None:
         self._db = db
+        self._tokens = tokens
 
     async def list(self, principal: Principal, grid_name: str) -> list[NodeView]:
         """All nodes of a grid by name: two queries for any number. Raises NotFound, Forbidden."""
         async with self._db.read() as tx:
-            grid = await accessible(tx, principal, grid_name)
+            grid = self._tokens.shown_to(principal, await accessible(tx, principal, grid_name))
             nodes = await store.list_of_grids(tx, [grid.id])
         book = AddressBook([peer(node) for node in sorted(nodes, key=lambda node: node.node_number)])
         return [NodeView(node, grid, book.others(node)) for node in nodes]
@@ -68,7 +70,7 @@ class Nodes:
     async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
         """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""
         async with self._db.transaction() as tx:
-            grid = await administrable(tx, principal, grid_name)
+            grid = self._tokens.shown_to(principal, await administrable(tx, principal, grid_name))
             checked = check_new(given)
             node = await self._insert(tx, grid, checked)
             await record(tx, "create", node, grid)
@@ -79,7 +81,7 @@ class Nodes:
         """One node. Raises NotFound, Forbidden."""
         grid_name, _, reference = path.partition("/")
         async with self._db.read() as tx:
-            grid = await accessible(tx, principal, grid_name)
+            grid = self._tokens.shown_to(principal, await accessible(tx, principal, grid_name))
             return await view(tx, grid, required(await store.find(tx, grid.id, reference)))
 
     async def health(self, principal: Principal, path: str) -> HealthView:
@@ -102,7 +104,7 @@ class Nodes:
         """Change labels and availability. Raises NotFound, Forbidden, ValidationFailed."""
         grid_name, _, reference = path.partition("/")
         async with self._db.transaction() as tx:
-            grid = await changeable(tx, principal, grid_name)
+            grid = self._tokens.shown_to(principal, await changeable(tx, principal, grid_name))
             node = required(await store.find(tx, grid.id, reference, lock=True))
             call.check_if_match(node.etag)
             return await view(tx, grid, await change(tx, grid, node, check_changes(given)))
@@ -129,8 +131,9 @@ class Nodes:
             raise ValidationFailed({"node_number": grid_full(grid.subnet, grid.network), **errors})
         if errors:
             raise ValidationFailed(errors)
-        token = checked.token or random_token()
-        node = Node(new_id(), grid.id, name, number, token=token, labels=tuple(checked.labels))
+        node_id = new_id()
+        token = self._tokens.stored(node_id, checked.token or random_token())
+        node = Node(node_id, grid.id, name, number, token=token, labels=tuple(checked.labels))
         if not await store.insert(tx, node):
             raise ValidationFailed({"token": NOT_USABLE})
         return node

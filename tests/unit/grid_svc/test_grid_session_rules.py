@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node
 from services.grid_svc.domain.session import (
     Close,
@@ -58,7 +59,7 @@ def test_first_join() -> None:
     ],
 )
 def test_joins_with_a_token_of_the_node(bound_to: str | None, engine_known: bool, reason: str | None) -> None:
-    refusal = check_own_token(Node("n", "g", "one", 1, bound_to, "t" * 16), "e", engine_known=engine_known)
+    refusal = check_own_token(Node("n", "g", "one", 1, bound_to, StoredToken(b"t")), "e", engine_known=engine_known)
     assert (refusal.reason if refusal else None) == reason
 
 
@@ -66,7 +67,7 @@ def test_joins_with_a_token_of_the_node(bound_to: str | None, engine_known: bool
     ("node", "reason"),
     [
         (Node("n", "g", "one", 1, "e"), None),
-        (Node("n", "g", "one", 1, "e", "t" * 16), "NODE_HAS_TOKEN"),
+        (Node("n", "g", "one", 1, "e", StoredToken(b"t")), "NODE_HAS_TOKEN"),
     ],
 )
 def test_joins_of_known_machines_with_the_grid_token(node: Node, reason: str | None) -> None:
