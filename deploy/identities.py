@@ -141,9 +141,10 @@ def _put(target: Path, content: bytes, mode: int, owner: int | None) -> None:
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
     partial.write_bytes(content)
+    partial.chmod(mode)
+    # Last, as what belongs to somebody else is not changed any more, but for root with all its rights.
     if owner is not None:
         os.chown(partial, owner, owner)
-    partial.chmod(mode)
     partial.replace(target)
 
 

@@ -1,6 +1,9 @@
 """The authority of the suite: what it makes, and when it makes it anew."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ from cryptography import x509
 
 from deploy import identities
 from services.kernel.identity import Identity
+
+ROOT = Path(__file__).parents[3]
 
 
 def names(folder: Path) -> list[str]:
@@ -60,3 +65,17 @@ def test_the_command_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFix
     assert identities.main([str(tmp_path), "gateway"]) == 0
     assert capsys.readouterr().out == "identities: gateway has a new certificate\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["authority", "gateway"]
+
+
+def test_in_a_container_the_keys_are_given_to_the_user_of_the_parts(tmp_path: Path) -> None:
+    """With no right but the one to give files away, as deploy/compose.yaml lets it."""
+    root = os.geteuid() == 0
+    bare = ["setpriv", "--bounding-set=-all,+chown", "--inh-caps=-all,+chown", "--no-new-privs"] if root else []
+    owner = 10001 if root else os.geteuid()
+    command = [*bare, sys.executable, "-m", "deploy.identities", str(tmp_path), "gateway", "--owner", str(owner)]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        (tmp_path / "gateway" / "tls.crt").unlink()
+    key = (tmp_path / "gateway" / "tls.key").stat()
+    assert (key.st_uid, stat.S_IMODE(key.st_mode)) == (owner, 0o400)
