@@ -141,7 +141,7 @@ async def test_what_was_written_beside_the_change_is_sealed_later(
 async def test_a_key_is_replaced(
     admin: Caller, grid: Running, grid_settings: MakeSettings, users_of: Callable[[Running], Caller]
 ) -> None:
-    """As docs/operations.md says: a replica that knows both, then everything under the new one."""
+    """As docs/operations/security.md says: a replica that knows both, then everything under the new one."""
     await with_tokens(admin)
     assert await seal_tokens(grid_settings(vault_key="another key of the vault", vault_old_keys="")) == 0
     # The replica of the fixture has CLUSTER_SECRET only: nodes join, but nobody is shown a token.
