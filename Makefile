@@ -81,8 +81,8 @@ settings-page: setup ## Write docs/operations/settings.md from the settings clas
 lock: setup ## Resolve the latest dependencies into the lock files
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt
-	for part in suite agent; do \
-	  $(BIN)/uv pip compile pyproject.toml --extra $$part -c requirements.txt $(LOCK) -o requirements-$$part.txt || exit 1; done
+	for part in "suite --extra tracing" agent; do \
+	  $(BIN)/uv pip compile pyproject.toml --extra $$part -c requirements.txt $(LOCK) -o requirements-$${part%% *}.txt || exit 1; done
 	echo uv | $(BIN)/uv pip compile - -c requirements-dev.txt $(LOCK) -o requirements-uv.txt
 LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url -q
 

@@ -8,6 +8,7 @@ from gateway.filters import router_filter
 from gateway.local_replies import local_reply_config
 from gateway.settings import GatewaySettings
 from gateway.tls import transport_socket
+from gateway.tracing import tracing
 from gateway.typed import Config, extension, header, header_if_absent, seconds, typed
 
 _MEBIBYTE = 1024 * 1024
@@ -49,6 +50,7 @@ def connection_manager(settings: GatewaySettings, virtual_host: Config, http_fil
         upgrade_configs=[_websockets()],
         local_reply_config=local_reply_config({**response_headers(settings), **default_headers()}),
         access_log=access_log(settings),
+        **tracing(settings),
         **_limits(settings),
         **_identity(settings),
         **_paths(),

@@ -15,6 +15,7 @@ from gateway.own_answers import facts
 from gateway.reference import reference_answers
 from gateway.routes import virtual_host
 from gateway.settings import GatewaySettings
+from gateway.tracing import trace_clusters
 from gateway.typed import Config, extension
 
 # Routes list RPCs in regular expressions; the default limit (100) is meant for expressions from untrusted sources.
@@ -36,7 +37,7 @@ def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescrip
         "admin": {"address": socket_address(settings.admin_address, settings.admin_port)},
         "static_resources": {
             "listeners": [public, *metrics_listeners(settings)],
-            "clusters": metrics_clusters(settings),
+            "clusters": [*metrics_clusters(settings), *trace_clusters(settings)],
         },
         "dynamic_resources": {"cds_config": upstreams},
         "overload_manager": connection_limit(settings),

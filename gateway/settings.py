@@ -63,6 +63,9 @@ class GatewaySettings(BaseSettings):
 
     metrics_address: OneAddress = Field(default=None, description="Where Prometheus reads; none when empty.")
 
+    traces_address: OneAddress = Field(default=None, description="Collector of traces (OTLP, gRPC); none when empty.")
+    traces_percent: float = Field(default=100.0, ge=0, le=100, description="Of the requests that no client traces.")
+
     auth_addresses: Endpoints = (Endpoint("127.0.0.1", 7401),)
     grid_addresses: Endpoints = (Endpoint("127.0.0.1", 7402),)
     deploy_addresses: Endpoints = (Endpoint("127.0.0.1", 7403),)

@@ -34,7 +34,7 @@ from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.oauth import OAuth
 from services.auth_svc.usecases.users import Users
 from services.clients import grids
-from services.kernel import audit, logs, server
+from services.kernel import audit, logs, server, tracing
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
@@ -139,6 +139,7 @@ def load_settings() -> Settings:
     """The settings of this process, with logging set up."""
     settings = Settings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("auth_svc", settings.log_level)
+    tracing.configure("auth_svc", settings.traces_collector)
     return settings
 
 

@@ -39,7 +39,7 @@ from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
-from services.kernel import audit, child, entry, logs, migrations, server
+from services.kernel import audit, child, entry, logs, migrations, server, tracing
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
@@ -218,6 +218,7 @@ def run() -> None:
     where they cannot delay a request; it is started again when it ends, and ends with this one."""
     settings = _from_environment()
     logs.configure(_NAME, settings.log_level)
+    tracing.configure(_NAME, settings.traces_collector)
     if settings.role != "both":
         server.run(settings, partial(build, settings))
         return

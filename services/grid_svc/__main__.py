@@ -8,7 +8,7 @@ from functools import partial
 from services.grid_svc.app import MIGRATIONS, build, seal_tokens
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
-from services.kernel import entry, logs, server
+from services.kernel import entry, logs, server, tracing
 from services.kernel.migrations import migrate
 
 
@@ -40,6 +40,7 @@ def _migrate_alone() -> int:
 def _settings() -> Settings:
     settings = Settings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("grid_svc", settings.log_level)
+    tracing.configure("grid_svc", settings.traces_collector)
     return settings
 
 

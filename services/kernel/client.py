@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from services.kernel import call, methods
+from services.kernel import call, methods, tracing
 from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unavailable
@@ -95,6 +95,7 @@ class _Credentials:
         request_id = call.current().request_id
         if request_id:
             metadata.add("x-request-id", request_id)
+        tracing.carry(metadata)
         timeout = details.timeout if details.timeout is not None or not deadline else DEADLINE_SECONDS
         return grpc.aio.ClientCallDetails(
             details.method, timeout, metadata, details.credentials, details.wait_for_ready

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.kernel import tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.postgres import Servers
 
@@ -67,6 +68,7 @@ class Database:
             hide_parameters=True,
         )
         sa.event.listen(self._engine.sync_engine, "handle_error", _leave_what_moved_away)
+        tracing.statements(self._engine.sync_engine)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager

@@ -67,6 +67,9 @@ class ServiceSettings(PartSettings):
     listen_address: str = Field(description="host:port of the gRPC server.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")
+    traces_collector: str = Field(
+        default="", description="Where traces go, http://HOST:PORT of OTLP over gRPC; empty means nowhere."
+    )
     streams_per_user: int = Field(
         default=STREAMS_PER_USER, ge=1, description="Logs, events and exec that one user may follow at each replica."
     )

@@ -11,7 +11,7 @@ from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.secret_usage import SecretUsage
 from services.clients.vault_users import VaultUsers
-from services.kernel import logs, server
+from services.kernel import logs, server, tracing
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
@@ -181,6 +181,7 @@ async def rotate(settings: VaultSettings) -> int:
 def _settings() -> VaultSettings:
     settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
     logs.configure("vault_svc", settings.log_level)
+    tracing.configure("vault_svc", settings.traces_collector)
     return settings
 
 
