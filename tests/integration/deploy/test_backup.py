@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from deploy.backup import files, restore, schedule
 from deploy.backup.__main__ import main
 from deploy.backup.installation import SERVICE_SETTINGS, migrations
+from deploy.backup.settings import BackupSettings
 from deploy.database_roles import separate
 from services.kernel.db import Database, engine_of
 from services.kernel.migrations import upgrade
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.usecases.vault import Vault
+from tests.support.eventually import eventually
 from tests.support.installation import contents
 from tests.support.postgres import TestPostgres
 
@@ -234,6 +237,28 @@ def test_a_backup_without_the_key_of_the_vault_is_none(
         place(filled, VAULT_KEY=key)
         assert words in refused(capsys, "backup", str(tmp_path / "none"))
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_backups_are_made_by_themselves_and_the_oldest_go(filled: str, place: Place, tmp_path: Path) -> None:
+    place(filled)
+    folder = tmp_path / "backups"
+    settings = BackupSettings(folder=folder, every_hours=1.5 / 3600, keep=2, history=False)
+    making = asyncio.create_task(schedule.run(settings, folder, PASSPHRASE))
+
+    async def there() -> list[Path]:
+        return [file for _moment, file in await asyncio.to_thread(schedule.made, folder)]
+
+    [first] = (await eventually(there, within=60, message="the first is made at once"))[:1]
+    await eventually(lambda: _gone(first), within=60, message="the first is superfluous")
+    making.cancel()
+    await asyncio.wait([making])
+    assert len(await there()) == 2
+    with files.opened((await there())[-1], PASSPHRASE) as reader:
+        assert restore.read_through(reader).rows["auth.users"] == 1
+
+
+async def _gone(file: Path) -> bool:
+    return not await asyncio.to_thread(file.exists)
 
 
 def test_a_file_that_exists_is_not_written_over(filled: str, backup: Path, place: Place, capsys: Output) -> None:
