@@ -89,11 +89,11 @@ def settings(folder: Path, upstream: int, **changes: object) -> GatewaySettings:
 
 
 @contextmanager
-def running(config: GatewaySettings, folder: Path) -> Iterator[Gateway]:
+def running(config: GatewaySettings, folder: Path, concurrency: int = 1) -> Iterator[Gateway]:
     """Envoy with `config`, from when it and its upstreams are healthy until the block ends."""
     target, log = folder / "envoy.json", folder / "envoy.log"
     write(config, target)
-    command = [sys.executable, "-m", "gateway.envoy", str(target), "--concurrency", "1"]
+    command = [sys.executable, "-m", "gateway.envoy", str(target), "--concurrency", str(concurrency)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--file-flush-interval-msec", "20"], cwd=REPOSITORY, stdout=output, stderr=output
