@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers soak bench bench-scale settings-page lock
+.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale settings-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -51,8 +51,10 @@ sbom: setup ## Bill of materials of all dependencies, with licences: var/sbom.cd
 format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
-test: setup ## The whole test suite, but for images and containers of the suite itself
-	$(BIN)/pytest -q -n 3 $(or $(T),--ignore=tests/containers)
+test: setup ## The whole test suite, but for images and containers of the suite itself, and upgrades
+	$(BIN)/pytest -q -n 3 $(or $(T),--ignore=tests/containers --ignore=tests/upgrade)
+test-upgrade: setup ## From the last release to this one under load, and a step back on the way
+	$(BIN)/pytest -q -s tests/upgrade
 test-containers: setup ## The suite in containers with two of everything: images, journey, scaling
 	$(BIN)/pytest -q -s tests/containers
 test-unit: setup ## Pure tests only
@@ -66,6 +68,7 @@ soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listen
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/chaos/test_soak.py
+	$(BIN)/pytest -q -s tests/upgrade
 bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: prints a table, writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(BENCH)
 bench-scale: setup ## 500 and 1,000 hollow nodes: joins, telling all of peers, requests while the engine is busy

@@ -43,8 +43,10 @@ class Ledger:
     and `check` compares the rest with what is there. `grid` is prepared for one client (work.py), `deployed` the id of
     a service with containers."""
 
-    def __init__(self, api: Api, grid: str, deployed: str) -> None:
+    def __init__(self, api: Api, grid: str, deployed: str, *, told_when: bool = True) -> None:
+        """`told_when`: every 503 has to say when to try again, as it does since 1.6."""
         self._api, self._grid, self._deployed = api, grid, deployed
+        self._told_when = told_when
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.answers: Counter[str] = Counter()
@@ -123,7 +125,7 @@ class Ledger:
             self.answers[f"{kind} {text}"] += 1
         if answer is None or answer.is_success:
             return answer
-        if answer.status_code != 503 or "retry-after" not in answer.headers:
+        if answer.status_code != 503 or (self._told_when and "retry-after" not in answer.headers):
             self._fault(f"{method} {path}: {answer.status_code} {dict(answer.headers)} {answer.text[:300]}")
         return None
 
