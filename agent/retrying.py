@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 
-from agent.domain.backoff import reconnect_delay
+from agent.domain.backoff import next_attempt, reconnect_delay
 from agent.domain.errors import AgentError
 from agent.membership import Joined, Membership
 from agent.streams import describe, reason_of
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
-
-_STABLE_SECONDS = 10.0
 
 
 async def keep_trying(
@@ -31,7 +29,7 @@ async def keep_trying(
             await work(joined)
             attempt = 0
         except (grpc.aio.AioRpcError, AgentError, OSError, TimeoutError) as error:
-            attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+            attempt = next_attempt(attempt, clock.time() - started, reason_of(error))
             delay = reconnect_delay(attempt, random.random())
             report = log.warning if urgent else log.info
             report(f"{name} cut off", reason=reason_of(error), cause=describe(error), retry_in=round(delay, 1))

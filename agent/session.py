@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agent.domain.backoff import reconnect_delay, refused_delay, superseded_delay
+from agent.domain.backoff import next_attempt, reconnect_delay, refused_delay, superseded_delay
 from agent.domain.errors import AgentError
 from agent.machine import Machine
 from agent.membership import Membership
@@ -27,7 +27,6 @@ log = get_logger(__name__)
 _FIRST_ANSWER_SECONDS = 15.0
 _DEFAULT_PERIOD = 10.0
 _REPORT_SECONDS = 60.0
-_STABLE_SECONDS = 10.0
 # Somebody has to act before the master accepts this agent again; it keeps asking, slowly.
 REFUSALS = {reason for reason in SessionReason if reason.fatal} | {
     "UNAUTHENTICATED",
@@ -116,7 +115,7 @@ class Session:
                 reason, words = "ENDED", "the session ended"
             except (grpc.aio.AioRpcError, AgentError, OSError, TimeoutError) as error:
                 reason, words = reason_of(error), describe(error)
-            attempt = 1 if clock.time() - started > _STABLE_SECONDS else attempt + 1
+            attempt = next_attempt(attempt, clock.time() - started, reason)
             refused = reason in REFUSALS
             if reason in _SUPERSEDED:
                 await self._membership.leave()

@@ -20,6 +20,8 @@ _LIMITED_PREFIXES = ("/oauth2/token", "/authenticate", "/oauth2/authenticate")
 # What services say with the end of a stream that they end because they stop, before it has begun to change anything
 # (services/kernel/streams.py).
 STOPPING = "x-server-stopping"
+# So much of a call of gRPC is kept to be sent again, while nobody has taken it. Later on streams of agents may be long.
+_OPENING_BYTES = 16 * 1024
 _UPGRADE = "This is a WebSocket: send the headers of an upgrade, or POST for a command without input"
 _NO_ETCD = (
     "Nodes of this master run no etcd. Keep values in secrets or in the environment of services, and let services find"
@@ -61,7 +63,7 @@ def upstream_routes(upstream: str, methods: list[Method], settings: GatewaySetti
         (lambda m: not m.streaming and not m.is_read, _TRANSCODED, {**timeout, **write}, {}),
         (lambda m: m.streaming and m.is_read, _TRANSCODED, {**endless, **read}, plain),
         (lambda m: m.streaming and not m.is_read, _TRANSCODED, {**endless, **told}, plain),
-        (lambda m: True, [], endless, {}),
+        (lambda m: True, [], {**endless, **write}, {"request_body_buffer_limit": _OPENING_BYTES}),
     ]
     return [
         {"match": _match(paths, headers), "route": {"cluster": upstream, **action}, **extra}

@@ -1,6 +1,9 @@
 """Pauses before trying again. Chance is a parameter: `chance` is between 0 and 1."""
 
 CRASH_RESET_SECONDS = 10.0
+# A call that lasted so long was well.
+_STABLE_SECONDS = 10.0
+_SENT_ELSEWHERE = "SERVER_STOPPING"
 
 _LONGEST_CRASH_PAUSE = 30
 _LONGEST_RECONNECT = 15.0
@@ -15,6 +18,12 @@ def crash_delay(crashes: int) -> float:
 def retry_delay(failures: int) -> float:
     """Seconds before a failed apply is tried again: 1, 2, 4, 8, 16, 30, 30 …"""
     return min(_doubled(max(failures - 1, 0)), 30.0)
+
+
+def next_attempt(attempt: int, lasted: float, reason: str) -> int:
+    """The number of the next attempt to reach the master after one that ended like this: 1 when nothing is wrong, as
+    with a replica that stops and sends its agents to another one, however many do so in a row."""
+    return 1 if lasted > _STABLE_SECONDS or reason == _SENT_ELSEWHERE else attempt + 1
 
 
 def reconnect_delay(attempt: int, chance: float) -> float:

@@ -200,3 +200,20 @@ def test_two_addresses_one_dead(call: Caller, own_echo: Echo, tmp_path: Path) ->
         with httpx.Client(base_url=gateway.url) as client:
             assert {client.get("/v1/grids").status_code for _ in range(30)} == {200}
         own_echo.start()
+
+
+def test_callers_of_grpc_do_not_meet_the_dead_one_of_two_addresses(
+    call: Caller, own_echo: Echo, tmp_path: Path
+) -> None:
+    """As agents do whose replica stopped, before a health check has noticed."""
+    config = settings(tmp_path, own_echo.port, health_check_seconds=60)
+    both = (*config.grid_addresses, config.grid_addresses[0]._replace(port=call.echo.port))
+    with (
+        running(config.model_copy(update={"grid_addresses": both}), tmp_path) as gateway,
+        grpc.insecure_channel(gateway.target) as channel,
+    ):
+        own_echo.stop()
+        ask = raw(channel, "unary_unary", "/kontena.grid.v1.GridService/ListGrids")
+        for _ in range(30):
+            ask(b"", timeout=20)
+        own_echo.start()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.backoff import crash_delay, reconnect_delay, refused_delay, retry_delay
+from agent.domain.backoff import crash_delay, next_attempt, reconnect_delay, refused_delay, retry_delay
 from agent.session import delay_after
 
 attempts = st.integers(1, 10_000)
@@ -16,6 +16,13 @@ def test_crash_pauses_are_squares_up_to_half_a_minute() -> None:
 
 def test_failed_applies_are_retried_ever_more_slowly() -> None:
     assert [retry_delay(n) for n in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_replica_that_stops_costs_an_agent_no_patience() -> None:
+    """However many do so within a few seconds, as in a rolling restart; what is broken does."""
+    assert [next_attempt(n, 0.5, "SERVER_STOPPING") for n in range(5)] == [1, 1, 1, 1, 1]
+    assert [next_attempt(n, 0.5, "UNAVAILABLE") for n in range(5)] == [1, 2, 3, 4, 5]
+    assert next_attempt(9, 11.0, "UNAVAILABLE") == 1
 
 
 @given(chances)
