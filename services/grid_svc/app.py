@@ -26,6 +26,7 @@ from services.grid_svc.servicers.nodes import NodeServicer
 from services.grid_svc.servicers.watch import GridWatchServicer
 from services.grid_svc.settings import Settings
 from services.grid_svc.store import channels, tables
+from services.grid_svc.usecases.destinations import Destinations
 from services.grid_svc.usecases.grid_joins import GridJoins
 from services.grid_svc.usecases.grids import Grids
 from services.grid_svc.usecases.join_tokens import JoinTokens
@@ -60,12 +61,12 @@ _ENDS_SECONDS = 1.0
 _SEALING_SECONDS = 300.0
 
 
-def targets(settings: Settings) -> Targets:
-    """Where metrics may go."""
+def targets(settings: Settings, allowed: str) -> Targets:
+    """Where metrics or logs may go."""
     services = (settings.auth_address, settings.grid_address, settings.deploy_address, settings.vault_address)
     own = {host for addresses in services for host, _ in parse(addresses)}
     own.update(host for host, _ in postgres.addresses(settings.database_url) or [("localhost", 0)])
-    return Targets(filter(None, (text.strip() for text in settings.statsd_allowed.split(","))), own)
+    return Targets(filter(None, (text.strip() for text in allowed.split(","))), own)
 
 
 async def build(settings: Settings) -> Application:
@@ -80,7 +81,8 @@ async def build(settings: Settings) -> Application:
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
     samples = Samples(time.monotonic)
-    statsd = Statsd(targets(settings))
+    metrics_targets = targets(settings, settings.statsd_allowed)
+    statsd = Statsd(metrics_targets)
     peers = Peers(db)
     sync = SessionSync(db, listener, live)
     liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)
@@ -119,7 +121,8 @@ async def build(settings: Settings) -> Application:
     held = counts.Counts(auth, deploy)
     supervisor.add("members", held.members.run)
     supervisor.add("usage", held.usage.run)
-    grids = Grids(db, join_tokens, held, usage)
+    destinations = Destinations(metrics_targets, targets(settings, settings.log_targets_allowed))
+    grids = Grids(db, join_tokens, held, usage, destinations)
     joins = GridJoins(db, join_tokens, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
     sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)

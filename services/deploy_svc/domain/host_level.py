@@ -4,7 +4,9 @@
 Each rule takes a value and the paths of nodes that are open to every member, and returns the parts that are host-level.
 """
 
+import ipaddress
 import posixpath
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -56,8 +58,33 @@ def binds(value: Sequence[str], open_paths: Collection[str]) -> Sequence[str]:
 
 
 def log_options(value: Mapping[str, str], open_paths: Collection[str]) -> Sequence[str]:
-    """Log drivers run in the engine: sockets and files that they are pointed to are the node's."""
-    return [name for name, text in value.items() if text.strip().lower().startswith(("unix", "/"))]
+    """Log drivers run in the engine: sockets and files that they are pointed to are the node's, so are the loopback
+    address and its link, which is where clouds have their metadata."""
+    return [name for name, text in value.items() if _is_of_the_node(text.strip().lower())]
+
+
+def _is_of_the_node(target: str) -> bool:
+    if target.startswith(("unix", "/")):
+        return True
+    authority = target.partition("://")[2] or target
+    authority = authority.partition("/")[0].rpartition("@")[2]
+    host = authority.partition("]")[0].strip("[") if authority.startswith("[") else authority.partition(":")[0]
+    if host == "localhost" or host.endswith((".localhost", "localhost.")):
+        return True
+    # A plain number is a size or a count.
+    address = _address(host) if ":" in target or "." in target else None
+    return address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """In the short forms, too, that resolvers take: `127.1` is loopback."""
+    for read in (socket.inet_aton, lambda text: socket.inet_pton(socket.AF_INET6, text.partition("%")[0])):
+        try:
+            address = ipaddress.ip_address(read(text))
+        except (OSError, UnicodeError):
+            continue
+        return getattr(address, "ipv4_mapped", None) or address
+    return None
 
 
 def volume_options(driver: str, options: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from collections.abc import Collection, Iterable
 
+_LOOKUP_SECONDS = 2.0
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -27,15 +28,30 @@ class Targets:
             return "addresses of the master are closed"
         return None
 
+    async def refusal_of(self, host: str) -> str | None:
+        """The same for all addresses that the name has now, as far as they are found within a moment."""
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                found = await _addresses(host)
+                reasons = [await self.refusal(host, str(address)) for address in found]
+        except TimeoutError:
+            return None
+        return next(filter(None, reasons), None)
+
     async def _addresses_of_suite(self) -> set[_Address]:
         found: set[_Address] = set()
         for host in self._own:
-            try:
-                answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-            except (OSError, UnicodeError):
-                continue
-            found |= {plain(str(answer[4][0])) for answer in answers}
+            found |= await _addresses(host)
         return found
+
+
+async def _addresses(host: str) -> set[_Address]:
+    """What the name stands for; nothing when nobody knows it."""
+    try:
+        answers = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {plain(str(answer[4][0])) for answer in answers}
 
 
 def plain(text: str) -> _Address:

@@ -11,6 +11,7 @@ from typing import Any
 
 from services.grid_svc.domain.grid import HOST_ACCESS, Logs, Statsd, is_subnet
 from services.grid_svc.domain.join_token import given_token
+from services.grid_svc.domain.log_target import FLUENTD_ADDRESS
 from services.grid_svc.domain.network import LONGEST_NODE_PREFIX, MODES, Network
 from services.kernel.validation import Checker, clean
 
@@ -114,8 +115,8 @@ def deeper_errors(checked: NewGrid) -> dict[str, Any]:
             # The last bad one is named, as clients know it.
             errors["trusted_subnets"] = f"Invalid trusted_subnet {subnet}"
     logs = checked.changes.logs
-    if logs is not None and logs.forwarder == "fluentd" and not logs.opts.get("fluentd-address"):
-        errors["logs"] = "fluentd-address option must be given"
+    if logs is not None and logs.forwarder == "fluentd" and not logs.opts.get(FLUENTD_ADDRESS):
+        errors["logs"] = f"{FLUENTD_ADDRESS} option must be given"
     return errors
 
 

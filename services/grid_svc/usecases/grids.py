@@ -29,6 +29,7 @@ from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import tables
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible
+from services.grid_svc.usecases.destinations import Destinations
 from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
@@ -50,11 +51,14 @@ class GridView:
 class Grids:
     """The verbs of grids. Only a deletion asks another service, deploy_svc, and fails when that does not answer."""
 
-    def __init__(self, db: Database, tokens: JoinTokens, counts: Counts, usage: Usage) -> None:
+    def __init__(
+        self, db: Database, tokens: JoinTokens, counts: Counts, usage: Usage, destinations: Destinations
+    ) -> None:
         self._db = db
         self._tokens = tokens
         self._counts = counts
         self._usage = usage
+        self._destinations = destinations
         self._chance = random.SystemRandom()
 
     async def list(self, principal: Principal) -> list[GridView]:
@@ -76,6 +80,7 @@ class Grids:
         checked = check_new(given)
         errors = {} if principal.is_master_admin else {"user": NOT_ALLOWED}
         errors |= deeper_errors(checked)
+        errors |= await self._closed(checked.changes, None)
         errors |= _network_errors(
             checked.subnet or DEFAULT_SUBNET, network_of(checked.changes.network, DEFAULT_NETWORK), errors
         )
@@ -96,6 +101,7 @@ class Grids:
         checked = check_changes(given)
         errors = {} if principal.is_grid_admin(before.grid.id) else {"user": NOT_ALLOWED}
         errors |= deeper_errors(NewGrid(changes=checked))
+        errors |= await self._closed(checked, before.grid)
         if errors:
             raise ValidationFailed(errors)
         async with self._db.transaction() as tx:
@@ -106,6 +112,13 @@ class Grids:
             grid = await store.update(tx, changed)
             await self._record(tx, "update", grid)
         return GridView(self._tokens.shown_to(principal, grid), before.counts)
+
+    async def _closed(self, checked: GridChanges, before: Grid | None) -> Mapping[str, Any]:
+        """What may not be sent where it is to go from now on; what a grid had before stays."""
+        statsd, logs = statsd_of(checked.stats), logs_of(checked.logs)
+        if before is not None:
+            statsd, logs = (None if statsd == before.statsd else statsd), (None if logs == before.logs else logs)
+        return await self._destinations.errors(statsd, logs)
 
     @staticmethod
     async def _check_network(tx: Tx, before: Grid, after: Grid) -> None:

@@ -49,6 +49,7 @@ def grid_settings(grid_url: str, grid_neighbours: Neighbours) -> MakeSettings:
             "liveness_seconds": 0.1,
             "sample_seconds": 0.1,
             "statsd_allowed": "127.0.0.1,localhost",
+            "log_targets_allowed": "127.0.0.1",
             # These replicas live as long as the test run: none of them must take silent nodes of a test for dead.
             "last_seen_seconds": 600,
         }

@@ -42,6 +42,24 @@ def found(mounts: tuple[Mount, ...] = (), **attributes: Any) -> dict[str, tuple[
         ({"volumes_from": ["somebody-%s"]}, {"volumes_from"}),
         ({"log_opts": {"syslog-address": "unix:///var/run/docker.sock"}}, {"log_opts"}),
         ({"log_opts": {"syslog-tls-ca-cert": "/etc/shadow"}}, {"log_opts"}),
+        *(
+            ({"log_opts": {"some-address": target}}, {"log_opts"})
+            for target in (
+                "tcp://127.0.0.1:514",
+                "localhost:24224",
+                "udp://LOCALHOST.:1",
+                "http://169.254.169.254/latest",
+                "[::1]:5",
+                "127.1:514",
+                "2130706433:514",
+                "tcp://[fe80::1%1]:514",
+                "[::ffff:127.0.0.1]:1",
+                "0.0.0.0:1",
+                "x.localhost",
+                "http://user@127.0.0.1/",
+                "127.8.8.8",
+            )
+        ),
         ({"net": "host", "pid": "host", "volumes": ["/etc:/e"]}, {"net", "pid", "volumes"}),
     ],
 )
@@ -56,7 +74,12 @@ def test_what_reaches_the_node_is_named(attributes: dict[str, Any], named: set[s
         {"privileged": False, "net": "bridge", "cap_drop": ["ALL"]},
         {"cap_add": ["CHOWN", "cap_net_raw", "NET_BIND_SERVICE"]},
         {"volumes": ["/data", "named:/data", "/srv/shared:/x:ro", "/srv//shared/:/y"]},
-        {"log_driver": "json-file", "log_opts": {"max-size": "10m"}},
+        {"log_driver": "json-file", "log_opts": {"max-size": "10m", "max-file": "0", "tag": "{{.Name}}/{{.ID}}"}},
+        {
+            "log_driver": "fluentd",
+            "log_opts": {"fluentd-address": "tcp://10.0.0.9:24224", "fluentd-retry-wait": "1.5s"},
+        },
+        {"log_driver": "syslog", "log_opts": {"syslog-address": "udp://[2001:db8::7]:514", "tag": "localhost-logs"}},
         {"ports": [{"node_port": 80, "container_port": 80}], "sysctls": {"net.core.somaxconn": "9"}},
     ],
 )
