@@ -46,7 +46,7 @@ def test_the_tour_does_what_it_says(suite: Suite, suite_engine: Engine) -> None:
     walk(suite, steps(TOUR), plain("local-node", port), port)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bare(suite: Suite) -> Iterator[Suite]:
     """A clean copy for a machine without an engine; it borrows what was installed."""
     with tempfile.TemporaryDirectory(prefix="kbare") as folder:
@@ -74,3 +74,16 @@ def test_without_an_engine_the_tour_says_that_nothing_runs(bare: Suite) -> None:
     assert "only PRETENDS to run containers" in bare.make("status")
     [node] = bare.api().call("GET", "/v1/grids/local/nodes")["nodes"]
     assert "only pretended" in node["os"]
+
+
+def test_an_engine_that_is_started_later_is_what_the_master_shows(bare: Suite, suite_engine: Engine) -> None:
+    assert "only PRETENDS to run containers" in bare.make("up")
+    bare.make("down")
+    bare.env |= {"KONTENA_RUNTIME": "auto", "DOCKER_HOST": suite_engine.host}
+    said = bare.make("up")
+    [node] = [node for node in bare.api().call("GET", "/v1/grids/local/nodes")["nodes"] if node["status"] == "online"]
+    version = suite_engine.request("GET", "/version")["Version"]
+    assert node["docker_version"] == version
+    assert "pretended" not in node["os"]
+    assert f"node {node['name']} is online, Docker Engine {version}" in said
+    assert "PRETENDS" not in said
