@@ -101,7 +101,7 @@ async def collect(environment: Mapping[str, str], metrics: Mapping[str, str]) ->
         "health.json": await asyncio.to_thread(_health, environment),
     }
     texts = {name: json.dumps(content, indent=1, default=str) for name, content in found.items()}
-    return texts | {f"metrics/{name}.txt": await _metrics(address) for name, address in metrics.items()}
+    return texts | {f"metrics/{name}.txt": await _metrics(address, environment) for name, address in metrics.items()}
 
 
 def secrets(environment: Mapping[str, str]) -> set[str]:
@@ -209,9 +209,11 @@ def _channel(environment: Mapping[str, str], name: str, address: str) -> grpc.Ch
     return grpc.secure_channel(address, credentials, options=[("grpc.ssl_target_name_override", name)])
 
 
-async def _metrics(address: str) -> str:
+async def _metrics(address: str, environment: Mapping[str, str]) -> str:
+    token = environment.get("METRICS_TOKEN", "")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        async with httpx.AsyncClient(timeout=_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=_SECONDS, headers=headers) as client:
             return (await client.get(f"http://{address}/metrics")).text
     except httpx.HTTPError as error:
         return f"not known: {error!r}"

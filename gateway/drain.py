@@ -14,10 +14,12 @@ def drain(settings: GatewaySettings, *, notice: float, limit: float) -> int:
     """From now on `/readyz` is 503, and each answer asks its client to connect again. Returns how many connections are
     left, once that is 0 and load balancers had `notice` seconds, or after `limit` seconds. Raises OSError when no Envoy
     answers."""
-    admin = f"http://{settings.admin_address}:{settings.admin_port}"
+    socket = settings.admin_socket
+    if not socket.exists():
+        raise OSError(f"no Envoy has its admin interface at {socket}")
     started = time.monotonic()
     try:
-        with httpx.Client(base_url=admin, timeout=5) as client:
+        with httpx.Client(base_url="http://admin", transport=httpx.HTTPTransport(uds=str(socket)), timeout=5) as client:
             client.post("/healthcheck/fail").raise_for_status()
             while True:
                 left, passed = _connections(client), time.monotonic() - started
@@ -25,7 +27,7 @@ def drain(settings: GatewaySettings, *, notice: float, limit: float) -> int:
                     return left
                 time.sleep(_POLL_SECONDS)
     except httpx.HTTPError as error:
-        raise OSError(f"Envoy's admin interface at {admin}: {error}") from error
+        raise OSError(f"Envoy's admin interface at {socket}: {error}") from error
 
 
 def _connections(client: httpx.Client) -> int:

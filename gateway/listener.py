@@ -1,4 +1,4 @@
-"""The public port: HTTP/1.1, HTTP/2 and gRPC, with or without TLS."""
+"""The public port, and that of agents: HTTP/1.1, HTTP/2 and gRPC, with or without TLS."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from gateway.access_log import access_log
 from gateway.filters import router_filter
 from gateway.local_replies import local_reply_config
-from gateway.settings import GatewaySettings
+from gateway.settings import Endpoint, GatewaySettings
 from gateway.tls import transport_socket
 from gateway.tracing import tracing
 from gateway.typed import Config, extension, header, header_if_absent, seconds, typed
@@ -19,14 +19,47 @@ API_VERSION = "1.5.5"
 _LARGEST_PAGE = 4 * _MEBIBYTE
 
 
-def listener(settings: GatewaySettings, virtual_host: Config, http_filters: list[Config], folder: Path) -> Config:
-    """One listener for every kind of client. Its certificate is named by a file in `folder`."""
-    chain: Config = {"filters": [connection_manager(settings, virtual_host, http_filters)]}
+def listeners(
+    settings: GatewaySettings, virtual_host: Config, http_filters: list[Config], folder: Path
+) -> list[Config]:
+    """One for every kind of client; beside it, when it has an address, one whose connections count apart, so that
+    agents are let in however many strangers hold the others. Their certificate is named by a file in `folder`."""
+    chain = [connection_manager(settings, virtual_host, http_filters)]
+    public = _listener(settings, "public", Endpoint(settings.address, settings.port), chain, folder)
+    if settings.agent_address is None:
+        return [public]
+    own = _listener(
+        settings, "agents", settings.agent_address, [_room(settings.agent_connection_limit), *chain], folder
+    )
+    return [public, {**own, "ignore_global_conn_limit": True}]
+
+
+def _room(connections: int) -> Config:
+    return extension(
+        "envoy.filters.network.connection_limit",
+        "extensions.filters.network.connection_limit.v3.ConnectionLimit",
+        stat_prefix="agents",
+        max_connections=connections,
+    )
+
+
+def _listener(settings: GatewaySettings, name: str, at: Endpoint, filters: list[Config], folder: Path) -> Config:
+    silence = seconds(settings.first_bytes_seconds)
+    chain: Config = {"filters": filters, "transport_socket_connect_timeout": silence}
     if settings.tls:
         chain["transport_socket"] = transport_socket(folder)
+    kind = "tls" if settings.tls else "http"
     return {
-        "name": "public",
-        "address": socket_address(settings.address, settings.port),
+        "name": name,
+        "address": socket_address(at.host, at.port),
+        # It waits for the first bytes of a connection; what they are nobody asks.
+        "listener_filters": [
+            extension(
+                f"envoy.filters.listener.{kind}_inspector",
+                f"extensions.filters.listener.{kind}_inspector.v3.{kind.title()}Inspector",
+            )
+        ],
+        "listener_filters_timeout": silence,
         "per_connection_buffer_limit_bytes": settings.body_limit_bytes,
         "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
         "filter_chains": [chain],

@@ -1,5 +1,6 @@
 """A port for Prometheus only: Envoy's admin interface, which also serves metrics, can stop the process."""
 
+from gateway.filters import router_filter
 from gateway.settings import GatewaySettings
 from gateway.typed import Config, extension
 
@@ -20,7 +21,7 @@ def metrics_listeners(settings: GatewaySettings) -> list[Config]:
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="metrics",
         route_config={"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": [route]}]},
-        http_filters=[extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")],
+        http_filters=[*_token_filter(settings), router_filter()],
     )
     return [
         {
@@ -32,12 +33,31 @@ def metrics_listeners(settings: GatewaySettings) -> list[Config]:
     ]
 
 
+def _token_filter(settings: GatewaySettings) -> list[Config]:
+    """It looks the token up by a keyed hash, so that the time it takes tells nothing."""
+    if settings.metrics_token is None:
+        return []
+    known = {"key": settings.metrics_token.get_secret_value(), "client": "prometheus"}
+    return [
+        extension(
+            "envoy.filters.http.api_key_auth",
+            "extensions.filters.http.api_key_auth.v3.ApiKeyAuth",
+            credentials=[known],
+            key_sources=[{"header": "authorization"}],
+        )
+    ]
+
+
+def admin_address(settings: GatewaySettings) -> Config:
+    """A socket that is its owner's. A port on loopback would be open to containers in the network of the machine."""
+    return {"pipe": {"path": str(settings.admin_socket.absolute()), "mode": 0o600}}
+
+
 def metrics_clusters(settings: GatewaySettings) -> list[Config]:
-    """The admin interface of this very process, which listens on loopback."""
+    """The admin interface of this very process."""
     if settings.metrics_address is None:
         return []
-    address = {"address": settings.admin_address, "port_value": settings.admin_port}
-    endpoint = {"endpoint": {"address": {"socket_address": address}}}
+    endpoint = {"endpoint": {"address": admin_address(settings)}}
     return [
         {
             "name": _CLUSTER,

@@ -8,8 +8,8 @@ from google.protobuf import descriptor_pb2
 
 from gateway import catalog, clusters, mtls, tls
 from gateway.filters import http_filters
-from gateway.listener import listener, socket_address
-from gateway.metrics import metrics_clusters, metrics_listeners
+from gateway.listener import listeners
+from gateway.metrics import admin_address, metrics_clusters, metrics_listeners
 from gateway.openapi.document import document
 from gateway.own_answers import facts
 from gateway.reference import reference_answers
@@ -29,14 +29,14 @@ def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescrip
     check_upstreams(services, settings)
     filters = http_filters(settings, services, descriptors)
     own = [*facts(), *reference_answers(document(settings, descriptors))]
-    public = listener(settings, virtual_host(settings, services, own), filters, folder)
+    ports = listeners(settings, virtual_host(settings, services, own), filters, folder)
     upstreams = {"path_config_source": {"path": str(folder / clusters.FILE)}, "resource_api_version": "V3"}
     return {
         # A name is needed to follow files.
         "node": {"id": "gateway", "cluster": "kontena"},
-        "admin": {"address": socket_address(settings.admin_address, settings.admin_port)},
+        "admin": {"address": admin_address(settings)},
         "static_resources": {
-            "listeners": [public, *metrics_listeners(settings)],
+            "listeners": [*ports, *metrics_listeners(settings)],
             "clusters": [*metrics_clusters(settings), *trace_clusters(settings)],
         },
         "dynamic_resources": {"cds_config": upstreams},
@@ -71,6 +71,7 @@ def write(settings: GatewaySettings, target: Path) -> None:
     folder = target.absolute().parent
     config = bootstrap(settings, catalog.load_descriptors(settings.descriptors), folder)
     folder.mkdir(parents=True, exist_ok=True)
+    settings.admin_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = tls.secrets(settings)
     if certificate is not None:
         replace(folder / tls.FILE, certificate)

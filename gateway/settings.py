@@ -1,11 +1,16 @@
 """Settings of the gateway, from environment variables that start with GATEWAY_."""
 
+import os
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.kernel.settings import WHO_READS_METRICS, MetricsToken
+
+# What the kernel takes, without the zero at the end.
+_LONGEST_SOCKET = 107
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -45,6 +50,13 @@ def parse_address(value: object) -> object:
     return found[0] if found else None
 
 
+def short_enough(path: Path) -> Path:
+    """Raises ValueError for a path that no unix socket can have."""
+    if len(os.fsencode(path.absolute())) > _LONGEST_SOCKET:
+        raise ValueError(f"{path} is too long for a unix socket, which has {_LONGEST_SOCKET} bytes at most")
+    return path
+
+
 AnyEndpoints = Annotated[tuple[Endpoint, ...], NoDecode, BeforeValidator(parse_endpoints)]
 Endpoints = Annotated[AnyEndpoints, Field(min_length=1)]
 OneAddress = Annotated[Endpoint | None, NoDecode, BeforeValidator(parse_address)]
@@ -58,10 +70,18 @@ class GatewaySettings(BaseSettings):
 
     address: str = "127.0.0.1"
     port: int = Field(default=9292, ge=1, le=65535)
-    admin_address: str = "127.0.0.1"
-    admin_port: int = Field(default=9901, ge=1, le=65535)
+    admin_socket: Annotated[Path, AfterValidator(short_enough)] = Field(
+        default=Path("/tmp/kontena-gateway/admin.sock"),  # noqa: S108 -- in a folder for its owner only.
+        description="Unix socket of Envoy's admin interface.",
+    )
+
+    agent_address: OneAddress = Field(
+        default=None, description="A second port for agents, with room of its own; they may use the first one as well."
+    )
+    agent_connection_limit: int = Field(default=5_000, ge=1, description="Connections at a time at that port.")
 
     metrics_address: OneAddress = Field(default=None, description="Where Prometheus reads; none when empty.")
+    metrics_token: MetricsToken = Field(default=None, description=WHO_READS_METRICS)
 
     traces_address: OneAddress = Field(default=None, description="Collector of traces (OTLP, gRPC); none when empty.")
     traces_percent: float = Field(default=100.0, ge=0, le=100, description="Of the requests that no client traces.")
@@ -86,6 +106,9 @@ class GatewaySettings(BaseSettings):
     response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)
     header_limit_kb: int = Field(default=16, ge=1, le=96)
     connection_limit: int = Field(default=10_000, ge=1)
+    first_bytes_seconds: float = Field(
+        default=5.0, gt=0, description="A new connection that says nothing for so long ends, TLS included."
+    )
     connection_idle_seconds: float = Field(default=60.0, ge=1, description="A connection without a request ends.")
     trusted_proxies: int = Field(default=0, ge=0, le=16, description="Proxies in front that append X-Forwarded-For.")
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asyncpg import InterfaceError, PostgresError
-from prometheus_client import start_http_server
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,8 +15,7 @@ from deploy.backup import files, installation, restore, schedule
 from deploy.backup.records import Manifest
 from deploy.backup.sealed_file import Unreadable
 from deploy.backup.settings import BackupSettings
-from services.kernel import logs
-from services.kernel.addresses import split
+from services.kernel import logs, metrics
 from services.kernel.database_errors import translate_database_error
 
 
@@ -45,8 +43,7 @@ def _run(options: argparse.Namespace) -> int:
             if settings.folder is None:
                 raise ValueError("BACKUP_FOLDER says where backups are kept: set it")
             if settings.metrics_address:
-                host, port = split(settings.metrics_address)
-                start_http_server(port, host)
+                metrics.serve(settings.metrics_address, settings.metrics_token)
             asyncio.run(schedule.run(settings, settings.folder, settings.secret()))
         case _:
             _restore(options, settings.secret())

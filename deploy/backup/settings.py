@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.backup.sealed_file import check_passphrase
+from services.kernel.settings import WHO_READS_METRICS, MetricsToken
 
 
 class BackupSettings(BaseSettings):
@@ -27,6 +28,7 @@ class BackupSettings(BaseSettings):
         validation_alias="METRICS_ADDRESS",
         description="host:port of the Prometheus endpoint of the process that makes them; empty means none.",
     )
+    metrics_token: MetricsToken = Field(default=None, validation_alias="METRICS_TOKEN", description=WHO_READS_METRICS)
     history: bool = Field(default=True, description="Whether scheduled backups hold logs, events and samples.")
 
     def secret(self, *, twice: bool = False) -> str:

@@ -59,6 +59,7 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         "CLUSTER_SECRET": secrets["CLUSTER_SECRET"],
         "LISTEN_ADDRESS": settings.address(name),
         "METRICS_ADDRESS": settings.metrics_address(name),
+        "METRICS_TOKEN": secrets["METRICS_TOKEN"],
         **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
     }
     if name == "deploy":
@@ -87,7 +88,8 @@ def gateway_env(settings: LocalSettings) -> dict[str, str]:
     env = {
         **_base_env(),
         "GATEWAY_PORT": str(settings.port),
-        "GATEWAY_ADMIN_PORT": str(settings.admin_port),
+        "GATEWAY_ADMIN_SOCKET": str(settings.admin_socket),
+        "GATEWAY_METRICS_TOKEN": load_secrets(settings)["METRICS_TOKEN"],
         "GATEWAY_METRICS_ADDRESS": settings.metrics_address("gateway"),
         "GATEWAY_ACCESS_LOG_PATH": "/dev/stdout",
         "GATEWAY_EXEC_ADDRESSES": settings.exec_bridge_address,
@@ -123,11 +125,12 @@ def _backups(settings: LocalSettings, secrets: dict[str, str]) -> list[Process]:
 
 
 def exec_bridge_env(settings: LocalSettings) -> dict[str, str]:
-    """Environment of the exec bridge, which holds no secret."""
+    """Environment of the exec bridge, which holds no secret but that of its metrics."""
     env = {
         **_base_env(),
         "LISTEN_ADDRESS": settings.exec_bridge_address,
         "METRICS_ADDRESS": settings.metrics_address("exec_bridge"),
+        "METRICS_TOKEN": load_secrets(settings)["METRICS_TOKEN"],
         "DEPLOY_ADDRESS": settings.address("deploy"),
     }
     return {**given(ExecBridgeSettings, (*env, *_NOT_HERE)), **env}

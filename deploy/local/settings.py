@@ -20,8 +20,7 @@ class LocalSettings(BaseSettings):
     port: int = Field(default=9292, description="Port of the gateway: REST, gRPC and agents.")
     port_base: int = Field(
         default=7400,
-        description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..18, Envoy's admin on "
-        "base+20.",
+        description="Services listen on base+1..4, the exec bridge on base+5, metrics on base+11..18.",
     )
     database_url: str = Field(default="", description="A Postgres of your own, in place of the embedded one.")
     grid: str = Field(default="local", description="Grid that the local node joins.")
@@ -49,12 +48,12 @@ class LocalSettings(BaseSettings):
     def ports(self) -> list[int]:
         """All ports that the suite listens on."""
         addresses = [*map(self.address, SERVICES), self.exec_bridge_address, *map(self.metrics_address, WITH_METRICS)]
-        return [self.port, self.admin_port, *(int(address.rpartition(":")[2]) for address in addresses)]
+        return [self.port, *(int(address.rpartition(":")[2]) for address in addresses)]
 
     @property
-    def admin_port(self) -> int:
-        """Port of Envoy's admin interface."""
-        return self.port_base + 20
+    def admin_socket(self) -> Path:
+        """Socket of Envoy's admin interface."""
+        return self.var.absolute() / "envoy-admin.sock"
 
 
 def load_secrets(settings: LocalSettings) -> dict[str, str]:
@@ -64,7 +63,17 @@ def load_secrets(settings: LocalSettings) -> dict[str, str]:
         settings.var.mkdir(parents=True, exist_ok=True)
         names = ("CLUSTER_SECRET", "VAULT_KEY", "INITIAL_ADMIN_CODE", "KONTENA_GRID_TOKEN")
         write_env(path, {name: secrets.token_urlsafe(32) for name in names})
-    return read_env(path)
+    known = read_env(path)
+    if "METRICS_TOKEN" not in known:
+        # Installations of earlier releases have none, and it may be made anew; the others may not.
+        known["METRICS_TOKEN"] = secrets.token_urlsafe(32)
+        write_env(path, known)
+    # Prometheus reads it from a file of its own.
+    metrics_token = settings.var / "metrics-token"
+    if not metrics_token.exists() or metrics_token.read_text() != known["METRICS_TOKEN"]:
+        metrics_token.touch(mode=0o600)
+        metrics_token.write_text(known["METRICS_TOKEN"])
+    return known
 
 
 def write_env(path: Path, values: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import uvloop
-from prometheus_client import Counter, Gauge, start_http_server
+from prometheus_client import Counter, Gauge
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -19,6 +19,7 @@ from gateway.exec_bridge import frames, session
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
 from gateway.exec_bridge.upstream import Refused, Upstream, unavailable
+from services.kernel import metrics
 from services.kernel.addresses import split
 from services.kernel.callers import CALLERS
 from services.kernel.identity import names_of
@@ -199,8 +200,7 @@ def main() -> None:
     settings = ExecBridgeSettings()
     configure("exec_bridge", settings.log_level)
     if settings.metrics_address:
-        host, port = split(settings.metrics_address)
-        start_http_server(port, host)
+        metrics.serve(settings.metrics_address, settings.metrics_token)
     uvloop.run(_run(settings))
 
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.kernel.settings import Addresses, PartSettings
+from services.kernel.settings import WHO_READS_METRICS, Addresses, MetricsToken, PartSettings
 
 
 class ExecBridgeSettings(PartSettings):
@@ -13,6 +13,7 @@ class ExecBridgeSettings(PartSettings):
 
     listen_address: str = Field(default="127.0.0.1:7405", description="host:port; only the gateway may reach it.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
+    metrics_token: MetricsToken = Field(default=None, description=WHO_READS_METRICS)
     deploy_address: Addresses = Field(
         default="127.0.0.1:7403", description="Where deploy_svc listens, as for services."
     )

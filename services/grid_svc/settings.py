@@ -58,7 +58,9 @@ class Settings(ServiceSettings):
         " loopback, link-local or of the master.",
     )
     log_targets_allowed: str = Field(
-        default="", description="The same for the fluentd of a grid. Loopback is that of each node there."
+        default="",
+        description="Host names, addresses and networks, comma separated, that logs may be sent to although they are"
+        " loopback (of each node), link-local or of the master.",
     )
     watch_resync_seconds: float = Field(default=60.0, gt=0, description="How often watches compare with the database.")
     master_url: str = Field(default="", description="Where new nodes reach the gateway: https://HOST:PORT.")

@@ -33,6 +33,12 @@ class Authenticator:
         """What the protos say about the RPC at `path`; None for health, reflection and what is not served here."""
         return self._methods.get(path)
 
+    def is_for_users(self, path: str) -> bool:
+        """Whether the token that the RPC at `path` needs is one that auth_svc is asked about."""
+        method = self._methods.get(path)
+        elsewhere = (options_pb2.AUDIENCE_INTERNAL, options_pb2.AUDIENCE_AGENT)
+        return method is not None and not method.open and method.audience not in elsewhere
+
     @property
     def largest_request(self) -> int:
         """Bytes of the largest message that any method takes."""

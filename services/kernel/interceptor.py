@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ from services.kernel import tracing
 from services.kernel.authn import Authenticator
 from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
+from services.kernel.failed_tokens import FailedTokens
 from services.kernel.identity import names_in
 from services.kernel.logs import get_logger
 from services.kernel.methods import texts
@@ -41,8 +43,16 @@ Take = Callable[[AsyncIterator[bytes]], Awaitable[Any]]
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Guarantees: no RPC runs unauthenticated, and whatever is raised leaves as a status a client understands."""
 
-    def __init__(self, authenticator: Authenticator, streams_per_user: int, *, mutual_tls: bool = False) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        streams_per_user: int,
+        failed_tokens: FailedTokens | None = None,
+        *,
+        mutual_tls: bool = False,
+    ) -> None:
         self._authenticator = authenticator
+        self._failed_tokens = failed_tokens or FailedTokens()
         self._mutual_tls = mutual_tls
         self._streams = Streams()
         self._last_call = 0.0
@@ -128,7 +138,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         calls.start(call)
         structlog.contextvars.bind_contextvars(request_id=call.request_id)
         certified = names_in(context.auth_context()) if self._mutual_tls else None
-        call.principal = await self._authenticator.authenticate(method, metadata, certified)
+        authenticate = partial(self._authenticator.authenticate, method, metadata, certified)
+        if self._authenticator.is_for_users(method):
+            address, token = call.source_ip or _peer(context), metadata.get("authorization", "")
+            call.principal = await self._failed_tokens.counted(address, token, authenticate)
+        else:
+            call.principal = await authenticate()
         return call
 
 
@@ -137,6 +152,12 @@ def _many(requests: Requests) -> Take:
         return requests.stream(raw)
 
     return take
+
+
+def _peer(context: Any) -> str:
+    """The address that called us, which is the gateway's unless somebody goes past it."""
+    kind, _, rest = str(context.peer()).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else ""
 
 
 async def _send_reply_metadata(call: calls.Call, context: Any) -> None:

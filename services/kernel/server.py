@@ -11,12 +11,11 @@ import grpc
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
-from services.kernel import methods
-from services.kernel.addresses import split
+from services.kernel import methods, metrics
 from services.kernel.authn import Authenticator
 from services.kernel.errors import NotReady, StartRefused
+from services.kernel.failed_tokens import FailedTokens
 from services.kernel.identity import Identity
 from services.kernel.interceptor import CallInterceptor
 from services.kernel.logs import get_logger
@@ -75,9 +74,12 @@ class Server:
         streams_per_user: int = STREAMS_PER_USER,
         identity: Identity | None = None,
         health_address: str = "",
+        *,
+        failed_tokens: FailedTokens | None = None,
     ) -> None:
         self._app = app
-        self._calls = CallInterceptor(app.authenticator, streams_per_user, mutual_tls=identity is not None)
+        secured = identity is not None
+        self._calls = CallInterceptor(app.authenticator, streams_per_user, failed_tokens, mutual_tls=secured)
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
         self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
@@ -139,11 +141,17 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if settings.metrics_address:
-        host, port = split(settings.metrics_address)
-        start_http_server(port, host)
+        metrics.serve(settings.metrics_address, settings.metrics_token)
     app = await build()
     identity = settings.identity()
-    server = Server(app, settings.listen_address, settings.streams_per_user, identity, settings.health_address)
+    server = Server(
+        app,
+        settings.listen_address,
+        settings.streams_per_user,
+        identity,
+        settings.health_address,
+        failed_tokens=FailedTokens(settings.failed_tokens_per_minute, settings.failed_tokens_exempt),
+    )
     try:
         await server.start()
         # Nothing of this process touches a schema before it is known to fit.

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.kernel import postgres
 from services.kernel.addresses import parse
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.failed_tokens import EXEMPT, PER_MINUTE
 from services.kernel.identity import Callee, Identity
 
 
@@ -19,7 +20,17 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _words(given: object) -> object:
+    return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else given
+
+
 Addresses = Annotated[str, AfterValidator(_addresses)]
+WHO_READS_METRICS = (
+    "Bearer token that Prometheus must show, 16 characters at least; without it metrics are for everybody."
+)
+MetricsToken = Annotated[
+    Annotated[SecretStr, Field(min_length=16)] | None, BeforeValidator(lambda given: given or None)
+]
 
 STREAMS_PER_USER = 200
 
@@ -66,12 +77,19 @@ class ServiceSettings(PartSettings):
     )
     listen_address: str = Field(description="host:port of the gRPC server.")
     metrics_address: str = Field(default="", description="host:port of the Prometheus endpoint; empty means none.")
+    metrics_token: MetricsToken = Field(default=None, description=WHO_READS_METRICS)
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     traces_collector: str = Field(
         default="", description="Where traces go, http://HOST:PORT of OTLP over gRPC; empty means nowhere."
     )
     streams_per_user: int = Field(
         default=STREAMS_PER_USER, ge=1, description="Logs, events and exec that one user may follow at each replica."
+    )
+    failed_tokens_per_minute: int = Field(
+        default=PER_MINUTE, ge=0, description="Invalid tokens that an address may show at each replica; 0: any number."
+    )
+    failed_tokens_exempt: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=tuple(sorted(EXEMPT)), description="Addresses without that limit."
     )
     drain_seconds: float = Field(default=5.0, ge=0, description="How long running calls may go on after SIGTERM.")
     auth_address: Addresses = Field(default="127.0.0.1:7401", description=_ALL_OF.format("auth_svc"))

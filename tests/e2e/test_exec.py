@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -182,6 +181,5 @@ def test_a_killed_bridge_ends_its_sessions_and_comes_back(api: Api, box: str, su
 
 def test_sessions_are_counted(api: Api, box: str, suite: Suite) -> None:
     assert run(api, box, "true")["exit"] == 0
-    text = httpx.get(f"http://127.0.0.1:{suite.port_base + 16}/metrics").text
-    assert 'exec_bridge_sessions_ended_total{how="exit"}' in text
-    soon(lambda: "exec_bridge_sessions 0.0" in httpx.get(f"http://127.0.0.1:{suite.port_base + 16}/metrics").text)
+    assert 'exec_bridge_sessions_ended_total{how="exit"}' in suite.metrics(16)
+    soon(lambda: "exec_bridge_sessions 0.0" in suite.metrics(16))

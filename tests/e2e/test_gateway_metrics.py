@@ -34,7 +34,8 @@ DEFAULT_BASE = 7400
 
 
 def here(text: str, suite: Suite) -> str:
-    """The addresses of this copy of the suite instead of the default ones."""
+    """The addresses and the token of this copy of the suite instead of the default ones."""
+    text = text.replace("../../var/", f"{suite.var}/")
     return re.sub(r"127\.0\.0\.1:74(\d\d)", lambda match: f"127.0.0.1:{suite.port_base + int(match[1])}", text)
 
 
@@ -49,7 +50,7 @@ def shown(suite: Suite, api: Api) -> dict[str, set[str]]:
     assert api.request("GET", f"/v1/grids/{api.grid}/secrets").status_code == 200
     found: dict[str, set[str]] = {}
     for target in targets(suite):
-        text = httpx.get(f"http://{target}/metrics").raise_for_status().text
+        text = suite.metrics(int(target.rpartition(":")[2]) - suite.port_base)
         for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
             for suffix in {"histogram": ("_bucket", "_sum", "_count")}.get(kind, ("",)):
                 found.setdefault(name + suffix, set())

@@ -1,15 +1,21 @@
 """A second process of each service joins and leaves the running suite under load, and no request fails."""
 
 import itertools
+import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Self
 
 import httpx
+import psutil
 import pytest
 
 from deploy.local import probes
@@ -19,6 +25,7 @@ from tests.support.suite import Api, Suite, soon
 from tests.support.work import WORK, Work, prepare, remove
 
 CLIENTS = 3
+ROUNDS = 10 if os.environ.get("KONTENA_SOAK") else 1
 
 
 @pytest.fixture(scope="module")
@@ -68,39 +75,126 @@ def load(api: Api, grid: str, work: Work) -> Iterator[Counter[object]]:
             thread.join(60)
 
 
+class Second:
+    """A second process of a service. Its address is the gateway's from `joins` to the end of the block."""
+
+    def __init__(self, suite: Suite, name: str) -> None:
+        self.address = f"127.0.0.1:{suite.port_base + 25}"
+        self._suite = suite
+        self._name = name
+        self._settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
+        self._python = f"{suite.folder}:{suite.folder}/gen"
+        self.first = self._settings.address(name)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._render(self.first)
+
+    def start(self) -> None:
+        """Returns when it serves."""
+        env = {**service_env(self._settings, load_secrets(self._settings), self._name), "PYTHONPATH": self._python}
+        env |= {"LISTEN_ADDRESS": self.address, "METRICS_ADDRESS": "", "ENGINE_METRICS_ADDRESS": ""}
+        command = [str(self._suite.folder / ".venv/bin/python"), "-m", f"services.{self._name}_svc"]
+        self._process = subprocess.Popen(command, env=env, cwd=self._suite.folder, stderr=subprocess.DEVNULL)
+        soon(lambda: probes.service_serves(self.address), message=f"the second {self._name}_svc serves")
+
+    def stop(self) -> None:
+        """As an orchestrator would: the process first, its address later."""
+        self._process.terminate()
+        self._process.wait(60)
+
+    def joins(self) -> None:
+        """Returns when it has got its share of the requests."""
+        self._render(self.first, self.address)
+        soon(lambda: self.served() > 20, message="it gets its share")
+
+    def restart_first(self) -> None:
+        """The supervisor starts it again."""
+        [pid] = set(self._suite.pids(f"{self._name}_svc")) - {self._process.pid}
+        os.kill(pid, signal.SIGTERM)
+        soon(lambda: not psutil.pid_exists(pid), message="it ends")
+        soon(lambda: probes.service_serves(self.first), message="it serves again")
+        self.taken_back(self.first)
+
+    def taken_back(self, address: str) -> None:
+        """Returns when the gateway sends requests to it again."""
+        soon(lambda: f"{self._name}::{address}::health_flags::healthy" in self._clusters(), message="it is well")
+
+    def served(self) -> int:
+        """How many requests the gateway has sent it."""
+        start = f"{self._name}::{self.address}::rq_success::"
+        return sum(int(line.removeprefix(start)) for line in self._clusters() if line.startswith(start))
+
+    def _clusters(self) -> list[str]:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._settings.admin_socket))) as admin:
+            return admin.get("http://admin/clusters").text.splitlines()
+
+    def _render(self, *addresses: str) -> None:
+        known = {f"GATEWAY_{self._name.upper()}_ADDRESSES": ",".join(addresses), "PYTHONPATH": self._python}
+        command = [sys.executable, "-m", "gateway", "render", str(envoy_config(self._settings))]
+        env = {**gateway_env(self._settings), **known}
+        # As `make up` does: nobody else reads what the suite keeps.
+        subprocess.run(command, env=env, cwd=self._suite.folder, check=True, umask=0o077)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_second_process_joins_and_leaves_unnoticed(suite: Suite, api: Api, grid: str, name: str) -> None:
-    settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
-    second = f"127.0.0.1:{suite.port_base + 25}"
-    python = f"{suite.folder}:{suite.folder}/gen"
-
-    def addresses(*found: str) -> None:
-        env = {**gateway_env(settings), f"GATEWAY_{name.upper()}_ADDRESSES": ",".join(found), "PYTHONPATH": python}
-        command = [sys.executable, "-m", "gateway", "render", str(envoy_config(settings))]
-        # As `make up` does: nobody else reads what the suite keeps.
-        subprocess.run(command, env=env, cwd=suite.folder, check=True, umask=0o077)
-
-    def served() -> bool:
-        admin = httpx.get(f"http://127.0.0.1:{settings.admin_port}/clusters").text
-        lines = [line for line in admin.splitlines() if line.startswith(f"{name}::{second}::rq_success::")]
-        return any(int(line.rpartition("::")[2]) > 20 for line in lines)
-
-    env = {**service_env(settings, load_secrets(settings), name), "PYTHONPATH": python}
-    env |= {"LISTEN_ADDRESS": second, "METRICS_ADDRESS": "", "ENGINE_METRICS_ADDRESS": ""}
-    command = [str(suite.folder / ".venv/bin/python"), "-m", f"services.{name}_svc"]
-    process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
-    try:
-        soon(lambda: probes.service_serves(second), message=f"the second {name}_svc serves")
-        with load(api, grid, WORK[name]) as outcomes:
-            addresses(settings.address(name), second)
-            soon(served, message="it gets its share")
-            # As an orchestrator would: the process first, its address later.
-            process.terminate()
-            process.wait(60)
-            seen = sum(outcomes.values())
-            soon(lambda: sum(outcomes.values()) > seen + 50, message="the load goes on")
-    finally:
-        process.kill()
-        process.wait()
-        addresses(settings.address(name))
+    with Second(suite, name) as second, load(api, grid, WORK[name]) as outcomes:
+        second.joins()
+        second.stop()
+        seen = sum(outcomes.values())
+        soon(lambda: sum(outcomes.values()) > seen + 50, message="the load goes on")
     assert set(outcomes) == {("write", 200), ("read", 200)}, outcomes
+
+
+@pytest.fixture
+def box(api: Api, image: str) -> Iterator[str]:
+    """Path of a running container."""
+    body = {"image": image, "stateful": False, "cmd": ["sleep", "100000"], "stop_grace_period": "0s"}
+    service = api.call("POST", f"/v1/grids/{api.grid}/services", {**body, "name": "rolled"}, status=201)["id"]
+    api.deploy(service)
+
+    def mirrored() -> str | None:
+        [found] = api.call("GET", f"/v1/services/{service}/containers")["containers"]
+        return str(found["id"]) if found["status"] == "running" else None
+
+    yield soon(mirrored, message="the container is in the mirror")
+    api.call("DELETE", f"/v1/services/{service}")
+
+
+def test_a_rolling_restart_loses_no_command(suite: Suite, api: Api, box: str) -> None:
+    """Each of two replicas in turn, whichever holds the stream of the node."""
+    outcomes: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def run(client: int) -> None:
+        with httpx.Client(base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=60) as http:
+            for n in itertools.count():
+                if stop.is_set():
+                    return
+                # Says that it ran only once: `mkdir` fails the second time.
+                cmd = ["sh", "-c", f"mkdir /tmp/{client}-{n} && echo done"]
+                answer = http.post(f"/v1/containers/{box}/exec", json={"cmd": cmd}).text
+                outcomes[answer] += 1
+
+    with Second(suite, "deploy") as second, ThreadPoolExecutor(CLIENTS) as clients:
+        loops = [clients.submit(run, client) for client in range(CLIENTS)]
+        try:
+            second.joins()
+            for _ in range(ROUNDS):
+                second.restart_first()
+                seen = outcomes.total()
+                soon(lambda seen=seen: outcomes.total() > seen + 5, message="the load goes on")
+                second.stop()
+                second.start()
+                second.taken_back(second.address)
+        finally:
+            stop.set()
+        for loop in loops:
+            loop.result()
+    assert [json.loads(answer) for answer in outcomes] == [[["done\n"], [], 0]], outcomes

@@ -34,6 +34,7 @@ class Compose:
             "POSTGRES_PASSWORD": secrets.token_hex(16),
             **{f"{name}_DATABASE_PASSWORD": secrets.token_hex(16) for name in ("AUTH", "GRID", "DEPLOY", "VAULT")},
             "CLUSTER_SECRET": secrets.token_hex(32),
+            "METRICS_TOKEN": secrets.token_hex(16),
             "VAULT_KEY": secrets.token_hex(32),
             "INITIAL_ADMIN_CODE": self.code,
             "KONTENA_PORT": str(self.port),

@@ -112,6 +112,8 @@ class Suite:
             "KONTENA_PORT_BASE": str(base),
             "KONTENA_NODE_NAME": "local-node",
             "KONTENA_STATS_SECONDS": "3",
+            # Where tests have their fluentd.
+            "LOG_TARGETS_ALLOWED": "127.0.0.1",
         }
         self.port_base = base
         self.acme = Ports(*range(base + 21, base + 25), http=80, tls=443)
@@ -128,6 +130,12 @@ class Suite:
     def database_url(self) -> str:
         """All schemas of the suite, as the superuser."""
         return f"postgresql://postgres:@/postgres?host={self.var / 'postgres'}"
+
+    def metrics(self, offset: int) -> str:
+        """What Prometheus gets at this port of the suite, counted from its base."""
+        token = (self.var / "metrics-token").read_text()
+        url = f"http://127.0.0.1:{self.port_base + offset}/metrics"
+        return httpx.get(url, headers={"authorization": f"Bearer {token}"}).raise_for_status().text
 
     def copy_tree(self) -> None:
         """Copy what git knows or would add: a clean clone of the present state."""

@@ -13,7 +13,6 @@ import pytest
 from gateway.__main__ import main
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, running, settings
-from tests.support.ports import free_port
 
 
 @contextmanager
@@ -24,8 +23,14 @@ def clients(gateways: list[Gateway]) -> Iterator[Counter[tuple[str, int]]]:
     stop = threading.Event()
     turns = itertools.cycle(gateways)
 
+    def lets_in(gateway: Gateway) -> bool:
+        try:
+            return httpx.get(f"{gateway.url}/readyz").status_code == 200
+        except httpx.ConnectError:
+            return False
+
     def ready() -> Gateway:
-        return next(g for g in turns if httpx.get(f"{g.url}/readyz").status_code == 200)
+        return next(filter(lets_in, turns))
 
     def client() -> None:
         while not stop.is_set():
@@ -62,7 +67,7 @@ def test_a_gateway_leaves_unnoticed(
         )
         with clients([stays, leaves]) as outcomes:
             eventually(lambda: outcomes[leaves.target, 200] > 50, "both are used")
-            monkeypatch.setenv("GATEWAY_ADMIN_PORT", str(leaves.settings.admin_port))
+            monkeypatch.setenv("GATEWAY_ADMIN_SOCKET", str(leaves.settings.admin_socket))
             assert main(["drain", "--notice", "0.2", "--limit", "20"]) == 0
             assert capsys.readouterr().err == "gateway: 0 connections left\n"
             assert httpx.get(f"{leaves.url}/readyz").status_code == 503
@@ -73,6 +78,6 @@ def test_a_gateway_leaves_unnoticed(
 
 
 def test_without_an_envoy_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("GATEWAY_ADMIN_PORT", str(free_port()))
+    monkeypatch.setenv("GATEWAY_ADMIN_SOCKET", "/nowhere/admin.sock")
     assert main(["drain"]) == 2
     assert "admin interface" in capsys.readouterr().err

@@ -42,3 +42,16 @@ def test_metrics_have_a_port_of_their_own(echo: Echo, tmp_path: Path) -> None:
             assert httpx.get(f"{base}{path}").status_code == 404, path
         assert httpx.post(f"{base}/metrics").status_code == 404
         assert httpx.get(f"{gateway.url}/metrics").status_code == 404
+
+
+def test_metrics_ask_for_their_token_where_one_is_set(echo: Echo, tmp_path: Path) -> None:
+    metrics, token = Endpoint("127.0.0.1", free_port()), "0123456789abcdef"
+    config = settings(tmp_path, echo.port, metrics_address=metrics, metrics_token=token)
+    with running(config, tmp_path) as gateway:
+        url = f"http://127.0.0.1:{metrics.port}/metrics"
+        for shown in ("", f"Bearer {token[:-1]}", f"Bearer {token}0", f"Basic {token}"):
+            answer = httpx.get(url, headers={"authorization": shown} if shown else {})
+            assert (answer.status_code, "envoy_" in answer.text) == (401, False), shown
+        answer = httpx.get(url, headers={"authorization": f"Bearer {token}"})
+        assert (answer.status_code, "envoy_" in answer.text) == (200, True)
+        assert gateway.settings.admin_socket.stat().st_mode & 0o777 == 0o600

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import Descriptor
 from kontena.deploy.v1 import service_pb2
 from kontena.grid.v1 import node_session_pb2
 from services.kernel.elements import MOST_ELEMENTS
+from services.kernel.failed_tokens import PER_MINUTE
 
 REPOSITORY = Path(__file__).parents[3]
 CREATE = "/kontena.deploy.v1.ServiceService/CreateService"
@@ -98,6 +99,19 @@ def test_what_strangers_send_is_not_decoded(server: Server) -> None:
     after = server.used()
     assert after[0] - memory < 64, "MiB"
     assert after[1] - work < 1.5, "seconds of work"
+
+
+def test_who_guesses_tokens_is_told_to_wait_and_nobody_else_is(server: Server) -> None:
+    def show(token: str, source: str) -> Any:
+        return server.create(b"", ("authorization", f"Bearer {token}"), ("x-forwarded-for", source))
+
+    codes = [show(f"guess{n}", "192.0.2.1").code() for n in range(PER_MINUTE + 20)]
+    assert codes[:PER_MINUTE] == [grpc.StatusCode.UNAUTHENTICATED] * PER_MINUTE
+    refusal = show("guess", "192.0.2.1")
+    trailing = dict(refusal.trailing_metadata())
+    assert (refusal.code(), trailing["x-http-status"]) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "429")
+    assert 0 < int(trailing["retry-after"]) <= 60
+    assert show("guess", "192.0.2.2").code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_compressed_messages_are_refused_of_everybody(server: Server) -> None:

@@ -30,7 +30,8 @@ def test_each_process_has_a_role() -> None:
 
 def test_secrets_must_be_given_and_versions_are_named() -> None:
     passwords = [f"{name}_DATABASE_PASSWORD" for name in ("AUTH", "GRID", "DEPLOY", "VAULT")]
-    for name in (*passwords, "POSTGRES_PASSWORD", "CLUSTER_SECRET", "VAULT_KEY", "INITIAL_ADMIN_CODE", "KONTENA_TAG"):
+    keys = ("CLUSTER_SECRET", "METRICS_TOKEN", "VAULT_KEY", "INITIAL_ADMIN_CODE")
+    for name in (*passwords, "POSTGRES_PASSWORD", *keys, "KONTENA_TAG"):
         uses = re.findall(r"\$\{" + name + r"([^}]*)\}", TEXT)
         assert uses, name
         assert all(use.startswith(":?") for use in uses), f"{name} must have no default"

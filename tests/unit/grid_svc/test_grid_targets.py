@@ -31,7 +31,7 @@ async def test_addresses_of_this_machine_and_of_the_suite_are_closed() -> None:
 
 async def test_every_server_of_the_database_is_closed() -> None:
     url = "postgresql://u:p@192.0.2.8:5432,192.0.2.9/d"
-    found = targets(Settings(database_url=url, cluster_secret=SecretStr("x" * 16)))
+    found = targets(Settings(database_url=url, cluster_secret=SecretStr("x" * 16)), "")
     for address in ("192.0.2.8", "192.0.2.9"):
         assert await found.refusal("metrics", address) == "addresses of the master are closed"
 
