@@ -15,6 +15,7 @@ from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
 from services.deploy_svc import engine_app, stacks_app
 from services.deploy_svc.containers_app import CHANNELS, ContainerParts
+from services.deploy_svc.convert.services import part
 from services.deploy_svc.engine_app import EngineParts
 from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.endpoints import EndpointServicer
@@ -37,6 +38,7 @@ from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
+from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, child, entry, logs, migrations, server, tracing
@@ -162,7 +164,7 @@ class ApiParts:
         self._endpoints = Endpoints(db, shared.listener, nodes)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
-            Services(db, grids, access, names),
+            Services(db, grids, access, names, ServiceReads(db, part)),
             ServiceDeploys(db, access),
             ServiceEnvs(db, access),
             self._stacks.once,

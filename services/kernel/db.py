@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from services.kernel import tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.postgres import Servers
+from services.kernel.statements import Row, Statement, Statements
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -67,7 +68,8 @@ class Database:
             # Errors are logged, and what a statement was given may be nobody's business.
             hide_parameters=True,
         )
-        sa.event.listen(self._engine.sync_engine, "handle_error", _leave_what_moved_away)
+        self._statements = Statements(url)
+        sa.event.listen(self._engine.sync_engine, "handle_error", self._leave_what_moved_away)
         tracing.statements(self._engine.sync_engine)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -102,6 +104,21 @@ class Database:
         async with _connected(self._autocommit) as connection:
             yield connection
 
+    async def fetch(self, statement: Statement, **given: Any) -> list[Row]:
+        """The rows of a read that is prepared already: what is committed when it is asked for."""
+        if (outer := self._outer()) is not None:
+            rows: list[Row] = await (await raw_connection(outer)).fetch(
+                statement.sql, *statement.arguments(given), record_class=Row
+            )
+            return rows
+        return await self._statements.fetch(statement, given)
+
+    def _leave_what_moved_away(self, context: Any) -> None:
+        """Connect anew after a write was refused by a server that is read-only: another one is the primary by now."""
+        if moved_away(context.original_exception):
+            context.is_disconnect = True
+            self._statements.forget()
+
     def _outer(self) -> Tx | None:
         joined = _joined.get()
         return joined[1] if joined is not None and joined[0] is self else None
@@ -118,6 +135,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._statements.close()
         await self._engine.dispose()
 
 
@@ -131,12 +149,6 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         except OSError as error:
             raise ConnectionError(f"Postgres cannot be reached: {error}") from error
         yield connection
-
-
-def _leave_what_moved_away(context: Any) -> None:
-    """Connect anew after a write was refused by a server that is read-only: another one is the primary by now."""
-    if moved_away(context.original_exception):
-        context.is_disconnect = True
 
 
 async def now(tx: Tx) -> datetime:

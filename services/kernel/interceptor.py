@@ -16,7 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from prometheus_client import Counter, Histogram
 
 from services.kernel import call as calls
-from services.kernel import tracing
+from services.kernel import encoded, tracing
 from services.kernel.authn import Authenticator
 from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
@@ -88,9 +88,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 self._streaming(details.method, take, inner), None, handler.response_serializer
             )
         return grpc.stream_unary_rpc_method_handler(
-            tracing.traced(details.method, self._unary(details.method, take, inner)),
-            None,
-            handler.response_serializer,
+            tracing.traced(details.method, self._unary(details.method, take, inner)), None, encoded.serialize
         )
 
     def _unary(self, method: str, take: Take, inner: Any) -> Any:

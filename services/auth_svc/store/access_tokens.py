@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, Owner
 from services.auth_svc.store.tables import access_tokens, users
 from services.kernel import locks
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
+from services.kernel.statements import Statement
 
 _table = access_tokens
 _LIVE = sa.and_(_table.c.consumed_at.is_(None), _table.c.revoked_at.is_(None))
@@ -29,6 +30,13 @@ _COLUMNS = (
     users.c.email,
     users.c.name,
 )
+
+
+def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(*_COLUMNS).select_from(_table.join(users)).where(condition, _LIVE)
+
+
+_BY_ID = Statement(_select(_table.c.id == sa.bindparam("token_id")))
 
 
 async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
@@ -57,6 +65,11 @@ async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: dat
 async def find(tx: Tx, token_id: str) -> AccessToken | None:
     """The token with this id."""
     return await _first(tx, _table.c.id == token_id)
+
+
+async def shown(db: Database, token_id: str) -> AccessToken | None:
+    """As `find`, for those who only look."""
+    return next((_token(row) for row in await db.fetch(_BY_ID, token_id=token_id)), None)
 
 
 async def find_by_value(tx: Tx, digest: bytes) -> AccessToken | None:
@@ -143,10 +156,6 @@ async def forget_ended(tx: Tx, kept: timedelta) -> int:
     Returns how many."""
     over = sa.func.least(_table.c.consumed_at, _table.c.revoked_at, _table.c.code_expires_at)
     return (await tx.execute(_table.delete().where(over < sa.func.now() - kept))).rowcount
-
-
-def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(*_COLUMNS).select_from(_table.join(users)).where(condition, _LIVE)
 
 
 async def _first(tx: Tx, condition: sa.ColumnElement[bool]) -> AccessToken | None:

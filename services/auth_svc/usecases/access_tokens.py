@@ -24,6 +24,8 @@ class AccessTokens:
 
     async def get(self, caller: Principal, name: str) -> AccessToken:
         """One token. Raises NotFound, then OAuthError 403 for a token of somebody else."""
+        if is_id(name):
+            return _allowed(caller, await access_tokens.shown(self._db, name))
         async with self._db.read() as tx:
             return await self._find(tx, caller, name)
 
@@ -43,8 +45,12 @@ class AccessTokens:
         token = await (
             access_tokens.find(tx, name) if is_id(name) else access_tokens.find_by_value(tx, self._mint.digest(name))
         )
-        if token is None:
-            raise NotFound
-        if token.owner.id != caller.user_id and not caller.is_master_admin:
-            raise OAuthError(403, "access_denied", "Access denied")
-        return token
+        return _allowed(caller, token)
+
+
+def _allowed(caller: Principal, token: AccessToken | None) -> AccessToken:
+    if token is None:
+        raise NotFound
+    if token.owner.id != caller.user_id and not caller.is_master_admin:
+        raise OAuthError(403, "access_denied", "Access denied")
+    return token

@@ -1,5 +1,7 @@
 """ServiceService: decode, call, encode."""
 
+from typing import Any
+
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import service_deploy_pb2 as deploy_pb
@@ -7,7 +9,7 @@ from kontena.deploy.v1 import service_pb2 as pb
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
 from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.service_spec import attributes
-from services.deploy_svc.convert.services import service_to_proto
+from services.deploy_svc.convert.services import joined, service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
@@ -40,8 +42,10 @@ class ServiceServicer(ServiceServiceServicer):
 
         return await self._once.run(request, pb.Service, create)
 
-    async def GetService(self, request: pb.GetServiceRequest, context: Context) -> pb.Service:
-        return _answer(await self._services.get(principal(), request.id))
+    async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Any:
+        found = await self._services.get(principal(), request.id)
+        reply_etag(found.part.etag)
+        return joined(found)
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> pb.Service:
         given = attributes(

@@ -10,22 +10,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
+from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel.db import Tx, notify
 
 # Nobody can say any more what became of an instance that is on no node.
 _NOWHERE: dict[str, Any] = {"node_id": None, "state": "missing", "health": None, "updated_at": sa.func.now()}
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceCounts:
-    """How many instances of a service have a container, run, and are known to be healthy or not."""
-
-    total: int = 0
-    running: int = 0
-    healthy: int = 0
-    unhealthy: int = 0
 
 
 @dataclass(frozen=True, slots=True)

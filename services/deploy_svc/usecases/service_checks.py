@@ -6,7 +6,7 @@ from typing import Any
 from services.clients.grids import Grid
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import Link
-from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.domain.service_view import ServiceView, needs
 from services.deploy_svc.domain.volume import Mount, bind
 from services.deploy_svc.store import instances
 from services.deploy_svc.store import services as store
@@ -42,15 +42,7 @@ async def views(tx: Tx, grid: Grid, found: Sequence[Service]) -> list[ServiceVie
     linked = {(link.stack, link.service) for service in found for link in service.spec.links}
     targets = await store.existing(tx, grid.id, linked)
     return [
-        ServiceView(
-            service,
-            links=tuple(link for link in service.spec.links if (link.stack, link.service) in targets),
-            affinity=service.spec.affinity or grid.default_affinity,
-            total=counts[service.id].total,
-            running=counts[service.id].running,
-            healthy=counts[service.id].healthy,
-            unhealthy=counts[service.id].unhealthy,
-        )
+        ServiceView(service, needs(service).met(targets, grid.default_affinity, counts[service.id]))
         for service in found
     ]
 

@@ -24,6 +24,11 @@ class Access:
         grid = await self._grids.accessible(principal, path.partition("/")[0])
         return grid, await self._find(grid, path)
 
+    async def place(self, principal: Principal, path: str) -> tuple[Grid, str, str]:
+        """The grid and the names of stack and service, which may not exist. Raises NotFound, Forbidden, NotFound."""
+        grid = await self._grids.accessible(principal, path.partition("/")[0])
+        return grid, *_names(path)
+
     async def changeable(self, principal: Principal, path: str) -> tuple[Grid, Service]:
         """As `readable`, for a member who may change the service with what it has of its node."""
         grid = await self._grids.changeable(principal, path.partition("/")[0])
@@ -32,14 +37,20 @@ class Access:
         return grid, service
 
     async def _find(self, grid: Grid, path: str) -> Service:
-        _, *names = path.split("/")
-        if len(names) != 2 or not all(NAME.fullmatch(name) for name in names):
-            raise NotFound
+        stack, name = _names(path)
         async with self._db.read() as tx:
-            service = await store.get(tx, grid.id, *names)
+            service = await store.get(tx, grid.id, stack, name)
         if service is None:
             raise NotFound
         return service
+
+
+def _names(path: str) -> tuple[str, str]:
+    _, *names = path.split("/")
+    if len(names) != 2 or not all(NAME.fullmatch(name) for name in names):
+        raise NotFound
+    stack, name = names
+    return stack, name
 
 
 def resource(service: Service) -> Resource:

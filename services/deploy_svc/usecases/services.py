@@ -6,12 +6,13 @@ from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_input import Attributes, parse
-from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.domain.service_view import ServiceView, ShownService
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import instances, stack_names, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
@@ -25,8 +26,11 @@ _NAME_TAKEN = {"name": "Service with this name already exists"}
 class Services:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(self, db: Database, grids: GridDirectory, access: Access, vault: VaultDirectory) -> None:
+    def __init__(
+        self, db: Database, grids: GridDirectory, access: Access, vault: VaultDirectory, reads: ServiceReads
+    ) -> None:
         self._db = db
+        self._reads = reads
         self._grids = grids
         self._access = access
         self._vault = vault
@@ -42,11 +46,13 @@ class Services:
                 raise NotFound("Stack not found")
             return await checks.views(tx, grid, found)
 
-    async def get(self, principal: Principal, path: str) -> ServiceView:
+    async def get(self, principal: Principal, path: str) -> ShownService:
         """One service."""
-        grid, service = await self._access.readable(principal, path)
-        async with self._db.read() as tx:
-            return (await checks.views(tx, grid, [service]))[0]
+        grid, stack, name = await self._access.place(principal, path)
+        found = await self._reads.one(grid, stack, name)
+        if found is None:
+            raise NotFound
+        return found
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> ServiceView:
         """A service outside any stack, in state `initialized`; nothing is deployed. Raises ValidationFailed."""

@@ -12,7 +12,9 @@ from services.grid_svc.domain.join_token import StoredToken, digest
 from services.grid_svc.domain.network import Network
 from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx, unless_taken
+from services.kernel.db import Database, Tx, unless_taken
+from services.kernel.kept import Version, version_columns
+from services.kernel.statements import Statement
 
 _UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
 
@@ -32,6 +34,27 @@ async def read(tx: Tx, ids: Collection[str] | None) -> list[Grid]:
     """Grids with these ids, or all."""
     query = sa.select(grids) if ids is None else sa.select(grids).where(grids.c.id.in_(ids))
     return [_grid(row) for row in await tx.execute(query)]
+
+
+_CURRENT = Statement(
+    sa.select(
+        grids.c.id,
+        *version_columns(grids),
+        sa.select(sa.func.count()).where(nodes.c.grid_id == grids.c.id).scalar_subquery().label("node_count"),
+    ).where(grids.c.name == sa.bindparam("name"))
+)
+
+
+async def current(db: Database, name: str) -> tuple[str, Version, int] | None:
+    """Id, version and number of nodes of the grid called `name`."""
+    rows = [] if "\x00" in name else await db.fetch(_CURRENT, name=name)
+    return next(((row.id, (row.xmin, row.ctid), row.node_count) for row in rows), None)
+
+
+async def with_versions(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Grid]]:
+    """Grids by id with the versions that they have now."""
+    query = sa.select(grids, *version_columns(grids)).where(grids.c.id.in_(ids))
+    return [(row.id, (row.xmin, row.ctid), _grid(row)) for row in await tx.execute(query)]
 
 
 async def by_name(tx: Tx, name: str) -> Grid | None:

@@ -1,7 +1,7 @@
 """What users do with grids. Everything is written with its effects in one transaction, after all remote questions."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -33,8 +33,9 @@ from services.grid_svc.usecases.destinations import Destinations
 from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.errors import Forbidden, NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
+from services.kernel.kept import Kept, Version
 from services.kernel.principal import Principal
 
 _NAME_TRIES = 50
@@ -60,6 +61,7 @@ class Grids:
         self._usage = usage
         self._destinations = destinations
         self._chance = random.SystemRandom()
+        self._kept: Kept[Grid, Grid] = Kept(lambda grid: grid)
 
     async def list(self, principal: Principal) -> list[GridView]:
         """The grids the caller may see, sorted by name: one query for any number."""
@@ -70,10 +72,20 @@ class Grids:
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""
+        found = await store.current(self._db, name)
+        if found is None:
+            raise NotFound
+        grid_id, version, nodes = found
+        if not principal.has_access(grid_id):
+            raise Forbidden
+        grid = (await self._kept.of({grid_id: version}, self._load)).get(grid_id)
+        if grid is None:
+            raise NotFound
+        return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid_id, nodes))
+
+    async def _load(self, ids: Sequence[str]) -> Sequence[tuple[str, Version, Grid]]:
         async with self._db.read() as tx:
-            grid = await accessible(tx, principal, name)
-            nodes = await node_store.count(tx, grid.id)
-        return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid.id, nodes))
+            return await store.with_versions(tx, ids)
 
     async def create(self, principal: Principal, given: NewGrid) -> GridView:
         """A new grid, of which the caller becomes a member. master_admin only. Raises ValidationFailed."""

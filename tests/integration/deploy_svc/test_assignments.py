@@ -13,6 +13,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_spec import SecretRef, ServiceSpec
+from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import tables
@@ -387,8 +388,8 @@ async def test_counts(world: Engine) -> None:
     async def counted() -> bool:
         async with world.db.read() as tx:
             found = await instance_store.counts(tx, [service_id, "none"])
-        assert found["none"] == instance_store.InstanceCounts()
-        return found[service_id] == instance_store.InstanceCounts(total=2, running=1, healthy=1, unhealthy=1)
+        assert found["none"] == InstanceCounts()
+        return found[service_id] == InstanceCounts(total=2, running=1, healthy=1, unhealthy=1)
 
     await eventually(counted)
 

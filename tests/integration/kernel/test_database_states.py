@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from services.kernel.db import Database
 from services.kernel.errors import DomainError, Unavailable
 from services.kernel.interceptor import to_domain_error
+from services.kernel.statements import Statement
 from tests.support.database_states import read_only, restarted_as, without_free_connections
 from tests.support.eventually import eventually
 from tests.support.postgres import TestPostgres
 
 READ = "select count(*) from things"
 WRITE = "insert into things values (1)"
+PREPARED = Statement(sa.select(sa.func.pg_backend_pid().label("pid")))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,23 @@ async def test_connections_of_a_demoted_server_are_not_used_again(server: TestPo
         async with db.read() as tx:
             assert (await tx.execute(pid)).scalar() != before
     await works(db)
+
+
+async def test_prepared_reads_leave_it_too(server: TestPostgres, db: Database) -> None:
+    async with read_only(db.url):
+        [before] = await db.fetch(PREPARED)
+        await eventually(lambda: _refused(db), message="it takes no writes")
+        [after] = await db.fetch(PREPARED)
+    assert after.pid != before.pid
+    await works(db)
+
+
+async def test_a_prepared_read_goes_on_when_its_connection_broke(db: Database) -> None:
+    [row] = await db.fetch(PREPARED)
+    async with db.transaction() as tx:
+        await tx.execute(sa.select(sa.func.pg_terminate_backend(row.pid)))
+    [again] = await db.fetch(PREPARED)
+    assert again.pid != row.pid
 
 
 async def _refused(db: Database) -> bool:

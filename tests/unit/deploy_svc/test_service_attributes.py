@@ -18,7 +18,7 @@ from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import merge, new_spec
-from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.domain.service_view import ServiceView, Surroundings
 from services.deploy_svc.store.jsonb import SPEC, to_json
 from tests.property.deploy_svc.cluster import make_service
 
@@ -93,7 +93,7 @@ def spec_with(name: str) -> ServiceSpec:
 
 def shown(spec: ServiceSpec) -> service_pb2.Service:
     service = make_service(**{name: getattr(spec, name) for name in NAMES})
-    return service_to_proto(ServiceView(service, links=spec.links, affinity=spec.affinity))
+    return service_to_proto(ServiceView(service, Surroundings(service.grid, spec.links, spec.affinity)))
 
 
 def sent(spec: ServiceSpec) -> assignment_pb2.Pod:

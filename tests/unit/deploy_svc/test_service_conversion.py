@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.convert.service_spec import attributes
-from services.deploy_svc.convert.services import service_to_proto
+from services.deploy_svc.convert.services import joined, part, service_to_proto
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import host_name_problems, merge, new_spec, problems
-from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.domain.service_view import ServiceView, ShownService, Surroundings
 from services.deploy_svc.store.jsonb import SPEC, to_json
 from services.kernel.errors import DomainError
 
@@ -168,7 +168,9 @@ bodies = st.fixed_dictionaries(
 @given(bodies, st.sampled_from([(), ("label==x",)]))
 def test_an_answer_sent_back_changes_nothing(body: dict[str, Any], default: tuple[str, ...]) -> None:
     spec = new_spec(parse(attributes(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
-    shown = service_to_proto(ServiceView(service(spec), links=spec.links, affinity=spec.affinity or default))
+    made, around = service(spec), Surroundings("g1", spec.links, spec.affinity or default)
+    shown = service_to_proto(ServiceView(made, around))
+    assert pb.Service.FromString(joined(ShownService(part(made), around))) == shown
     again = MessageToDict(shown, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     message = ParseDict(again, pb.ServiceSpec(), ignore_unknown_fields=True)
     sent_back = parse(attributes(message, _fields(again)), creating=False, stack="null")

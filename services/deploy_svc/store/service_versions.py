@@ -1,0 +1,66 @@
+"""Which versions of services are current, with the counts of their instances: all that a read asks each time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_view import InstanceCounts
+from services.deploy_svc.store.services import row_to_service
+from services.deploy_svc.store.tables import instances, services
+from services.kernel.db import Database, Tx
+from services.kernel.kept import Version, version_columns
+from services.kernel.statements import Statement
+
+_t, _i = services, instances.c
+_VERSION = version_columns(_t)
+_COUNTS = (
+    sa.func.count(_i.container_id).label("total"),
+    sa.func.count(_i.id).filter(_i.state == "running").label("running"),
+    sa.func.count(_i.id).filter(_i.health == "healthy").label("healthy"),
+    sa.func.count(_i.id).filter(_i.health == "unhealthy").label("unhealthy"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentService:
+    """The version of a service that counts now."""
+
+    id: str
+    version: Version
+    counts: InstanceCounts
+
+
+_of_one = sa.select(*_COUNTS).where(_i.service_id == _t.c.id).lateral("counts")
+_ONE = Statement(
+    sa.select(_t.c.id, *_VERSION, *_of_one.c)
+    .select_from(_t.join(_of_one, sa.true()))
+    .where(
+        _t.c.grid_id == sa.bindparam("grid_id"),
+        _t.c.stack == sa.bindparam("stack"),
+        _t.c.name == sa.bindparam("name"),
+    )
+)
+
+
+async def one(db: Database, grid_id: str, stack: str, name: str) -> CurrentService | None:
+    """The service at a path."""
+    rows = await db.fetch(_ONE, grid_id=grid_id, stack=stack, name=name)
+    return current(*rows[0]) if rows else None
+
+
+def current(service_id: str, xmin: int, ctid: tuple[int, int], *counts: int) -> CurrentService:
+    """The values of a row in the order of the columns."""
+    return CurrentService(service_id, (xmin, ctid), InstanceCounts(*counts))
+
+
+async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Service]]:
+    """Services by id with the versions that they have now."""
+    query = sa.select(_t, *_VERSION).where(_t.c.id.in_(ids))
+    return [(row.id, _version(row), row_to_service(row)) for row in await tx.execute(query)]
+
+
+def _version(row: Any) -> Version:
+    return row.xmin, row.ctid

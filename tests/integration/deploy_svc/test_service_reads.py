@@ -1,0 +1,94 @@
+"""Answers are put together from kept parts: what a read shows is what is committed, whichever replica wrote it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import sqlalchemy as sa
+
+from services.deploy_svc import app
+from services.deploy_svc.settings import Settings
+from services.deploy_svc.store import tables
+from services.kernel.db import Database
+from services.kernel.ids import new_id
+from tests.integration.deploy_svc.rest import Rest
+from tests.support.running import Running, running
+
+ROUNDS = 15
+
+
+@pytest.fixture(scope="module")
+async def _second(deploy_settings: Settings) -> AsyncIterator[Running]:
+    async with running(partial(app.build, deploy_settings)) as served:
+        yield served
+
+
+@pytest.fixture
+def replicas(rest: Rest, _second: Running) -> tuple[Rest, Rest]:
+    return rest, Rest(_second.channel, "member")
+
+
+async def _writes_and_reads(writer: Rest, reader: Rest, name: str) -> None:
+    path = f"g1/null/{name}"
+    for number in range(ROUNDS):
+        env = [f"N={number}"]
+        assert (await writer.put({"env": env}, path)).status == 200
+        assert (await reader.get(path)).body["env"] == env
+        listed = {service["name"]: service for service in (await reader.list()).body["services"]}
+        assert listed[name]["env"] == env
+        writer, reader = reader, writer
+
+
+async def test_what_was_acknowledged_is_read_on_every_replica(replicas: tuple[Rest, Rest]) -> None:
+    names = ("a", "b", "c")
+    for name in names:
+        await replicas[0].created(name)
+    await asyncio.gather(*(_writes_and_reads(*replicas, name) for name in names))
+
+
+async def test_a_service_that_was_made_anew_is_another(replicas: tuple[Rest, Rest]) -> None:
+    one, other = replicas
+    for number in range(3):
+        await one.created(env=[f"N={number}"])
+        assert (await other.get()).body["env"] == [f"N={number}"]
+        assert (await one.delete()).status == 200
+        assert (await other.get()).status == 404
+        one, other = other, one
+
+
+async def test_what_a_service_depends_on_shows_at_once(replicas: tuple[Rest, Rest], deploy_db: Database) -> None:
+    rest, other = replicas
+    await rest.created("db")
+    await rest.created("web", links=[{"name": "db", "alias": "db"}], health_check={"protocol": "tcp", "port": 80})
+    shown = (await other.get()).body
+    assert shown["instance_counts"] == {"total": 0, "running": 0}
+    assert [link["id"] for link in shown["links"]] == ["g1/null/db"]
+    async with deploy_db.transaction() as tx:
+        web = (await tx.execute(sa.select(tables.services).where(tables.services.c.name == "web"))).one()
+        values = {"id": new_id(), "service_id": web.id, "grid_id": web.grid_id, "instance_number": 1}
+        values |= {"state": "running", "container_id": "c", "health": "healthy"}
+        await tx.execute(tables.instances.insert().values(values))
+        # What no request does: the target is gone while the service links to it.
+        await tx.execute(tables.services.delete().where(tables.services.c.name == "db"))
+    shown = (await other.get()).body
+    assert shown["instance_counts"] == {"total": 1, "running": 1}
+    assert shown["health_status"] == {"healthy": 1, "unhealthy": 0, "total": 1}
+    assert shown["links"] == []
+
+
+async def test_a_read_says_the_same_as_the_write_before(replicas: tuple[Rest, Rest]) -> None:
+    """One is encoded from parts, the other as a whole."""
+    made = await replicas[0].created("web", env=["A=1"], affinity=["node==n1"], labels={"a": "b"})
+    assert (await replicas[1].get()).body == made
+    assert (await replicas[1].list()).body["services"] == [made]
+
+
+async def test_a_read_is_one_small_statement(
+    replicas: tuple[Rest, Rest], deploy_db: Database, deploy_queries: object
+) -> None:
+    await replicas[0].created()
+    await replicas[0].get()
+    with deploy_queries("GetService") as statements:  # type: ignore[operator]
+        await replicas[0].get()
+    assert statements == [], "what is kept is not read again"
