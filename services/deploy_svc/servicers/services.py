@@ -16,6 +16,7 @@ from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.services import Services
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
+from services.kernel.encoded import listing
 from services.kernel.masks import narrowed
 from services.kernel.methods import Context
 
@@ -29,9 +30,9 @@ class ServiceServicer(ServiceServiceServicer):
         self._envs = envs
         self._once = once
 
-    async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> pb.ListServicesResponse:
-        views = await self._services.list(principal(), request.grid, request.stack)
-        return pb.ListServicesResponse(services=[service_to_proto(view) for view in views])
+    async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Any:
+        found = await self._services.list(principal(), request.grid, request.stack)
+        return listing(pb.ListServicesResponse, "services", map(joined, found))
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
         async def create() -> pb.Service:

@@ -56,6 +56,22 @@ def current(service_id: str, xmin: int, ctid: tuple[int, int], *counts: int) -> 
     return CurrentService(service_id, (xmin, ctid), InstanceCounts(*counts))
 
 
+async def of_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[CurrentService]:
+    """The services of a grid, newest first; only those of one stack when it is given."""
+    # Counted once for the whole grid: a subquery per service would be a look at the index for each.
+    counts = sa.select(_i.service_id, *_COUNTS).where(_i.grid_id == grid_id).group_by(_i.service_id).subquery("counts")
+    known = [sa.func.coalesce(column, 0) for column in counts.c if column.name != "service_id"]
+    query = (
+        sa.select(_t.c.id, *_VERSION, *known)
+        .select_from(_t.outerjoin(counts, counts.c.service_id == _t.c.id))
+        .where(_t.c.grid_id == grid_id)
+        .order_by(_t.c.created_at.desc(), _t.c.id.desc())
+    )
+    if stack is not None:
+        query = query.where(_t.c.stack == stack)
+    return [current(*row) for row in await tx.execute(query)]
+
+
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Service]]:
     """Services by id with the versions that they have now."""
     query = sa.select(_t, *_VERSION).where(_t.c.id.in_(ids))

@@ -6,7 +6,7 @@ from typing import Any
 from services.clients.grids import Grid
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import Link
-from services.deploy_svc.domain.service_view import ServiceView, needs
+from services.deploy_svc.domain.service_view import InstanceCounts, ServiceView, needs
 from services.deploy_svc.domain.volume import Mount, bind
 from services.deploy_svc.store import instances
 from services.deploy_svc.store import services as store
@@ -45,6 +45,12 @@ async def views(tx: Tx, grid: Grid, found: Sequence[Service]) -> list[ServiceVie
         ServiceView(service, needs(service).met(targets, grid.default_affinity, counts[service.id]))
         for service in found
     ]
+
+
+def new_view(grid: Grid, service: Service) -> ServiceView:
+    """What answers show of a service that was just made: no instances, and links that were checked."""
+    linked = {(link.stack, link.service) for link in service.spec.links}
+    return ServiceView(service, needs(service).met(linked, grid.default_affinity, InstanceCounts()))
 
 
 def refuse(errors: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.service_view import ServiceView, ShownService
 from services.deploy_svc.domain.volume import Mount
-from services.deploy_svc.store import instances, stack_names, tables
+from services.deploy_svc.store import instances, service_versions, stack_names, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.service_paths import Access, resource
@@ -35,16 +35,16 @@ class Services:
         self._access = access
         self._vault = vault
 
-    async def list(self, principal: Principal, grid_name: str, stack: str) -> list[ServiceView]:
+    async def list(self, principal: Principal, grid_name: str, stack: str) -> list[ShownService]:
         """The services of a grid or of one of its stacks, newest first. Raises NotFound for an unknown stack."""
         grid = await self._grids.accessible(principal, grid_name)
         if stack and NAME.fullmatch(stack) is None:
             raise NotFound("Stack not found")
         async with self._db.read() as tx:
-            found = await store.list_by_grid(tx, grid.id, stack or None)
+            found = await service_versions.of_grid(tx, grid.id, stack or None)
             if stack and not found and stack not in await stack_names.existing(tx, grid.id, {stack}):
                 raise NotFound("Stack not found")
-            return await checks.views(tx, grid, found)
+        return await self._reads.shown(grid, found)
 
     async def get(self, principal: Principal, path: str) -> ShownService:
         """One service."""
@@ -67,7 +67,8 @@ class Services:
             self._access.hosts.check_spec(principal, grid, name, spec, mounts.values())
             errors |= rules.problems(spec, given, volumes=mounts)
             errors |= await checks.link_problems(tx, grid, given.links)
-            if await store.existing(tx, grid.id, {(NULL_STACK, name)}):
+            # That the name is taken is told with what else is wrong; alone it shows in the insert.
+            if errors and await store.existing(tx, grid.id, {(NULL_STACK, name)}):
                 errors |= _NAME_TAKEN
             checks.refuse(errors)
             service = await store.insert(
@@ -82,7 +83,7 @@ class Services:
             if service is None:
                 raise ValidationFailed(_NAME_TAKEN)
             await audit.record(tx, tables.outbox, "create", resource(service))
-            return (await checks.views(tx, grid, [service]))[0]
+        return checks.new_view(grid, service)
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> ServiceView:
         """Change the attributes that are given; the revision grows when that changes anything, or with `force`."""
