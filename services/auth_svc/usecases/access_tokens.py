@@ -5,7 +5,7 @@ from services.auth_svc.store import access_tokens, invalidations
 from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, OAuthError
+from services.kernel.errors import NotFound, OAuthError, required
 from services.kernel.ids import is_id
 from services.kernel.principal import Principal
 
@@ -48,9 +48,8 @@ class AccessTokens:
         return _allowed(caller, token)
 
 
-def _allowed(caller: Principal, token: AccessToken | None) -> AccessToken:
-    if token is None:
-        raise NotFound
+def _allowed(caller: Principal, found: AccessToken | None) -> AccessToken:
+    token = required(found)
     if token.owner.id != caller.user_id and not caller.is_master_admin:
         raise OAuthError(403, "access_denied", "Access denied")
     return token

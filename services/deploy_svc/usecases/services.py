@@ -16,7 +16,7 @@ from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
@@ -49,10 +49,7 @@ class Services:
     async def get(self, principal: Principal, path: str) -> ShownService:
         """One service."""
         grid, stack, name = await self._access.place(principal, path)
-        found = await self._reads.one(grid, stack, name)
-        if found is None:
-            raise NotFound
-        return found
+        return required(await self._reads.one(grid, stack, name))
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> ServiceView:
         """A service outside any stack, in state `initialized`; nothing is deployed. Raises ValidationFailed."""

@@ -72,15 +72,10 @@ class Grids:
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""
-        found = await store.current(self._db, name)
-        if found is None:
-            raise NotFound
-        grid_id, version, nodes = found
+        grid_id, version, nodes = required(await store.current(self._db, name))
         if not principal.has_access(grid_id):
             raise Forbidden
-        grid = (await self._kept.of({grid_id: version}, self._load)).get(grid_id)
-        if grid is None:
-            raise NotFound
+        grid = required((await self._kept.of({grid_id: version}, self._load)).get(grid_id))
         return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid_id, nodes))
 
     async def _load(self, ids: Sequence[str]) -> Sequence[tuple[str, Version, Grid]]:
