@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from services.kernel import tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.postgres import Servers
-from services.kernel.statements import Row, Statement, Statements
+from services.kernel.statements import MOST_CONNECTIONS, Row, Statement, Statements
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -62,7 +62,8 @@ class Database:
         self.url = url
         self._engine = engine_of(
             url,
-            pool_size=pool_size,
+            # Those for prepared reads are of the number that operators give.
+            pool_size=pool_size - MOST_CONNECTIONS if pool_size > 2 * MOST_CONNECTIONS else pool_size,
             max_overflow=0,
             pool_timeout=5,
             # Errors are logged, and what a statement was given may be nobody's business.

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 from services.kernel.postgres import Servers
 
-_MOST_CONNECTIONS = 2
+MOST_CONNECTIONS = 2
 _STATEMENT_SECONDS = 30.0
 
 _DIALECT: sa.Dialect = dialect.dialect()  # type: ignore[no-untyped-call]
@@ -60,7 +60,7 @@ class Statements:
 
     def __init__(self, url: str) -> None:
         self._servers = Servers(url)
-        self._turns = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
         self._idle: list[_Connection] = []
         self._generation = 0
 
