@@ -95,7 +95,7 @@ def test_a_bundle_for_whoever_helps_holds_no_secret(suite: Suite, api: Api, tmp_
     assert "serving" in texts["logs/grid_svc.log"]
     keys = [line.split("=", 1)[1] for line in (suite.var / "secrets.env").read_text().splitlines()]
     hidden = [*Api.secrets.patterns(), *keys, api.token]
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert [name for name, text in texts.items() for secret in hidden if secret in text] == []
     assert json.loads(texts["settings.json"])["VAULT_KEY"] == "[redacted]"
 
