@@ -7,7 +7,7 @@ from kontena.auth.v1.access_token_pb2_grpc import AccessTokenServiceServicer
 from services.auth_svc.convert.access_tokens import token_to_proto
 from services.auth_svc.usecases.access_tokens import AccessTokens
 from services.auth_svc.usecases.config import Config
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 
 
@@ -21,9 +21,11 @@ class AccessTokenServicer(AccessTokenServiceServicer):
     async def ListAccessTokens(
         self, request: pb.ListAccessTokensRequest, context: Context
     ) -> pb.ListAccessTokensResponse:
-        tokens = await self._tokens.list_own(call.principal())
+        tokens = await self._tokens.list_own(call.principal(), pages.page(request))
         server_name = await self._config.server_name()
-        return pb.ListAccessTokensResponse(tokens=[token_to_proto(token, server_name) for token in tokens])
+        return pb.ListAccessTokensResponse(
+            tokens=[token_to_proto(token, server_name) for token in tokens], next=tokens.next
+        )
 
     async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Context) -> pb.AccessToken:
         token = await self._tokens.get(call.principal(), request.id)

@@ -6,7 +6,7 @@ from kontena.auth.v1 import user_pb2 as pb
 from kontena.auth.v1.user_pb2_grpc import UserServiceServicer
 from services.auth_svc.convert.users import user_to_proto
 from services.auth_svc.usecases.users import Users
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 
 
@@ -20,7 +20,8 @@ class UserServicer(UserServiceServicer):
         return user_to_proto(await self._users.current(call.principal()))
 
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
-        return pb.ListUsersResponse(users=map(user_to_proto, await self._users.list_all(call.principal())))
+        found = await self._users.list_all(call.principal(), pages.page(request))
+        return pb.ListUsersResponse(users=map(user_to_proto, found), next=found.next)
 
     async def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> Empty:
         await self._users.delete(call.principal(), request.email)

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, Owner
 from services.auth_svc.store.tables import access_tokens, users
-from services.kernel import locks
+from services.kernel import locks, pages
 from services.kernel.db import Database, Tx
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
 
 _table = access_tokens
@@ -77,10 +78,10 @@ async def find_by_value(tx: Tx, digest: bytes) -> AccessToken | None:
     return await _first(tx, _table.c.token_digest == digest)
 
 
-async def find_of_user(tx: Tx, user_id: str) -> list[AccessToken]:
+async def find_of_user(tx: Tx, user_id: str, page: Page = WHOLE) -> Listing[AccessToken]:
     """The tokens and codes of a user, oldest first, expired ones included."""
-    statement = _select(_table.c.user_id == user_id).order_by(_table.c.created_at, _table.c.id)
-    return [_token(row) for row in (await tx.execute(statement)).all()]
+    query = _select(_table.c.user_id == user_id).add_columns(_table.c.created_at)
+    return await pages.read(tx, query, {"created_at": _table.c.created_at, "id": _table.c.id}, page, _token)
 
 
 async def consume_code(tx: Tx, digest: bytes) -> AccessToken | None:

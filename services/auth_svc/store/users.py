@@ -1,16 +1,17 @@
 """Users and the roles they hold."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from services.auth_svc.domain.user import Role, User
 from services.auth_svc.store.tables import grid_members, roles, user_roles, users
+from services.kernel import pages
 from services.kernel.db import Tx, unless_taken
+from services.kernel.pages import WHOLE, Listing, Page
 
 _UNIQUE_EXTERNAL_ID = "uq_users_external_id"
 _NO_INVITATION: dict[str, Any] = {"invite_digest": None, "invite_expires_at": None, "invited_by": None}
@@ -43,14 +44,15 @@ async def find_by_invite(tx: Tx, digest: bytes) -> User | None:
     return next(iter(await _load(tx, _invited(digest))), None)
 
 
-async def find_members(tx: Tx, grid_id: str) -> list[User]:
+async def find_members(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[User]:
     """The members of a grid, by e-mail."""
-    return await _load(tx, users.c.id.in_(sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id)))
+    members = sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id)
+    return await _load(tx, users.c.id.in_(members), page)
 
 
-async def find_all(tx: Tx) -> list[User]:
+async def find_all(tx: Tx, page: Page = WHOLE) -> Listing[User]:
     """All users, by e-mail."""
-    return await _load(tx, sa.true())
+    return await _load(tx, sa.true(), page)
 
 
 async def ensure_roles(tx: Tx, known: Sequence[Role]) -> None:
@@ -149,17 +151,18 @@ def _invited(digest: bytes) -> sa.ColumnElement[bool]:
     return sa.and_(users.c.invite_digest == digest, users.c.invite_expires_at > sa.func.now())
 
 
-async def _load(tx: Tx, condition: sa.ColumnElement[bool]) -> list[User]:
-    statement = (
-        sa.select(users.c.id, users.c.email, users.c.name, roles.c.name.label("role"), roles.c.description)
-        .select_from(users.outerjoin(user_roles).outerjoin(roles))
-        .where(condition)
-        .order_by(users.c.email, roles.c.name)
+async def _load(tx: Tx, condition: sa.ColumnElement[bool], page: Page = WHOLE) -> Listing[User]:
+    role = aggregate_order_by(sa.func.jsonb_build_array(roles.c.name, roles.c.description), roles.c.name)
+    held = (
+        sa.select(sa.func.jsonb_agg(role))
+        .select_from(user_roles.join(roles))
+        .where(user_roles.c.user_id == users.c.id)
+        .scalar_subquery()
+        .label("roles")
     )
-    held: dict[str, list[Role]] = defaultdict(list)
-    found: dict[str, User] = {}
-    for row in (await tx.execute(statement)).all():
-        if row.role is not None:
-            held[row.id].append(Role(row.role, row.description))
-        found[row.id] = User(row.id, row.email, row.name, tuple(held[row.id]))
-    return list(found.values())
+    query = sa.select(users.c.id, users.c.email, users.c.name, held).where(condition)
+    return await pages.read(tx, query, {"email": users.c.email}, page, _user)
+
+
+def _user(row: Any) -> User:
+    return User(row.id, row.email, row.name, tuple(Role(*role) for role in row.roles or ()))

@@ -7,6 +7,7 @@ from services.auth_svc.usecases.minting import Mint
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, OAuthError, required
 from services.kernel.ids import is_id
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 
@@ -17,10 +18,10 @@ class AccessTokens:
         self._db = db
         self._mint = mint
 
-    async def list_own(self, caller: Principal) -> list[AccessToken]:
+    async def list_own(self, caller: Principal, page: Page = WHOLE) -> Listing[AccessToken]:
         """The caller's tokens and unused codes, oldest first."""
         async with self._db.read() as tx:
-            return await access_tokens.find_of_user(tx, caller.user_id)
+            return await access_tokens.find_of_user(tx, caller.user_id, page)
 
     async def get(self, caller: Principal, name: str) -> AccessToken:
         """One token. Raises NotFound, then OAuthError 403 for a token of somebody else."""

@@ -8,6 +8,7 @@ from services.auth_svc.usecases.users import find_user
 from services.clients.grids import GridDirectory
 from services.kernel.db import Database
 from services.kernel.errors import NotFound, ValidationFailed
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 _UNKNOWN = "User not found"
@@ -20,13 +21,13 @@ class GridUsers:
         self._db = db
         self._grids = grids
 
-    async def members(self, caller: Principal, grid_name: str) -> list[User]:
+    async def members(self, caller: Principal, grid_name: str, page: Page = WHOLE) -> Listing[User]:
         """The members, by e-mail. Raises NotFound, Forbidden."""
         grid = await self._grids.accessible(caller, grid_name)
         async with self._db.read() as tx:
-            return await users.find_members(tx, grid.id)
+            return await users.find_members(tx, grid.id, page)
 
-    async def add(self, caller: Principal, grid_name: str, email: str) -> list[User]:
+    async def add(self, caller: Principal, grid_name: str, email: str) -> Listing[User]:
         """Make a user a member and return all. Raises NotFound, Forbidden, ValidationFailed."""
         grid = await self._grids.accessible(caller, grid_name)
         async with self._db.transaction() as tx:
@@ -41,7 +42,7 @@ class GridUsers:
                 await trail.member(tx, "assign user", user, grid.id, grid.name)
             return await users.find_members(tx, grid.id)
 
-    async def remove(self, caller: Principal, grid_name: str, email: str) -> list[User]:
+    async def remove(self, caller: Principal, grid_name: str, email: str) -> Listing[User]:
         """End a membership and return the remaining members. Raises NotFound, Forbidden, ValidationFailed."""
         grid = await self._grids.accessible(caller, grid_name)
         async with self._db.transaction() as tx:

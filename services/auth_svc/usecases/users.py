@@ -6,6 +6,7 @@ from services.auth_svc.store import invalidations, users
 from services.auth_svc.usecases import trail
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, Unauthenticated, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import clean
 
@@ -26,11 +27,11 @@ class Users:
             raise Unauthenticated
         return user
 
-    async def list_all(self, caller: Principal) -> list[User]:
+    async def list_all(self, caller: Principal, page: Page = WHOLE) -> Listing[User]:
         """All accounts, by e-mail. Raises Forbidden."""
         require_user_admin(caller)
         async with self._db.read() as tx:
-            return await users.find_all(tx)
+            return await users.find_all(tx, page)
 
     async def delete(self, caller: Principal, email: str) -> None:
         """Remove an account with its tokens and memberships. Raises NotFound, ValidationFailed."""

@@ -12,6 +12,7 @@ from services.deploy_svc.convert.json_streams import JSON, body
 from services.deploy_svc.domain.log_query import switch
 from services.deploy_svc.usecases.container_commands import ContainerCommands
 from services.deploy_svc.usecases.containers import Containers
+from services.kernel import pages
 from services.kernel.call import principal
 from services.kernel.methods import Context
 
@@ -24,14 +25,16 @@ class ContainerServicer(ContainerServiceServicer):
         self._commands = commands
 
     async def ListContainers(self, request: pb.ListContainersRequest, context: Context) -> pb.ListContainersResponse:
-        found = await self._containers.of_grid(principal(), request.grid, everything=switch(request.all))
-        return pb.ListContainersResponse(containers=map(container_to_proto, found))
+        found = await self._containers.of_grid(
+            principal(), request.grid, pages.page(request), everything=switch(request.all)
+        )
+        return pb.ListContainersResponse(containers=map(container_to_proto, found), next=found.next)
 
     async def ListServiceContainers(
         self, request: pb.ListServiceContainersRequest, context: Context
     ) -> pb.ListServiceContainersResponse:
-        found = await self._containers.of_service(principal(), request.id)
-        return pb.ListServiceContainersResponse(containers=map(container_to_proto, found))
+        found = await self._containers.of_service(principal(), request.id, pages.page(request))
+        return pb.ListServiceContainersResponse(containers=map(container_to_proto, found), next=found.next)
 
     async def GetContainer(self, request: pb.GetContainerRequest, context: Context) -> pb.Container:
         return container_to_proto(await self._containers.get(principal(), request.id))

@@ -6,6 +6,7 @@ from kontena.deploy.v1 import instance_pb2 as pb
 from kontena.deploy.v1.instance_pb2_grpc import InstanceServiceServicer
 from services.deploy_svc.convert.instances import instance_to_proto
 from services.deploy_svc.usecases.instances import Instances
+from services.kernel import pages
 from services.kernel.call import principal
 from services.kernel.methods import Context
 
@@ -17,8 +18,8 @@ class InstanceServicer(InstanceServiceServicer):
         self._instances = instances
 
     async def ListInstances(self, request: pb.ListInstancesRequest, context: Context) -> pb.ListInstancesResponse:
-        found = await self._instances.of_service(principal(), request.id)
-        return pb.ListInstancesResponse(instances=map(instance_to_proto, found))
+        found = await self._instances.of_service(principal(), request.id, pages.page(request))
+        return pb.ListInstancesResponse(instances=map(instance_to_proto, found), next=found.next)
 
     async def GetInstance(self, request: pb.GetInstanceRequest, context: Context) -> pb.Instance:
         return instance_to_proto(await self._instances.get(principal(), request.id, request.instance_id))

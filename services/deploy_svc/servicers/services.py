@@ -15,6 +15,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.services import Services
+from services.kernel import pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
 from services.kernel.encoded import listing
 from services.kernel.masks import narrowed
@@ -31,8 +32,8 @@ class ServiceServicer(ServiceServiceServicer):
         self._once = once
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Any:
-        found = await self._services.list(principal(), request.grid, request.stack)
-        return listing(pb.ListServicesResponse, "services", map(joined, found))
+        found = await self._services.list(principal(), request.grid, request.stack, pages.page(request))
+        return listing(pb.ListServicesResponse, "services", map(joined, found), pb.ListServicesResponse(next=found.next))
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
         async def create() -> pb.Service:

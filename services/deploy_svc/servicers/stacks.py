@@ -12,6 +12,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stacks import Stacks
+from services.kernel import pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
 from services.kernel.methods import Context
 
@@ -26,8 +27,8 @@ class StackServicer(StackServiceServicer):
         self._once = once
 
     async def ListStacks(self, request: pb.ListStacksRequest, context: Context) -> pb.ListStacksResponse:
-        views = await self._stacks.list(principal(), request.grid)
-        return pb.ListStacksResponse(stacks=[stack_to_proto(view) for view in views])
+        views = await self._stacks.list(principal(), request.grid, pages.page(request))
+        return pb.ListStacksResponse(stacks=map(stack_to_proto, views), next=views.next)
 
     async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> pb.Stack:
         async def create() -> pb.Stack:

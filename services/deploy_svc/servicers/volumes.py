@@ -7,6 +7,7 @@ from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceServicer
 from services.deploy_svc.convert.volumes import attributes, volume_to_proto
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.volumes import Volumes
+from services.kernel import pages
 from services.kernel.call import null_fields, principal, reply_created
 from services.kernel.methods import Context
 
@@ -19,8 +20,8 @@ class VolumeServicer(VolumeServiceServicer):
         self._once = once
 
     async def ListVolumes(self, request: pb.ListVolumesRequest, context: Context) -> pb.ListVolumesResponse:
-        views = await self._volumes.list(principal(), request.grid)
-        return pb.ListVolumesResponse(volumes=[volume_to_proto(view) for view in views])
+        views = await self._volumes.list(principal(), request.grid, pages.page(request))
+        return pb.ListVolumesResponse(volumes=map(volume_to_proto, views), next=views.next)
 
     async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> pb.Volume:
         async def create() -> pb.Volume:

@@ -11,8 +11,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.deploy_svc.domain.container import Binding, Container, Details, Network, Reported, State
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.container_tables import containers
+from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.pages import WHOLE, Listing, Page
 
 _t = containers
 _s = tables.services
@@ -138,15 +140,15 @@ async def forget_unknown_nodes(tx: Tx, known: Collection[str]) -> None:
     await tx.execute(_t.delete().where(_t.c.node_id != sa.func.all(ids), _t.c.updated_at < sa.func.now() - minute))
 
 
-async def of_grid(tx: Tx, grid_id: str, *, running_only: bool) -> list[Container]:
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE, *, running_only: bool) -> Listing[Container]:
     """The containers of a grid, oldest first; of lost nodes those that ran when they were last seen."""
     condition = sa.and_(_t.c.running, _t.c.type == "container")
-    return await _select(tx, _t.c.grid_id == grid_id, condition if running_only else sa.true())
+    return await _select(tx, _t.c.grid_id == grid_id, condition if running_only else sa.true(), page=page)
 
 
-async def of_service(tx: Tx, service_id: str) -> list[Container]:
+async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Container]:
     """The containers of a service, oldest first."""
-    return await _select(tx, _t.c.service_id == service_id, _t.c.type == "container")
+    return await _select(tx, _t.c.service_id == service_id, _t.c.type == "container", page=page)
 
 
 async def find(tx: Tx, node_id: str, name: str) -> Container | None:
@@ -156,7 +158,7 @@ async def find(tx: Tx, node_id: str, name: str) -> Container | None:
     return found[-1] if found else None
 
 
-async def _select(tx: Tx, *where: sa.ColumnElement[bool]) -> list[Container]:
+async def _select(tx: Tx, *where: sa.ColumnElement[bool], page: Page = WHOLE) -> Listing[Container]:
     observed = sa.and_(_i.c.node_id == _t.c.node_id, _i.c.container_id == _t.c.container_id, _i.c.health.is_not(None))
     columns = [column for column in _t.c if column.name != "stats"]
     query = (
@@ -167,9 +169,9 @@ async def _select(tx: Tx, *where: sa.ColumnElement[bool]) -> list[Container]:
             )
         )
         .where(*where)
-        .order_by(_t.c.created_at, _t.c.name, _t.c.id)
     )
-    return [_container(row) for row in await tx.execute(query)]
+    by_age = {"created_at": _t.c.created_at, "name": _t.c.name, "id": _t.c.id}
+    return await pages.read(tx, query, by_age, page, _container)
 
 
 def _row(grid_id: str, node_id: str, session: int, item: Reported) -> dict[str, Any]:

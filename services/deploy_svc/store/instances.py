@@ -13,7 +13,9 @@ from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
+from services.kernel import pages
 from services.kernel.db import Tx, notify
+from services.kernel.pages import WHOLE, Listing, Page
 
 # Nobody can say any more what became of an instance that is on no node.
 _NOWHERE: dict[str, Any] = {"node_id": None, "state": "missing", "health": None, "updated_at": sa.func.now()}
@@ -53,10 +55,11 @@ def row_to_instance(row: Any) -> Instance:
     )
 
 
-async def of_service(tx: Tx, service_id: str) -> list[Instance]:
+async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Instance]:
     """All instances of a service by number."""
-    query = sa.select(instances).where(instances.c.service_id == service_id).order_by(instances.c.instance_number)
-    return [row_to_instance(row) for row in await tx.execute(query)]
+    query = sa.select(instances).where(instances.c.service_id == service_id)
+    by_number = {"instance_number": instances.c.instance_number, "id": instances.c.id}
+    return await pages.read(tx, query, by_number, page, row_to_instance)
 
 
 async def counts(tx: Tx, service_ids: Collection[str]) -> dict[str, InstanceCounts]:

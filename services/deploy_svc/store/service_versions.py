@@ -10,8 +10,10 @@ from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store.services import row_to_service
 from services.deploy_svc.store.tables import instances, services
+from services.kernel import pages
 from services.kernel.db import Database, Tx
 from services.kernel.kept import Version, version_columns
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
 
 _t, _i = services, instances.c
@@ -56,20 +58,20 @@ def current(service_id: str, xmin: int, ctid: tuple[int, int], *counts: int) -> 
     return CurrentService(service_id, (xmin, ctid), InstanceCounts(*counts))
 
 
-async def of_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[CurrentService]:
+async def of_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = WHOLE) -> Listing[CurrentService]:
     """The services of a grid, newest first; only those of one stack when it is given."""
     # Counted once for the whole grid: a subquery per service would be a look at the index for each.
     counts = sa.select(_i.service_id, *_COUNTS).where(_i.grid_id == grid_id).group_by(_i.service_id).subquery("counts")
     known = [sa.func.coalesce(column, 0) for column in counts.c if column.name != "service_id"]
     query = (
-        sa.select(_t.c.id, *_VERSION, *known)
+        sa.select(_t.c.id, *_VERSION, *known, _t.c.created_at)
         .select_from(_t.outerjoin(counts, counts.c.service_id == _t.c.id))
         .where(_t.c.grid_id == grid_id)
-        .order_by(_t.c.created_at.desc(), _t.c.id.desc())
     )
     if stack is not None:
         query = query.where(_t.c.stack == stack)
-    return [current(*row) for row in await tx.execute(query)]
+    order = {"created_at": _t.c.created_at, "id": _t.c.id}
+    return await pages.read(tx, query, order, page, lambda row: current(*row[:-1]), newest_first=True)
 
 
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Service]]:

@@ -4,18 +4,22 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from services.deploy_svc.domain.service import NULL_STACK, Service, ServiceState
+from services.deploy_svc.domain.service import Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.jsonb import MOUNTS, SPEC, to_json
+from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.pages import WHOLE, Listing, Page
 
 _t = tables.services
 _key = sa.tuple_(_t.c.stack, _t.c.name)
+_BY_AGE = {"created_at": _t.c.created_at, "id": _t.c.id}
 
 _UNIQUE_NAME = "uq_services_grid_id_stack_name"
 
@@ -66,18 +70,19 @@ async def lock_all(tx: Tx, service_ids: Collection[str]) -> None:
         await tx.execute(ordered.with_for_update(key_share=True))
 
 
-async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None) -> list[Service]:
+async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = WHOLE) -> Listing[Service]:
     """The services of a grid, newest first; only those of one stack when it is given."""
-    query = _t.select().where(_t.c.grid_id == grid_id).order_by(_t.c.created_at.desc(), _t.c.id.desc())
+    query = _t.select().where(_t.c.grid_id == grid_id)
     if stack is not None:
         query = query.where(_t.c.stack == stack)
-    return [row_to_service(row) for row in await tx.execute(query)]
+    return await pages.read(tx, query, _BY_AGE, page, row_to_service, newest_first=True)
 
 
-async def list_in_stacks(tx: Tx, grid_id: str) -> list[Service]:
-    """The services of all stacks of a grid but those outside any, newest first."""
-    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.stack != NULL_STACK)
-    return [row_to_service(row) for row in await tx.execute(query.order_by(_t.c.created_at.desc(), _t.c.id.desc()))]
+async def list_in_stacks(tx: Tx, grid_id: str, stacks: Collection[str]) -> list[Service]:
+    """The services of stacks of a grid, newest first."""
+    names = sa.cast(sorted(stacks), ARRAY(sa.Text))
+    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.stack == sa.func.any(names))
+    return await pages.read(tx, query, _BY_AGE, WHOLE, row_to_service, newest_first=True)
 
 
 async def existing(

@@ -9,8 +9,10 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.store import stack_tables, tables
 from services.deploy_svc.store.jsonb import DOCUMENT, to_json
+from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
+from services.kernel.pages import Listing, Page
 
 _t = stack_tables.stacks
 _r = stack_tables.stack_revisions
@@ -20,10 +22,8 @@ _UNIQUE_NAME = "uq_stacks_grid_id_name"
 
 
 def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    return (
-        sa.select(_t, document.label("document"), _r.c.created_at.label("revised_at"))
-        .select_from(_t.join(_r, sa.and_(_r.c.stack_id == _t.c.id, _r.c.revision == _t.c.revision)))
-        .order_by(_t.c.seq)
+    return sa.select(_t, document.label("document"), _r.c.created_at.label("revised_at")).select_from(
+        _t.join(_r, sa.and_(_r.c.stack_id == _t.c.id, _r.c.revision == _t.c.revision))
     )
 
 
@@ -31,9 +31,9 @@ _joined = _with_document(_r.c.document)
 _shown = _with_document(_r.c.document.op("-", return_type=_r.c.document.type)(sa.literal("services", sa.Text)))
 
 
-async def list_by_grid(tx: Tx, grid_id: str) -> list[Stack]:
+async def list_by_grid(tx: Tx, grid_id: str, page: Page) -> Listing[Stack]:
     """The stacks of a grid in the order of creation, their documents without services: lists do not show them."""
-    return [_stack(row) for row in await tx.execute(_shown.where(_t.c.grid_id == grid_id))]
+    return await pages.read(tx, _shown.where(_t.c.grid_id == grid_id), {"seq": _t.c.seq}, page, _stack)
 
 
 async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:
@@ -52,6 +52,12 @@ async def names(tx: Tx, grid_id: str, wanted: Collection[str]) -> set[str]:
         return set()
     query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(set(wanted))))
     return set((await tx.execute(query)).scalars())
+
+
+async def parents(tx: Tx, grid_id: str) -> dict[str, str | None]:
+    """What each stack of a grid calls its parent, by name, in the order of creation."""
+    query = sa.select(_t.c.name, _t.c.parent_name).where(_t.c.grid_id == grid_id).order_by(_t.c.seq)
+    return {row.name: row.parent_name for row in await tx.execute(query)}
 
 
 async def children(tx: Tx, grid_id: str, name: str) -> list[str]:

@@ -9,8 +9,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.deploy_svc.domain.volume import GridVolume
 from services.deploy_svc.store import stack_tables, tables
+from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.pages import Listing, Page
 
 _t = stack_tables.volumes
 _i = stack_tables.volume_instances
@@ -27,9 +29,9 @@ async def insert(tx: Tx, **values: Any) -> GridVolume | None:
     return None if row is None else _volume(row)
 
 
-async def list_by_grid(tx: Tx, grid_id: str) -> list[GridVolume]:
+async def list_by_grid(tx: Tx, grid_id: str, page: Page) -> Listing[GridVolume]:
     """The volumes of a grid in the order of creation."""
-    return [_volume(row) for row in await tx.execute(_t.select().where(_t.c.grid_id == grid_id).order_by(_t.c.seq))]
+    return await pages.read(tx, _t.select().where(_t.c.grid_id == grid_id), {"seq": _t.c.seq}, page, _volume)
 
 
 async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> GridVolume | None:

@@ -10,6 +10,7 @@ from services.kernel import audit
 from services.kernel.db import Database
 from services.kernel.errors import NotFound
 from services.kernel.ids import is_id
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 # An instance with its grid and its node, None when it is on none.
@@ -24,12 +25,12 @@ class Instances:
         self._nodes = nodes
         self._access = access
 
-    async def of_service(self, principal: Principal, path: str) -> list[Placed]:
+    async def of_service(self, principal: Principal, path: str, page: Page = WHOLE) -> Listing[Placed]:
         """The instances of a service by number."""
         grid, service = await self._access.readable(principal, path)
         async with self._db.read() as tx:
-            found = await store.of_service(tx, service.id)
-        return [await self._placed(grid, instance) for instance in found]
+            found = await store.of_service(tx, service.id, page)
+        return Listing([await self._placed(grid, instance) for instance in found], found.next)
 
     async def get(self, principal: Principal, path: str, instance_id: str) -> Placed:
         """One instance."""

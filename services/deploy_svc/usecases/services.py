@@ -17,6 +17,7 @@ from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
@@ -35,16 +36,18 @@ class Services:
         self._access = access
         self._vault = vault
 
-    async def list(self, principal: Principal, grid_name: str, stack: str) -> list[ShownService]:
+    async def list(
+        self, principal: Principal, grid_name: str, stack: str, page: Page = WHOLE
+    ) -> Listing[ShownService]:
         """The services of a grid or of one of its stacks, newest first. Raises NotFound for an unknown stack."""
         grid = await self._grids.accessible(principal, grid_name)
         if stack and NAME.fullmatch(stack) is None:
             raise NotFound("Stack not found")
         async with self._db.read() as tx:
-            found = await service_versions.of_grid(tx, grid.id, stack or None)
+            found = await service_versions.of_grid(tx, grid.id, stack or None, page)
             if stack and not found and stack not in await stack_names.existing(tx, grid.id, {stack}):
                 raise NotFound("Stack not found")
-        return await self._reads.shown(grid, found)
+        return Listing(await self._reads.shown(grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> ShownService:
         """One service."""

@@ -1,8 +1,9 @@
 """Stacks: list, create, get, update, delete (docs/spec/deploy_rest.md section 3)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import stack_input as rules
@@ -19,7 +20,10 @@ from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
+
+_ALONE: Mapping[str, str | None] = MappingProxyType({})
 
 
 class Stacks:
@@ -31,12 +35,14 @@ class Stacks:
         self._grids = grids
         self._vault = vault
 
-    async def list(self, principal: Principal, grid_name: str) -> list[StackView]:
+    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[StackView]:
         """The stacks of a grid in the order of creation, without the `null` stack."""
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            found = await store.list_by_grid(tx, grid.id)
-            return await _views(tx, grid, found, await service_store.list_in_stacks(tx, grid.id), found)
+            found = await store.list_by_grid(tx, grid.id, page)
+            services = await service_store.list_in_stacks(tx, grid.id, [stack.name for stack in found])
+            family = await store.parents(tx, grid.id)
+            return Listing(await _views(tx, grid, found, services, family), found.next)
 
     async def get(self, principal: Principal, path: str) -> StackView:
         """One stack; `null` is the one of the services that belong to none."""
@@ -189,22 +195,25 @@ async def _view(tx: Tx, grid: Grid, name: str) -> StackView:
 
 
 async def _views(
-    tx: Tx, grid: Grid, found: Sequence[Stack], services: Sequence[Service], family: Sequence[Stack] = ()
+    tx: Tx, grid: Grid, found: Sequence[Stack], services: Sequence[Service], family: Mapping[str, str | None] = _ALONE
 ) -> list[StackView]:
-    """What answers show of the stacks, in as many queries for one as for many. Parents are looked up in `family`."""
+    """What answers show of the stacks, in as many queries for one as for many. Parents and children are looked up in
+    `family`, the names of stacks with those of their parents."""
     services = list(reversed(services))
     deploying = await store.deploying(tx, [service.id for service in services])
     by_stack = defaultdict(list)
     for view in await service_checks.views(tx, grid, services):
         by_stack[view.service.stack].append(view)
-    names = {stack.name for stack in family}
+    children = defaultdict(list)
+    for name, parent in family.items():
+        children[parent].append(name)
     return [
         StackView(
             stack,
             state_of([view.service for view in by_stack[stack.name]], deploying),
             services=tuple(by_stack[stack.name]),
-            children=tuple(child.name for child in family if child.parent_name == stack.name),
-            parent_exists=stack.parent_name in names,
+            children=tuple(children[stack.name]),
+            parent_exists=stack.parent_name in family,
         )
         for stack in found
     ]

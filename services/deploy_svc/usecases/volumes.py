@@ -13,6 +13,7 @@ from services.kernel import audit
 from services.kernel.audit import Resource
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
@@ -27,11 +28,12 @@ class Volumes:
         # Set when there is something for nodes to remove.
         self._removals = removals
 
-    async def list(self, principal: Principal, grid_name: str) -> list[VolumeView]:
+    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[VolumeView]:
         """The volumes of a grid in the order of creation."""
         grid = await _named(grid_name, self._grids.accessible(principal, grid_name))
         async with self._db.read() as tx:
-            return await _views(tx, grid, await store.list_by_grid(tx, grid.id))
+            found = await store.list_by_grid(tx, grid.id, page)
+            return Listing(await _views(tx, grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> VolumeView:
         """One volume."""

@@ -6,7 +6,7 @@ from kontena.grid.v1 import grid_pb2 as pb
 from kontena.grid.v1.grid_pb2_grpc import GridServiceServicer
 from services.grid_svc.convert import grid as convert
 from services.grid_svc.usecases.grids import Grids, GridView
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.masks import narrowed
 from services.kernel.methods import Context
 
@@ -20,8 +20,8 @@ class GridServicer(GridServiceServicer):
         self._grids = grids
 
     async def ListGrids(self, request: pb.ListGridsRequest, context: Context) -> pb.ListGridsResponse:
-        views = await self._grids.list(call.principal())
-        return pb.ListGridsResponse(grids=[convert.to_proto(view) for view in views])
+        views = await self._grids.list(call.principal(), pages.page(request))
+        return pb.ListGridsResponse(grids=map(convert.to_proto, views), next=views.next)
 
     async def CreateGrid(self, request: pb.CreateGridRequest, context: Context) -> pb.Grid:
         view = await self._grids.create(call.principal(), convert.new_grid(request))

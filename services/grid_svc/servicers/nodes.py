@@ -6,7 +6,7 @@ from kontena.grid.v1 import node_pb2 as pb
 from kontena.grid.v1.node_pb2_grpc import NodeServiceServicer
 from services.grid_svc.convert import node as convert
 from services.grid_svc.usecases.nodes import Nodes, NodeView
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.masks import narrowed
 from services.kernel.methods import Context
 
@@ -20,8 +20,8 @@ class NodeServicer(NodeServiceServicer):
         self._nodes = nodes
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
-        views = await self._nodes.list(call.principal(), request.grid)
-        return pb.ListNodesResponse(nodes=[convert.to_proto(view) for view in views])
+        views = await self._nodes.list(call.principal(), request.grid, pages.page(request))
+        return pb.ListNodesResponse(nodes=map(convert.to_proto, views), next=views.next)
 
     async def CreateNode(self, request: pb.CreateNodeRequest, context: Context) -> pb.Node:
         created = await self._nodes.create(call.principal(), request.grid, convert.new_node(request))

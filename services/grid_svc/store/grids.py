@@ -12,8 +12,10 @@ from services.grid_svc.domain.join_token import StoredToken, digest
 from services.grid_svc.domain.network import Network
 from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import grids, nodes
+from services.kernel import pages
 from services.kernel.db import Database, Tx, unless_taken
 from services.kernel.kept import Version, version_columns
+from services.kernel.pages import Listing, Page
 from services.kernel.statements import Statement
 
 _UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
@@ -21,13 +23,13 @@ _UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
 _BY_NAME = grids.c.name.collate("C")
 
 
-async def list_with_node_counts(tx: Tx, ids: Collection[str] | None) -> list[tuple[Grid, int]]:
+async def list_with_node_counts(tx: Tx, ids: Collection[str] | None, page: Page) -> Listing[tuple[Grid, int]]:
     """Grids sorted by name, each with its number of nodes; `ids` None means all. One query."""
     count = sa.select(sa.func.count()).where(nodes.c.grid_id == grids.c.id).scalar_subquery().label("node_count")
-    query = sa.select(grids, count).order_by(_BY_NAME)
+    query = sa.select(grids, count)
     if ids is not None:
         query = query.where(grids.c.id.in_(ids))
-    return [(_grid(row), row.node_count) for row in await tx.execute(query)]
+    return await pages.read(tx, query, {"name": _BY_NAME}, page, lambda row: (_grid(row), row.node_count))
 
 
 async def read(tx: Tx, ids: Collection[str] | None) -> list[Grid]:

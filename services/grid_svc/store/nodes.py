@@ -11,7 +11,9 @@ from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
 from services.grid_svc.store import join_tokens, rows
 from services.grid_svc.store.tables import grids, nodes
+from services.kernel import pages
 from services.kernel.db import Tx, unless_taken
+from services.kernel.pages import Listing, Page
 
 UNIQUE_ENGINE_ID = "uq_nodes_node_id_grid_id"
 _UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
@@ -29,6 +31,12 @@ async def list_of_grids(tx: Tx, grid_ids: Collection[str]) -> list[Node]:
     """All nodes of the grids, sorted by name."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id.in_(grid_ids)).order_by(nodes.c.name.collate("C"))
     return [rows.node(row) for row in await tx.execute(query)]
+
+
+async def of_grid(tx: Tx, grid_id: str, page: Page) -> Listing[Node]:
+    """The nodes of a grid, sorted by name."""
+    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id)
+    return await pages.read(tx, query, {"name": nodes.c.name.collate("C")}, page, rows.node)
 
 
 async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:

@@ -36,6 +36,7 @@ from services.kernel.db import Database, Tx
 from services.kernel.errors import Forbidden, NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.kept import Kept, Version
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 _NAME_TRIES = 50
@@ -63,12 +64,13 @@ class Grids:
         self._chance = random.SystemRandom()
         self._kept: Kept[Grid, Grid] = Kept(lambda grid: grid)
 
-    async def list(self, principal: Principal) -> list[GridView]:
+    async def list(self, principal: Principal, page: Page = WHOLE) -> Listing[GridView]:
         """The grids the caller may see, sorted by name: one query for any number."""
         async with self._db.read() as tx:
-            found = await store.list_with_node_counts(tx, None if principal.sees_all_grids else principal.grid_ids)
+            ids = None if principal.sees_all_grids else principal.grid_ids
+            found = await store.list_with_node_counts(tx, ids, page)
         shown = partial(self._tokens.shown_to, principal)
-        return [GridView(shown(grid), self._counts.of(grid.id, nodes)) for grid, nodes in found]
+        return found.map(lambda one: GridView(shown(one[0]), self._counts.of(one[0].id, one[1])))
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""

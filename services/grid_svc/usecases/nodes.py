@@ -31,6 +31,7 @@ from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 
@@ -59,13 +60,14 @@ class Nodes:
         self._db = db
         self._tokens = tokens
 
-    async def list(self, principal: Principal, grid_name: str) -> list[NodeView]:
-        """All nodes of a grid by name: two queries for any number. Raises NotFound, Forbidden."""
+    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[NodeView]:
+        """The nodes of a grid by name: two queries for all of them. Raises NotFound, Forbidden."""
         async with self._db.read() as tx:
             grid = self._tokens.shown_to(principal, await accessible(tx, principal, grid_name))
-            nodes = await store.list_of_grids(tx, [grid.id])
-        book = AddressBook([peer(node) for node in sorted(nodes, key=lambda node: node.node_number)])
-        return [NodeView(node, grid, book.others(node)) for node in nodes]
+            nodes = await store.of_grid(tx, grid.id, page)
+            whole = [peer(node) for node in sorted(nodes, key=lambda node: node.node_number)]
+            book = AddressBook(whole if page == WHOLE else await store.peers(tx, grid.id))
+        return nodes.map(lambda node: NodeView(node, grid, book.others(node)))
 
     async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
         """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""

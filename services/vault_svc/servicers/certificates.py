@@ -5,7 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import certificate_pb2 as pb
 from kontena.vault.v1.certificate_pb2_grpc import CertificateServiceServicer
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.convert.secrets import plaintext
@@ -50,8 +50,8 @@ class CertificateServicer(CertificateServiceServicer):
     async def ListCertificates(
         self, request: pb.ListCertificatesRequest, context: Context
     ) -> pb.ListCertificatesResponse:
-        found = await self._certificates.of_grid(call.principal(), request.grid)
-        return pb.ListCertificatesResponse(certificates=[convert.certificate(view) for view in found])
+        found = await self._certificates.of_grid(call.principal(), request.grid, pages.page(request))
+        return pb.ListCertificatesResponse(certificates=map(convert.certificate, found), next=found.next)
 
     async def CreateCertificate(self, request: pb.CreateCertificateRequest, context: Context) -> pb.Certificate:
         view = await self._certificates.create(call.principal(), request.grid, request.domains)

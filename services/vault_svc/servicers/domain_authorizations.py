@@ -4,7 +4,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import domain_authorization_pb2 as pb
 from kontena.vault.v1.domain_authorization_pb2_grpc import DomainAuthorizationServiceServicer
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
@@ -19,9 +19,9 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
     async def ListDomainAuthorizations(
         self, request: pb.ListDomainAuthorizationsRequest, context: Context
     ) -> pb.ListDomainAuthorizationsResponse:
-        found = await self._authorizations.of_grid(call.principal(), request.grid)
+        found = await self._authorizations.of_grid(call.principal(), request.grid, pages.page(request))
         return pb.ListDomainAuthorizationsResponse(
-            domain_authorizations=[convert.authorization(view) for view in found]
+            domain_authorizations=map(convert.authorization, found), next=found.next
         )
 
     async def CreateDomainAuthorization(

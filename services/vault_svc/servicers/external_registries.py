@@ -4,7 +4,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import external_registry_pb2 as pb
 from kontena.vault.v1.external_registry_pb2_grpc import ExternalRegistryServiceServicer
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import registries as convert
 from services.vault_svc.convert.secrets import plaintext
@@ -20,8 +20,10 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
     async def ListExternalRegistries(
         self, request: pb.ListExternalRegistriesRequest, context: Context
     ) -> pb.ListExternalRegistriesResponse:
-        grid, found = await self._registries.of_grid(call.principal(), request.grid)
-        return pb.ListExternalRegistriesResponse(external_registries=[convert.registry(grid, one) for one in found])
+        grid, found = await self._registries.of_grid(call.principal(), request.grid, pages.page(request))
+        return pb.ListExternalRegistriesResponse(
+            external_registries=[convert.registry(grid, one) for one in found], next=found.next
+        )
 
     async def CreateExternalRegistry(
         self, request: pb.CreateExternalRegistryRequest, context: Context

@@ -4,7 +4,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import secret_pb2 as pb
 from kontena.vault.v1.secret_pb2_grpc import SecretServiceServicer
-from services.kernel import call
+from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import secrets as convert
 from services.vault_svc.usecases.secrets import Secrets, SecretView
@@ -17,8 +17,8 @@ class SecretServicer(SecretServiceServicer):
         self._secrets = secrets
 
     async def ListSecrets(self, request: pb.ListSecretsRequest, context: Context) -> pb.ListSecretsResponse:
-        found = await self._secrets.of_grid(call.principal(), request.grid)
-        return pb.ListSecretsResponse(secrets=[convert.secret(view) for view in found])
+        found = await self._secrets.of_grid(call.principal(), request.grid, pages.page(request))
+        return pb.ListSecretsResponse(secrets=map(convert.secret, found), next=found.next)
 
     async def CreateSecret(self, request: pb.CreateSecretRequest, context: Context) -> pb.Secret:
         name = request.name if request.HasField("name") else None

@@ -7,19 +7,23 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.acme import Challenge
 from services.vault_svc.domain.authorization import Authorization
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.store.tables import authorizations as t
 
 
-async def of_grid(tx: Tx, grid_id: str, domains: Collection[str] | None = None) -> list[Authorization]:
+async def of_grid(
+    tx: Tx, grid_id: str, domains: Collection[str] | None = None, page: Page = WHOLE
+) -> Listing[Authorization]:
     """The authorizations of a grid by domain, or those of them that are for the domains."""
-    query = t.select().where(t.c.grid_id == grid_id).order_by(sa.collate(t.c.domain, "C"))
+    query = t.select().where(t.c.grid_id == grid_id)
     if domains is not None:
         query = query.where(t.c.domain.in_(domains))
-    return [_authorization(row) for row in await tx.execute(query)]
+    return await pages.read(tx, query, {"domain": sa.collate(t.c.domain, "C")}, page, _authorization)
 
 
 async def find(tx: Tx, grid_id: str, domain: str) -> Authorization | None:

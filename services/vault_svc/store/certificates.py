@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.certificate import Certificate, StoredCertificate
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.store.tables import certificates as t
@@ -25,10 +27,10 @@ _SHOWN = (
 )
 
 
-async def of_grid(tx: Tx, grid_id: str) -> list[Certificate]:
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Certificate]:
     """All certificates of a grid by subject."""
-    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id).order_by(sa.collate(t.c.subject, "C"))
-    return [_certificate(row) for row in await tx.execute(query)]
+    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id)
+    return await pages.read(tx, query, {"subject": sa.collate(t.c.subject, "C")}, page, _certificate)
 
 
 async def find(tx: Tx, grid_id: str, subject: str, *, lock: bool = False) -> Certificate | None:

@@ -6,7 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.domain.registry import Registry, RegistryInput, StoredRegistry
 from services.vault_svc.store.tables import registries as t
@@ -14,10 +16,10 @@ from services.vault_svc.store.tables import registries as t
 _SHOWN = (t.c.id, t.c.grid_id, t.c.name, t.c.url, t.c.username, t.c.email, t.c.created_at)
 
 
-async def of_grid(tx: Tx, grid_id: str) -> list[Registry]:
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Registry]:
     """All registries of a grid by name."""
-    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id).order_by(sa.collate(t.c.name, "C"))
-    return [_registry(row) for row in await tx.execute(query)]
+    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id)
+    return await pages.read(tx, query, {"name": sa.collate(t.c.name, "C")}, page, _registry)
 
 
 async def find(tx: Tx, grid_id: str, name: str) -> Registry | None:

@@ -6,7 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.domain.secret import Secret, StoredSecret
 from services.vault_svc.store.tables import secrets as t
@@ -15,11 +17,10 @@ _SHOWN = (t.c.id, t.c.grid_id, t.c.name, t.c.created_at, t.c.updated_at)
 _STORED = (*_SHOWN, t.c.key_id, t.c.sealed, t.c.version)
 
 
-async def of_grid(tx: Tx, grid_id: str) -> list[Secret]:
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Secret]:
     """All secrets of a grid by name, upper case before lower case on every installation."""
-    order = sa.collate(t.c.name, "C")
-    rows = await tx.execute(sa.select(*_SHOWN).where(t.c.grid_id == grid_id).order_by(order))
-    return [_secret(row) for row in rows]
+    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id)
+    return await pages.read(tx, query, {"name": sa.collate(t.c.name, "C")}, page, _secret)
 
 
 async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> StoredSecret | None:

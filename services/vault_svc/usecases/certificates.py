@@ -8,6 +8,7 @@ from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
 from services.kernel.db import Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import certificate as rules
 from services.vault_svc.domain.certificate import Certificate, Material
@@ -55,12 +56,12 @@ class Certificates:
         self._usage = usage
         self._redeploys = Redeploys(parts.db)
 
-    async def of_grid(self, principal: Principal, grid_name: str) -> list[CertificateView]:
+    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[CertificateView]:
         """All certificates of a grid by subject."""
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            found = await store.of_grid(tx, grid.id)
-            return await self._views(tx, grid, found)
+            found = await store.of_grid(tx, grid.id, page)
+            return Listing(await self._views(tx, grid, found), found.next)
 
     async def show(self, principal: Principal, certificate_id: str) -> CertificateView:
         """One certificate. Raises NotFound."""

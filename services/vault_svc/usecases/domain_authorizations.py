@@ -10,6 +10,7 @@ from services.kernel import audit
 from services.kernel.db import Tx
 from services.kernel.errors import DomainError, NotFound, Unavailable, ValidationFailed, required
 from services.kernel.logs import get_logger
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import authorization as rules
 from services.vault_svc.domain.acme import NOT_REGISTERED, AcmeProblem, refusal
@@ -50,12 +51,12 @@ class DomainAuthorizations:
         self._challenges = challenges
         self._usage = usage
 
-    async def of_grid(self, principal: Principal, grid_name: str) -> list[AuthorizationView]:
+    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[AuthorizationView]:
         """All authorizations of a grid by domain."""
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            found = await store.of_grid(tx, grid.id)
-        return await self._views(grid, found)
+            found = await store.of_grid(tx, grid.id, page=page)
+        return Listing(await self._views(grid, found), found.next)
 
     async def show(self, principal: Principal, authorization_id: str) -> AuthorizationView:
         """One authorization. Raises NotFound."""

@@ -7,6 +7,7 @@ from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import registry as rules
@@ -29,11 +30,11 @@ class ExternalRegistries:
         self._grids = parts.grids
         self._vault = parts.vault
 
-    async def of_grid(self, principal: Principal, grid_name: str) -> tuple[Grid, list[Registry]]:
+    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> tuple[Grid, Listing[Registry]]:
         """All registries of a grid by name."""
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            return grid, await store.of_grid(tx, grid.id)
+            return grid, await store.of_grid(tx, grid.id, page)
 
     async def create(
         self,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.clients.grids import Grid
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.plaintext import Plaintext
@@ -37,17 +38,16 @@ class Secrets:
         self._users = users
         self._redeploys = Redeploys(parts.db)
 
-    async def of_grid(self, principal: Principal, grid_name: str) -> list[SecretView]:
+    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[SecretView]:
         """All secrets of a grid by name, without values."""
         grid = await self._grids.accessible(principal, grid_name)
         self._vault.keyring()
         async with self._db.read() as tx:
-            found = await store.of_grid(tx, grid.id)
+            found = await store.of_grid(tx, grid.id, page)
         users = self._users.of(grid, [secret.name for secret in found])
-        return [
-            SecretView(grid.name, secret, None, None if users is None else users.get(secret.name, ()))
-            for secret in found
-        ]
+        return found.map(
+            lambda one: SecretView(grid.name, one, None, None if users is None else users.get(one.name, ()))
+        )
 
     async def create(
         self, principal: Principal, grid_name: str, name: str | None, value: Plaintext | None

@@ -43,7 +43,7 @@ async def service_id(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbo
     return found.id
 
 
-async def names(ask: ContainerRest, **query: str) -> list[str]:
+async def names(ask: ContainerRest, **query: Any) -> list[str]:
     answer = await ask("ListContainers", pb.ListContainersRequest(grid="g1", **query))
     assert answer.status == 200, answer
     return [item["name"] for item in answer.body["containers"]]

@@ -11,6 +11,7 @@ from services.grid_svc.domain.metrics import Window
 from services.grid_svc.domain.session import Hello, JoinTokens
 from services.grid_svc.store import grids, node_sessions, nodes, resource_usage
 from services.kernel.db import Database, Tx
+from services.kernel.pages import WHOLE
 from services.kernel.principal import NodeSession
 
 ID = "0" * 24
@@ -21,7 +22,7 @@ QUERIES: dict[str, Callable[[Tx], Awaitable[Any]]] = {
     "grid by name": lambda tx: grids.by_name(tx, "alpha"),
     "grid by join token": lambda tx: grids.by_token(tx, "t"),
     "grid of a join": lambda tx: grids.lock_by_token(tx, "t"),
-    "grids of a member": lambda tx: grids.list_with_node_counts(tx, [ID]),
+    "grids of a member": lambda tx: grids.list_with_node_counts(tx, [ID], WHOLE),
     "nodes of a grid": lambda tx: nodes.list_of_grids(tx, [ID]),
     "number of nodes": lambda tx: nodes.count(tx, ID),
     "numbers and names in use": lambda tx: nodes.occupied(tx, ID, "n"),
