@@ -73,7 +73,7 @@ async def build(settings: Settings) -> Application:
         forget = partial(audit_retention.forget_old_entries, db, kept)
         supervisor.every("audit_retention", audit_retention.PERIOD_SECONDS, forget)
     oauth = OAuthServicer(
-        OAuth(db, mint, directory),
+        OAuth(db, mint, directory, settings),
         Invitations(db, mint, config, lasts=timedelta(hours=settings.invitation_hours)),
         Logins(db, mint, config=config, introspection=introspection, provider=ProviderClient()),
         config,

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
+from services.auth_svc.domain.quotas import AuthQuotas
 from services.auth_svc.domain.sealing import keyring
 from services.kernel.sealing import Keyring
 from services.kernel.settings import ServiceSettings, own_or_shared
@@ -30,7 +31,7 @@ _PROVIDER_TEXTS = {
 _PURPOSE = b"kontena auth token digest v1"
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, AuthQuotas):
     """Read from the environment. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)

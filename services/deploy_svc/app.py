@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +30,10 @@ from services.deploy_svc.store.partitions import PARTITIONS
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
 from services.deploy_svc.usecases.endpoints import Endpoints
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
@@ -155,8 +158,16 @@ class ApiParts:
         self._containers = ContainerParts(
             shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access
         )
+        quotas = GridQuotas(shared.settings)
         self._stacks = stacks_app.StackParts(
-            db, (grids, nodes), names, self._containers.commands, shared.patience, hosts=access.hosts
+            db,
+            (grids, nodes),
+            names,
+            self._containers.commands,
+            shared.patience,
+            hosts=access.hosts,
+            quotas=quotas,
+            once=Idempotency(db, shared.settings, timedelta(hours=shared.settings.idempotency_hours)),
         )
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
         patience = VALUES_SECONDS * shared.settings.grace_factor
@@ -164,9 +175,9 @@ class ApiParts:
         self._endpoints = Endpoints(db, shared.listener, nodes)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
-            Services(db, grids, access, names, ServiceReads(db, part)),
+            Services(db, grids, access, names, ServiceReads(db, part), quotas),
             ServiceDeploys(db, access),
-            ServiceEnvs(db, access),
+            ServiceEnvs(db, access, quotas),
             self._stacks.once,
         )
         self.servicers: list[object] = [

@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from services.deploy_svc.domain.quotas import DeployQuotas
 from services.kernel.settings import ServiceSettings, own_or_shared
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, DeployQuotas):
     """Read from the environment."""
 
     database_url: str = Field(validation_alias=own_or_shared("DEPLOY_DATABASE_URL"))
@@ -30,6 +31,9 @@ class Settings(ServiceSettings):
         default=100 * 1024**3,
         ge=1024**2,
         description="Logs of all grids; above that the oldest lines of those grids are removed that have the most.",
+    )
+    idempotency_hours: int = Field(
+        default=24, ge=1, le=720, description="Hours in which a request with the same Idempotency-Key gets its answer."
     )
     reconcile_seconds: float = Field(default=20.0, ge=0.2, description="How often each running service is looked at.")
     grace_factor: float = Field(

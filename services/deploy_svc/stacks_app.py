@@ -6,6 +6,7 @@ from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
@@ -33,17 +34,19 @@ class StackParts:
         patience: Patience,
         *,
         hosts: HostAccess,
+        quotas: GridQuotas,
+        once: Idempotency,
     ) -> None:
         grids, nodes = directories
-        self.once = Idempotency(db)
+        self.once = once
         self._removals = VolumeRemovals(db, nodes, commands)
         stacks = StackServicer(
-            Stacks(db, grids, vault, hosts),
+            Stacks(db, grids, vault, hosts, quotas),
             StackDeploys(db, grids, vault, hosts),
             StackPlans(db, grids, patience.views, vault, patience.limits, hosts=hosts),
             self.once,
         )
-        volumes = Volumes(db, grids, self._removals.wake, hosts)
+        volumes = Volumes(db, grids, self._removals.wake, hosts, quotas)
         self.servicers: list[object] = [
             stacks,
             VolumeServicer(volumes, self.once),

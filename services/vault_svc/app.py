@@ -82,7 +82,7 @@ async def build(settings: VaultSettings) -> Application:
     channels = Channels(settings)
     callers = Introspection(channels.auth)
     usage = SecretUsage(channels.deploy)
-    parts = Parts(db, GridDirectory(channels.grid), _vault(db, settings))
+    parts = Parts(db, GridDirectory(channels.grid), _vault(db, settings), settings)
     authority = Authority(_directory(settings))
     users = VaultUsers(channels.deploy)
     work = Work(parts, usage, users, authority=authority, settings=settings)
@@ -122,7 +122,7 @@ class Work:
         self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: VaultSettings
     ) -> None:
         limit = settings.acme_issue_timeout
-        writer = SecretWriter(parts.vault, longest_value=settings.secret_value_limit)
+        writer = SecretWriter(parts.vault, settings, longest_value=settings.secret_value_limit)
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
@@ -130,7 +130,7 @@ class Work:
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)
-        certificate_writer = CertificateWriter(parts.vault)
+        certificate_writer = CertificateWriter(parts.vault, settings)
         self.certificates = Certificates(parts, writer, certificate_writer, issuance, usage)
         self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
 

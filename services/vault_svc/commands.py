@@ -127,9 +127,9 @@ async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, G
     finally:
         directory = GridDirectory(channel)
         await channel.close()
-    parts = Parts(db, directory, vault)
-    writer = SecretWriter(vault, longest_value=settings.secret_value_limit)
-    return Backup(parts, writer, CertificateWriter(vault)), db, Grid(id=record.id, name=record.name)
+    parts = Parts(db, directory, vault, settings)
+    writer = SecretWriter(vault, settings, longest_value=settings.secret_value_limit)
+    return Backup(parts, writer, CertificateWriter(vault, settings)), db, Grid(id=record.id, name=record.name)
 
 
 def _write(file: Path, data: bytes) -> None:

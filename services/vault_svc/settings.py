@@ -4,9 +4,10 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.kernel.settings import ServiceSettings, own_or_shared
+from services.vault_svc.domain.quotas import VaultQuotas
 
 
-class VaultSettings(ServiceSettings):
+class VaultSettings(ServiceSettings, VaultQuotas):
     """What a key may be is said in domain/keys.py; without VAULT_KEY the vault answers 503."""
 
     # A key that is refused must not be shown in the message about it.

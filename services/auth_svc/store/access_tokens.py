@@ -84,6 +84,13 @@ async def find_of_user(tx: Tx, user_id: str, page: Page = WHOLE) -> Listing[Acce
     return await pages.read(tx, query, {"created_at": _table.c.created_at, "id": _table.c.id}, page, _token)
 
 
+async def count(tx: Tx, user_id: str) -> int:
+    """How many tokens and codes of a user did not end."""
+    lasts = sa.or_(_table.c.expires_at.is_(None), _table.c.expires_at > sa.func.now())
+    query = sa.select(sa.func.count()).select_from(_table).where(_table.c.user_id == user_id, _LIVE, lasts)
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def consume_code(tx: Tx, digest: bytes) -> AccessToken | None:
     """Use up a code that has not ended; of any number of concurrent callers exactly one gets it."""
     # The earlier of both; null when neither is set.

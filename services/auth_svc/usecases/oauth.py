@@ -4,6 +4,7 @@ from services.auth_svc.domain import authorization, grant
 from services.auth_svc.domain.access_token import Bounds, IssuedToken, Owner
 from services.auth_svc.domain.grant import CodeGrant, RefreshGrant
 from services.auth_svc.domain.parameters import Parameters
+from services.auth_svc.domain.quotas import AuthQuotas
 from services.auth_svc.store import access_tokens, invalidations, users
 from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
@@ -21,8 +22,9 @@ log = get_logger(__name__)
 class OAuth:
     """Every failure is an OAuthError."""
 
-    def __init__(self, db: Database, mint: Mint, grids: GridDirectory) -> None:
+    def __init__(self, db: Database, mint: Mint, grids: GridDirectory, quotas: AuthQuotas) -> None:
         self._db = db
+        self._quotas = quotas
         self._mint = mint
         self._grids = grids
 
@@ -48,6 +50,8 @@ class OAuth:
             authorization.check_lifetime(scopes, lifetime)
             description = authorization.parse_description(parameters.text("description"))
             bounds = Bounds(await _parent(tx, caller), await self._grid_of(caller, scopes))
+            if await access_tokens.count(tx, owner.id) >= self._quotas.tokens_per_user:
+                raise OAuthError(422, "quota_exceeded", self._quotas.text("tokens_per_user"))
             make = self._mint.token if kind == "token" else self._mint.code
             issued = await make(tx, owner, scopes, lifetime=lifetime, description=description, bounds=bounds)
             await trail.token(tx, "create", issued.token)

@@ -1,6 +1,7 @@
 """First answers to requests with an Idempotency-Key."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -11,7 +12,9 @@ from services.kernel.db import Tx
 
 _t = stack_tables.idempotency_keys
 
-_LIFE = sa.text("interval '24 hours'")
+_DAY = timedelta(days=1)
+# What a row takes beside its answer.
+_ROW_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,11 @@ class Answer:
     http_status: int | None
 
 
-async def claim(tx: Tx, key: Key) -> Answer | None:
+async def claim(tx: Tx, key: Key, kept: timedelta = _DAY) -> Answer | None:
     """The answer that was given, if any. Nobody else gets past here with this key before the transaction ends."""
     name = f"{key.principal}\n{key.method}\n{key.key}"
     await locks.hold(tx, locks.IDEMPOTENCY_KEY, name)
-    query = _t.select().where(_where(key), _t.c.created_at > sa.func.now() - _LIFE)
+    query = _t.select().where(_where(key), _t.c.created_at > sa.func.now() - kept)
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else Answer(row.request, row.response, row.http_status)
 
@@ -49,9 +52,16 @@ async def remember(tx: Tx, key: Key, answer: Answer) -> None:
     await tx.execute(update)
 
 
-async def expire(tx: Tx) -> None:
+async def held(tx: Tx, principal: str) -> int:
+    """How many bytes the answers to one caller take."""
+    size = sa.func.sum(sa.func.octet_length(_t.c.response) + _ROW_BYTES)
+    query = sa.select(sa.cast(sa.func.coalesce(size, 0), sa.BigInteger)).where(_t.c.principal == principal)
+    return int((await tx.execute(query)).scalar_one())
+
+
+async def expire(tx: Tx, kept: timedelta) -> None:
     """Forget what is too old to count."""
-    await tx.execute(_t.delete().where(_t.c.created_at <= sa.func.now() - _LIFE))
+    await tx.execute(_t.delete().where(_t.c.created_at <= sa.func.now() - kept))
 
 
 def _where(key: Key) -> sa.ColumnElement[bool]:

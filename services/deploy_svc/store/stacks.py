@@ -19,6 +19,7 @@ _r = stack_tables.stack_revisions
 _d = stack_tables.stack_deploys
 
 _UNIQUE_NAME = "uq_stacks_grid_id_name"
+_KEPT_REVISIONS = 20
 
 
 def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -78,10 +79,11 @@ async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str
 
 
 async def revise(tx: Tx, stack: Stack, document: Document) -> None:
-    """Add a revision. Call with the stack locked."""
+    """Add a revision; the oldest go. Call with the stack locked."""
     number = stack.revision + 1
     await tx.execute(_r.insert().values(stack_id=stack.id, revision=number, document=to_json(DOCUMENT, document)))
     await tx.execute(_t.update().where(_t.c.id == stack.id).values(revision=number))
+    await tx.execute(_r.delete().where(_r.c.stack_id == stack.id, _r.c.revision <= number - _KEPT_REVISIONS))
 
 
 async def request_removal(tx: Tx, stack: Stack) -> None:

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
+from services.deploy_svc.domain.quotas import DeployQuotas
 from services.deploy_svc.store import idempotency_keys as store
 from services.kernel import call
 from services.kernel.db import Database
-from services.kernel.errors import ValidationFailed
+from services.kernel.errors import RateLimited, ValidationFailed
+from services.kernel.quotas import QuotaExceeded
 
 M = TypeVar("M", bound=Message)
 
@@ -19,15 +22,17 @@ _OTHER_REQUEST = {"idempotency_key": "This Idempotency-Key was used for another 
 class Idempotency:
     """Wraps the work of an RPC; without the header it only runs it."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, quotas: DeployQuotas, kept: timedelta) -> None:
         self._db = db
+        self._quotas = quotas
+        self._kept = kept
 
     async def run(self, request: Message, response: type[M], work: Callable[[], Awaitable[M]]) -> M:
-        """The answer of `work`, run once per caller, method and key within 24 hours.
+        """The answer of `work`, run once per caller, method and key while answers are kept.
 
         What `work` writes and its answer are committed together, so there is never one without the other; an error is
         not kept. Equal requests at the same time wait for one another. Raises ValidationFailed when the key was used
-        for another request.
+        for another request, RateLimited when answers of the caller take all that they may.
         """
         now = call.current()
         if not now.idempotency_key:
@@ -37,20 +42,23 @@ class Idempotency:
         members = ",".join(sorted(now.body_fields)) + "!" + ",".join(sorted(now.null_fields))
         asked = _digest(request.SerializeToString(deterministic=True) + b"\n" + members.encode())
         async with self._db.one_transaction() as tx:
-            known = await store.claim(tx, key)
+            known = await store.claim(tx, key, self._kept)
             if known is not None:
                 if known.request != asked:
                     raise ValidationFailed(_OTHER_REQUEST)
                 now.http_status = known.http_status
                 return response.FromString(known.response)
             answer = await work()
+            held = await store.held(tx, key.principal) + len(answer.SerializeToString())
+            if held > self._quotas.idempotency_bytes_per_user:
+                raise RateLimited(self._quotas.text("idempotency_bytes_per_user"), reason=QuotaExceeded.reason)
             await store.remember(tx, key, store.Answer(asked, answer.SerializeToString(), now.http_status))
             return answer
 
     async def expire(self) -> None:
         """Forget old answers."""
         async with self._db.transaction() as tx:
-            await store.expire(tx)
+            await store.expire(tx, self._kept)
 
 
 def _digest(data: bytes) -> str:

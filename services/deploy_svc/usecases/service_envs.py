@@ -8,6 +8,7 @@ from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_elements import added_variable
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import tables
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.kernel import audit, call
 from services.kernel.db import Database
@@ -21,8 +22,9 @@ Env = tuple[str, ...]
 class ServiceEnvs:
     """The use cases. Instances follow at the next deploy."""
 
-    def __init__(self, db: Database, access: Access) -> None:
+    def __init__(self, db: Database, access: Access, quotas: GridQuotas) -> None:
         self._db = db
+        self._quotas = quotas
         self._access = access
 
     async def add(self, principal: Principal, path: str, variable: str | None) -> None:
@@ -56,5 +58,7 @@ class ServiceEnvs:
             call.check_if_match(service.etag)
             env = change(service.spec.env)
             if env != service.spec.env:
-                await store.update(tx, service.id, replace(service.spec, env=env), bump=True)
+                spec = replace(service.spec, env=env)
+                await self._quotas.change_service(tx, service.grid_id, service.spec, spec)
+                await store.update(tx, service.id, spec, bump=True)
             await audit.record(tx, tables.outbox, event, resource(service))

@@ -11,6 +11,7 @@ from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import instances, service_versions, stack_names, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -28,13 +29,20 @@ class Services:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
     def __init__(
-        self, db: Database, grids: GridDirectory, access: Access, vault: VaultDirectory, reads: ServiceReads
+        self,
+        db: Database,
+        grids: GridDirectory,
+        access: Access,
+        vault: VaultDirectory,
+        reads: ServiceReads,
+        quotas: GridQuotas,
     ) -> None:
         self._db = db
         self._reads = reads
         self._grids = grids
         self._access = access
         self._vault = vault
+        self._quotas = quotas
 
     async def list(
         self, principal: Principal, grid_name: str, stack: str, page: Page = WHOLE
@@ -71,6 +79,7 @@ class Services:
             if errors and await store.existing(tx, grid.id, {(NULL_STACK, name)}):
                 errors |= _NAME_TAKEN
             checks.refuse(errors)
+            await self._quotas.add_service(tx, grid.id, spec)
             service = await store.insert(
                 tx,
                 grid_id=grid.id,
@@ -103,6 +112,7 @@ class Services:
             errors |= await checks.link_problems(tx, grid, given.links)
             checks.refuse(errors)
             if spec != service.spec or given.force:
+                await self._quotas.change_service(tx, grid.id, service.spec, spec)
                 service = await store.update(tx, service.id, spec, bump=True, mounts=mounts.values())
             await audit.record(tx, tables.outbox, "update", resource(service))
             return (await checks.views(tx, grid, [service]))[0]

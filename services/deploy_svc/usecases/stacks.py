@@ -15,6 +15,7 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as store
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
@@ -29,8 +30,11 @@ _ALONE: Mapping[str, str | None] = MappingProxyType({})
 class Stacks:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess) -> None:
+    def __init__(
+        self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess, quotas: GridQuotas
+    ) -> None:
         self._db = db
+        self._quotas = quotas
         self._hosts = hosts
         self._grids = grids
         self._vault = vault
@@ -60,6 +64,7 @@ class Stacks:
             service_checks.refuse(rules.problems(given))
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
+            await self._quotas.add_stack(tx, grid.id, made.document)
             inserted = await store.insert(
                 tx,
                 grid_id=grid.id,
@@ -71,6 +76,7 @@ class Stacks:
             if not inserted:
                 raise ValidationFailed(rules.NAME_TAKEN)
             for service in made.services:
+                await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
                 await checks.write_wanted(tx, grid, given.name, service)
             stack = await store.get(tx, grid.id, given.name)
             await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
@@ -96,9 +102,11 @@ class Stacks:
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, name, given.over(current), services, known=known, allow=allow)
             if checks.without_revision(made.document) != checks.without_revision(current):
+                await self._quotas.change_stack(tx, grid.id, current, made.document)
                 await store.revise(tx, stack, made.document)
                 for service in made.services:
                     if service.action == "create":
+                        await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
                         await checks.write_wanted(tx, grid, name, service)
             await audit.record(tx, tables.outbox, "update", checks.resource(grid, stack, name))
             return await _view(tx, grid, name)

@@ -8,6 +8,7 @@ from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.volume import GridVolume, VolumeView, parse
 from services.deploy_svc.store import tables
 from services.deploy_svc.store import volumes as store
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel import audit
 from services.kernel.audit import Resource
@@ -21,8 +22,11 @@ from services.kernel.validation import NAME
 class Volumes:
     """The use cases."""
 
-    def __init__(self, db: Database, grids: GridDirectory, removals: asyncio.Event, hosts: HostAccess) -> None:
+    def __init__(
+        self, db: Database, grids: GridDirectory, removals: asyncio.Event, hosts: HostAccess, quotas: GridQuotas
+    ) -> None:
         self._db = db
+        self._quotas = quotas
         self._hosts = hosts
         self._grids = grids
         # Set when there is something for nodes to remove.
@@ -48,6 +52,7 @@ class Volumes:
         given = parse(attributes)
         self._hosts.check_volume(principal, grid, given)
         async with self._db.transaction() as tx:
+            await self._quotas.add_volume(tx, grid.id)
             volume = await store.insert(
                 tx,
                 grid_id=grid.id,

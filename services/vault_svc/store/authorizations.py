@@ -26,6 +26,12 @@ async def of_grid(
     return await pages.read(tx, query, {"domain": sa.collate(t.c.domain, "C")}, page, _authorization)
 
 
+async def count(tx: Tx, grid_id: str) -> int:
+    """How many the grid has."""
+    query = sa.select(sa.func.count()).select_from(t).where(t.c.grid_id == grid_id)
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def find(tx: Tx, grid_id: str, domain: str) -> Authorization | None:
     """One authorization."""
     found = await of_grid(tx, grid_id, [domain])

@@ -33,6 +33,12 @@ async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Certifica
     return await pages.read(tx, query, {"subject": sa.collate(t.c.subject, "C")}, page, _certificate)
 
 
+async def count(tx: Tx, grid_id: str) -> int:
+    """How many the grid has."""
+    query = sa.select(sa.func.count()).select_from(t).where(t.c.grid_id == grid_id)
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def find(tx: Tx, grid_id: str, subject: str, *, lock: bool = False) -> Certificate | None:
     """One certificate, locked against other writers until the transaction ends when `lock` is set."""
     query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id, t.c.subject == subject)

@@ -22,6 +22,12 @@ async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Registry]
     return await pages.read(tx, query, {"name": sa.collate(t.c.name, "C")}, page, _registry)
 
 
+async def count(tx: Tx, grid_id: str) -> int:
+    """How many the grid has."""
+    query = sa.select(sa.func.count()).select_from(t).where(t.c.grid_id == grid_id)
+    return int((await tx.execute(query)).scalar_one())
+
+
 async def find(tx: Tx, grid_id: str, name: str) -> Registry | None:
     """One registry."""
     query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id, t.c.name == name)

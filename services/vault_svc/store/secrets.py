@@ -23,6 +23,13 @@ async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Secret]:
     return await pages.read(tx, query, {"name": sa.collate(t.c.name, "C")}, page, _secret)
 
 
+async def held(tx: Tx, grid_id: str) -> tuple[int, int]:
+    """How many secrets the grid has, and how many bytes their encrypted values take."""
+    size = sa.func.coalesce(sa.func.sum(sa.func.octet_length(t.c.sealed)), 0)
+    row = (await tx.execute(sa.select(sa.func.count(), size).where(t.c.grid_id == grid_id))).one()
+    return int(row[0]), int(row[1])
+
+
 async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> StoredSecret | None:
     """One secret, locked against other writers until the transaction ends when `lock` is set."""
     query = sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name == name)

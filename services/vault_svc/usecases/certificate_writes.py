@@ -9,6 +9,7 @@ from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import certificate as rules
 from services.vault_svc.domain.certificate import Certificate, Material, StoredCertificate
 from services.vault_svc.domain.envelope import seal, unseal
+from services.vault_svc.domain.quotas import VaultQuotas
 from services.vault_svc.store import certificates as store
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.vault import Vault
@@ -17,8 +18,9 @@ from services.vault_svc.usecases.vault import Vault
 class CertificateWriter:
     """Services that use a certificate are told of each new one, and of nothing else."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, quotas: VaultQuotas) -> None:
         self._vault = vault
+        self._quotas = quotas
 
     async def put(
         self, tx: Tx, grid: Grid, names: tuple[str, ...], material: Material, *, directory: str | None
@@ -31,6 +33,8 @@ class CertificateWriter:
         older = next(iter(await store.find_many(tx, grid.id, [subject])), None)
         if older is not None and self._holds(older, material):
             return older.shown
+        if older is None:
+            self._quotas.check("subject", {"certificates_per_grid": await store.count(tx, grid.id) + 1})
         found = rules.validity(material.leaf)
         shown = Certificate(
             id=older.shown.id if older else new_id(),

@@ -47,6 +47,7 @@ class DomainAuthorizations:
         self._db = parts.db
         self._grids = parts.grids
         self._vault = parts.vault
+        self._quotas = parts.quotas
         self._accounts = accounts
         self._challenges = challenges
         self._usage = usage
@@ -115,6 +116,9 @@ class DomainAuthorizations:
     async def _start(
         self, grid: Grid, given: AuthorizationInput, missing: ValidationFailed, *, event: str, fresh: bool
     ) -> Authorization:
+        async with self._db.read() as tx:
+            if await store.find(tx, grid.id, given.domain) is None:
+                self._quotas.check("domain", {"domain_authorizations_per_grid": await store.count(tx, grid.id) + 1})
         try:
             async with self._accounts.exclusive(grid):
                 conversation = await self._accounts.open(grid, missing)

@@ -29,6 +29,7 @@ class ExternalRegistries:
         self._db = parts.db
         self._grids = parts.grids
         self._vault = parts.vault
+        self._quotas = parts.quotas
 
     async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> tuple[Grid, Listing[Registry]]:
         """All registries of a grid by name."""
@@ -53,6 +54,7 @@ class ExternalRegistries:
         registry_id = new_id()
         sealed = seal(keyring, bindings.registry(grid.id, given.name, registry_id), given.password)
         async with self._db.transaction() as tx:
+            self._quotas.check("name", {"registries_per_grid": await store.count(tx, grid.id) + 1})
             registry = await store.insert(tx, registry_id, grid.id, given, sealed)
             if registry is None:
                 raise ValidationFailed({"name": "is already taken"})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.clients.grids import GridDirectory
 from services.kernel.db import Database
+from services.vault_svc.domain.quotas import VaultQuotas
 from services.vault_svc.usecases.vault import Vault
 
 
@@ -14,3 +15,4 @@ class Parts:
     db: Database
     grids: GridDirectory
     vault: Vault
+    quotas: VaultQuotas

@@ -15,6 +15,7 @@ from services.vault_svc.domain import bindings
 from services.vault_svc.domain import secret as rules
 from services.vault_svc.domain.envelope import Binding, Sealed, seal, unseal
 from services.vault_svc.domain.plaintext import Plaintext
+from services.vault_svc.domain.quotas import VaultQuotas
 from services.vault_svc.domain.secret import Secret, ServiceRef, StoredSecret
 from services.vault_svc.store import secrets as store
 from services.vault_svc.store import tables
@@ -36,8 +37,9 @@ class Change:
 class SecretWriter:
     """What is written leaves an audit event and a message to the services that use the secret, if it is new."""
 
-    def __init__(self, vault: Vault, *, longest_value: int) -> None:
+    def __init__(self, vault: Vault, quotas: VaultQuotas, *, longest_value: int) -> None:
         self._vault = vault
+        self._quotas = quotas
         self.longest_value = longest_value
 
     async def put(self, tx: Tx, grid: Grid, change: Change) -> tuple[Secret, Plaintext, bool]:
@@ -64,6 +66,7 @@ class SecretWriter:
         """Add a secret with a checked name and value; None when the name is taken."""
         secret_id = new_id()
         sealed = self._seal(bindings.secret(grid.id, name, secret_id), value)
+        await self._check_quotas(tx, grid, "name", more=1, size=len(sealed.blob))
         secret = await store.insert(tx, secret_id, grid.id, name, sealed)
         if secret is not None:
             await self.audit(tx, "create", grid, secret)
@@ -90,10 +93,17 @@ class SecretWriter:
         await audit.record(tx, tables.outbox, event, resource)
 
     async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
-        changed = await store.replace(tx, secret.id, self._seal(secret.binding(), value))
+        sealed = self._seal(secret.binding(), value)
+        await self._check_quotas(tx, grid, "value", more=0, size=len(sealed.blob))
+        changed = await store.replace(tx, secret.id, sealed)
         await self.audit(tx, "update", grid, changed)
         await self._tell_users(tx, changed)
         return changed
+
+    async def _check_quotas(self, tx: Tx, grid: Grid, attribute: str, *, more: int, size: int) -> None:
+        count, held = await store.held(tx, grid.id)
+        counted = {"secrets_per_grid": count + more} if more else {}
+        self._quotas.check(attribute, {**counted, "secret_bytes_per_grid": held + size})
 
     async def _tell_users(self, tx: Tx, secret: Secret) -> None:
         await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})

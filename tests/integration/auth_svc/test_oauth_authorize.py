@@ -1,11 +1,15 @@
 """POST /oauth2/authorize."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from services.auth_svc.app import build
 from services.auth_svc.usecases.administration import Administration
 from tests.integration.auth_svc.auth_client import FORM, AuthClient
+from tests.integration.auth_svc.conftest import MakeSettings
+from tests.support.running import running
 
 TOKEN = {"response_type": "token", "scope": "user"}
 
@@ -93,3 +97,19 @@ async def test_without_token_nothing_is_minted(anonymous: AuthClient) -> None:
     reply = await anonymous.authorize(TOKEN)
     assert (reply.status, reply.json["error"]) == (401, "invalid_token")
     assert reply.headers["www-authenticate"].startswith('Bearer realm="kontena_master"')
+
+
+async def test_a_user_has_so_many_tokens(auth_settings: MakeSettings, offline: Administration) -> None:
+    await offline.create_user("bob@x.org")
+    async with running(partial(build, auth_settings(tokens_per_user=3))) as served:
+        bob = AuthClient(served.channel, await offline.create_token("bob@x.org", "user", "0"))
+        made = [await bob.authorize(TOKEN), await bob.authorize({"response_type": "code", "scope": "user"})]
+        assert [reply.status for reply in made] == [201, 201]
+        refused = await bob.authorize(TOKEN)
+        assert (refused.status, refused.json["error"]) == (422, "quota_exceeded")
+        assert refused.json["error_description"] == (
+            "There may be 3 access tokens and codes of a user that did not end. Remove some, or ask an operator for "
+            "more: the setting is TOKENS_PER_USER"
+        )
+        await bob.delete_token(made[0].json["id"])
+        assert (await bob.authorize(TOKEN)).status == 201

@@ -1,6 +1,7 @@
 """ETag, If-Match and Idempotency-Key on stacks and services."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -115,5 +116,5 @@ async def test_keys_are_forgotten_after_a_day(stacks: StackRest, deploy_db: Data
     assert first.status == 201
     assert (await stacks.create(document(), idempotency_key="k")).status == 422
     async with deploy_db.transaction() as tx:
-        await idempotency_keys.expire(tx)
+        await idempotency_keys.expire(tx, timedelta(hours=24))
         assert (await tx.execute(sa.select(table.c.key))).all() == []

@@ -1,0 +1,26 @@
+"""What one grid, and one user, may have of deploy_svc. Each field is a setting."""
+
+from pydantic import Field
+
+from services.kernel.quotas import Quotas
+
+KIB, MIB = 1024, 1024**2
+
+
+class DeployQuotas(Quotas):
+    """No use that was thought of comes near the defaults."""
+
+    services_per_grid: int = Field(default=20_000, ge=1, description="services in a grid")
+    stacks_per_grid: int = Field(default=5_000, ge=1, description="stacks in a grid")
+    volumes_per_grid: int = Field(default=20_000, ge=1, description="volumes in a grid")
+    service_bytes: int = Field(default=512 * KIB, ge=KIB, description="bytes in one service, as JSON")
+    stack_bytes: int = Field(default=2 * MIB, ge=KIB, description="bytes in the document of one stack, as JSON")
+    spec_bytes_per_grid: int = Field(
+        default=32 * MIB, ge=KIB, description="bytes in the services and stacks of a grid, as JSON"
+    )
+    idempotency_bytes_per_user: int = Field(
+        default=16 * MIB,
+        ge=KIB,
+        description="bytes of answers that are kept for repeated requests of a user, until they are "
+        "IDEMPOTENCY_HOURS old",
+    )

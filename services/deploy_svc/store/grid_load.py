@@ -1,0 +1,51 @@
+"""What the services, stacks and volumes of a grid take."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from services.deploy_svc.store import stack_tables, tables
+from services.kernel.db import Tx
+
+_services, _stacks = tables.services, stack_tables.stacks
+_revisions, _volumes = stack_tables.stack_revisions, stack_tables.volumes
+
+
+@dataclass(frozen=True, slots=True)
+class GridLoad:
+    """How many there are, and bytes of JSON in what users said of services and stacks."""
+
+    services: int = 0
+    stacks: int = 0
+    volumes: int = 0
+    size: int = 0
+
+    def __add__(self, more: "GridLoad") -> "GridLoad":
+        return GridLoad(
+            self.services + more.services,
+            self.stacks + more.stacks,
+            self.volumes + more.volumes,
+            self.size + more.size,
+        )
+
+
+async def measure(tx: Tx, grid_id: str) -> GridLoad:
+    """The load of a grid as the transaction sees it, in one query that reads all of it."""
+    current = _stacks.join(
+        _revisions, sa.and_(_revisions.c.stack_id == _stacks.c.id, _revisions.c.revision == _stacks.c.revision)
+    )
+    services = sa.select(sa.func.count(), _size(_services.c.spec)).where(_services.c.grid_id == grid_id).subquery()
+    stacks = (
+        sa.select(sa.func.count(), _size(_revisions.c.document))
+        .select_from(current)
+        .where(_stacks.c.grid_id == grid_id)
+        .subquery()
+    )
+    volumes = sa.select(sa.func.count()).where(_volumes.c.grid_id == grid_id).scalar_subquery()
+    both = services.join(stacks, sa.true())
+    row = (await tx.execute(sa.select(*services.c, *stacks.c, volumes).select_from(both))).one()
+    return GridLoad(services=row[0], stacks=row[2], volumes=row[4], size=row[1] + row[3])
+
+
+def _size(column: sa.Column[object]) -> sa.ColumnElement[int]:
+    return sa.cast(sa.func.coalesce(sa.func.sum(sa.func.octet_length(sa.cast(column, sa.Text))), 0), sa.BigInteger)
