@@ -178,6 +178,10 @@ class RateLimited(DomainError):
     http_status = 429
     reason = "RATE_LIMITED"
 
+    def __init__(self, message: str, *, reason: str | None = None, retry_seconds: int | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_seconds = retry_seconds
+
 
 class Unavailable(DomainError):
     """Something this request depends on does not answer."""

@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from services.kernel import call as calls
 from services.kernel import encoded, tracing
+from services.kernel.answers import DEFAULT_BYTES, Answers
 from services.kernel.authn import Authenticator
 from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import DomainError, Unavailable
@@ -50,9 +51,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         failed_tokens: FailedTokens | None = None,
         *,
         mutual_tls: bool = False,
+        large_answer_bytes: int = DEFAULT_BYTES,
     ) -> None:
         self._authenticator = authenticator
         self._failed_tokens = failed_tokens or FailedTokens()
+        self._answers = Answers(large_answer_bytes)
         self._mutual_tls = mutual_tls
         self._streams = Streams()
         self._last_call = 0.0
@@ -80,7 +83,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
         if handler.request_streaming and not streaming:
             inner = self._streams.ending(inner)
-        requests = Requests(self._authenticator.method(details.method), handler.request_deserializer)
+        known = self._authenticator.method(details.method)
+        requests = Requests(known, handler.request_deserializer)
+        if known is not None and known.large and not handler.request_streaming:
+            inner = self._in_room(details.method, requests, inner, handler.response_serializer)
+            run = self._unary(details.method, requests.first, inner)
+            return grpc.stream_unary_rpc_method_handler(tracing.traced(details.method, run))
         take = _many(requests) if handler.request_streaming else requests.one
         # Nothing is read of a call that takes a stream of bytes until its caller is known (requests.py).
         if streaming:
@@ -108,6 +116,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 tracing.outcome(code)
                 _SECONDS.labels(method).observe(time.perf_counter() - started)
                 _finish(method, code, started)
+
+        return run
+
+    def _in_room(
+        self, method: str, requests: Requests, inner: Any, encode: Callable[[Any], bytes]
+    ) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        """The same method from bytes to bytes: nothing but these is there while it waits, and afterwards."""
+
+        async def run(raw: bytes, context: Any) -> bytes:
+            principal = calls.current().principal
+            caller = "" if principal is None else principal.user_id or principal.service
+            async with self._answers.room(method, raw, caller) as answer:
+                made = encode(await inner(requests.decode(raw, first=True), context))
+                answer.size = len(made)
+            return made
 
         return run
 

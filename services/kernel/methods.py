@@ -25,7 +25,8 @@ INTERNAL_LIMIT = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Method:
     """One RPC: full name as on the wire, audience of its service, whether it is called without a token, how many bytes
-    each of its request messages may have, and whether it only reads, as its HTTP verb says.
+    each of its request messages may have, whether it only reads, as its HTTP verb says, and whether its one answer may
+    be large (answers.py).
 
     `message` describes these messages; None for internal ones, whose elements nobody counts.
     """
@@ -36,6 +37,7 @@ class Method:
     request_limit: int = DEFAULT_LIMIT
     message: Descriptor | None = None
     reads: bool = False
+    large: bool = False
 
 
 def texts(context: Context) -> dict[str, str]:
@@ -59,7 +61,8 @@ def describe(service_names: Iterable[str]) -> dict[str, Method]:
             limit = options[options_pb2.request_limit_kb] * 1024 or (INTERNAL_LIMIT if internal else DEFAULT_LIMIT)
             message = None if internal else method.input_type
             reads = bool(options[annotations_pb2.http].get)
-            methods[path] = Method(path, audience, options[options_pb2.open], limit, message, reads)
+            large = not internal and not method.server_streaming and _is_large(method.name, options)
+            methods[path] = Method(path, audience, options[options_pb2.open], limit, message, reads, large)
     return methods
 
 
@@ -91,3 +94,7 @@ def repeatable() -> Iterator[tuple[str, str]]:
 def _generated(servicer: object) -> type:
     """The class of the generated code that a servicer derives from."""
     return next(base for base in type(servicer).__mro__ if base.__module__.endswith("_pb2_grpc"))
+
+
+def _is_large(name: str, options: Any) -> bool:
+    return name.startswith("List") or bool(options[options_pb2.large_answer])

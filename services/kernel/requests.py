@@ -30,11 +30,15 @@ class Requests:
 
     async def one(self, raw: AsyncIterator[bytes]) -> Any:
         """The only message of a call. Raises InvalidRequest, RequestTooLarge, TimeoutError when none comes."""
+        return self.decode(await self.first(raw), first=True)
+
+    async def first(self, raw: AsyncIterator[bytes]) -> bytes:
+        """The same, as it came. Raises InvalidRequest, TimeoutError."""
         async with asyncio.timeout(_FIRST_SECONDS):
             found = await anext(raw, None)
         if found is None:
             raise InvalidRequest("The request has no message")
-        return self.decode(found, first=True)
+        return found
 
     def stream(self, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """The messages of a call as they come. Raises as `one` does, and then brings no more."""

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.kernel import methods, metrics
+from services.kernel.answers import DEFAULT_BYTES
 from services.kernel.authn import Authenticator
 from services.kernel.errors import NotReady, StartRefused
 from services.kernel.failed_tokens import FailedTokens
@@ -76,10 +77,17 @@ class Server:
         health_address: str = "",
         *,
         failed_tokens: FailedTokens | None = None,
+        large_answer_bytes: int = DEFAULT_BYTES,
     ) -> None:
         self._app = app
         secured = identity is not None
-        self._calls = CallInterceptor(app.authenticator, streams_per_user, failed_tokens, mutual_tls=secured)
+        self._calls = CallInterceptor(
+            app.authenticator,
+            streams_per_user,
+            failed_tokens,
+            mutual_tls=secured,
+            large_answer_bytes=large_answer_bytes,
+        )
         # Each method has a limit of its own (requests.py); what is well above all of them is not even received.
         largest = ("grpc.max_receive_message_length", app.authenticator.largest_request + DEFAULT_LIMIT)
         self._server = grpc.aio.server(interceptors=[*app.interceptors, self._calls], options=(*OPTIONS, largest))
@@ -151,6 +159,7 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
         identity,
         settings.health_address,
         failed_tokens=FailedTokens(settings.failed_tokens_per_minute, settings.failed_tokens_exempt),
+        large_answer_bytes=settings.large_answer_bytes,
     )
     try:
         await server.start()

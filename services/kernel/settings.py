@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.kernel import postgres
 from services.kernel.addresses import parse
+from services.kernel.answers import DEFAULT_BYTES
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.failed_tokens import EXEMPT, PER_MINUTE
 from services.kernel.identity import Callee, Identity
@@ -90,6 +91,11 @@ class ServiceSettings(PartSettings):
     )
     failed_tokens_exempt: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=tuple(sorted(EXEMPT)), description="Addresses without that limit."
+    )
+    large_answer_bytes: int = Field(
+        default=DEFAULT_BYTES,
+        ge=1024**2,
+        description="Lists and stacks that each replica makes at the same time; others wait a moment, then get 503.",
     )
     drain_seconds: float = Field(default=5.0, ge=0, description="How long running calls may go on after SIGTERM.")
     auth_address: Addresses = Field(default="127.0.0.1:7401", description=_ALL_OF.format("auth_svc"))

@@ -5,6 +5,7 @@ from google.protobuf import descriptor_pb2
 
 from kontena.common.v1 import options_pb2
 from services.kernel.methods import describe, repeatable
+from tests.support.lists import PAGED
 
 GENERATED = Path(__file__).parents[3] / "gen"
 
@@ -72,3 +73,12 @@ def test_methods_that_take_more_than_others_are_these() -> None:
         "PushStats": 4096,
         "ReportContainers": 4096,
     }
+
+
+def test_lists_and_stacks_are_made_a_few_at_a_time() -> None:
+    found = {path.split(".")[-1]: method for path, method in describe(_services()).items()}
+    large = {name for name, method in found.items() if method.large}
+    assert large >= PAGED.keys() | {"StackService/GetStack", "StackService/CreateStack", "StackService/UpdateStack"}
+    # Where a request may be that large, what is made of it is.
+    public = {name for name, method in found.items() if method.audience == options_pb2.AUDIENCE_PUBLIC}
+    assert {name for name in public if found[name].request_limit >= 2 << 20} <= large
