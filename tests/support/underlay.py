@@ -29,6 +29,8 @@ class Forwarder:
         self._port = port
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
+        # Whoever is let in before `cut` is cut off by it.
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Take connections."""
@@ -37,35 +39,53 @@ class Forwarder:
 
     def cut(self) -> None:
         """Break all connections and take none."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        for each in list(self._open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            listener, self._listener = self._listener, None
+            if listener is not None:
+                _shut(listener)
+                listener.close()
+            for each in self._open:
+                _shut(each)
 
     def _serve(self, listener: socket.socket) -> None:
         while True:
             try:
                 incoming, _ = listener.accept()
-                outgoing = socket.create_connection(("127.0.0.1", self._port))
             except OSError:
                 return
-            for pair in ((incoming, outgoing), (outgoing, incoming)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+            try:
+                outgoing = socket.create_connection(("127.0.0.1", self._port), timeout=5)
+            except OSError:
+                # The gateway is away for a moment: so is this connection, and the next one is tried again.
+                incoming.close()
+                continue
+            outgoing.settimeout(None)
+            self._join(listener, incoming, outgoing)
+
+    def _join(self, listener: socket.socket, incoming: socket.socket, outgoing: socket.socket) -> None:
+        with self._lock:
+            if self._listener is not listener:
+                incoming.close()
+                outgoing.close()
+                return
+            self._open |= {incoming, outgoing}
+        for pair in ((incoming, outgoing), (outgoing, incoming)):
+            threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
-        self._open.add(source)
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
         for each in (source, target):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        self._open.discard(source)
+            _shut(each)
+        with self._lock:
+            self._open.discard(source)
         source.close()
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class Underlay:
