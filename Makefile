@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale settings-page lock
+.PHONY: setup protos check audit sbom images format test test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network settings-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -51,8 +51,8 @@ sbom: setup ## Bill of materials of all dependencies, with licences: var/sbom.cd
 format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
-test: setup ## The whole test suite, but for images and containers of the suite itself, and upgrades
-	$(BIN)/pytest -q -n 3 $(or $(T),--ignore=tests/containers --ignore=tests/upgrade)
+test: setup ## The whole test suite, but for images and containers of the suite itself, upgrades and benchmarks
+	$(BIN)/pytest -q -n 3 $(or $(T),--ignore=tests/containers --ignore=tests/upgrade --ignore=tests/bench)
 test-upgrade: setup ## From the last release to this one under load, and a step back on the way
 	$(BIN)/pytest -q -s tests/upgrade
 test-containers: setup ## The suite in containers with two of everything: images, journey, scaling
@@ -74,6 +74,8 @@ bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: pr
 bench-scale: setup ## 500 and 1,000 hollow nodes: joins, telling all of peers, requests while the engine is busy
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py \
 	  tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
+bench-network: setup ## Throughput and latency between containers on two nodes in each mode; answers of the resolver
+	$(BIN)/pytest -q -s tests/bench/test_network_bench.py
 images: setup ## Images of the suite and the agent (BASE=, PYTHON_VERSION= of the base, TAG=, DOCKER_BUILD= for flags)
 	$(BIN)/python -m deploy.wheels $(PYTHON_VERSION)
 	for image in suite agent; do \

@@ -18,7 +18,7 @@ from tests.support.postgres import TestPostgres
 from tests.support.suite import Api, Suite
 
 IMAGE = "kontena/e2e-busybox:1"
-_SHARING = {"e2e", "chaos", "containers", "network", "upgrade"}
+_SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
