@@ -175,7 +175,7 @@ class ApiParts:
         self._endpoints = Endpoints(db, shared.listener, nodes)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
-            Services(db, grids, access, names, ServiceReads(db, part), quotas),
+            Services(db, grids, access, names, reads=ServiceReads(db, part), quotas=quotas),
             ServiceDeploys(db, access),
             ServiceEnvs(db, access, quotas),
             self._stacks.once,

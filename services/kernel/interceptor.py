@@ -86,7 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         known = self._authenticator.method(details.method)
         requests = Requests(known, handler.request_deserializer)
         if known is not None and known.large and not handler.request_streaming:
-            inner = self._in_room(details.method, requests, inner, handler.response_serializer)
+            inner = self._in_room(details.method, requests, inner)
             run = self._unary(details.method, requests.first, inner)
             return grpc.stream_unary_rpc_method_handler(tracing.traced(details.method, run))
         take = _many(requests) if handler.request_streaming else requests.one
@@ -119,16 +119,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return run
 
-    def _in_room(
-        self, method: str, requests: Requests, inner: Any, encode: Callable[[Any], bytes]
-    ) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    def _in_room(self, method: str, requests: Requests, inner: Any) -> Callable[[bytes, Any], Awaitable[bytes]]:
         """The same method from bytes to bytes: nothing but these is there while it waits, and afterwards."""
 
         async def run(raw: bytes, context: Any) -> bytes:
             principal = calls.current().principal
             caller = "" if principal is None else principal.user_id or principal.service
             async with self._answers.room(method, raw, caller) as answer:
-                made = encode(await inner(requests.decode(raw, first=True), context))
+                made = encoded.serialize(await inner(requests.decode(raw, first=True), context))
                 answer.size = len(made)
             return made
 

@@ -33,7 +33,9 @@ class ServiceServicer(ServiceServiceServicer):
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Any:
         found = await self._services.list(principal(), request.grid, request.stack, pages.page(request))
-        return listing(pb.ListServicesResponse, "services", map(joined, found), pb.ListServicesResponse(next=found.next))
+        return listing(
+            pb.ListServicesResponse, "services", map(joined, found), pb.ListServicesResponse(next=found.next)
+        )
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
         async def create() -> pb.Service:

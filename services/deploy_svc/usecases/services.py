@@ -34,6 +34,7 @@ class Services:
         grids: GridDirectory,
         access: Access,
         vault: VaultDirectory,
+        *,
         reads: ServiceReads,
         quotas: GridQuotas,
     ) -> None:
@@ -44,9 +45,7 @@ class Services:
         self._vault = vault
         self._quotas = quotas
 
-    async def list(
-        self, principal: Principal, grid_name: str, stack: str, page: Page = WHOLE
-    ) -> Listing[ShownService]:
+    async def list(self, principal: Principal, grid_name: str, stack: str, page: Page = WHOLE) -> Listing[ShownService]:
         """The services of a grid or of one of its stacks, newest first. Raises NotFound for an unknown stack."""
         grid = await self._grids.accessible(principal, grid_name)
         if stack and NAME.fullmatch(stack) is None:
