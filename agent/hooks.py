@@ -92,6 +92,7 @@ class Hooks:
                 self._site.logs.add(container, "stdout", [_announcement(hook)], hook.path)
             await self._runtime.start(container_id)
             self._site.logs.follow(container_id)
+            self._site.tell_start()
             async with asyncio.timeout(LONGEST):
                 return await self._runtime.wait(container_id)
         except TimeoutError:

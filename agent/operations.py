@@ -229,6 +229,7 @@ class Operations:
             await self._runtime.start(container_id)
         finally:
             self._site.logs.follow(container_id)
+        self._site.tell_start()
 
     async def stop(self, assignment: pb.Assignment, container: Container) -> None:
         """Stop it with grace."""

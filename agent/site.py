@@ -58,6 +58,9 @@ class NetworkKeeper(Protocol):
     async def join(self) -> GridNetwork:
         """The network for a new container; it is there when this returns. Raises AgentError."""
 
+    def started(self) -> None:
+        """A container was started on it."""
+
 
 class BridgeOnly:
     """The network of a grid that has one on each node alone."""
@@ -108,6 +111,11 @@ class Site:
     async def grid_network(self) -> GridNetwork:
         """The network for a new container of the grid."""
         return await (self.network or BridgeOnly(self.identity().grid)).join()
+
+    def tell_start(self) -> None:
+        """Tell the network that a container was started."""
+        if self.network is not None:
+            self.network.started()
 
     def identity(self) -> NodeIdentity:
         """Who new containers belong to. Only called once the node is known."""

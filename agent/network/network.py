@@ -13,6 +13,7 @@ from agent.domain.resolver_names import Endpoint, addresses
 from agent.network import lock
 from agent.network.keys import KeyPair
 from agent.network.memory import NetworkMemory
+from agent.network.ports import Ports
 from agent.network.resolver import RUN_DIR, Resolver
 from agent.network.system import System, lacks, lacks_encryption
 from agent.runtime.config import GridNetwork, grid_network
@@ -69,6 +70,7 @@ class Network:
         self._place: Place | None = None
         self._system: System | None = None
         self._resolver: Resolver | None = None
+        self._ports: Ports | None = None
         self._overlay: Overlay | None = None
         self._joined: GridNetwork | None = None
         self._decided = asyncio.Event()
@@ -118,6 +120,10 @@ class Network:
         if joined is not None and self._place is not None and await self._ensure(self._place) is not None:
             return joined
         return GridNetwork(grid_network(self._grid))
+
+    def started(self) -> None:
+        """A container of the grid was started: it is to speak under its own addresses only."""
+        self.wake.set()
 
     @property
     def _grid(self) -> str:
@@ -224,15 +230,22 @@ class Network:
             await self._system.remove()
         if self._resolver is not None:
             self._resolver.stop()
-        self._place = self._system = self._resolver = self._overlay = self._joined = None
+        if self._ports is not None:
+            await self._ports.release()
+        self._place = self._system = self._resolver = self._ports = self._overlay = self._joined = None
 
     async def _work(self, place: Place, address: str, problems: list[str]) -> GridNetwork | None:
-        if self._place != place or self._system is None or self._resolver is None:
+        if self._place != place or self._system is None or self._resolver is None or self._ports is None:
             self._place, self._system = place, System(place.names, self._folder)
             self._resolver = Resolver(place.names, place.gateway)
+            self._ports = Ports(place.names.bridge, place.names.chain("PORTS"), self._pid)
         network = await self._network(place, address, problems)
         if network is None:
             return None
+        try:
+            await self._ports.guard(network.members)
+        except AgentError as error:
+            problems.append(f"containers can speak under the addresses of others on this node: {error}"[:400])
         self._answer()
         await self._resolver.start()
         missing = lacks_encryption()
@@ -250,6 +263,10 @@ class Network:
         self._overlay = overlay
         await self._system.apply(overlay, self._keys.private, network.former_bridges)
         return GridNetwork(network.name, place.gateway)
+
+    async def _pid(self, container_id: str) -> int:
+        container = await self._runtime.inspect(container_id)
+        return 0 if container is None else container.pid
 
     async def _network(self, place: Place, address: str, problems: list[str]) -> OverlayNetwork | None:
         if _exists(place.names.bridge):
@@ -291,7 +308,12 @@ async def dismantle(node: pb.NodeDescription, folder: StateDir) -> None:
         return
     names = names_of(node.id)
     await System(names, folder).remove()
+    await Ports(names.bridge, names.chain("PORTS"), _no_pid).release()
     Resolver(names, "").stop()
+
+
+async def _no_pid(_container_id: str) -> int:
+    return 0
 
 
 def request_rotation(folder: Path) -> None:

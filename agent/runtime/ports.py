@@ -24,6 +24,8 @@ class Container:
     image_id: str
     labels: Mapping[str, str]
     running: bool
+    # Of its first process; 0 when it does not run.
+    pid: int = 0
     restarting: bool = False
     started_at_ns: int = 0
     finished_at_ns: int = 0
@@ -129,12 +131,22 @@ class NamedVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A running container on a network, and the addresses that the engine gave it there."""
+
+    container_id: str
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class OverlayNetwork:
     """The engine's network with this node's block of the grid's subnet. `former_bridges` are those of networks that
     the grid had on this node before, while containers run on them."""
 
     name: str
     former_bridges: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 class Runtime(Protocol):

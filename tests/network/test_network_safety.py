@@ -54,6 +54,54 @@ def test_containers_reach_no_ports_of_the_nodes_themselves(mesh: Mesh) -> None:
     assert "10.81.2." not in said.replace("10.81.2.1#53", "").replace("Server:\t\t10.81.2.1", ""), said
 
 
+# Says to everybody beside the container that an address of another one is here, and speaks under its MAC address too.
+CLAIM = """
+import socket, struct, sys
+address, mac = socket.inet_aton(sys.argv[1]), bytes.fromhex(sys.argv[2].replace(":", ""))
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+link.bind(("eth0", 0))
+own = link.getsockname()[4]
+for sender in (own, mac) * 10:
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + own + address + b"\\xff" * 6 + address
+    link.send(b"\\xff" * 6 + sender + b"\\x08\\x06" + body)
+"""
+
+
+def test_nobody_speaks_under_the_addresses_of_a_container_beside_it(mesh: Mesh) -> None:
+    one, two, _ = mesh.nodes
+    web, db = mesh.instance("web", one), mesh.instance("db", one)
+    victim = address(one, db)
+    mac = one.execute(db, "cat", "/sys/class/net/eth0/address").strip()
+    soon(lambda: guarded(one, victim) and guarded(one, address(one, web)), message="both are held to their addresses")
+
+    def read() -> str:
+        return shout(two, mesh.instance("web", two), "curl", "-sS", "-m", "2", f"http://{victim}:8080/").strip()
+
+    assert read() == f"plain-{db}"
+    before = learned(one, mac)
+    shout(one, web, "ip", "addr", "add", f"{victim}/32", "dev", "eth0")
+    try:
+        said = shout(one, web, "python3", "-c", f"'{CLAIM}'", victim, mac)
+        assert not said, said
+        # The node itself asks anew where the address is, and hears both.
+        one.inside("ip", "neigh", "flush", "to", victim)
+        assert [read() for _ in range(5)] == [f"plain-{db}"] * 5
+        assert mac in one.inside("ip", "neigh", "show", victim)
+        assert learned(one, mac) == before, "the bridge still knows it where it is"
+    finally:
+        shout(one, web, "ip", "addr", "del", f"{victim}/32", "dev", "eth0")
+
+
+def guarded(node: MeshNode, address: str) -> bool:
+    return f"--ip-src ! {address} -j DROP" in node.inside("ebtables-save", "-t", "nat")
+
+
+def learned(node: MeshNode, mac: str) -> list[str]:
+    """The ports where the bridge knows an address."""
+    lines = node.inside("bridge", "fdb", "show").splitlines()
+    return sorted({line.split()[2] for line in lines if line.startswith(f"{mac} ") and " master kbr-" in line})
+
+
 def test_frames_that_a_container_makes_are_not_taken_for_those_of_its_node(mesh: Mesh) -> None:
     """VXLAN is trusted by its sender's address, and what leaves a container has that of its node."""
     mesh.grid(trusted_subnets=[mesh.underlay.subnet])

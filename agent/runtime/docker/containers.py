@@ -155,6 +155,7 @@ def container_from(shown: Mapping[str, Any]) -> Container:
         image_id=shown["Image"],
         labels=shown["Config"].get("Labels") or {},
         running=bool(state["Running"]),
+        pid=int(state.get("Pid") or 0),
         restarting=bool(state.get("Restarting")),
         started_at_ns=_time(state.get("StartedAt")),
         finished_at_ns=_time(state.get("FinishedAt")),

@@ -1,13 +1,13 @@
 """Networks of the engine."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from agent.domain.errors import EngineRefused
 from agent.domain.labels import GRID_NAME, NETWORK_BLOCK
 from agent.runtime.docker.engine import Engine
-from agent.runtime.ports import OverlayNetwork
+from agent.runtime.ports import Member, OverlayNetwork
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -51,10 +51,11 @@ class Networks:
                     shown[0] = None
                 name = names[0] if shown[0] is None else names[1]
                 await self._create(name, _overlay(grid, block, gateway, bridge, mtu))
+                members: tuple[Member, ...] = ()
             else:
-                name = own["Name"]
+                name, members = own["Name"], tuple(_members(own))
             others = [each for each in shown if each is not None and each["Name"] != name and each.get("Containers")]
-        return OverlayNetwork(name, tuple(_bridge(each) for each in others))
+        return OverlayNetwork(name, tuple(_bridge(each) for each in others), members)
 
     async def _find(self, name: str) -> dict[str, Any] | None:
         try:
@@ -82,6 +83,13 @@ class Networks:
                 raise
         else:
             log.info("network created", name=name)
+
+
+def _members(shown: Mapping[str, Any]) -> Iterator[Member]:
+    for container_id, entry in (shown.get("Containers") or {}).items():
+        address = str(entry.get("IPv4Address") or "").partition("/")[0]
+        if address and entry.get("MacAddress"):
+            yield Member(container_id, str(entry["MacAddress"]).lower(), address)
 
 
 def _overlay(grid: str, block: str, gateway: str, bridge: str, mtu: int) -> dict[str, Any]:
