@@ -47,6 +47,7 @@ def make(suite: Suite, target: str, file: Path, passphrase: str = PASSPHRASE) ->
     return subprocess.run(command, cwd=suite.folder, env=env, capture_output=True, text=True, timeout=400, check=False)
 
 
+@pytest.mark.heavy
 def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
     suite: Suite, api: Api, docker: Docker, service: str, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def api(pair: Pair) -> Iterator[Api]:
             local("down")
 
 
+@pytest.mark.heavy
 def test_nothing_acknowledged_is_lost_when_the_standby_takes_over(pair: Pair, api: Api) -> None:
     grid = f"failover-{uuid.uuid4().hex[:8]}"
     prepare(api, grid, 1)

@@ -226,6 +226,7 @@ def test_a_deploy_while_the_agents_come_back_moves_nothing(
         assert everywhere(docker, second, patient) == before
 
 
+@pytest.mark.heavy
 def test_a_control_plane_that_is_away_for_long_loses_no_deploy_and_moves_nothing(
     suite: Suite, api: Api, docker: Docker, second: SecondNode, image: str
 ) -> None:

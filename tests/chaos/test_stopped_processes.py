@@ -43,6 +43,10 @@ UNAFFECTED: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 
 
+# The others stop with `make test-heavy` and `make soak`.
+OFTEN = ("deploy_svc", "vault_svc")
+
+
 @pytest.fixture(scope="module")
 def calm(api: Api, docker: Docker, image: str) -> Iterator[str]:
     """A healthy service that must not be touched."""
@@ -91,7 +95,9 @@ def well(api: Api, docker: Docker, calm: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", UNAFFECTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.heavy) for name in UNAFFECTED]
+)
 def test_what_does_not_need_it_goes_on_without(suite: Suite, api: Api, docker: Docker, calm: str, name: str) -> None:
     untouched = docker.running(calm)
     assert len(untouched) == 1

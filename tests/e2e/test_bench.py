@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench import report
 from tests.bench.__main__ import Plan, run
 from tests.bench.ours import Ours
@@ -11,6 +13,7 @@ from tests.support.suite import Suite
 WORK = "get a service"
 
 
+@pytest.mark.heavy
 def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engine, tmp_path: Path) -> None:
     plan = Plan(1, 1, connections=(1, 16), sizes=(), works={WORK}, deploys=(1,), rest_seconds=0.2)
     ours = Ours(suite)

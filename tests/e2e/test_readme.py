@@ -76,6 +76,7 @@ def test_without_an_engine_the_tour_says_that_nothing_runs(bare: Suite) -> None:
     assert "only pretended" in node["os"]
 
 
+@pytest.mark.heavy
 def test_an_engine_that_is_started_later_is_what_the_master_shows(bare: Suite, suite_engine: Engine) -> None:
     assert "only PRETENDS to run containers" in bare.make("up")
     bare.make("down")
