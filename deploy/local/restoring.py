@@ -16,7 +16,7 @@ from deploy.backup.settings import BackupSettings
 from deploy.database_roles import separate
 from deploy.local import postgres, probes
 from deploy.local.processes import admin_env, service_database_url, suite
-from deploy.local.settings import SERVICES, LocalSettings, read_env, write_env
+from deploy.local.settings import SERVICES, LocalSettings, load_secrets, read_env, write_env
 from deploy.local.supervisor import Supervisor
 
 _SECONDS = 120.0
@@ -36,7 +36,7 @@ def restore(settings: LocalSettings, file: Path) -> Path | None:
         settings.var.mkdir(parents=True, exist_ok=True)
         write_env(settings.var / "secrets.env", read_env(settings.var / "secrets.env") | keys)
         with _postgres(settings):
-            env = admin_env(settings, keys) | {"BACKUP_PASSPHRASE": passphrase}
+            env = admin_env(settings, load_secrets(settings)) | {"BACKUP_PASSPHRASE": passphrase}
             command = [sys.executable, "-m", "deploy.backup", "restore", str(file.absolute())]
             done = subprocess.run(command, check=False, env=env, stderr=subprocess.PIPE, text=True)  # noqa: S603
             if done.returncode != 0:

@@ -15,6 +15,15 @@ from services.kernel.postgres import Servers
 MOST_CONNECTIONS = 2
 _STATEMENT_SECONDS = 30.0
 
+# What a connection says that was ended, also while its end is only just arriving.
+_BROKEN = (
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 _DIALECT: sa.Dialect = dialect.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -72,7 +81,7 @@ class Statements:
                 if not (connection := self._idle.pop()).raw.is_closed():
                     try:
                         return await self._run(connection, statement.sql, arguments)
-                    except (asyncpg.InvalidCachedStatementError, asyncpg.PostgresConnectionError, OSError):
+                    except _BROKEN:
                         continue
             return await self._run(await self._connect(), statement.sql, arguments)
 

@@ -84,6 +84,7 @@ def grids_and_nodes(walk: Walk) -> None:
     grid = walk("POST", "/v1/grids", {"name": walk.names["grid"]})
     walk("GET", "/v1/grids")
     walk("GET", "/v1/grids/{grid}")
+    walk("GET", "/v1/grids/{grid}/join")
     walk("PUT", "/v1/grids/{grid}", {"trusted_subnets": ["10.0.0.0/8"]})
     for facts in ("metrics", "stats", "nodes", "audit_log", "users"):
         walk("GET", f"/v1/grids/{{grid}}/{facts}")

