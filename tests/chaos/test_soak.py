@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.containers import Docker
@@ -82,6 +83,12 @@ def well(suite: Suite, api: Api) -> bool:
     assert all(pids(suite, name) for name in (*PROCESSES, "engine", "postgres"))
     assert api.request("GET", "/readyz").status_code == 200
     return [api.request("GET", path).status_code for path in READS] == [200] * len(READS)
+
+
+def settled(suite: Suite) -> bool:
+    """No process is so young that it still loads what it needs."""
+    started = [psutil.Process(pid).create_time() for name in PROCESSES for pid in pids(suite, name)]
+    return time.time() - max(started) > 15
 
 
 def test_nothing_acknowledged_is_lost_and_no_deploy_runs_twice(

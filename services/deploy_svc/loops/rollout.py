@@ -103,12 +103,13 @@ class RolloutLoop:
         while True:
             await self._nodes_changed.wait()
             self._nodes_changed.clear()
-            if not await self._guarded(self._handle_node_changes):
+            if not await self._guarded(self.handle_node_changes):
                 self._nodes_changed.set()
             # Many nodes that come at once are one change; and the more deploys it wakes, the longer the next one waits.
             await asyncio.sleep(_SETTLE_SECONDS + len(self._wanted) * _STEP_SECONDS)
 
-    async def _handle_node_changes(self) -> None:
+    async def handle_node_changes(self) -> None:
+        """Forget what ran on nodes that are gone, and look at the deploys that a change of nodes concerns."""
         async with self._db.transaction() as tx:
             removed, grids = set(self._removed_nodes), set(self._changed_grids)
             await reconciles.expedite_services(tx, await instances.forget_nodes(tx, removed))

@@ -8,6 +8,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import tables
+from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, ignore, obey
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
@@ -124,20 +125,24 @@ async def test_a_removed_node_loses_its_instances(world: Engine) -> None:
 
 async def test_a_node_that_is_back_keeps_its_instances(world: Engine) -> None:
     """A watch that began anew may tell so of nodes that were there all the time."""
-    replica = await world.start_replica()
-    world.attach(replica, NODE_1)
-    world.attach(replica, NODE_2)
-    service_id = await world.service(instances=2, stateful=True)
-    await world.finished(service_id, await world.deploy(service_id))
+    loop = await world.lone_loop()
+    service_id = await world.service()
+    await placed(world.db, service_id, NODE_1, NODE_2)
+
+    async def knows(node_id: str) -> bool:
+        return await world.directory.by_id(node_id) is not None
+
+    await eventually(lambda: knows(NODE_1))
     world.around.grids.nodes.remove(NODE_2)
     world.node(NODE_2, 2)
-    # Told after it, so whatever becomes of the older news is done when this is.
+    # Told after both, so they were heard when this is.
     world.around.grids.nodes.remove(NODE_1)
 
-    async def forgotten() -> bool:
-        return NODE_1 not in {item.node_id for item in await world.instances(service_id)}
+    async def heard() -> bool:
+        return not await knows(NODE_1)
 
-    await eventually(forgotten)
+    await eventually(heard)
+    await loop.handle_node_changes()
     assert {item.node_id for item in await world.instances(service_id)} == {NODE_2, None}
 
 
