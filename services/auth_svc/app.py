@@ -101,8 +101,9 @@ async def build(settings: Settings) -> Application:
         servicers=servicers,
         supervisor=supervisor,
         schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),
-        ready=bootstrap.run,
+        ready=db.ping,
         close=close,
+        begin=bootstrap.run,
     )
 
 

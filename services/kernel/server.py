@@ -43,15 +43,20 @@ _QUIET_SECONDS, _LEAVE_SECONDS = 0.3, 3.0
 _NOT_YET_SECONDS, _READY_AGAIN_SECONDS = 0.2, 3.0
 
 
+async def _nothing() -> None:
+    return
+
+
 @dataclass(slots=True)
 class Application:
     """What a service is made of; built by its `app.py`.
 
     `servicers` derive from what the protos generated. `schema` raises until the database is as new as the service,
-    before which nothing of it runs; `ready` raises until the service can answer, and is asked again while it serves:
-    NotReady ends its traffic until it is well again, other errors do not, as what all replicas depend on is no reason
-    to leave. `close` frees what `app.py` opened. `leave` gives away, within a moment, what others must find on another
-    replica; it is called before streams are ended.
+    before which nothing of it runs; `begin` is done once at each start, before the service answers, and tried again
+    until it succeeds. `ready` raises until the service can answer, and is asked again while it serves, so it changes
+    nothing: NotReady ends its traffic until it is well again, other errors do not, as what all replicas depend on is no
+    reason to leave. `close` frees what `app.py` opened. `leave` gives away, within a moment, what others must find on
+    another replica; it is called before streams are ended.
     """
 
     authenticator: Authenticator
@@ -62,6 +67,7 @@ class Application:
     close: Callable[[], Awaitable[None]]
     interceptors: Sequence[Any] = field(default_factory=tuple)
     leave: Callable[[], Awaitable[None]] | None = None
+    begin: Callable[[], Awaitable[None]] = _nothing
 
 
 class Server:
@@ -194,12 +200,16 @@ async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 
 async def schema_fits(app: Application) -> None:
-    """Return when the schema is as new as this process. Raises StartRefused when it is too new. The reason why not is
-    logged when it changes."""
+    """Return when the schema is as new as this process. Raises StartRefused when it is too new."""
+    await _done(app.schema)
+
+
+async def _done(step: Callable[[], Awaitable[None]]) -> None:
+    """Try until it succeeds. The reason why not is logged when it changes."""
     told = ""
     while True:
         try:
-            return await app.schema()
+            return await step()
         except StartRefused:
             raise
         except NotReady as error:
@@ -215,6 +225,7 @@ async def schema_fits(app: Application) -> None:
 async def follow_readiness(app: Application, server: Server) -> None:
     """Serve once the application is ready, and not while only others can answer; until it is cancelled. The reason why
     not is logged when it changes."""
+    await _done(app.begin)
     serves, told = False, ""
     while True:
         why_not = await _why_not(app, serves=serves)

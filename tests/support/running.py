@@ -43,6 +43,7 @@ async def running(
 
         async def ready() -> bool:
             try:
+                await app.begin()
                 await app.ready()
             except NotReady:
                 return refuses

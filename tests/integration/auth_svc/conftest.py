@@ -62,7 +62,7 @@ async def auth(auth_settings: MakeSettings) -> AsyncIterator[Running]:
 async def _fresh_installation(auth: Running, auth_url: str) -> None:
     """An empty database, bootstrapped as at the first start."""
     await truncate(auth_url, "auth")
-    await auth.app.ready()
+    await auth.app.begin()
 
 
 @pytest.fixture

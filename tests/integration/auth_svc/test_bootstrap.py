@@ -39,8 +39,21 @@ async def test_all_roles_exist(auth_url: str) -> None:
 
 async def test_a_restart_does_not_bring_a_used_code_back(auth: Running, anonymous: AuthClient) -> None:
     assert (await anonymous.redeem(INITIAL_CODE)).status == 200
-    await auth.app.ready()
+    await auth.app.begin()
     assert (await anonymous.redeem(INITIAL_CODE)).status == 400
+
+
+async def test_what_was_removed_from_the_configuration_stays_removed_while_it_serves(
+    auth: Running, auth_url: str
+) -> None:
+    """It is asked every few seconds whether it is ready; only a start adds what is missing."""
+    connection = await asyncpg.connect(auth_url)
+    await connection.execute("delete from auth.config")
+    await connection.close()
+    await auth.app.ready()
+    assert await _count(auth_url, "config") == 0
+    await auth.app.begin()
+    assert await _count(auth_url, "config") > 0
 
 
 async def test_a_changed_initial_code_is_not_a_second_one(auth_settings: MakeSettings, anonymous: AuthClient) -> None:
@@ -61,7 +74,7 @@ async def test_replicas_that_start_at_once_make_one_admin_and_one_code(
 ) -> None:
     await truncate(auth_url, "auth")
     replicas = [await build(auth_settings()) for _ in range(5)]
-    await asyncio.gather(*(replica.ready() for replica in replicas))
+    await asyncio.gather(*(replica.begin() for replica in replicas))
     for replica in replicas:
         await replica.close()
     assert await _count(auth_url, "access_tokens") == 1
