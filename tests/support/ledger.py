@@ -9,11 +9,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import httpx
 
+from tests.support.background import Background
 from tests.support.suite import Api
 from tests.support.work import WORK, Work
 
@@ -38,7 +39,7 @@ class Deploys:
     ended: dict[str, str] = field(default_factory=dict)
 
 
-class Ledger:
+class Ledger(Background):
     """`with Ledger(api, grid, deployed) as ledger:` writes and reads until the block ends; then `faults` are complete,
     and `check` compares the rest with what is there. `grid` is prepared for one client (work.py), `deployed` the id of
     a service with containers."""
@@ -47,7 +48,6 @@ class Ledger:
         """`told_when`: every 503 has to say when to try again, as it does since 1.6."""
         self._api, self._grid, self._deployed = api, grid, deployed
         self._told_when = told_when
-        self._stop = threading.Event()
         self._lock = threading.Lock()
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
@@ -56,24 +56,14 @@ class Ledger:
         self.perhaps: set[str] = set()
         self.deploys = Deploys()
         turns = [*(self._count(name, work) for name, work in WORK.items()), self._come_and_go, self._deploy, self._look]
-        self._threads = [threading.Thread(target=self._client, args=(turn,)) for turn in turns]
+        super().__init__(*(partial(self._client, turn) for turn in turns), patience=90)
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> Self:
         with self._http() as http:
             for work in WORK.values():
                 verb, path = work.write
                 http.request(verb, self._path(path), json=work.body(0, 0)).raise_for_status()
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(90)
-        assert not any(thread.is_alive() for thread in self._threads), "a client waits for ever"
+        return super().__enter__()
 
     @property
     def acknowledged(self) -> int:

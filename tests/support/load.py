@@ -2,38 +2,26 @@
 
 import threading
 import time
-from types import TracebackType
+from functools import partial
 
 import httpx
 
+from tests.support.background import Background
 from tests.support.suite import Api
 
 
-class MixedLoad:
+class MixedLoad(Background):
     """`with MixedLoad(api) as load:` runs until the block ends; then `load.failures` and `load.done` are complete.
 
     Each client reads lists, one service, one secret and nodes, and now and then makes, changes and removes a service.
     """
 
     def __init__(self, api: Api, clients: int = 4, pause: float = 0.02) -> None:
+        super().__init__(*(partial(self._client, number) for number in range(clients)), patience=60)
         self._api, self._pause = api, pause
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._client, args=(number,)) for number in range(clients)]
         self._lock = threading.Lock()
         self.done = 0
         self.failures: list[str] = []
-
-    def __enter__(self) -> "MixedLoad":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
 
     def _client(self, number: int) -> None:
         grid, name = self._api.grid, f"load-{number}"

@@ -1,12 +1,11 @@
 """What memory each process of the running suite takes, and how that changes."""
 
-import threading
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import psutil
 
+from tests.support.background import Background
 from tests.support.mortality import VICTIMS, pids
 from tests.support.suite import Suite
 
@@ -37,25 +36,14 @@ class Course:
         return f"{last:6.1f} MiB, {self.slope * 60 / MIB:+.2f} MiB/min over {len(self.points) * EVERY:.0f} s"
 
 
-class Memory:
+class Memory(Background):
     """`with Memory(suite) as memory:` looks until the block ends, at processes that nobody replaces meanwhile. What
     they share with others does not count."""
 
     def __init__(self, suite: Suite) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        super().__init__(self._run, patience=30)
         self._processes = {name: [psutil.Process(pid) for pid in pids(suite, name)] for name in VICTIMS}
         self.courses = {name: Course() for name in VICTIMS}
-
-    def __enter__(self) -> "Memory":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(30)
 
     def _run(self) -> None:
         begun = time.monotonic()

@@ -3,11 +3,10 @@
 import os
 import random
 import signal
-import threading
 import time
 from contextlib import suppress
-from types import TracebackType
 
+from tests.support.background import Background
 from tests.support.suite import PROCESSES, Suite
 
 VICTIMS = (*PROCESSES, "engine", "postgres")
@@ -24,25 +23,14 @@ def pids(suite: Suite, name: str) -> list[int]:
     return []
 
 
-class Mortality:
+class Mortality(Background):
     """`with Mortality(suite, seed) as died:` kills until the block ends; `died.log` says whom and when."""
 
     def __init__(self, suite: Suite, seed: int) -> None:
         self._suite = suite
         self._random = random.Random(seed)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        super().__init__(self._run, patience=60)
         self.log: list[tuple[float, str]] = []
-
-    def __enter__(self) -> "Mortality":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(60)
 
     def __str__(self) -> str:
         return ", ".join(f"{seconds:.1f} s {name}" for seconds, name in self.log)
