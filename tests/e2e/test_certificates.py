@@ -115,7 +115,7 @@ async def test_http_01_is_validated_at_the_linked_service_and_renewed(
 ) -> None:
     domain = "www.http.test"
     challenge = authorized(api, domain, "http-01")["challenge_opts"]
-    [container] = docker.all(balancer)
+    container = docker.one(balancer)
     assert f"ACME_CHALLENGE_{challenge['token']}={challenge['content']}" in container["Config"]["Env"]
     url = f"http://{authority.domains_at}/.well-known/acme-challenge/{challenge['token']}"
     async with httpx.AsyncClient(trust_env=False) as client:
@@ -158,7 +158,7 @@ async def test_tls_alpn_01_is_validated_at_the_linked_service(
     domain = "www.tls.test"
     found = authorized(api, domain, "tls-sni-01")
     assert (found["authorization_type"], found.get("challenge_opts")) == ("tls-alpn-01", None)
-    [container] = docker.all(balancer)
+    container = docker.one(balancer)
     [value] = [entry for entry in container["Config"]["Env"] if entry.startswith("ACME_ALPN_www_tls_test=-----BEGIN")]
     # Known only to the service, and searched for at the end of the run like everything secret.
     api.secrets.values |= set(key_lines(value))

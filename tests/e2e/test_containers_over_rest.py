@@ -43,7 +43,7 @@ def box(api: Api, service: str) -> str:
 
 def test_the_container_is_shown_without_its_secret(api: Api, docker: Docker, service: str, box: str) -> None:
     shown = api.call("GET", f"/v1/containers/{box}")
-    assert shown["container_id"] == docker.all(service)[0]["Id"]
+    assert shown["container_id"] == docker.one(service)["Id"]
     assert (shown["name"], shown["service_id"], shown["instance_number"]) == ("box-1", service, 1)
     assert shown["node"]["name"] == "local-node"
     assert shown["network_settings"]["ip_address"]

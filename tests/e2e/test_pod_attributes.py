@@ -38,8 +38,7 @@ ATTRIBUTES: dict[str, Any] = {
 
 def one(docker: Docker, name: str) -> dict[str, Any]:
     """The only container of a service."""
-    [found] = docker.all(name)
-    return found
+    return docker.one(name)
 
 
 def test_the_engine_is_asked_for_every_attribute_of_a_service(

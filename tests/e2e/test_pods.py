@@ -115,7 +115,7 @@ def test_a_private_registry_needs_its_login_in_the_vault(
             made = api.call("POST", f"/v1/grids/{api.grid}/external_registries", login, status=201)
             try:
                 api.deploy(name)
-                [container] = docker.all(name)
+                container = docker.one(name)
                 assert container["Config"]["Image"] == tag
                 assert PASSWORD not in str(container)
             finally:

@@ -32,7 +32,7 @@ def test_a_private_image_is_pulled_with_the_login_of_the_grid(
     made = api.call("POST", f"/v1/grids/{api.grid}/external_registries", login, status=201)
     assert made["name"] == registry.address
     deploy = api.deploy(service)
-    [container] = docker.all(service)
+    container = docker.one(service)
     assert (container["State"]["Running"], container["Config"]["Image"]) == (True, image)
     assert docker.command("logs", container["Id"]) == "private\n"
     assert PASSWORD not in str([made, deploy, container])

@@ -22,7 +22,7 @@ def test_a_secret_value_reaches_the_container_and_nothing_else(api: Api, docker:
     }
     service = api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"]
     answers = [api.deploy(service)]
-    [container] = docker.all(service)
+    container = docker.one(service)
     assert f"DB_PASSWORD={VALUE}" in container["Config"]["Env"]
 
     def logged() -> list[str]:

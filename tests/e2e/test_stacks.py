@@ -81,20 +81,20 @@ def test_a_stack_goes_its_whole_way_and_docker_agrees(api: Api, docker: Docker, 
     deploy = deployed(api, path)
     assert [item["service_id"].rpartition("/")[2] for item in deploy["service_deploys"]] == ["db", "web"]
     assert api.call("GET", path)["state"] == "running"
-    web, db = docker.all(f"{stack_id}/web"), docker.all(f"{stack_id}/db")
-    assert web[0]["Name"] == f"/{NAME}.web-1"
-    assert web[0]["Config"]["Labels"].get("io.kontena.service.exposed") == "1"
-    assert db[0]["State"]["StartedAt"] < web[0]["State"]["StartedAt"]
+    web, db = docker.one(f"{stack_id}/web"), docker.one(f"{stack_id}/db")
+    assert web["Name"] == f"/{NAME}.web-1"
+    assert web["Config"]["Labels"].get("io.kontena.service.exposed") == "1"
+    assert db["State"]["StartedAt"] < web["State"]["StartedAt"]
 
     second = document(image, "web", "db", version="2", web={"env": ["GREETING=hi"]})
     changes = api.call("POST", f"{path}/plan", second)["services"]
     assert [(item["name"], item["action"]) for item in changes] == [("db", "keep"), ("web", "change")]
     assert api.call("PUT", path, second)["revision"] == 2
     deployed(api, path)
-    assert docker.all(f"{stack_id}/db")[0]["Id"] == db[0]["Id"], "what did not change is left alone"
-    upgraded = docker.all(f"{stack_id}/web")
-    assert [item["Id"] == web[0]["Id"] for item in upgraded] == [False]
-    assert "GREETING=hi" in upgraded[0]["Config"]["Env"]
+    assert docker.one(f"{stack_id}/db")["Id"] == db["Id"], "what did not change is left alone"
+    upgraded = docker.one(f"{stack_id}/web")
+    assert upgraded["Id"] != web["Id"]
+    assert "GREETING=hi" in upgraded["Config"]["Env"]
 
     third = document(image, "db", version="3")
     third["expose"] = None
@@ -102,7 +102,7 @@ def test_a_stack_goes_its_whole_way_and_docker_agrees(api: Api, docker: Docker, 
     deployed(api, path)
     api.call("GET", f"/v1/services/{stack_id}/web", status=404)
     soon(lambda: docker.all(f"{stack_id}/web") == [], message="no container of the removed service is left")
-    assert docker.all(f"{stack_id}/db")[0]["Id"] == db[0]["Id"]
+    assert docker.one(f"{stack_id}/db")["Id"] == db["Id"]
 
     assert api.call("DELETE", path) == {}
     soon(lambda: api.request("GET", path).status_code == 404, message="the stack goes away")
@@ -137,7 +137,7 @@ def test_a_volume_outlives_the_containers_that_use_it(api: Api, docker: Docker, 
         api.call("POST", f"/v1/grids/{api.grid}/stacks", body, status=201)
         deployed(api, path)
         stack_id = path.removeprefix("/v1/stacks/")
-        mounts = docker.all(f"{stack_id}/db")[0]["Mounts"]
+        mounts = docker.one(f"{stack_id}/db")["Mounts"]
         assert [(item["Name"], item["Destination"]) for item in mounts] == [(f"{NAME}.e2e-data", "/data")]
         shown = api.call("GET", f"{volume}/e2e-data")
         assert shown["instances"] == [{"node": "local-node", "name": f"{NAME}.e2e-data"}]

@@ -73,7 +73,7 @@ def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, 
     other = api.call("POST", f"/v1/grids/{api.grid}/services", {"name": "bystander", **body}, status=201)["id"]
     for service in (user, other):
         api.deploy(service)
-    [before], [kept] = docker.all(user), docker.all(other)
+    before, kept = docker.one(user), docker.one(other)
     secret = f"/v1/secrets/{api.grid}/TURN"
     soon(
         lambda: [service["id"] for service in api.call("GET", secret)["services"]] == [user],
@@ -88,8 +88,8 @@ def test_a_changed_secret_redeploys_exactly_its_users(api: Api, docker: Docker, 
         return len(containers) == 1 and "TURN=two" in containers[0]["Config"]["Env"]
 
     soon(turned, message="the new value is in the container")
-    assert docker.all(user)[0]["Id"] != before["Id"]
-    assert [container["Id"] for container in docker.all(other)] == [kept["Id"]]
+    assert docker.one(user)["Id"] != before["Id"]
+    assert docker.one(other)["Id"] == kept["Id"]
     now = [api.call("GET", f"/v1/services/{service}")["revision"] for service in (user, other)]
     assert now == [revisions[0] + 1, revisions[1]], "the unchanged write did nothing"
     for service in (user, other):

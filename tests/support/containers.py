@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.suite import soon
+
 
 @dataclass
 class Docker:
@@ -31,6 +33,16 @@ class Docker:
         ids = self.command("ps", "-aq", "--no-trunc", *filters).split()
         # A container may go away in between: inspect then fails, but still prints the others.
         found: list[dict[str, Any]] = json.loads(self._run("inspect", *ids).stdout) if ids else []
+        return found
+
+    def one(self, service: str) -> dict[str, Any]:
+        """The only container of a service, once one that it replaced is gone."""
+        [found] = soon(lambda: self._alone(service), message=f"{service} has one container")
+        return found
+
+    def _alone(self, service: str) -> list[dict[str, Any]]:
+        found = self.all(service)
+        assert len(found) == 1, [(entry["Name"], entry["State"]["Status"]) for entry in found]
         return found
 
     def running(self, service: str) -> dict[str, tuple[str, str]]:

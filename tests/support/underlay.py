@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.ports import claimed
+from tests.support.suite import soon
 
 MASTER_PORT = 9292
+# The last datagram of a capture.
+CAPTURED = "nothing follows this datagram"
 
 
 def shell(*words: str, check: bool = True, given: str = "") -> str:
@@ -147,14 +150,18 @@ class Underlay:
         return shell("nsenter", f"--net=/var/run/netns/{name}", *words, check=check)
 
     @contextlib.contextmanager
-    def capture(self, name: str, file: Path, *filters: str) -> Iterator[None]:
-        """Record what passes eth0 of a machine."""
-        command = ["nsenter", f"--net=/var/run/netns/{name}", "tcpdump", "-U", "-n", "-i", "eth0", "-w", str(file)]
-        with subprocess.Popen([*command, *filters], stderr=subprocess.PIPE) as process:
+    def capture(self, name: str, file: Path) -> Iterator[None]:
+        """Record what passes eth0 of a machine; the file is complete at the end."""
+        inside = ["nsenter", f"--net=/var/run/netns/{name}"]
+        command = ["tcpdump", "--immediate-mode", "-U", "-n", "-i", "eth0", "-w", str(file)]
+        with subprocess.Popen([*inside, *command], stderr=subprocess.PIPE) as process:
             assert process.stderr is not None
             # It says so once it listens.
             process.stderr.readline()
             try:
                 yield
+                # It forgets what it has not read when it ends, so the last thing that passes is one that is waited for.
+                shell(*inside, "bash", "-c", f"echo {CAPTURED} >/dev/udp/{self.prefix}.254/9")
+                soon(lambda: CAPTURED.encode() in file.read_bytes(), message="tcpdump has read everything")
             finally:
                 process.terminate()
