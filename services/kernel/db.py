@@ -1,6 +1,6 @@
 """Postgres access: one engine per service, short transactions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -17,6 +17,7 @@ from services.kernel import tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.postgres import Servers
 from services.kernel.statements import MOST_CONNECTIONS, Row, Statement, Statements
+from services.kernel.storable import storable, to_json
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -48,7 +49,15 @@ def engine_of(url: str, **options: Any) -> AsyncEngine:
         command_timeout=options.pop("command_timeout", 30),
         server_settings={"timezone": "UTC"},
     )
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, json_serializer=to_json, **options)
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", _storable, retval=True)
+    return engine
+
+
+def _storable(
+    _connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, _many: bool
+) -> tuple[str, Any]:
+    return statement, storable(given)
 
 
 # The transaction that everything in this task takes part in, by database; see Database.one_transaction.
@@ -164,10 +173,17 @@ async def notify(tx: Tx, channel: str, payload: str = "") -> None:
 
 
 async def raw_connection(tx: Tx) -> asyncpg.Connection:
-    """The asyncpg connection under a transaction, for COPY."""
+    """The asyncpg connection under a transaction."""
     raw = await tx.get_raw_connection()
     connection: asyncpg.Connection = raw.driver_connection
     return connection
+
+
+async def copy(tx: Tx, table: sa.Table, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> None:
+    """Append rows by COPY, the fastest way for many. JSON comes as text of `to_json`."""
+    raw = await raw_connection(tx)
+    rows = map(storable, records)
+    await raw.copy_records_to_table(table.name, schema_name=table.schema, columns=columns, records=rows)
 
 
 async def unless_taken(tx: Tx, statement: sa.Executable, constraint: str) -> sa.CursorResult[Any] | None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 
 from services.kernel.postgres import Servers
+from services.kernel.storable import storable
 
 MOST_CONNECTIONS = 2
 _STATEMENT_SECONDS = 30.0
@@ -48,7 +49,7 @@ class Statement:
     def arguments(self, given: dict[str, Any]) -> list[Any]:
         """The values of the parameters in their order."""
         values = {**self._defaults, **given}
-        return [values[name] for name in self._names]
+        return [storable(values[name]) for name in self._names]
 
 
 class _Connection:

@@ -1,7 +1,6 @@
 """The audit log: takes in the events of all services, this one included, and shows them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -46,7 +45,7 @@ class AuditLogs:
     async def record(self, entries: Sequence[AuditEntry]) -> None:
         """Store each entry exactly once, however often it is delivered."""
         async with self._db.transaction() as tx:
-            await audit_logs.add(tx, [_storable(entry) for entry in entries])
+            await audit_logs.add(tx, entries)
 
     async def deliver(self, messages: list[Message]) -> None:
         """The outbox handler of this service's own events: no network call for what stays at home."""
@@ -56,11 +55,3 @@ class AuditLogs:
 def _entry(event_id: str, payload: Mapping[str, Any]) -> AuditEntry:
     fields = dict(payload)
     return AuditEntry(event_id=event_id, time=datetime.fromisoformat(fields.pop("time")), **fields)
-
-
-def _storable(entry: AuditEntry) -> AuditEntry:
-    """Without NUL characters: Postgres refuses them, and one bad event must not hold up all that follow."""
-    cleaned: dict[str, Any] = {
-        name: value.replace("\0", "") if isinstance(value, str) else value for name, value in asdict(entry).items()
-    }
-    return AuditEntry(**cleaned)

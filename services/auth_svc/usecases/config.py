@@ -34,7 +34,7 @@ class Config:
         """One key with its value. Raises OAuthError, NotFound."""
         require_config_access(caller)
         async with self._db.read() as tx:
-            found = await config.find(tx, [_findable(key)])
+            found = await config.find(tx, [key])
         if not found:
             raise NotFound
         return self._open(found)
@@ -71,7 +71,7 @@ class Config:
         require_config_access(caller)
         if key == SALT:
             raise NotFound
-        await self.update(caller, {_findable(key): None})
+        await self.update(caller, {key: None})
 
     async def seed(self, tx: Tx, values: Mapping[str, Json]) -> None:
         """Set keys that are not set."""
@@ -129,8 +129,3 @@ class Config:
             return bool(self._value(key, stored) == value)
         except Undecryptable:  # What cannot be decrypted any more can still be replaced.
             return False
-
-
-def _findable(key: str) -> str:
-    """Postgres takes no NUL; no stored key has one."""
-    return key.replace("\0", "\ufffd")

@@ -75,7 +75,7 @@ def to_report(request: pb.AttachRequest) -> Report:
 
 
 def to_status(status: pb.InstanceStatus) -> InstanceStatus:
-    """Texts are cut and cleaned, as an agent's word is not checked by anybody else."""
+    """Texts are cut, as an agent's word is not checked by anybody else."""
     return InstanceStatus(
         instance_id=status.instance_id,
         rev=_text(status.rev),
@@ -95,4 +95,4 @@ def _data_volumes(told: Sequence[pb.DataVolume]) -> dict[str, str]:
 
 
 def _text(value: str) -> str | None:
-    return value.replace("\0", "")[:_LONGEST_TEXT] or None
+    return value[:_LONGEST_TEXT] or None

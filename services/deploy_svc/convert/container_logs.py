@@ -15,16 +15,16 @@ _LONGEST_HOOK = 200
 
 
 def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
-    """A line of a node; Postgres takes no NUL characters, so they become U+FFFD."""
+    """A line of a node; texts are cut."""
     return LogLine(
-        container_id=_text(line.container_id),
-        container_name=_text(line.container_name),
-        service_id=_text(line.service_id)[:24] or None,
+        container_id=line.container_id,
+        container_name=line.container_name,
+        service_id=line.service_id[:24] or None,
         instance_number=line.instance_number or None,
         time=told(line.time) or now,
         type="stderr" if line.type == "stderr" else "stdout",
-        data=_text(line.data)[:_LONGEST_LINE],
-        hook=_text(line.hook)[:_LONGEST_HOOK] or None,
+        data=line.data[:_LONGEST_LINE],
+        hook=line.hook[:_LONGEST_HOOK] or None,
     )
 
 
@@ -62,7 +62,3 @@ def item(scope: LogScope, line: StoredLine) -> dict[str, Any]:
     if line.hook is not None:
         found["hook"] = line.hook
     return {**found, "created_at": rfc3339(line.time), "type": line.type, "data": line.data}
-
-
-def _text(text: str) -> str:
-    return text.replace("\0", "\ufffd")

@@ -12,7 +12,7 @@ from services.kernel.times import shown, told
 def sample_from_proto(sample: pb.ContainerSample) -> Sample:
     """A sample of a node; numbers that are none count as 0."""
     return Sample(
-        container_id=sample.container_id.replace("\0", "\ufffd")[:200],
+        container_id=sample.container_id[:200],
         time=told(sample.time) or datetime.now(UTC),
         usage=Usage(
             cpu=_number(sample.cpu.usage),
@@ -75,7 +75,7 @@ def _interfaces(traffic: Traffic) -> pb.InterfaceStats:
 
 def _traffic(stats: pb.InterfaceStats) -> Traffic:
     return Traffic(
-        interfaces=[name.replace("\0", "")[:50] for name in stats.interfaces[:50]],
+        interfaces=[name[:50] for name in stats.interfaces[:50]],
         rx_bytes=_number(stats.rx_bytes),
         rx_bytes_per_second=_number(stats.rx_bytes_per_second),
         tx_bytes=_number(stats.tx_bytes),

@@ -23,7 +23,7 @@ _NETWORK = ("bridge", "gateway", "ip_address", "ip_prefix_len", "mac_address")
 
 
 def batch_from_proto(request: report_pb.ReportContainersRequest) -> Batch:
-    """A report. Texts are cut and cleaned, as a node's word is not checked by anybody else."""
+    """A report. Texts are cut, as a node's word is not checked by anybody else."""
     return Batch(
         containers=[_reported(item) for item in request.containers if item.container_id],
         removed=[_text(item) for item in request.removed],
@@ -126,7 +126,7 @@ def _value(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    return text.replace("\0", "\ufffd")[:_LONGEST]
+    return text[:_LONGEST]
 
 
 def _words(words: Sequence[str]) -> list[str]:

@@ -23,14 +23,14 @@ def query_from_proto(request: _Request) -> LogQuery:
 
 
 def event_from_proto(event: pb.NodeEvent) -> NodeEvent:
-    """An event of a node; texts are cut and cleaned, as a node's word is not checked by anybody else."""
+    """An event of a node; texts are cut, as a node's word is not checked by anybody else."""
     return NodeEvent(
-        id=_text(event.id)[:100],
-        service_id=_text(event.service_id)[:24],
+        id=event.id[:100],
+        service_id=event.service_id[:24],
         instance_number=event.instance_number,
         severity=event.severity,
         type=event.type,
-        message=_text(event.message)[:_LONGEST],
+        message=event.message[:_LONGEST],
         time=told(event.time) or datetime.now(UTC),
     )
 
@@ -66,7 +66,3 @@ def item(scope: EventScope, nodes: Mapping[str, Node], event: StoredEvent) -> di
         "meta": None if event.instance_number is None else {"instance_number": event.instance_number},
         "relationships": [{"id": path, "type": kind} for path, kind in related],
     }
-
-
-def _text(text: str) -> str:
-    return text.replace("\0", "\ufffd")

@@ -41,8 +41,8 @@ def parse_query(
         since=_time(checker, since) if since and not after else None,
         follow=switch(follow),
         instance=_instance(checker, instance) if instance else None,
-        container=_plain(container),
-        search=_plain(search),
+        container=container or None,
+        search=search or None,
     )
     checker.done()
     return query
@@ -88,8 +88,3 @@ def _instance(checker: Checker, text: str) -> int | None:
         return None
     # Longer than any number of an instance: selects nothing.
     return int(match[1]) if len(match[1]) < len(str(_BIGGEST_NUMBER)) else _BIGGEST_NUMBER
-
-
-def _plain(text: str) -> str | None:
-    # No stored text has this character, and Postgres does not take it.
-    return text.replace("\0", "\ufffd\ufffd") or None

@@ -42,5 +42,5 @@ class EventScope:
 
 def names(text: str) -> tuple[str, ...] | None:
     """The names of a comma separated filter, None when it was not given."""
-    found = tuple(part for part in (piece.strip() for piece in text.split(",")) if part and "\0" not in part)
+    found = tuple(part for part in (piece.strip() for piece in text.split(",")) if part)
     return found if text else None

@@ -33,7 +33,6 @@ class StackInput:
 
 def parse(given: Attributes, *, creating: bool) -> StackInput:
     """Check every attribute by itself. Raises ValidationFailed with all errors."""
-    given = _storable(given)
     check = Checker()
     for name in ("name", "stack", "version") if creating else ("stack", "version"):
         if name in given and given[name] is None:
@@ -94,15 +93,6 @@ def local_links(links: Sequence[Mapping[str, Any]], stack: str) -> list[str]:
     """Names of the linked services of the own stack."""
     parts = [str(link.get("name") or "").split("/") for link in links]
     return [path[-1] for path in parts if path[-1] and (len(path) == 1 or path[-2] == stack)]
-
-
-def _storable(value: Any) -> Any:
-    """The value without NUL characters, which the database does not take."""
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, Mapping):
-        return {_storable(key): _storable(item) for key, item in value.items()}
-    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _named(service: Attributes) -> Checker:

@@ -1,6 +1,6 @@
 """SecretUsageService: decode, call, encode."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -27,7 +27,7 @@ class SecretUsageServicer(SecretUsageServiceServicer):
             yield event
 
     async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Context) -> pb.ListSecretUsersResponse:
-        found = await self._usage.users(request.grid_id, "secrets", _texts(request.names))
+        found = await self._usage.users(request.grid_id, "secrets", set(request.names))
         return pb.ListSecretUsersResponse(users=_users(found))
 
     async def SecretChanged(self, request: pb.SecretChangedRequest, context: Context) -> Empty:
@@ -37,7 +37,7 @@ class SecretUsageServicer(SecretUsageServiceServicer):
     async def ListCertificateUsers(
         self, request: pb.ListCertificateUsersRequest, context: Context
     ) -> pb.ListCertificateUsersResponse:
-        found = await self._usage.users(request.grid_id, "certificates", _texts(request.subjects))
+        found = await self._usage.users(request.grid_id, "certificates", set(request.subjects))
         return pb.ListCertificateUsersResponse(users=_users(found))
 
     async def CertificateChanged(self, request: pb.CertificateChangedRequest, context: Context) -> Empty:
@@ -64,11 +64,6 @@ class SecretUsageServicer(SecretUsageServiceServicer):
     ) -> pb.ListLinkedDeploysResponse:
         wanted = {deploy for deploy in request.deploy_ids if is_id(deploy)}
         return pb.ListLinkedDeploysResponse(states=await self._usage.deploy_states(request.grid_id, wanted))
-
-
-def _texts(values: Iterable[str]) -> set[str]:
-    """Names that Postgres can compare."""
-    return {value for value in values if "\0" not in value}
 
 
 def _users(found: Mapping[str, list[tuple[str, str]]]) -> dict[str, pb.UsingServices]:

@@ -12,7 +12,7 @@ from services.deploy_svc.domain.log_line import LogKey, LogLine, LogPosition, St
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.store import tables
-from services.kernel.db import Tx, notify, raw_connection
+from services.kernel.db import Tx, copy, notify
 
 _t = tables.container_logs
 _p = tables.log_positions
@@ -55,7 +55,6 @@ async def positions(tx: Tx, node_id: str, container_ids: Collection[str]) -> dic
 
 async def append(tx: Tx, *, grid_id: str, node_id: str, node: str, lines: Sequence[LogLine]) -> None:
     """Store lines in order and wake followers of the grid. Call with the grid locked."""
-    connection = await raw_connection(tx)
     records = [
         (
             grid_id,
@@ -72,9 +71,7 @@ async def append(tx: Tx, *, grid_id: str, node_id: str, node: str, lines: Sequen
         )
         for line in lines
     ]
-    await connection.copy_records_to_table(
-        _t.name, schema_name=tables.metadata.schema, columns=_COLUMNS, records=records
-    )
+    await copy(tx, _t, _COLUMNS, records)
     await notify(tx, tables.LOGS_ARRIVED, grid_id)
 
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from services.deploy_svc.domain.container_sample import Current, Minute, Sample, Traffic, Usage
-from services.deploy_svc.store import tables
 from services.deploy_svc.store.container_tables import containers
 from services.deploy_svc.store.stats_tables import container_stats
-from services.kernel.db import Tx, raw_connection
+from services.kernel.db import Tx, copy
+from services.kernel.storable import to_json
 
 _t = container_stats
 _c = containers
@@ -33,15 +33,12 @@ async def append(
     tx: Tx, *, grid_id: str, node_id: str, samples: Sequence[Sample], services: Mapping[str, str | None]
 ) -> None:
     """Store samples and put the newest ones beside their containers."""
-    connection = await raw_connection(tx)
-    encoded = {sample.container_id: json.dumps(asdict(sample.usage)) for sample in samples}
+    encoded = {sample.container_id: to_json(asdict(sample.usage)) for sample in samples}
     records = [
-        (grid_id, node_id, services[item.container_id], item.container_id, item.time, json.dumps(asdict(item.usage)))
+        (grid_id, node_id, services[item.container_id], item.container_id, item.time, to_json(asdict(item.usage)))
         for item in samples
     ]
-    await connection.copy_records_to_table(
-        _t.name, schema_name=tables.metadata.schema, columns=_COLUMNS, records=records
-    )
+    await copy(tx, _t, _COLUMNS, records)
     rows = sa.func.unnest(
         sa.cast(sorted(encoded), ARRAY(sa.Text)), sa.cast([encoded[key] for key in sorted(encoded)], ARRAY(sa.Text))
     ).table_valued(sa.column("container_id", sa.Text), sa.column("usage", sa.Text), name="newest")

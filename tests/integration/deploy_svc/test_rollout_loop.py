@@ -143,7 +143,7 @@ async def test_a_failing_instance_ends_the_deploy_with_its_error(world: Engine) 
     service_id = await world.service(instances=3)
     deploy_id = await world.deploy(service_id)
     result = await world.finished(service_id, deploy_id)
-    error = "GridServiceInstanceDeployer::ServiceError: no such image"
+    error = "GridServiceInstanceDeployer::ServiceError: no such image\ufffd"
     assert [item.error for item in result.instance_deploys] == [error] * 3
     assert "g1/stack/web-1" in str(result.reason)
     assert "(and 2 more)" in str(result.reason)

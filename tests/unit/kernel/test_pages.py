@@ -47,7 +47,7 @@ def _encoded(values: Any) -> str:
         ("number", {"number": 1}),
         ("seq", [2**63]),
         ("name", [1]),
-        ("name", ["\0"]),
+        ("name", ["\ud800"]),
         ("created_at", ["now"]),
         ("created_at", [1]),
         ("created_at", ["2017-01-01T00:00:00"]),

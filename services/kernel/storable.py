@@ -1,0 +1,29 @@
+"""Text as Postgres takes it: without NUL characters, each of which becomes U+FFFD.
+
+The one place that does this (docs/adr/0094-one-dialect.md): everything that a statement or a COPY is given goes through
+here. What is looked for finds nothing then, as no name or id of ours has that character; what a node tells is stored.
+Rules of what users write, such as values that a container could not get, are in the domains.
+"""
+
+import json
+import re
+from typing import Any
+
+_NUL, _REPLACEMENT = "\0", "\ufffd"
+# Behind an even number of backslashes: behind an odd one it is the text of a backslash and `u0000`.
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def storable(value: Any) -> Any:
+    """A parameter, or any depth of lists of them."""
+    if isinstance(value, str):
+        return value.replace(_NUL, _REPLACEMENT)
+    if isinstance(value, list | tuple):
+        return [storable(one) for one in value]
+    return value
+
+
+def to_json(value: Any) -> str:
+    """JSON text for a column."""
+    text = json.dumps(value)
+    return _ESCAPED_NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
