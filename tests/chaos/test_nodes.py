@@ -105,6 +105,8 @@ class Client:
         self._nodes = nodes
         self._service = name
         self._ports: list[int] = []
+        # A connection for each request.
+        self._http = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._discover, self._ask)]
         self.answers: list[str] = []
@@ -120,6 +122,7 @@ class Client:
         self._stop.set()
         for thread in self._threads:
             thread.join(60)
+        self._http.close()
 
     def _look(self) -> None:
         found = []
@@ -147,7 +150,7 @@ class Client:
         ports = list(self._ports)
         for port in ports[turn % 2 :] + ports[: turn % 2]:
             try:
-                answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=20)
+                answer = self._http.get(f"http://127.0.0.1:{port}/")
             except httpx.TransportError as error:
                 problems.append(f"{port}: {error!r}")
                 continue

@@ -25,7 +25,12 @@ from tests.support.suite import Api, Suite, soon
 from tests.support.work import WORK, Work, prepare, remove
 
 CLIENTS = 3
-ROUNDS = 10 if os.environ.get("KONTENA_SOAK") else 1
+SOAK = bool(os.environ.get("KONTENA_SOAK"))
+ROUNDS = 10 if SOAK else 1
+# Between the requests of a client, beside other tests.
+PAUSE = 0.0 if SOAK else 0.05
+# The others join and leave with `make test-heavy`.
+OFTEN = ("deploy",)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,7 @@ def load(api: Api, grid: str, work: Work) -> Iterator[Counter[object]]:
     def run(client: int) -> None:
         with httpx.Client(base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=20) as http:
             for n in itertools.count(1):
-                if stop.is_set():
+                if stop.wait(PAUSE):
                     return
                 try:
                     turn(http, client, n)
@@ -142,7 +147,9 @@ class Second:
         subprocess.run(command, env=env, cwd=self._suite.folder, check=True, umask=0o077)
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.heavy) for name in SERVICES]
+)
 def test_a_second_process_joins_and_leaves_unnoticed(suite: Suite, api: Api, grid: str, name: str) -> None:
     with Second(suite, name) as second, load(api, grid, WORK[name]) as outcomes:
         second.joins()
@@ -175,7 +182,7 @@ def test_a_rolling_restart_loses_no_command(suite: Suite, api: Api, box: str) ->
     def run(client: int) -> None:
         with httpx.Client(base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=60) as http:
             for n in itertools.count():
-                if stop.is_set():
+                if stop.wait(PAUSE):
                     return
                 # Says that it ran only once: `mkdir` fails the second time.
                 cmd = ["sh", "-c", f"mkdir /tmp/{client}-{n} && echo done"]

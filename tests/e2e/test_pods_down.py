@@ -1,9 +1,12 @@
 """`make down` stops the containers as well, and the next `make up` brings them back."""
 
+import pytest
+
 from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
 
 
+@pytest.mark.heavy
 def test_containers_go_with_make_down_and_return_with_make_up(
     suite: Suite, api: Api, docker: Docker, image: str
 ) -> None:

@@ -5,6 +5,7 @@ last two a client cannot know whether the write was done: both ends are right, a
 """
 
 import itertools
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from tests.support.background import Background
 from tests.support.suite import Api
 from tests.support.work import WORK, Work
 
-PAUSE = 0.05
+# Of each client between two requests; the short form runs beside other tests.
+PAUSE = 0.05 if os.environ.get("KONTENA_SOAK") else 0.2
 PREFIX = "LEDGER_"
 
 

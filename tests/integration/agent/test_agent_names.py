@@ -1,6 +1,7 @@
 """A name that is used again at once: what leaves makes room for what comes."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.docker
 
 # Takes a while to end, as real programs do.
 SLOW = ["sh", "-c", "trap 'sleep 0.4; exit 0' TERM; while :; do sleep 0.05; done"]
-ROUNDS = 20
+ROUNDS = 20 if os.environ.get("KONTENA_SOAK") else 6
 
 
 def numbered(round_number: int, service: str, **pod: object) -> pb.Assignment:
