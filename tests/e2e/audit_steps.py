@@ -129,7 +129,7 @@ def deploy(image: str) -> list[Step]:
     service, stack = "/v1/services/$grid/null/audited", "/v1/stacks/$grid/audited"
     body = {"image": image, "stateful": False, "cmd": ["sleep", "1000"], "stop_grace_period": "0s", "name": "audited"}
     document = {"name": "audited", "stack": "a/b", "version": "1", "registry": "file://", "source": "", "services": [
-        {**body, "name": "one", "instances": 0}]}  # fmt: skip
+        {**body, "name": "one", "deploy_opts": {"wait_for_port": 9}}]}  # fmt: skip
     box = "/v1/containers/$container"
     return [
         Step("ServiceService/CreateService", "POST", "/v1/grids/$grid/services", body, ("GridService: create",), 201),
@@ -139,6 +139,15 @@ def deploy(image: str) -> list[Step]:
         Step("ContainerService/InspectContainer", "GET", f"{box}/inspect", None, ("Container: inspect",),
              before=deployed_container),
         Step("ContainerService/ExecContainer", "POST", f"{box}/exec", {"cmd": ["true"]}, ("Container: exec",)),
+        # Nothing opens this port, so the deploy goes on until it is canceled.
+        Step("ServiceService/UpdateService", "PUT", service, {"deploy_opts": {"wait_for_port": 9}},
+             ("GridService: update",)),
+        Step("ServiceService/DeployService", "POST", f"{service}/deploy", {}, ("GridService: deploy",),
+             keep={"endless": "id"}),
+        Step("ServiceService/CancelServiceDeploy", "POST", f"{service}/deploys/$endless/cancel", {},
+             ("GridService: cancel_deploy",)),
+        Step("ServiceService/UpdateService", "PUT", service, {"deploy_opts": {"wait_for_port": None}},
+             ("GridService: update",)),
         Step("ServiceService/AddServiceEnv", "POST", f"{service}/envs", {"env": "B=1"}, ("GridService: add_env",)),
         Step("ServiceService/RemoveServiceEnv", "DELETE", f"{service}/envs/B", None, ("GridService: remove_env",)),
         Step("ServiceService/StopService", "POST", f"{service}/stop", {}, ("GridService: stop",)),
@@ -152,7 +161,10 @@ def deploy(image: str) -> list[Step]:
         Step("StackService/CreateStack", "POST", "/v1/grids/$grid/stacks", document, ("Stack: create",), 201),
         Step("StackService/PlanStack", "POST", f"{stack}/plan", {**document, "version": "2"}),
         Step("StackService/UpdateStack", "PUT", stack, {**document, "version": "2"}, ("Stack: update",)),
-        Step("StackService/DeployStack", "POST", f"{stack}/deploy", {}, ("Stack: deploy",)),
+        Step("StackService/DeployStack", "POST", f"{stack}/deploy", {}, ("Stack: deploy",),
+             keep={"stack_deploy": "id"}),
+        Step("StackService/CancelStackDeploy", "POST", f"{stack}/deploys/$stack_deploy/cancel", {},
+             ("Stack: cancel_deploy",)),
         Step("StackService/StopStack", "POST", f"{stack}/stop", {}, ("Stack: stop",)),
         Step("StackService/RestartStack", "POST", f"{stack}/restart", {}, ("Stack: restart",)),
         Step("StackService/DeleteStack", "DELETE", stack, None, ("Stack: delete",)),

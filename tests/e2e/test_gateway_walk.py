@@ -190,6 +190,15 @@ def stacks_and_volumes(walk: Walk, image: str) -> None:
     walk("PUT", "/v1/stacks/{grid}/{stack}", stack, stack="st")
     deploy = walk("POST", "/v1/stacks/{grid}/{stack}/deploy", {}, stack="st")
     walk("GET", "/v1/stacks/{grid}/{stack}/deploys/{deploy_id}", stack="st", deploy_id=deploy["id"])
+    walk("GET", "/v1/stacks/{grid}/{stack}/deploys", stack="st")
+
+    def canceled() -> Any:
+        """A deploy, before it has found that the grid has no node."""
+        deploy = walk("POST", "/v1/stacks/{grid}/{stack}/deploy", {}, stack="st")
+        cancel = "/v1/stacks/{grid}/{stack}/deploys/{deploy_id}/cancel"
+        return walk("POST", cancel, {}, stack="st", deploy_id=deploy["id"])
+
+    soon(canceled)
     for logs in ("container_logs", "event_logs"):
         walk("GET", f"/v1/stacks/{{grid}}/{{stack}}/{logs}", stack="st")
         walk("GET", f"/v1/grids/{{grid}}/{logs}")
@@ -217,6 +226,11 @@ def running_service(walk: Walk, api: Api, image: str) -> Iterator[None]:
         deploy = walk("POST", f"{service}/deploy", {})
         assert api.deployed(f"{api.grid}/null/walk", deploy)["state"] == "success"
         walk("GET", f"{service}/deploys/{{deploy_id}}", deploy_id=deploy["id"])
+        # Nothing opens this port, so the deploy goes on until it is canceled.
+        walk("PUT", service, {"deploy_opts": {"wait_for_port": 9}})
+        deploy = walk("POST", f"{service}/deploy", {})
+        walk("POST", f"{service}/deploys/{{deploy_id}}/cancel", {}, deploy_id=deploy["id"])
+        walk("GET", f"{service}/deploys")
         for facts in ("containers", "instances", "container_logs", "event_logs", "stats", "metrics"):
             walk("GET", f"{service}/{facts}")
         yield

@@ -49,12 +49,14 @@ def paged(suite: Suite, api: Api, image: str) -> Iterator[dict[str, str]]:
     tokens = [api.call("POST", "/oauth2/authorize", mint, status=201)["id"] for _ in range(3)]
     body = {"name": "pages", "image": image, "stateful": False, "instances": 3, "cmd": ["sleep", "1000"]}
     service = api.call("POST", f"/v1/grids/{api.grid}/services", body | {"stop_grace_period": "0s"}, status=201)["id"]
-    api.deploy(service)
+    for _ in range(3):
+        api.deploy(service)
+        api.call("POST", f"/v1/stacks/{GRID}/t-0/deploy", {})
     soon(lambda: len(api.call("GET", f"/v1/services/{service}/containers")["containers"]) == 3)
     with people(api, dict.fromkeys(PEOPLE, ())) as users:
         for name in users:
             api.call("POST", f"/v1/grids/{GRID}/users", {"email": email(name)}, status=201)
-        yield {"grid": GRID, "service": service, "busy": api.grid}
+        yield {"grid": GRID, "service": service, "stack": f"{GRID}/t-0", "busy": api.grid}
     for token in tokens:
         api.call("DELETE", f"/oauth2/tokens/{token}")
     api.call("DELETE", f"/v1/services/{service}")
@@ -107,7 +109,7 @@ def test_the_parts_of_a_list_are_the_whole_list(api: Api, paged: dict[str, str],
     wanted: List = PAGED[rpc]
     # Containers are where something runs.
     grid = paged["busy"] if rpc.startswith("ContainerService") else GRID
-    path = wanted.path.format(grid=grid, service=paged["service"])
+    path = wanted.path.format(grid=grid, service=paged["service"], stack=paged["stack"])
     answer = api.call("GET", path)
     whole = [item[wanted.key] for item in answer[wanted.members]]
     assert len(set(whole)) == len(whole) >= 3

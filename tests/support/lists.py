@@ -17,7 +17,7 @@ class List:
     key: str = "id"
 
 
-# By RPC. Paths have {grid}, {service} and {email}.
+# By RPC. Paths have {grid}, {service}, {stack} and {email}.
 PAGED = {
     "AccessTokenService/ListAccessTokens": List("/oauth2/tokens", "tokens"),
     "UserService/ListUsers": List("/v1/users", "users", "email"),
@@ -26,6 +26,8 @@ PAGED = {
     "NodeService/ListNodes": List("/v1/grids/{grid}/nodes", "nodes"),
     "ServiceService/ListServices": List("/v1/grids/{grid}/services", "services"),
     "StackService/ListStacks": List("/v1/grids/{grid}/stacks", "stacks"),
+    "ServiceService/ListServiceDeploys": List("/v1/services/{service}/deploys", "deploys"),
+    "StackService/ListStackDeploys": List("/v1/stacks/{stack}/deploys", "deploys"),
     "VolumeService/ListVolumes": List("/v1/volumes/{grid}", "volumes"),
     "ContainerService/ListContainers": List("/v1/containers/{grid}?all=1", "containers"),
     "ContainerService/ListServiceContainers": List("/v1/services/{service}/containers", "containers"),

@@ -89,6 +89,8 @@ POST   /v1/stacks/{grid}/{stack}/plan                                 token 200 
 POST   /v1/stacks/{grid}/{stack}/deploy                               token 200 application/json
 POST   /v1/stacks/{grid}/{stack}/stop                                 token 200 application/json
 POST   /v1/stacks/{grid}/{stack}/restart                              token 200 application/json
+GET    /v1/stacks/{grid}/{stack}/deploys                              token 200 application/json
+POST   /v1/stacks/{grid}/{stack}/deploys/{deploy_id}/cancel           token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/deploys/{deploy_id}                  token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/container_logs                       token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/event_logs                           token 200 application/json
@@ -103,6 +105,8 @@ POST   /v1/services/{grid}/{stack}/{service}/scale                    token 200 
 POST   /v1/services/{grid}/{stack}/{service}/start                    token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/stop                     token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/restart                  token 200 application/json
+GET    /v1/services/{grid}/{stack}/{service}/deploys                  token 200 application/json
+POST   /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/cancel token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}      token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/containers               token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/instances                token 200 application/json

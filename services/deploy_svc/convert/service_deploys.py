@@ -1,5 +1,7 @@
 """Deploys as answers show them (docs/spec/deploy_rest.md section 6.1)."""
 
+from datetime import datetime
+
 from kontena.deploy.v1 import service_deploy_pb2 as pb
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
@@ -27,4 +29,14 @@ def deploy_to_proto(service: Service, deploy: ServiceDeploy) -> pb.ServiceDeploy
             )
             for item in deploy.instance_deploys
         ],
+        asked_by=deploy.asked.by,
+        origin=deploy.asked.origin,
+        origin_name=deploy.asked.name,
+        seconds=seconds_between(deploy.started_at, deploy.finished_at),
+        canceled_at=shown(deploy.canceled_at),
     )
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """To the millisecond, as times are shown; None before the end."""
+    return round((end - start).total_seconds(), 3) if start and end else None

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import stack_pb2 as pb
-from services.deploy_svc.convert.service_deploys import deploy_to_proto
+from services.deploy_svc.convert.service_deploys import deploy_to_proto, seconds_between
 from services.deploy_svc.convert.service_spec import attributes as service_attributes
 from services.deploy_svc.convert.service_spec import plain
 from services.deploy_svc.convert.services import service_to_proto
@@ -67,6 +67,11 @@ def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackD
         revision=deploy.revision,
         finished_at=shown(deploy.finished_at),
         service_deploys=[deploy_to_proto(service, item) for service, item in deploy.service_deploys],
+        asked_by=deploy.asked.by,
+        origin=deploy.asked.origin,
+        origin_name=deploy.asked.name,
+        seconds=seconds_between(deploy.created_at, deploy.finished_at),
+        canceled_at=shown(deploy.canceled_at),
     )
 
 

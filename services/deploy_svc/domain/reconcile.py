@@ -21,13 +21,15 @@ _ACTIVE = "active"
 
 @dataclass(frozen=True, slots=True)
 class PastDeploy:
-    """A finished deploy of the service; `started` is False for one that was aborted before it began."""
+    """A finished deploy of the service; `started` is False for one that was aborted before it began. `canceled`:
+    what it had not done yet is not wanted, until somebody asks for a deploy again."""
 
     state: DeployState
     cause: Cause
     situation: str | None
     started: bool
     finished_at: datetime
+    canceled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +155,16 @@ def _wrong(case: Case, nodes: Sequence[NodeView]) -> str | None:
         # The node is new and not known here yet, or was removed, which takes the instance off it soon.
         return None
     scheduler = Scheduler(case.service, nodes, case.affinity, case.memory_need)
-    total = scheduler.total()
-    if set(placed) != set(range(1, total + 1)) or len(case.instances) != total:
+    held = bool(case.past) and case.past[0].canceled
+    total = len(case.instances) if held else scheduler.total()
+    wanted = {item.instance_number for item in case.instances} if held else set(range(1, total + 1))
+    if set(placed) != wanted or len(case.instances) != total:
         return f"{len(placed)} instances are placed, {total} are wanted"
     for number, node_id in sorted(placed.items()):
         if not scheduler.permits(number, node_id):
             return f"instance {number} must leave node {names[node_id]}"
+    if held:
+        return None
     chosen = set()
     for number in range(1, total + 1):
         # An instance that fits nowhere is no reason by itself to deploy again.
@@ -175,7 +181,7 @@ def _wrong(case: Case, nodes: Sequence[NodeView]) -> str | None:
 
 def _tried(past: Sequence[PastDeploy]) -> bool:
     """Whether the newest deploy failed after it began."""
-    return bool(past) and past[0].state == "error" and past[0].started
+    return bool(past) and past[0].state == "error" and past[0].started and not past[0].canceled
 
 
 def _helps(case: Case, nodes: Sequence[NodeView]) -> bool:
@@ -196,7 +202,7 @@ def _list(what: str, names: Sequence[str]) -> str:
 
 def _retry_in(past: Sequence[PastDeploy], situation: str, now: datetime, pace: Pace) -> float:
     """Seconds until a deploy may be tried (again): longer each time that it failed, or changed nothing."""
-    begun = [deploy for deploy in past if deploy.started]
+    begun = [deploy for deploy in past if deploy.started and not deploy.canceled]
     if not begun:
         return 0.0
     strikes = 0

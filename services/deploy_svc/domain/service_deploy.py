@@ -1,11 +1,23 @@
 """A deploy of a service: its queue entry, its progress and its outcome (docs/spec/deploy_rest.md section 6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 DeployState = Literal["created", "ongoing", "success", "error"]
 Cause = Literal["request", "automatic", "rollback"]
+Origin = Literal[
+    "deploy", "scale", "rollback", "stack", "secret", "certificate", "challenge", "automatic", "failed_deploy"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked for a deploy, an e-mail or nobody, and what it came from; `name` says what exactly."""
+
+    origin: Origin | None = None
+    by: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +52,5 @@ class ServiceDeploy:
     instance_deploys: tuple[InstanceDeploy, ...] = ()
     cause: Cause = "request"
     revision: int | None = None
+    asked: Asked = field(default=Asked())
+    canceled_at: datetime | None = None

@@ -162,6 +162,21 @@ def cannot_remove(service: str, linkers: Sequence[str]) -> str:
     return f"deploy failed: Cannot delete service that is linked to another service: {service} is linked to by {names}"
 
 
+def canceled(steps: Sequence[Step], who: str) -> Finish:
+    """The end of a deploy that is canceled, with what became of each service."""
+    deploys = [step for step in steps if step.action == "deploy"]
+    over = [step for step in deploys if step.outcome is not None and step.outcome.finished]
+    told = [
+        ("deployed already", [step for step in over if step.outcome and step.outcome.state == "success"]),
+        ("failed", [step for step in over if step.outcome and step.outcome.state == "error"]),
+        ("canceled", [step for step in deploys if step.service_deploy_id and step not in over]),
+        ("not begun", [step for step in deploys if step.service_deploy_id is None]),
+        ("not removed", [step for step in steps if step.action == "remove" and not step.done]),
+    ]
+    parts = [f"{', '.join(step.service for step in found)} {what}" for what, found in told if found]
+    return Finish("error", f"Canceled by {who}. Services: {'; '.join(parts)}")
+
+
 def _remove(step: Step, snapshot: Snapshot) -> Action:
     if step.service_id not in snapshot.existing:
         return Done(step)

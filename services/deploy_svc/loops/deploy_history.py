@@ -1,4 +1,4 @@
-"""Keeps the newest finished deploys of each service and drops the others."""
+"""Keeps the newest finished deploys of each service and stack and drops the others."""
 
 from services.deploy_svc.store import deploy_history
 from services.kernel.db import Database

@@ -100,6 +100,18 @@ class ServiceServicer(ServiceServiceServicer):
     async def GetServiceDeploy(self, request: pb.GetServiceDeployRequest, context: Context) -> deploy_pb.ServiceDeploy:
         return deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
 
+    async def ListServiceDeploys(
+        self, request: pb.ListServiceDeploysRequest, context: Context
+    ) -> pb.ListServiceDeploysResponse:
+        service, found = await self._deploys.history(principal(), request.id, pages.page(request))
+        deploys = [deploy_to_proto(service, deploy) for deploy in found]
+        return pb.ListServiceDeploysResponse(deploys=deploys, next=found.next)
+
+    async def CancelServiceDeploy(
+        self, request: pb.CancelServiceDeployRequest, context: Context
+    ) -> deploy_pb.ServiceDeploy:
+        return deploy_to_proto(*await self._deploys.cancel(principal(), request.id, request.deploy_id))
+
 
 def _answer(view: ServiceView) -> pb.Service:
     reply_etag(view.service.etag)

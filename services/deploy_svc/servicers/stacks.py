@@ -75,6 +75,16 @@ class StackServicer(StackServiceServicer):
         given = attributes(request.stack, present_fields(), null_fields())
         return plan_to_proto(await self._plans.create(principal(), request.grid, given))
 
+    async def ListStackDeploys(
+        self, request: pb.ListStackDeploysRequest, context: Context
+    ) -> pb.ListStackDeploysResponse:
+        stack, found = await self._deploys.history(principal(), request.id, pages.page(request))
+        deploys = [stack_deploy_to_proto(stack, deploy) for deploy in found]
+        return pb.ListStackDeploysResponse(deploys=deploys, next=found.next)
+
+    async def CancelStackDeploy(self, request: pb.CancelStackDeployRequest, context: Context) -> deploy_pb.StackDeploy:
+        return stack_deploy_to_proto(*await self._deploys.cancel(principal(), request.id, request.deploy_id))
+
 
 def _answer(view: StackView) -> pb.Stack:
     if view.stack.id:

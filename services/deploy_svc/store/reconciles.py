@@ -246,5 +246,7 @@ async def _past(tx: Tx, service_ids: Collection[str]) -> dict[str, list[PastDepl
         sa.select(newest).select_from(ids.join(newest, sa.true())).order_by(newest.c.seq.desc())
     ):
         started = row.started_at is not None
-        found[row.service_id].append(PastDeploy(row.state, row.cause, row.situation, started, row.finished_at))
+        canceled = row.canceled_at is not None
+        past = PastDeploy(row.state, row.cause, row.situation, started, row.finished_at, canceled)
+        found[row.service_id].append(past)
     return found

@@ -43,7 +43,7 @@ async def apply(tx: Tx, snapshot: Snapshot, plan: Plan) -> None:
     await _apply_places(tx, _all(plan, Place), _all(plan, Unplaced), _all(plan, Run))
     touched |= await _apply_stops(tx, snapshot, _all(plan, StopOnOldNode))
     touched |= await _apply_runs(tx, snapshot, _all(plan, Run))
-    await _apply_marks(tx, _all(plan, MarkInstance))
+    await mark(tx, _all(plan, MarkInstance))
     left = await _apply_ends(tx, snapshot, _all(plan, Finish))
     if _all(plan, RollBack):
         await rollouts.queue_rollback(tx, snapshot.service.id)
@@ -139,6 +139,7 @@ async def _apply_places(tx: Tx, places: Sequence[Place], refused: Sequence[Unpla
                     "node": node,
                     "state": state,
                     "error": error,
+                    "former": {},
                 }
                 for item, node_id, node, state, error in rows
             ],
@@ -224,11 +225,34 @@ async def _apply_runs(tx: Tx, snapshot: Snapshot, runs: Sequence[Run]) -> set[st
             "updated_at": sa.func.now(),
         },
     )
+    await _remember_formers(tx, snapshot, runs)
     await tx.execute(upsert, rows)
     await volumes.record_instances(tx, _volume_instances(snapshot, runs))
     numbers = {run.instance_number for run in runs}
     left = {item.node_id for item in snapshot.instances if item.instance_number in numbers and item.node_id}
     return left | {run.node_id for run in runs}
+
+
+async def _remember_formers(tx: Tx, snapshot: Snapshot, runs: Sequence[Run]) -> None:
+    """Keep what instances are now with their deploys, which may be canceled."""
+    existing = {item.instance_number for item in snapshot.instances}
+    numbers = [run.instance_number for run in runs if run.instance_number in existing]
+    if not numbers:
+        return
+    names = ("node_id", "desired_state", "deploy_rev", "service_revision", "pod")
+    members: list[sa.ColumnElement[Any]] = []
+    for name in names:
+        members += (sa.literal_column(f"'{name}'"), instances.c[name])
+    await tx.execute(
+        instance_deploys.update()
+        .where(
+            instance_deploys.c.deploy_id == runs[0].deploy_id,
+            instance_deploys.c.instance_number.in_(numbers),
+            instances.c.service_id == snapshot.service.id,
+            instances.c.instance_number == instance_deploys.c.instance_number,
+        )
+        .values(former=sa.func.jsonb_build_object(*members))
+    )
 
 
 def _volume_instances(snapshot: Snapshot, runs: Sequence[Run]) -> list[dict[str, str]]:
@@ -246,7 +270,8 @@ def _volume_instances(snapshot: Snapshot, runs: Sequence[Run]) -> list[dict[str,
     ]
 
 
-async def _apply_marks(tx: Tx, marks: Sequence[MarkInstance]) -> None:
+async def mark(tx: Tx, marks: Sequence[MarkInstance]) -> None:
+    """Rollouts of instances of one deploy ended."""
     if not marks:
         return
     numbers = sa.cast([mark.instance_number for mark in marks], ARRAY(sa.Integer))
@@ -257,5 +282,5 @@ async def _apply_marks(tx: Tx, marks: Sequence[MarkInstance]) -> None:
     await tx.execute(
         instance_deploys.update()
         .where(instance_deploys.c.deploy_id == marks[0].deploy_id, instance_deploys.c.instance_number == rows.c.number)
-        .values(state=rows.c.state, error=rows.c.error)
+        .values(state=rows.c.state, error=rows.c.error, former=None)
     )

@@ -5,7 +5,7 @@ same step. What a step reads is in rollout_snapshots.py, what it writes in rollo
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from services.deploy_svc.domain.rollout_plan import Finish
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
+from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store.services import row_to_service
 from services.deploy_svc.store.tables import (
     DEPLOY_ENDED,
@@ -88,41 +89,22 @@ async def unfinished(tx: Tx, service_id: str) -> list[ServiceDeploy]:
     if not rows:
         return []
     placed = await _placed(tx, rows[0].id) if rows[0].started_at is not None else ()
-    deploys = [
-        ServiceDeploy(
-            id=row.id,
-            service_id=row.service_id,
-            state=row.state,
-            reason=row.reason,
-            deploy_rev=row.deploy_rev,
-            total=row.total,
-            created_at=row.created_at,
-            queued_at=row.queued_at,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            cause=row.cause,
-            revision=row.revision,
-        )
-        for row in rows
-    ]
-    return [replace(deploys[0], instance_deploys=placed), *deploys[1:]]
+    return [deploy_store.row_to_deploy(rows[0], placed), *map(deploy_store.row_to_deploy, rows[1:])]
 
 
 async def _placed(tx: Tx, deploy_id: str) -> tuple[InstanceDeploy, ...]:
     table = instance_deploys.c
-    query = sa.select(instance_deploys).where(table.deploy_id == deploy_id).order_by(table.position)
-    return tuple(
-        InstanceDeploy(item.instance_number, item.node_id, item.node, item.state, item.error, item.started_at)
-        for item in await tx.execute(query)
-    )
+    query = sa.select(*deploy_store.INSTANCE_DEPLOY).where(table.deploy_id == deploy_id).order_by(table.position)
+    return tuple(map(deploy_store.row_to_instance_deploy, await tx.execute(query)))
 
 
-async def end(tx: Tx, service_id: str, finish: Finish) -> None:
+async def end(tx: Tx, service_id: str, finish: Finish, *, canceled: bool = False) -> None:
     """Write the final state together with the time and tell who waits for it; an ended deploy stays as it is."""
+    now = sa.func.clock_timestamp()
     await tx.execute(
         service_deploys.update()
         .where(service_deploys.c.id == finish.deploy_id, service_deploys.c.finished_at.is_(None))
-        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.clock_timestamp())
+        .values(state=finish.state, reason=finish.reason, finished_at=now, canceled_at=now if canceled else None)
         .returning(sa.func.pg_notify(DEPLOY_ENDED, service_id))
     )
 

@@ -8,8 +8,10 @@ from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import tables
+from services.deploy_svc.store.service_deploys import asked_columns
 from services.deploy_svc.store.services import row_to_service
 from services.kernel.db import Tx, notify
 
@@ -93,11 +95,12 @@ async def bump(tx: Tx, service_ids: Collection[str]) -> None:
         await tx.execute(change.values(revision=_t.c.revision + 1, updated_at=sa.func.now()))
 
 
-async def queue(tx: Tx, deploys: Sequence[tuple[str, str]]) -> None:
+async def queue(tx: Tx, deploys: Sequence[tuple[str, str]], asked: Asked) -> None:
     """Queue deploys with these (deploy, service) ids; those that are queued already stay as they are."""
     if not deploys:
         return
-    rows: list[dict[str, Any]] = [{"id": deploy, "service_id": service} for deploy, service in deploys]
+    why = asked_columns(asked)
+    rows: list[dict[str, Any]] = [{"id": deploy, "service_id": service, **why} for deploy, service in deploys]
     await tx.execute(pg_insert(_d).values(rows).on_conflict_do_nothing(index_elements=[_d.c.id]))
     services = [service for _, service in deploys]
     await tx.execute(_t.update().where(_t.c.id.in_(services)).values(deployed_at=sa.func.now()))

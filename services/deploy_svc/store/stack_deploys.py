@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import Asked
+from services.deploy_svc.domain.stack import Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
 from services.deploy_svc.domain.stack_rollout import (
     Begin,
@@ -24,8 +26,10 @@ from services.deploy_svc.domain.stack_rollout import (
     dependencies,
 )
 from services.deploy_svc.store import instances, service_deploys, services, stack_tables, tables
+from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
+from services.kernel.pages import Listing, Page
 
 _t = stack_tables.stack_deploys
 _s = stack_tables.stack_deploy_steps
@@ -36,20 +40,23 @@ _deploys = tables.service_deploys
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A deploy whose row is locked until the transaction ends; `now` is the clock of the database."""
+    """A deploy whose row is locked until the transaction ends; `now` is the clock of the database. `asked_by` is who
+    asked for it."""
 
     deploy_id: str
     grid_id: str
     now: datetime
+    asked_by: str | None = None
 
 
 async def insert(
-    tx: Tx, stack_id: str, revision: int, deploy: Iterable[Service], remove: Iterable[Service]
+    tx: Tx, stack: Stack, deploy: Iterable[Service], remove: Iterable[Service], asked: Asked
 ) -> StackDeploy:
-    """Queue a deploy and wake the stack loop when the transaction commits."""
+    """Queue a deploy of the latest revision and wake the stack loop when the transaction commits."""
     deploy_id = new_id()
     steps = [*(("deploy", service) for service in deploy), *(("remove", service) for service in remove)]
-    row = (await tx.execute(_t.insert().values(id=deploy_id, stack_id=stack_id, revision=revision).returning(_t))).one()
+    values = {"id": deploy_id, "stack_id": stack.id, "revision": stack.revision, **service_deploys.asked_columns(asked)}
+    row = (await tx.execute(_t.insert().values(values).returning(_t))).one()
     rows = [
         {
             "stack_deploy_id": deploy_id,
@@ -61,7 +68,7 @@ async def insert(
         for position, (action, service) in enumerate(steps)
     ]
     await tx.execute(_s.insert().values(rows))
-    await notify(tx, stack_tables.STACK_CHANGED, stack_id)
+    await notify(tx, stack_tables.STACK_CHANGED, stack.id)
     return _deploy(row)
 
 
@@ -81,6 +88,19 @@ async def get(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
     return replace(_deploy(row), service_deploys=tuple((rows[key], found[key]) for key in rows if key in found))
 
 
+async def history(tx: Tx, stack_id: str, page: Page) -> Listing[StackDeploy]:
+    """Deploys of the stack, newest first, without those of its services."""
+    order = {"created_at": _t.c.created_at, "id": _t.c.id}
+    return await pages.read(tx, _t.select().where(_t.c.stack_id == stack_id), order, page, _deploy, newest_first=True)
+
+
+async def lock(tx: Tx, stack_id: str, deploy_id: str) -> tuple[StackDeploy, tuple[Step, ...]] | None:
+    """A deploy of the stack with its steps. No step is taken before the transaction ends."""
+    where = sa.and_(_t.c.id == deploy_id, _t.c.stack_id == stack_id)
+    row = (await tx.execute(_t.select().where(where).with_for_update())).one_or_none()
+    return None if row is None else (_deploy(row), await _steps(tx, deploy_id))
+
+
 async def due(tx: Tx, service_ids: Collection[str] = (), limit: int = 100) -> list[str]:
     """Unfinished deploys whose time has come, or with a step to do for one of the services."""
     waits = sa.exists().where(_s.c.stack_deploy_id == _t.c.id, _s.c.service_id.in_(service_ids), sa.not_(_s.c.done))
@@ -92,29 +112,18 @@ async def due(tx: Tx, service_ids: Collection[str] = (), limit: int = 100) -> li
 async def claim(tx: Tx, deploy_id: str) -> Claim | None:
     """Lock the deploy if it is unfinished and nobody else holds it."""
     query = (
-        sa.select(_t.c.id, _stacks.c.grid_id, sa.func.now().label("now"))
+        sa.select(_t.c.id, _t.c.asked_by, _stacks.c.grid_id, sa.func.now().label("now"))
         .join(_stacks, _stacks.c.id == _t.c.stack_id)
         .where(_t.c.id == deploy_id, _t.c.finished_at.is_(None))
         .with_for_update(of=_t, skip_locked=True)
     )
     row = (await tx.execute(query)).one_or_none()
-    return None if row is None else Claim(row.id, row.grid_id, row.now)
+    return None if row is None else Claim(row.id, row.grid_id, row.now, row.asked_by)
 
 
 async def load(tx: Tx, claim: Claim) -> Snapshot:
     """All that the next step of the claimed deploy depends on."""
-    query = (
-        sa.select(_s, _services.c.id.label("found"), _services.c.stack, _deploys.c.state, _deploys.c.reason)
-        .add_columns(_deploys.c.id.label("deploy"), _deploys.c.finished_at)
-        .select_from(
-            _s.outerjoin(_services, _services.c.id == _s.c.service_id).outerjoin(
-                _deploys, _deploys.c.id == _s.c.service_deploy_id
-            )
-        )
-        .where(_s.c.stack_deploy_id == claim.deploy_id)
-        .order_by(_s.c.position)
-    )
-    rows = (await tx.execute(query)).all()
+    rows = await _step_rows(tx, claim.deploy_id)
     linkers = {
         row.service_id: await services.linkers(tx, claim.grid_id, row.stack, row.service)
         for row in rows
@@ -123,6 +132,26 @@ async def load(tx: Tx, claim: Claim) -> Snapshot:
     steps = tuple(map(_step, rows))
     after = await _after(tx, steps)
     return Snapshot(steps, frozenset(row.found for row in rows if row.found), linkers, after)
+
+
+async def _steps(tx: Tx, deploy_id: str) -> tuple[Step, ...]:
+    return tuple(map(_step, await _step_rows(tx, deploy_id)))
+
+
+async def _step_rows(tx: Tx, deploy_id: str) -> Sequence[Any]:
+    """The steps with their services, where these exist, and the deploys of these, in order."""
+    query = (
+        sa.select(_s, _services.c.id.label("found"), _services.c.stack, _deploys.c.state, _deploys.c.reason)
+        .add_columns(_deploys.c.id.label("deploy"), _deploys.c.finished_at)
+        .select_from(
+            _s.outerjoin(_services, _services.c.id == _s.c.service_id).outerjoin(
+                _deploys, _deploys.c.id == _s.c.service_deploy_id
+            )
+        )
+        .where(_s.c.stack_deploy_id == deploy_id)
+        .order_by(_s.c.position)
+    )
+    return (await tx.execute(query)).all()
 
 
 async def _after(tx: Tx, steps: Sequence[Step]) -> dict[str, frozenset[str]]:
@@ -145,7 +174,8 @@ async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
         match action:
             case Begin(step):
                 await services.request_deploy(tx, step.service_id, bump=False)
-                begun = await service_deploys.insert(tx, step.service_id)
+                asked = Asked("stack", claim.asked_by, claim.deploy_id)
+                begun = await service_deploys.insert(tx, step.service_id, asked)
                 await _update_step(tx, claim, step, service_deploy_id=begun, started_at=sa.func.clock_timestamp())
             case Remove(step):
                 await services.lock_for_deletion(tx, step.service_id)
@@ -167,12 +197,13 @@ async def abort(tx: Tx, stack_id: str, reason: str) -> None:
         await end(tx, deploy_id, Finish("error", reason))
 
 
-async def end(tx: Tx, deploy_id: str, finish: Finish) -> None:
+async def end(tx: Tx, deploy_id: str, finish: Finish, *, canceled: bool = False) -> None:
     """Write the final state; a deploy that ended already stays as it is."""
+    now = sa.func.clock_timestamp()
     await tx.execute(
         _t.update()
         .where(_t.c.id == deploy_id, _t.c.finished_at.is_(None))
-        .values(state=finish.state, reason=finish.reason, finished_at=sa.func.clock_timestamp())
+        .values(state=finish.state, reason=finish.reason, finished_at=now, canceled_at=now if canceled else None)
     )
 
 
@@ -242,4 +273,6 @@ def _deploy(row: Any) -> StackDeploy:
         reason=row.reason,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        asked=Asked(row.origin, row.asked_by, row.origin_name),
+        canceled_at=row.canceled_at,
     )

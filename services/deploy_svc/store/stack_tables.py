@@ -53,6 +53,11 @@ stack_deploys = sa.Table(
     sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
     sa.Column("finished_at", timestamp()),
     sa.Column("due_at", timestamp(), nullable=False, server_default=_now),
+    # As in service_deploys.
+    sa.Column("asked_by", sa.Text),
+    sa.Column("origin", sa.Text),
+    sa.Column("origin_name", sa.Text),
+    sa.Column("canceled_at", timestamp()),
     sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
     sa.Index("ix_stack_deploys_stack_id", "stack_id"),
     sa.Index("ix_stack_deploys_due_at", "due_at", postgresql_where=sa.text("finished_at is null")),

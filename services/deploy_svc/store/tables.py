@@ -71,6 +71,13 @@ service_deploys = sa.Table(
     sa.Column("cause", sa.Text, nullable=False, server_default="request"),
     sa.Column("situation", sa.Text),
     sa.Column("revision", sa.Integer),
+    # E-mail of who asked, what it came from (domain.service_deploy.Origin) and the name or number of that; absent where
+    # the cause says all, and for deploys of older releases.
+    sa.Column("asked_by", sa.Text),
+    sa.Column("origin", sa.Text),
+    sa.Column("origin_name", sa.Text),
+    # Written by requests: set together with the end.
+    sa.Column("canceled_at", timestamp()),
     sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
     sa.CheckConstraint("cause in ('request', 'automatic', 'rollback')", name="cause"),
     sa.Index("ix_service_deploys_service_id_seq", "service_id", "seq"),
@@ -91,6 +98,9 @@ instance_deploys = sa.Table(
     sa.Column("state", sa.Text, nullable=False, server_default="created"),
     sa.Column("error", sa.Text),
     sa.Column("started_at", timestamp(), nullable=False, server_default=_now),
+    # While it is under way, what the instance had to be before: node_id, desired_state, deploy_rev, service_revision,
+    # pod; empty for a new one, null when an older release began it.
+    sa.Column("former", JSONB(none_as_null=True)),
     sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
 )
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
 
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import secret_usage as store
 from services.deploy_svc.store import services as service_store
@@ -46,7 +47,8 @@ class SecretUsage:
             waiting = await store.about_to_deploy(tx, [service.id for service in left])
             await store.bump(tx, [service.id for service in left])
             due = [service for service in left if service.state == "running" and service.id not in waiting]
-            await store.queue(tx, [(deploys[service.id], service.id) for service in due])
+            asked = Asked("secret" if usage == "secrets" else "certificate", name=name)
+            await store.queue(tx, [(deploys[service.id], service.id) for service in due], asked)
 
     async def linked_service(self, grid_id: str, stack: str, name: str) -> Service | None:
         """The service that is to publish challenges, or None."""
@@ -62,7 +64,7 @@ class SecretUsage:
             deploy_id = _deploy_id(event_id, service.id)
             if not await store.with_deploy(tx, [deploy_id]):
                 await service_store.request_deploy(tx, service.id, bump=True)
-                await store.queue(tx, [(deploy_id, service.id)])
+                await store.queue(tx, [(deploy_id, service.id)], Asked("challenge"))
         return deploy_id
 
     async def deploy_states(self, grid_id: str, deploy_ids: Collection[str]) -> dict[str, str]:

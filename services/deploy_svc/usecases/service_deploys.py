@@ -1,18 +1,20 @@
-"""Deploy, scale, start, stop and restart services; progress of deploys (sections 4.9, 4.10 and 6)."""
+"""Deploy, scale, start, stop and restart services; progress and history of deploys (sections 4.9, 4.10 and 6)."""
 
 from dataclasses import replace
 
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_deploy import ServiceDeploy
+from services.deploy_svc.domain.service_deploy import Asked, Origin, ServiceDeploy
 from services.deploy_svc.domain.service_input import MOST_INSTANCES
-from services.deploy_svc.store import instances, tables
+from services.deploy_svc.store import event_logs, instances, tables
 from services.deploy_svc.store import service_deploys as store
 from services.deploy_svc.store import services as service_store
+from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, required
 from services.kernel.ids import is_id
+from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import Checker
 
@@ -30,7 +32,7 @@ class ServiceDeploys:
         async with self._db.transaction() as tx:
             await _locked(tx, found)
             await service_store.request_deploy(tx, found.id, bump=force)
-            return await self._queue(tx, found, "deploy")
+            return await self._queue(tx, found, "deploy", principal)
 
     async def scale(self, principal: Principal, path: str, count: int | None) -> tuple[Service, ServiceDeploy]:
         """Set the number of instances and queue a deploy; the revision stays. Raises ValidationFailed."""
@@ -44,7 +46,7 @@ class ServiceDeploys:
             service = await _locked(tx, found)
             await service_store.update(tx, found.id, replace(service.spec, instances=wanted), bump=False)
             await service_store.request_deploy(tx, found.id, bump=False)
-            return await self._queue(tx, found, "scale")
+            return await self._queue(tx, found, "scale", principal)
 
     async def start(self, principal: Principal, path: str) -> None:
         """Want the service and every instance running."""
@@ -80,8 +82,33 @@ class ServiceDeploys:
         async with self._db.read() as tx:
             return service, await _deploy(tx, service.id, deploy_id)
 
-    async def _queue(self, tx: Tx, found: Service, event: str) -> tuple[Service, ServiceDeploy]:
-        deploy_id = await store.insert(tx, found.id)
+    async def history(self, principal: Principal, path: str, page: Page) -> tuple[Service, Listing[ServiceDeploy]]:
+        """The deploys of the service, newest first, without their instances."""
+        _, service = await self._access.readable(principal, path)
+        async with self._db.read() as tx:
+            return service, await store.history(tx, service.id, page)
+
+    async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Service, ServiceDeploy]:
+        """End a deploy; what runs stays. One that was canceled stays as it is. Raises NotFound, ValidationFailed when
+        it ended by itself."""
+        _, found = await self._access.changeable(principal, path)
+        if not is_id(deploy_id):
+            raise NotFound
+        async with self._db.transaction() as tx:
+            service = await _locked(tx, found)
+            deploy = await _deploy(tx, found.id, deploy_id)
+            if cancels.is_over(deploy):
+                return service, deploy
+            event = await cancels.cancel(tx, service, deploy, cancels.who(principal))
+            await audit.record(tx, tables.outbox, "cancel_deploy", resource(found))
+            canceled = await _deploy(tx, found.id, deploy_id)
+            await event_logs.record(tx, event)
+            return service, canceled
+
+    async def _queue(
+        self, tx: Tx, found: Service, event: Origin, principal: Principal
+    ) -> tuple[Service, ServiceDeploy]:
+        deploy_id = await store.insert(tx, found.id, Asked(event, principal.email or None))
         await audit.record(tx, tables.outbox, event, resource(found))
         return await _locked(tx, found), await _deploy(tx, found.id, deploy_id)
 

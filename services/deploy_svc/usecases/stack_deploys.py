@@ -1,16 +1,19 @@
-"""Deploys of stacks: requests and progress (docs/spec/deploy_rest.md sections 3.4 and 6.2)."""
+"""Deploys of stacks: requests, progress and history (docs/spec/deploy_rest.md sections 3.4 and 6.2)."""
 
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.domain.event import Event
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
-from services.deploy_svc.domain.stack_rollout import Finish, cannot_remove
+from services.deploy_svc.domain.stack_rollout import Finish, Step, canceled, cannot_remove
 from services.deploy_svc.domain.vault_names import VaultNames
+from services.deploy_svc.store import event_logs, service_deploys, tables
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
-from services.deploy_svc.store import tables
+from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
@@ -18,8 +21,9 @@ from services.deploy_svc.usecases.stacks import lock_services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, Unavailable
+from services.kernel.errors import NotFound, Unavailable, required
 from services.kernel.ids import is_id
+from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 
 _TRIES = 5
@@ -51,7 +55,8 @@ class StackDeploys:
                 stack, document = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
                 if stack.revision == seen.revision:
                     allow = partial(self._hosts.check_spec, principal, grid)
-                    return stack, await self._queue(tx, grid, stack, document, known=known, allow=allow)
+                    asked = Asked("deploy", principal.email or None)
+                    return stack, await self._queue(tx, grid, stack, document, known=known, allow=allow, asked=asked)
         raise Unavailable("The stack changes all the time. Try again in a moment.")
 
     async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
@@ -67,22 +72,71 @@ class StackDeploys:
             raise NotFound
         return stack, deploy
 
+    async def history(self, principal: Principal, path: str, page: Page) -> tuple[Stack, Listing[StackDeploy]]:
+        """The deploys of the stack, newest first, without those of its services. Raises NotFound."""
+        grid = await self._grids.accessible(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        async with self._db.read() as tx:
+            stack = required(await stack_store.get(tx, grid.id, name))
+            return stack, await store.history(tx, stack.id, page)
+
+    async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
+        """End a deploy and those of its services that are under way; what runs stays. One that was canceled stays as it
+        is. Raises NotFound, ValidationFailed when it ended by itself."""
+        grid = await self._grids.changeable(principal, path.partition("/")[0])
+        name = checks.stack_name(path)
+        if not is_id(deploy_id):
+            raise NotFound
+        async with self._db.transaction() as tx:
+            stack = required(await stack_store.get(tx, grid.id, name))
+            deploy, steps = required(await store.lock(tx, stack.id, deploy_id))
+            if cancels.is_over(deploy):
+                return stack, required(await store.get(tx, stack.id, deploy_id))
+            by = cancels.who(principal)
+            events = await self._cancel_services(tx, principal, grid, steps)
+            await store.end(tx, deploy_id, canceled(steps, by), canceled=True)
+            await audit.record(tx, tables.outbox, "cancel_deploy", checks.resource(grid, stack, name))
+            answer = required(await store.get(tx, stack.id, deploy_id))
+            await event_logs.record(tx, *events)
+            return stack, answer
+
+    async def _cancel_services(self, tx: Tx, principal: Principal, grid: Grid, steps: tuple[Step, ...]) -> list[Event]:
+        begun = {step.service_id: step.service_deploy_id for step in steps if step.service_deploy_id}
+        events = []
+        # In one order for everybody, so that two transactions never wait for one another.
+        for service_id, service_deploy_id in sorted(begun.items()):
+            service = await service_store.by_id(tx, service_id, lock=True)
+            deploy = await service_deploys.get(tx, service_id, service_deploy_id)
+            if service is None or deploy is None or deploy.finished_at is not None:
+                continue
+            self._hosts.check_service(principal, grid, service)
+            events.append(await cancels.cancel(tx, service, deploy, cancels.who(principal)))
+        return events
+
     async def _queue(
-        self, tx: Tx, grid: Grid, stack: Stack, document: Document, *, known: VaultNames, allow: checks.Allow
+        self,
+        tx: Tx,
+        grid: Grid,
+        stack: Stack,
+        document: Document,
+        *,
+        known: VaultNames,
+        allow: checks.Allow,
+        asked: Asked,
     ) -> StackDeploy:
         current = await lock_services(tx, grid, stack.name)
         made = await checks.prepare(tx, grid, stack.name, document, current, known=known, allow=allow, deploying=True)
         if made.held:
-            return await self._failed(tx, grid, stack, made)
+            return await self._failed(tx, grid, stack, made, asked)
         services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]
         await service_store.set_stack_revision(tx, [service.id for service in services], stack.revision)
-        deploy = await store.insert(tx, stack.id, stack.revision, services, made.surplus)
+        deploy = await store.insert(tx, stack, services, made.surplus, asked)
         await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
         return deploy
 
-    async def _failed(self, tx: Tx, grid: Grid, stack: Stack, made: Prepared) -> StackDeploy:
+    async def _failed(self, tx: Tx, grid: Grid, stack: Stack, made: Prepared, asked: Asked) -> StackDeploy:
         name, linkers = next(iter(made.held.items()))
-        deploy = await store.insert(tx, stack.id, stack.revision, (), made.surplus)
+        deploy = await store.insert(tx, stack, (), made.surplus, asked)
         await store.end(tx, deploy.id, Finish("error", cannot_remove(name, linkers)))
         await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
         ended = await store.get(tx, stack.id, deploy.id)

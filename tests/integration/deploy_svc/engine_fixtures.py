@@ -16,7 +16,7 @@ from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc import app
 from services.deploy_svc.domain.instance import Instance
-from services.deploy_svc.domain.service_deploy import ServiceDeploy
+from services.deploy_svc.domain.service_deploy import Asked, ServiceDeploy
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.settings import Settings
@@ -182,7 +182,7 @@ class Engine:
         """Request a deploy; returns its id."""
         async with self.db.transaction() as tx:
             await services.request_deploy(tx, service_id, bump=False)
-            return await service_deploys.insert(tx, service_id)
+            return await service_deploys.insert(tx, service_id, Asked("deploy"))
 
     async def stop(self, service_id: str) -> None:
         """Stop a service like the REST side does."""

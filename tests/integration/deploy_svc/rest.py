@@ -99,6 +99,12 @@ class Rest:
     async def get_deploy(self, deploy_id: str, path: str = "g1/null/web") -> Answer:
         return await self._call("GetServiceDeploy", pb.GetServiceDeployRequest(id=path, deploy_id=deploy_id))
 
+    async def deploys(self, path: str = "g1/null/web", **page: Any) -> Answer:
+        return await self._call("ListServiceDeploys", pb.ListServiceDeploysRequest(id=path, **page))
+
+    async def cancel(self, deploy_id: str, path: str = "g1/null/web") -> Answer:
+        return await self._call("CancelServiceDeploy", pb.CancelServiceDeployRequest(id=path, deploy_id=deploy_id))
+
     async def logs(self, path: str = "g1/null/web", **query: str) -> Answer:
         """The whole answer, as a client reads it."""
         pieces = []

@@ -56,6 +56,12 @@ class StackRest:
     async def get_deploy(self, deploy_id: str, path: str = "g1/shop") -> Answer:
         return await self._stack("GetStackDeploy", stack_pb2.GetStackDeployRequest(id=path, deploy_id=deploy_id))
 
+    async def deploys(self, path: str = "g1/shop", **page: Any) -> Answer:
+        return await self._stack("ListStackDeploys", stack_pb2.ListStackDeploysRequest(id=path, **page))
+
+    async def cancel(self, deploy_id: str, path: str = "g1/shop") -> Answer:
+        return await self._stack("CancelStackDeploy", stack_pb2.CancelStackDeployRequest(id=path, deploy_id=deploy_id))
+
     async def plan(self, body: dict[str, Any], path: str = "g1/shop") -> Answer:
         return await self._stack("PlanStack", stack_pb2.PlanStackRequest(id=path), body)
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from services.deploy_svc import app
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.store import service_deploys, services
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, settings
@@ -46,7 +47,7 @@ async def _nowhere(world: Engine, count: int) -> None:
             made = await services.insert(tx, grid_id=GRID, grid="g1", stack="stack", name=f"s{number}", spec=spec)
             assert made is not None
             await services.request_deploy(tx, made.id, bump=False)
-            await service_deploys.insert(tx, made.id)
+            await service_deploys.insert(tx, made.id, Asked("deploy"))
 
 
 async def _lose(world: Engine, nodes: int, lost: int, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.store import service_deploys, tables
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
@@ -90,7 +91,7 @@ async def test_a_deploy_picked_up_after_a_stop_ends_without_having_started(rest:
     await rest.stop()
     async with deploy_db.transaction() as tx:
         service_id = (await tx.execute(sa.select(tables.services.c.id))).scalar_one()
-        deploy_id = await service_deploys.insert(tx, service_id)
+        deploy_id = await service_deploys.insert(tx, service_id, Asked("deploy"))
 
     async def ended() -> bool:
         found = (await rest.get_deploy(deploy_id)).body

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.store import service_deploys, services, tables
 from services.deploy_svc.store.jsonb import SPEC, to_json
@@ -344,7 +345,7 @@ async def test_services_of_a_deleted_grid_go_away(
     async with deploy_db.transaction() as tx:
         service = await services.get(tx, GRID, "null", "web")
         assert service is not None
-        await service_deploys.insert(tx, service.id)
+        await service_deploys.insert(tx, service.id, Asked("deploy"))
         spec = ServiceSpec(image="x", stateful=False)
         await services.insert(tx, grid_id=OTHER_GRID, grid="g2", stack="null", name="stays", spec=spec)
         # A grid that grid_svc knows and we do not know yet.

@@ -238,7 +238,7 @@ async def test_a_loop_that_dies_in_the_middle_of_a_step_leaves_nothing_half_done
         raise ConnectionError("the process died here")
 
     with monkeypatch.context() as broken:
-        broken.setattr(rollout_plans, "_apply_marks", die)
+        broken.setattr(rollout_plans, "mark", die)
         with pytest.raises(ConnectionError):
             await loop.step(service_id)
     assert (await world.result(service_id, deploy_id)).state == "created"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from services.deploy_svc.domain.deploy_cancel import Cancellation, cancel
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.reconcile import Case, Decision, Pace, PastDeploy, Redeploy, Resume, assess
 from services.deploy_svc.domain.rollout import next_step
@@ -59,6 +60,8 @@ class Cluster:
         self.pinned = False
         self.deployed_revision: int | None = None
         self.situations: dict[str, str | None] = {}
+        # What instances were when the deploy under way came to them; None for new ones.
+        self.formers: dict[int, Instance | None] = {}
 
     # What users and nodes do.
 
@@ -76,6 +79,31 @@ class Cluster:
         """A change that makes a new revision."""
         self.change(**spec)
         self.service = replace(self.service, revision=self.service.revision + 1)
+
+    def cancel(self) -> Cancellation | None:
+        """The oldest deploy that is under way."""
+        deploy = next((item for item in self.deploys if item.finished_at is None), None)
+        if deploy is None:
+            return None
+        known = {number: former.node_id if former else "" for number, former in self.formers.items()}
+        plan = cancel(deploy, list(self.instances.values()), known, "ann@example.org")
+        for number in plan.back:
+            former = self.formers[number]
+            assert former is not None
+            names = ("desired_state", "deploy_rev", "service_revision", "pod")
+            self._instance(number, rev=None, error=None, **{name: getattr(former, name) for name in names})
+        for number in plan.again:
+            self._instance(number, desired_state="running", rev=None, error=None)
+        for number in plan.dropped:
+            del self.instances[number]
+        for mark in plan.marks:
+            self._apply(mark)
+        end = {"state": "error", "reason": plan.finish.reason, "finished_at": self.now, "canceled_at": self.now}
+        self._deploy(deploy.id, **end)
+        coming = any(item.finished_at is None for item in self.deploys)
+        state = self.service.state if self.instances or coming else "initialized"
+        self.service, self.deployed_revision = replace(self.service, state=state), self.service.revision
+        return plan
 
     def stop(self) -> None:
         self.service = replace(self.service, state="stopped")
@@ -155,7 +183,12 @@ class Cluster:
             nodes.append(node.with_recorded(*own))
         past = [
             PastDeploy(
-                item.state, item.cause, self.situations.get(item.id), item.started_at is not None, item.finished_at
+                item.state,
+                item.cause,
+                self.situations.get(item.id),
+                item.started_at is not None,
+                item.finished_at,
+                item.canceled_at is not None,
             )
             for item in reversed(self.deploys)
             if item.finished_at is not None
@@ -212,6 +245,7 @@ class Cluster:
                 assert number not in {item.instance_number for item in placed}
                 new = InstanceDeploy(number, node_id, node, "ongoing", None, self.now)
                 self._deploy(deploy_id, instance_deploys=(*placed, new))
+                self.formers[number] = None
             case Unplaced(deploy_id, number, position, error):
                 placed = self.result(deploy_id).instance_deploys
                 assert position == len(placed)
@@ -232,6 +266,7 @@ class Cluster:
         self.service = replace(self.service, deployed_at=self.now)
         if self.result(deploy_id).cause != "rollback":
             self.deployed_revision, self.pinned = self.service.revision, False
+        self.formers = {}
         for number in surplus:
             del self.instances[number]
 
@@ -248,6 +283,7 @@ class Cluster:
             self.good = Good(self.service.revision, self.service.spec)
 
     def _run(self, run: Run) -> None:
+        self.formers[run.instance_number] = self.instances.get(run.instance_number)
         if run.instance_number not in self.instances:
             self.instances[run.instance_number] = Instance(
                 f"i{run.instance_number}", "s1", run.instance_number, None, "initialized", None, 1, 0, None,
