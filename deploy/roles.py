@@ -4,7 +4,7 @@ docker run ... IMAGE auth_svc | grid_svc | deploy_svc | vault_svc | exec_bridge 
 docker run ... IMAGE migrate              brings the schemas of all services up to date
 docker run ... IMAGE database-roles       gives each service a role in Postgres that owns its schemas only
 docker run ... IMAGE admin COMMAND ...    operators' commands: accounts, `backup`, `restore`; `vault ...`: of vault_svc
-docker run ... IMAGE backup               makes backups by itself, see BACKUP_FOLDER
+docker run ... IMAGE backup [--once]      makes backups by itself, see BACKUP_FOLDER; or one now
 docker run ... IMAGE identities FOLDER    makes and renews the certificates that the parts have for one another
 docker run ... IMAGE health               whether what this container runs is healthy: its health check
 

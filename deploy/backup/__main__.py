@@ -42,6 +42,9 @@ def _run(options: argparse.Namespace) -> int:
         case "scheduled":
             if settings.folder is None:
                 raise ValueError("BACKUP_FOLDER says where backups are kept: set it")
+            if options.once:
+                asyncio.run(schedule.once(settings, settings.folder, settings.secret()))
+                return 0
             if settings.metrics_address:
                 metrics.serve(settings.metrics_address, settings.metrics_token)
             asyncio.run(schedule.run(settings, settings.folder, settings.secret()))
@@ -96,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--check", action="store_true", help="only read all of it, and tell what is in it")
     what.add_argument("--keys", action="store_true", help="only print the secret settings that belong to it")
     what.add_argument("--replace", action="store_true", help="remove the installation that is in the database")
-    commands.add_parser("scheduled", help="make one every BACKUP_EVERY_HOURS into BACKUP_FOLDER, for ever")
+    scheduled = commands.add_parser("scheduled", help="make one every BACKUP_EVERY_HOURS into BACKUP_FOLDER, for ever")
+    scheduled.add_argument("--once", action="store_true", help="make one now, remove those too many, and end")
     return root
 
 

@@ -42,7 +42,7 @@ def superfluous(files: list[tuple[datetime, Path]], keep: int) -> list[Path]:
 
 async def run(settings: BackupSettings, folder: Path, passphrase: str) -> None:
     """Make one after the other for ever. A failure is logged and tried again; it never removes what is there."""
-    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await _there(folder)
     every = timedelta(hours=settings.every_hours)
     while True:
         known = made(folder)
@@ -56,6 +56,16 @@ async def run(settings: BackupSettings, folder: Path, passphrase: str) -> None:
         except Exception as error:
             log.error("no backup could be made, it will be tried again", cause=str(error)[:300])
             await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def once(settings: BackupSettings, folder: Path, passphrase: str) -> None:
+    """Make one now, for who has a clock of another kind. Raises what `create` does; then nothing is removed."""
+    await _there(folder)
+    await _turn(settings, folder, passphrase)
+
+
+async def _there(folder: Path) -> None:
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
 
 
 async def _turn(settings: BackupSettings, folder: Path, passphrase: str) -> None:

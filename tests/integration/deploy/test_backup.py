@@ -257,6 +257,31 @@ async def test_backups_are_made_by_themselves_and_the_oldest_go(filled: str, pla
         assert restore.read_through(reader).rows["auth.users"] == 1
 
 
+def test_who_has_another_clock_makes_one_at_a_time(filled: str, place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    place(filled, BACKUP_FOLDER=str(folder), BACKUP_KEEP="2")
+    old = [folder / f"kontena-2020010{day}T000000Z.backup" for day in (1, 2, 3)]
+    for file in old:
+        file.touch()
+    assert main(["scheduled", "--once"]) == 0
+    kept = [file for _moment, file in schedule.made(folder)]
+    assert len(kept) == 2
+    assert kept[0] == old[2]
+    with files.opened(kept[1], PASSPHRASE) as reader:
+        assert restore.read_through(reader).rows["auth.users"] == 1
+
+
+def test_one_that_cannot_be_made_is_told_and_costs_none_of_before(
+    filled: str, place: Place, tmp_path: Path, capsys: Output
+) -> None:
+    place(filled, VAULT_KEY="another key of it", BACKUP_FOLDER=str(tmp_path), BACKUP_KEEP="1")
+    old = tmp_path / "kontena-20200101T000000Z.backup"
+    old.touch()
+    assert "is not the key" in refused(capsys, "scheduled", "--once")
+    assert list(tmp_path.iterdir()) == [old]
+
+
 async def _gone(file: Path) -> bool:
     return not await asyncio.to_thread(file.exists)
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ UNKNOWN_KINDS = ("PodMonitor", "Issuer", "Certificate")
 FROM_THE_POD = {"POD_IP"}
 
 
+@cache
 def rendered(installation: str) -> str:
     if shutil.which("kubectl") is None:
         if os.environ.get("KONTENA_REQUIRE_DOCKER"):
@@ -41,12 +43,15 @@ def documents(installation: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(rendered(installation)))
 
 
+def pods(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a document has pods made of, whatever makes them."""
+    spec = document.get("spec", {})
+    templates = (spec.get("template"), spec.get("jobTemplate", {}).get("spec", {}).get("template"))
+    return [template["spec"] for template in templates if template]
+
+
 def containers(installation: str) -> list[dict[str, Any]]:
-    return [
-        container
-        for document in documents(installation)
-        for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
-    ]
+    return [one for document in documents(installation) for pod in pods(document) for one in pod["containers"]]
 
 
 def faults(text: str) -> list[str]:
@@ -55,7 +60,7 @@ def faults(text: str) -> list[str]:
     for document in yaml.safe_load_all(text):
         if document["kind"] == "Secret":
             found.append(f"Secret {document['metadata']['name']} is kept here")
-        for container in document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+        for container in (one for pod in pods(document) for one in pod["containers"]):
             if not re.search(r":[\w.-]+$", container["image"]) or container["image"].endswith(":latest"):
                 found.append(f"{container['image']} names no version")
             found += [
@@ -93,6 +98,43 @@ def test_a_plain_secret_and_a_floating_version_are_found() -> None:
         ]
     )
     assert len(faults(text)) == 3
+    cron = {"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [pod]}}}}}}
+    assert len(faults(yaml.safe_dump(cron))) == 2
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS[:2])
+def test_no_pod_may_do_anything_beside_its_work(installation: str) -> None:
+    found = [pod for document in documents(installation) for pod in pods(document)]
+    for pod in found:
+        assert pod["automountServiceAccountToken"] is False
+        assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 10001)
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+    # Each part, the migrations and the backups.
+    assert len(found) == len(calls.PORTS) + 2
+
+
+def test_a_backup_is_made_each_night_onto_a_volume_of_the_installation() -> None:
+    found = documents("overlays/highly-available")
+    (cron,) = [one for one in found if one["kind"] == "CronJob"]
+    (pod,) = pods(cron)
+    (container,) = pod["containers"]
+    assert container["args"] == ["backup", "--once"]
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    (claim,) = [one["metadata"]["name"] for one in found if one["kind"] == "PersistentVolumeClaim"]
+    assert pod["volumes"] == [{"name": "backups", "persistentVolumeClaim": {"claimName": claim}}]
+    given = {one["name"]: one for one in container["env"]}
+    assert given["BACKUP_FOLDER"]["value"].startswith(container["volumeMounts"][0]["mountPath"])
+    # What the services keep secret is in the backup.
+    (settings,) = [one["data"] for one in found if one["kind"] == "ConfigMap"]
+    services = [pods(one)[0]["containers"][0] for one in found if one["kind"] == "Deployment"]
+    secret = {one["name"] for each in services for one in each["env"] if one["name"] in SECRETS}
+    assert secret - {"GATEWAY_METRICS_TOKEN"} <= {*given, *settings}
 
 
 @pytest.mark.parametrize("installation", INSTALLATIONS)
