@@ -147,7 +147,7 @@ class NodeCommands:
         wanted = getattr(message, kind)
         if kind == "remove_volume":
             self._require_unassigned(wanted.name)
-            await self._runtime.remove_volume(wanted.name, self._state.node_ids)
+            await self._runtime.volumes.remove(wanted.name, self._state.node_ids)
             return pb.NodeCommandEvent(result=pb.CommandResult(json="{}"))
         shown = await self._runtime.inspection.describe(wanted.container_id)
         tags = {} if shown is None else (shown.get("Config") or {}).get("Labels") or {}

@@ -117,7 +117,7 @@ class ContainerReporter:
             raise StreamEnded("the master ended the container reports")
 
     async def _listed(self) -> dict[str, Listed]:
-        found = await self._runtime.list_all(self._state.node_ids)
+        found = await self._runtime.containers.list_all(self._state.node_ids)
         return {item.id: item for item in found if item.labels.get(labels.CONTAINER_TYPE) in _MIRRORED}
 
 

@@ -52,7 +52,7 @@ class DataVolumes:
         mounts, missing = [], {}
         for path in data.paths(assignment.pod, image_volumes):
             name = known.get(path) or data.volume_name(assignment.pod.container_name, self._key, path)
-            found = await self._runtime.volume_labels(name)
+            found = await self._runtime.volumes.labels_of(name)
             if found is None and path in known:
                 missing[path] = name
             elif found is not None and not self._may_use(found):
@@ -62,7 +62,7 @@ class DataVolumes:
             raise DataGone(data.gone(missing))
         for mount in mounts:
             if mount.fresh:
-                await self._runtime.ensure_volume(config.data_volume(assignment, self._site.identity(), mount))
+                await self._runtime.volumes.ensure(config.data_volume(assignment, self._site.identity(), mount))
         return mounts
 
     async def _known(self, assignment: pb.Assignment) -> dict[str, str]:
@@ -80,22 +80,22 @@ class DataVolumes:
 
     async def _keepers(self) -> list[Container]:
         """The data containers of earlier releases."""
-        return await self._runtime.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids)
+        return await self._runtime.containers.find(self._key, labels.TYPE_VOLUME, self._site.state.node_ids)
 
     async def retire_keepers(self) -> None:
         """The container of the instance holds the volumes itself now."""
         for keeper in await self._keepers():
-            await self._runtime.remove(keeper.id, volumes=False)
+            await self._runtime.containers.remove(keeper.id, volumes=False)
             log.info("data container removed, its volumes stay", name=keeper.name)
 
     async def remove(self, containers: list[Container]) -> None:
         """Remove all data. `containers` are those that the instance had, removed already."""
         record = self._site.state.with_data().get(self._key, set())
-        names = record | set(await self._runtime.find_volumes(self._key, self._site.state.node_ids))
+        names = record | set(await self._runtime.volumes.find(self._key, self._site.state.node_ids))
         for container in containers:
             names |= set(data.labelled(container).values())
         for keeper in await self._keepers():
-            await self._runtime.remove(keeper.id, volumes=True)
+            await self._runtime.containers.remove(keeper.id, volumes=True)
         for name in sorted(names):
             await self._delete(name)
 
@@ -105,7 +105,7 @@ class DataVolumes:
         deadline = clock.time() + _IN_USE_SECONDS
         while True:
             try:
-                return await self._runtime.delete_volume(name)
+                return await self._runtime.volumes.delete(name)
             except EngineRefused as error:
                 if error.status != _CONFLICT:
                     raise

@@ -88,16 +88,18 @@ class HealthMonitor:
         if check.protocol == "exec":
             return await self._exec_problem(check)
         if check.protocol == "tcp":
-            refusal = await self._runtime.connect(address, check.port, check.timeout)
+            refusal = await self._runtime.probes.connect(address, check.port, check.timeout)
             return refusal and f"port {check.port}: {refusal}"
-        answer = http_problem(await self._runtime.http_status(address, check.port, check.uri, check.timeout))
+        answer = http_problem(await self._runtime.probes.http_status(address, check.port, check.uri, check.timeout))
         return answer and f"http port {check.port}{check.uri}: {answer}"
 
     async def _exec_problem(self, check: HealthCheck) -> str:
         said = bytearray()
         try:
             async with asyncio.timeout(check.timeout):
-                code = await self._runtime.execute(self._container_id, check.cmd, lambda _, data: said.extend(data))
+                code = await self._runtime.containers.execute(
+                    self._container_id, check.cmd, lambda _, data: said.extend(data)
+                )
         except TimeoutError:
             return f"{check.cmd[0]} did not end within {check.timeout} s"
         except (EngineRefused, EngineUnreachable) as error:

@@ -54,8 +54,8 @@ class Hooks:
 
     async def remove_leftovers(self) -> None:
         """Remove temporary containers of hooks that were cut short."""
-        for container in await self._runtime.find(self._key, labels.TYPE_HOOK, self._site.state.node_ids):
-            await self._runtime.remove(container.id, volumes=True)
+        for container in await self._runtime.containers.find(self._key, labels.TYPE_HOOK, self._site.state.node_ids):
+            await self._runtime.containers.remove(container.id, volumes=True)
 
     async def _inside(self, assignment: pb.Assignment, container: Container, moment: str, kind: str) -> None:
         try:
@@ -85,29 +85,29 @@ class Hooks:
 
     async def _in_own_container(self, pod_name: str, hook: Hook, body: dict[str, Any]) -> int | None:
         name = f"{pod_name}-{rules.PRE_START}-{secrets.token_hex(4)}"
-        container_id = await self._runtime.create(name, config.hook_container_config(body, hook))
+        container_id = await self._runtime.containers.create(name, config.hook_container_config(body, hook))
         try:
-            container = await self._runtime.inspect(container_id)
+            container = await self._runtime.containers.inspect(container_id)
             if container is not None:
                 self._site.logs.add(container, "stdout", [_announcement(hook)], hook.path)
-            await self._runtime.start(container_id)
+            await self._runtime.containers.start(container_id)
             self._site.logs.follow(container_id)
             self._site.tell_start()
             async with asyncio.timeout(LONGEST):
-                return await self._runtime.wait(container_id)
+                return await self._runtime.containers.wait(container_id)
         except TimeoutError:
             return None
         finally:
-            await self._runtime.stop(container_id, 0)
+            await self._runtime.containers.stop(container_id, 0)
             await self._site.logs.drained(container_id)
-            await self._runtime.remove(container_id, volumes=True)
+            await self._runtime.containers.remove(container_id, volumes=True)
 
     async def _execute(self, container: Container, hook: Hook) -> int | None:
         self._site.logs.add(container, "stdout", [_announcement(hook)], hook.path)
         written = WrittenLines()
         try:
             async with asyncio.timeout(LONGEST):
-                return await self._runtime.execute(container.id, ["/bin/sh", "-c", hook.cmd], written.add)
+                return await self._runtime.containers.execute(container.id, ["/bin/sh", "-c", hook.cmd], written.add)
         except TimeoutError:
             return None
         finally:

@@ -33,11 +33,11 @@ class ImageCleaner:
         """Remove what was not used for `keep_seconds`; raises when the engine does not answer."""
         if not self._used:
             return
-        in_use, now = await self._runtime.images_in_use(), time.time()
+        in_use, now = await self._runtime.containers.image_ids(), time.time()
         for image_id, used in list(self._used.items()):
             if image_id in in_use or used > now:
                 self._used[image_id] = now
-            elif now - used >= self._keep and await self._runtime.remove_image(image_id):
+            elif now - used >= self._keep and await self._runtime.images.remove(image_id):
                 del self._used[image_id]
                 log.info("image removed that was not used any more", image=image_id)
         self._file.touch()

@@ -53,7 +53,7 @@ class Instance:
         self._overtaken = asyncio.Event()
         self._operations = Operations(key, site, self._overtaken)
         self._repairs = Repairs(key, site)
-        self._readiness = Readiness(site.runtime, site.port_wait, site.settle, self.look)
+        self._readiness = Readiness(site.runtime.probes, site.port_wait, site.settle, self.look)
         self._health = HealthMonitor(site.runtime, self.look)
         self._order: _Order | None = None
         self._removing = False

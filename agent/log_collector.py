@@ -130,13 +130,13 @@ class LogCollector:
 
     async def _follow_once(self, container_id: str) -> bool:
         """Read until the container stops, then to the end of its log. False when it is running again."""
-        container = await self._runtime.inspect(container_id)
+        container = await self._runtime.containers.inspect(container_id)
         if container is None or container.labels.get(labels.SKIP_LOGS) == "1":
             self._read.setdefault(container_id, Position())
             return True
         if container.running:
             await self._copy(container, follow=True)
-            container = await self._runtime.inspect(container_id)
+            container = await self._runtime.containers.inspect(container_id)
             if container is None:
                 return True
             if container.running:

@@ -65,13 +65,15 @@ class Operations:
         return (await self._settled()).current
 
     async def _settled(self) -> Settlement:
-        settled = settle(await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids))
+        settled = settle(
+            await self._runtime.containers.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids)
+        )
         for surplus in settled.discard:
             log.warning("removing a second container of one instance", name=surplus.name)
             await self._take_down(surplus, volumes=False)
         if settled.restore and settled.current is not None:
             name = own_name(settled.current)
-            await self._runtime.rename(settled.current.id, name)
+            await self._runtime.containers.rename(settled.current.id, name)
             return Settlement(replace(settled.current, name=name))
         return settled
 
@@ -90,7 +92,7 @@ class Operations:
             given = pod.image_credentials
             login = Login(given.username, given.password, given.email)
         try:
-            pull = self._runtime.ensure_image(pod.image, assignment.deploy_rev, login)
+            pull = self._runtime.images.ensure(pod.image, assignment.deploy_rev, login)
             image = await self._unless_overtaken(pull)
         except ImageUnavailable as error:
             if sealed and pod.HasField("image_credentials"):
@@ -133,7 +135,7 @@ class Operations:
         name = pod.container_name if old is None else next_name(pod.container_name)
         in_one_go = old is None and not any(hook.type == PRE_START for hook in pod.hooks)
         async with self._site.starts:
-            successor = await self._runtime.create(name, body)
+            successor = await self._runtime.containers.create(name, body)
             log.info("container created", name=name, image=pod.image, rev=assignment.deploy_rev)
             self._data.remember(assignment, mounts)
             if in_one_go:
@@ -160,9 +162,9 @@ class Operations:
                 await self._halt(old, assignment)
             await self._hooks.run_before_start(assignment, hooks, body)
             if former is not None:
-                await self._runtime.rename(former.id, former_name(name))
+                await self._runtime.containers.rename(former.id, former_name(name))
             if old is not None:
-                await self._runtime.rename(successor, name)
+                await self._runtime.containers.rename(successor, name)
             await self.launch(successor)
         except EngineUnreachable:
             # Nobody knows how far it came; the next look does.
@@ -180,12 +182,12 @@ class Operations:
         if former is None and isinstance(error, EngineRefused):
             # There is nothing else to show; the container tells why it does not start.
             return
-        await self._runtime.remove(successor, volumes=True)
+        await self._runtime.containers.remove(successor, volumes=True)
         if former is None:
             return
-        shown = await self._runtime.inspect(former.id)
+        shown = await self._runtime.containers.inspect(former.id)
         if shown is not None and shown.name != own_name(former):
-            await self._runtime.rename(former.id, own_name(former))
+            await self._runtime.containers.rename(former.id, own_name(former))
         await self.launch(former.id)
         self._tell(_CREATE, f"container {own_name(former)} of before runs again, as its successor failed", "warn")
         await self._post_start(assignment, former.id)
@@ -226,7 +228,7 @@ class Operations:
 
     async def _launch(self, container_id: str) -> None:
         try:
-            await self._runtime.start(container_id)
+            await self._runtime.containers.start(container_id)
         finally:
             self._site.logs.follow(container_id)
         self._site.tell_start()
@@ -234,12 +236,12 @@ class Operations:
     async def stop(self, assignment: pb.Assignment, container: Container) -> None:
         """Stop it with grace."""
         await self._hooks.pre_stop(assignment, container)
-        await self._runtime.stop(container.id, assignment.pod.stop_grace_period)
+        await self._runtime.containers.stop(container.id, assignment.pod.stop_grace_period)
         self._tell(_STOP, f"container {container.name} was stopped")
 
     async def restart(self, container: Container, grace: int) -> None:
         """Restart it in place; hooks do not run."""
-        await self._runtime.restart(container.id, grace)
+        await self._runtime.containers.restart(container.id, grace)
         self._site.logs.follow(container.id)
         self._tell(_RESTART, f"container {container.name} was restarted")
 
@@ -250,7 +252,7 @@ class Operations:
 
     async def withdraw(self, assignment: pb.Assignment | None) -> list[Container]:
         """Remove its containers, and tell which there were; the data of a stateful instance stays."""
-        found = await self._runtime.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids)
+        found = await self._runtime.containers.find(self._key, labels.TYPE_CONTAINER, self._site.state.node_ids)
         for container in found:
             await self._take_down(container, volumes=True, assignment=assignment)
             self._tell(_REMOVE, f"container {container.name} was removed")
@@ -280,7 +282,7 @@ class Operations:
         )
 
     async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
-        container = await self._runtime.inspect(container_id)
+        container = await self._runtime.containers.inspect(container_id)
         if container is not None:
             await self._hooks.post_start(assignment, container)
 
@@ -288,7 +290,9 @@ class Operations:
         await self._halt(container, assignment)
         # An engine may count the data of an instance whose volumes it mounts among its own.
         others = set().union(*self._site.state.with_data().values())
-        await self._runtime.remove(container.id, volumes=volumes and others.isdisjoint(container.volumes.values()))
+        await self._runtime.containers.remove(
+            container.id, volumes=volumes and others.isdisjoint(container.volumes.values())
+        )
         log.info("container removed", name=container.name)
 
     async def _halt(self, container: Container, assignment: pb.Assignment | None) -> None:
@@ -296,7 +300,7 @@ class Operations:
         if container.running and assignment is not None:
             await self._hooks.pre_stop(assignment, container)
         if container.running or container.restarting:
-            await self._runtime.stop(container.id, grace_of(container))
+            await self._runtime.containers.stop(container.id, grace_of(container))
         await self._site.logs.drained(container.id)
 
     async def _make_room(self, assignment: pb.Assignment) -> None:
@@ -309,7 +313,7 @@ class Operations:
             await self._free(needed)
 
     async def _free(self, name: str) -> None:
-        holder = await self._runtime.inspect(name)
+        holder = await self._runtime.containers.inspect(name)
         if holder is None or holder.name != name:
             return
         if not labels.is_ours(holder.labels, self._site.state.node_ids):
@@ -324,17 +328,17 @@ class Operations:
         if config.on_grid_network(assignment.pod):
             network = await self._site.grid_network()
             if not network.resolver:
-                await self._runtime.ensure_network(network.name, {labels.GRID_NAME: self._site.identity().grid})
+                await self._runtime.networks.ensure(network.name, {labels.GRID_NAME: self._site.identity().grid})
 
     async def _ensure_volumes(self, assignment: pb.Assignment) -> None:
         for volume in config.named_volumes(assignment, self._site.identity()):
-            await self._runtime.ensure_volume(volume)
+            await self._runtime.volumes.ensure(volume)
 
     async def _resolve(self, entry: str, assignment: pb.Assignment) -> str:
         name, colon, mode = entry.partition(":")
         candidates = config.container_candidates(name, assignment)
         for candidate in candidates:
-            if await self._runtime.inspect(candidate) is not None:
+            if await self._runtime.containers.inspect(candidate) is not None:
                 return f"{candidate}{colon}{mode}"
         return f"{candidates[0]}{colon}{mode}"
 

@@ -3,17 +3,17 @@
 import asyncio
 
 from agent.domain.errors import NotReady
-from agent.runtime.ports import Runtime
+from agent.runtime.ports import Probes
 
 _EVERY = 1.0
 _CONNECT = 1.0
 
 
-async def wait_for_port(runtime: Runtime, address: str, port: int, longest: float, every: float = _EVERY) -> None:
+async def wait_for_port(probes: Probes, address: str, port: int, longest: float, every: float = _EVERY) -> None:
     """Returns once `address` accepts a TCP connection on `port`. Raises NotReady when it does not in time."""
     clock = asyncio.get_running_loop()
     deadline = clock.time() + longest
-    while problem := await runtime.connect(address, port, _CONNECT):
+    while problem := await probes.connect(address, port, _CONNECT):
         if clock.time() > deadline:
             raise NotReady(f"port {port} did not accept connections within {longest:.0f} s: {problem}")
         await asyncio.sleep(every)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from agent.domain.errors import NotReady
 from agent.domain.status import exit_words
 from agent.port_wait import wait_for_port
-from agent.runtime.ports import Container, Runtime
+from agent.runtime.ports import Container, Probes
 
 
 class Readiness:
@@ -15,8 +15,8 @@ class Readiness:
     stay up without one. `tell` is called when the wait is over. `problem` is why the instance is not ready, empty when
     it is or when there is nothing to wait for; that of a start stays until the next one."""
 
-    def __init__(self, runtime: Runtime, longest: float, settle: float, tell: Callable[[], None]) -> None:
-        self._runtime = runtime
+    def __init__(self, probes: Probes, longest: float, settle: float, tell: Callable[[], None]) -> None:
+        self._probes = probes
         self._longest = longest
         self._settle = settle
         self._tell = tell
@@ -79,7 +79,7 @@ class Readiness:
 
     async def _wait(self, address: str, port: int) -> None:
         try:
-            await wait_for_port(self._runtime, address, port, self._longest)
+            await wait_for_port(self._probes, address, port, self._longest)
         except NotReady as error:
             self.problem = str(error)
         self._over()

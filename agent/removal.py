@@ -53,7 +53,9 @@ async def _remove(runtime: DockerRuntime, state: State) -> int:
     site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), _NoRemovals(), LoggedEvents())
     kinds = (labels.TYPE_CONTAINER, labels.TYPE_HOOK)
     listed = [
-        item for item in await runtime.list_all(state.node_ids) if item.labels.get(labels.CONTAINER_TYPE) in kinds
+        item
+        for item in await runtime.containers.list_all(state.node_ids)
+        if item.labels.get(labels.CONTAINER_TYPE) in kinds
     ]
     keys = {key for item in listed if (key := key_of(item.labels)) is not None}
     assigned = {InstanceKey(item.service_id, item.instance_number): item for item in state.assignments.values()}

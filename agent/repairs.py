@@ -60,13 +60,13 @@ class Repairs:
         runtime = self._site.runtime
         match repair:
             case Repair.RENAME:
-                await runtime.rename(container_id, wanted.name)
+                await runtime.containers.rename(container_id, wanted.name)
             case Repair.FORBID_RESTARTS:
-                await runtime.forbid_restarts(container_id)
+                await runtime.containers.forbid_restarts(container_id)
             case Repair.UNPAUSE:
-                await runtime.unpause(container_id)
+                await runtime.containers.unpause(container_id)
             case Repair.CONNECT:
-                await runtime.connect_network(container_id, wanted.network, wanted.aliases)
+                await runtime.networks.connect(container_id, wanted.network, wanted.aliases)
             case Repair.RECONNECT:
-                await runtime.disconnect_network(container_id, wanted.network)
-                await runtime.connect_network(container_id, wanted.network, wanted.aliases)
+                await runtime.networks.disconnect(container_id, wanted.network)
+                await runtime.networks.connect(container_id, wanted.network, wanted.aliases)

@@ -44,7 +44,7 @@ class StatsShipper:
 
     async def measure(self) -> None:
         """One round; raises when the engine does not answer."""
-        listed = await self._runtime.list_all(self._state.node_ids)
+        listed = await self._runtime.containers.list_all(self._state.node_ids)
         shares: dict[InstanceKey | None, int] = {
             InstanceKey(item.service_id, item.instance_number): item.pod.cpu_shares
             for item in self._state.assignments.values()

@@ -203,7 +203,7 @@ class Worker:
         """Compare with what the engine has: wake what differs, remove what is not assigned, collect all logs."""
         if self._state.node is None:
             return
-        listed = await self._runtime.list_all(self._state.node_ids)
+        listed = await self._runtime.containers.list_all(self._state.node_ids)
         containers = [item for item in listed if item.labels.get(labels.CONTAINER_TYPE) == labels.TYPE_CONTAINER]
         self._logs.keep_only({item.id for item in listed})
         for item in containers:

@@ -265,7 +265,7 @@ class Network:
         return GridNetwork(network.name, place.gateway)
 
     async def _pid(self, container_id: str) -> int:
-        container = await self._runtime.inspect(container_id)
+        container = await self._runtime.containers.inspect(container_id)
         return 0 if container is None else container.pid
 
     async def _network(self, place: Place, address: str, problems: list[str]) -> OverlayNetwork | None:
@@ -289,7 +289,9 @@ class Network:
     async def _ensure(self, place: Place, address: str = "") -> OverlayNetwork | None:
         assert self._system is not None  # noqa: S101 -- for the type checker.
         mtu = container_mtu(await self._system.underlay_mtu(address))
-        return await self._runtime.ensure_overlay(place.grid, place.block, place.gateway, place.names.bridge, mtu)
+        return await self._runtime.networks.ensure_overlay(
+            place.grid, place.block, place.gateway, place.names.bridge, mtu
+        )
 
     def _answer(self) -> None:
         """Pass on what is known; until this process hears of endpoints, the resolver answers as it did: it was told at

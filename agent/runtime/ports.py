@@ -149,56 +149,14 @@ class OverlayNetwork:
     members: tuple[Member, ...] = ()
 
 
-class Runtime(Protocol):
-    """A container engine. Every method has a deadline of its own and raises EngineUnreachable when the engine does not
-    answer in time, EngineRefused when it answers with an error."""
-
-    name: str
-
-    @property
-    def inspection(self) -> Inspection:
-        """Looks into containers and runs commands in them for users."""
-
-    async def info(self) -> EngineInfo:
-        """The engine and its machine."""
-
-    async def ensure_image(self, image: str, rev: str, login: Login | None) -> Image:
-        """The image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
-        ImageUnavailable when there is neither."""
-
-    async def images_in_use(self) -> set[str]:
-        """Ids of the images of all containers on the node, whosever they are."""
-
-    async def remove_image(self, image_id: str) -> bool:
-        """Whether the image needs no care any more: it was removed or is gone, or somebody gave it a second name. False
-        when a container uses it."""
-
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""
-
-    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
-        """Make the network of a grid with `block` unless it exists. Another network of the grid makes room for it when
-        no container runs on it; else it stays as it is, and new containers join the new one."""
-
-    async def ensure_volume(self, volume: NamedVolume) -> None:
-        """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""
-
-    async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
-        """Remove a volume of the grid with its data; nothing happens when there is none that carries one of the node
-        ids. Raises EngineRefused while a container uses it."""
-
-    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
-        """The labels of a volume, None when there is none of this name."""
-
-    async def find_volumes(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
-        """Names of the volumes that were made for the data of one instance."""
-
-    async def delete_volume(self, name: str) -> None:
-        """Remove a volume with its data, whosever it is; nothing happens when it is gone. Raises EngineRefused while a
-        container uses it."""
+class Containers(Protocol):
+    """The containers on a node."""
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         """All containers, running or not, that carry one of the node ids."""
+
+    async def image_ids(self) -> set[str]:
+        """Ids of the images of all containers on the node, whosever they are."""
 
     async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
         """The containers of one instance of type `kind`, newest first."""
@@ -211,12 +169,6 @@ class Runtime(Protocol):
 
     async def rename(self, container_id: str, name: str) -> None:
         """Give a container another name."""
-
-    async def connect_network(self, container_id: str, network: str, aliases: Collection[str]) -> None:
-        """Put it on a network, where it is found by these names."""
-
-    async def disconnect_network(self, container_id: str, network: str) -> None:
-        """Take it off a network."""
 
     async def forbid_restarts(self, container_id: str) -> None:
         """Keep the engine from starting it by itself."""
@@ -243,11 +195,93 @@ class Runtime(Protocol):
     async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
         """Run a command in a running container; returns its exit code. Has no deadline."""
 
+
+class Images(Protocol):
+    """The images on a node."""
+
+    async def ensure(self, image: str, rev: str, login: Login | None) -> Image:
+        """The image, pulled once per rollout `rev`; when that fails, of the copy this node has. Raises
+        ImageUnavailable when there is neither."""
+
+    async def remove(self, image_id: str) -> bool:
+        """Whether the image needs no care any more: it was removed or is gone, or somebody gave it a second name. False
+        when a container uses it."""
+
+
+class Networks(Protocol):
+    """The networks that containers of a node share."""
+
+    async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""
+
+    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+        """Make the network of a grid with `block` unless it exists. Another network of the grid makes room for it when
+        no container runs on it; else it stays as it is, and new containers join the new one."""
+
+    async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:
+        """Put it on a network, where it is found by these names."""
+
+    async def disconnect(self, container_id: str, network: str) -> None:
+        """Take it off a network."""
+
+
+class Volumes(Protocol):
+    """The volumes on a node."""
+
+    async def ensure(self, volume: NamedVolume) -> None:
+        """Make the volume unless it exists. Raises ConfigInvalid when there is one with another driver."""
+
+    async def remove(self, name: str, node_ids: Collection[str]) -> None:
+        """Remove a volume of the grid with its data; nothing happens when there is none that carries one of the node
+        ids. Raises EngineRefused while a container uses it."""
+
+    async def labels_of(self, name: str) -> Mapping[str, str] | None:
+        """The labels of a volume, None when there is none of this name."""
+
+    async def find(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
+        """Names of the volumes that were made for the data of one instance."""
+
+    async def delete(self, name: str) -> None:
+        """Remove a volume with its data, whosever it is; nothing happens when it is gone. Raises EngineRefused while a
+        container uses it."""
+
+
+class Probes(Protocol):
+    """Looks at containers over the network."""
+
     async def connect(self, address: str, port: int, seconds: float) -> str:
         """Why a container at `address` accepts no TCP connection within `seconds`; empty when it does."""
 
     async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
         """How a container answers a GET, redirects not followed; without an answer within `seconds`, why not."""
+
+
+class Runtime(Protocol):
+    """A container engine, by parts. Every method has a deadline of its own and raises EngineUnreachable when the engine
+    does not answer in time, EngineRefused when it answers with an error."""
+
+    name: str
+
+    @property
+    def containers(self) -> Containers: ...
+
+    @property
+    def images(self) -> Images: ...
+
+    @property
+    def networks(self) -> Networks: ...
+
+    @property
+    def volumes(self) -> Volumes: ...
+
+    @property
+    def probes(self) -> Probes: ...
+
+    @property
+    def inspection(self) -> Inspection: ...
+
+    async def info(self) -> EngineInfo:
+        """The engine and its machine."""
 
     def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         """Changes of containers with our labels. Begins with Resync once the engine is listening; ends or raises when

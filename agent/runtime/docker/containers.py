@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import parse_time
 from agent.runtime.docker.engine import Engine
-from agent.runtime.ports import Container, CreateBody, Listed
+from agent.runtime.ports import Container, CreateBody, Listed, Output
 
+_STREAMS = {1: "stdout", 2: "stderr"}
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
 _BEYOND_GRACE = 30.0
@@ -113,6 +114,20 @@ class Containers:
         async with self._engine.patient_call(None) as docker:
             answer = await docker.containers.container(container_id).wait()
         return int(answer["StatusCode"])
+
+    async def execute(self, container_id: str, command: Sequence[str], output: Output) -> int:
+        async with self._engine.call() as docker:
+            made = await docker.containers.container(container_id).exec(list(command))
+        # The command itself takes as long as it takes: whoever asked for it sets a deadline.
+        async with self._engine.patient_call(None), made.start() as stream:
+            while (message := await stream.read_out()) is not None:
+                output(_STREAMS.get(message.stream, "stdout"), message.data)
+        async with self._engine.call():
+            shown = await made.inspect()
+        code = shown["ExitCode"]
+        if code is None:
+            raise EngineUnreachable("the output of a command broke off")
+        return int(code)
 
     async def remove(self, container_id: str, *, volumes: bool) -> None:
         try:

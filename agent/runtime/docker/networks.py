@@ -29,14 +29,14 @@ class Networks:
             if await self._find(name) is None:
                 await self._create(name, {"Labels": dict(labels)})
 
-    async def connect(self, container_id: str, name: str, aliases: Collection[str]) -> None:
+    async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:
         body = {"Container": container_id, "EndpointConfig": {"Aliases": sorted(aliases)}}
         async with self._engine.call() as docker:
-            await (await docker.networks.get(name)).connect(body)
+            await (await docker.networks.get(network)).connect(body)
 
-    async def disconnect(self, container_id: str, name: str) -> None:
+    async def disconnect(self, container_id: str, network: str) -> None:
         async with self._engine.call() as docker:
-            await (await docker.networks.get(name)).disconnect({"Container": container_id})
+            await (await docker.networks.get(network)).disconnect({"Container": container_id})
 
     async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
         usual = f"kontena-{grid}"

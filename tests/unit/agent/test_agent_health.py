@@ -8,18 +8,19 @@ import pytest
 
 from agent.domain.health import HealthCheck, check_of, http_problem
 from agent.health import HealthMonitor
-from agent.runtime.hollow import HollowRuntime
+from agent.runtime.hollow import HollowProbes, HollowRuntime
 from agent.runtime.ports import Container
 
 CHECK = HealthCheck("http", 80, "/up", interval=1, timeout=1, initial_delay=0)
 STARTED = Container("c1", "web-1", "i1", CHECK.labels(), running=True, started_at_ns=1, address="10.0.0.2")
 
 
-class Answering(HollowRuntime):
+class Answering(HollowProbes):
     """Containers answer with `status`."""
 
     def __init__(self) -> None:
-        super().__init__("ENGINE")
+        self.runtime = HollowRuntime("ENGINE")
+        self.runtime.probes = self
         self.status: int | str = 200
         self.asked: list[tuple[str, int, str]] = []
 
@@ -64,19 +65,19 @@ def test_redirects_are_healthy_and_errors_are_not(status: int | str, healthy: bo
 
 
 async def test_a_healthy_container_is_not_condemned() -> None:
-    runtime, told = Answering(), asyncio.Event()
-    monitor = HealthMonitor(runtime, told.set)
+    answering, told = Answering(), asyncio.Event()
+    monitor = HealthMonitor(answering.runtime, told.set)
     await checked(monitor, told, STARTED)
     assert (monitor.health, monitor.condemns(STARTED)) == ("healthy", False)
-    assert runtime.asked[0] == ("10.0.0.2", 80, "/up")
+    assert answering.asked[0] == ("10.0.0.2", 80, "/up")
     monitor.cancel()
 
 
 async def test_a_container_that_runs_for_long_is_checked_at_once_by_a_new_agent() -> None:
-    runtime, told = Answering(), asyncio.Event()
+    answering, told = Answering(), asyncio.Event()
     slow = replace(CHECK, initial_delay=3600)
     started = replace(STARTED, labels=slow.labels(), started_at_ns=time.time_ns() - 3601 * 10**9)
-    monitor = HealthMonitor(runtime, told.set)
+    monitor = HealthMonitor(answering.runtime, told.set)
     await checked(monitor, told, started)
     assert monitor.health == "healthy"
     told.clear()
@@ -92,9 +93,9 @@ async def test_a_container_that_runs_for_long_is_checked_at_once_by_a_new_agent(
 
 
 async def test_one_failed_check_condemns_this_start_of_this_container_only() -> None:
-    runtime, told = Answering(), asyncio.Event()
-    runtime.status = 404
-    monitor = HealthMonitor(runtime, told.set)
+    answering, told = Answering(), asyncio.Event()
+    answering.status = 404
+    monitor = HealthMonitor(answering.runtime, told.set)
     await checked(monitor, told, STARTED)
     assert (monitor.health, monitor.condemns(STARTED)) == ("unhealthy", True)
     assert "status 404" in monitor.problem
@@ -102,7 +103,7 @@ async def test_one_failed_check_condemns_this_start_of_this_container_only() -> 
     assert not monitor.condemns(restarted)
     assert not monitor.condemns(another)
     assert not monitor.condemns(replace(STARTED, running=False))
-    runtime.status = 200
+    answering.status = 200
     monitor.begin(restarted, fresh=False)
     assert monitor.health == "unhealthy", "nothing better is known yet"
     told.clear()
@@ -114,13 +115,13 @@ async def test_one_failed_check_condemns_this_start_of_this_container_only() -> 
 
 
 async def test_a_container_that_recovers_is_not_condemned_any_more() -> None:
-    runtime, told = Answering(), asyncio.Event()
-    runtime.status = "connection refused"
-    monitor = HealthMonitor(runtime, told.set)
+    answering, told = Answering(), asyncio.Event()
+    answering.status = "connection refused"
+    monitor = HealthMonitor(answering.runtime, told.set)
     await checked(monitor, told, STARTED)
     assert monitor.condemns(STARTED)
     assert monitor.problem == "http port 80/up: connection refused"
-    runtime.status = 200
+    answering.status = 200
     told.clear()
     await told.wait()
     assert (monitor.health, monitor.condemns(STARTED)) == ("healthy", False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.readiness import Readiness
-from agent.runtime.hollow import HollowRuntime
+from agent.runtime.hollow import HollowProbes
 from agent.runtime.ports import Container
 
 SECOND = 1_000_000_000
@@ -26,7 +26,7 @@ class Watched:
 
     def __init__(self, moment: float) -> None:
         self.told = asyncio.Event()
-        self.readiness = Readiness(HollowRuntime("E"), 5.0, moment, self.told.set)
+        self.readiness = Readiness(HollowProbes(), 5.0, moment, self.told.set)
 
     async def over(self) -> None:
         await asyncio.wait_for(self.told.wait(), 10)

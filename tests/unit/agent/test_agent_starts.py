@@ -10,7 +10,7 @@ import pytest
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
 from agent.reporter import Reporter
-from agent.runtime.hollow import START_SECONDS, HollowRuntime
+from agent.runtime.hollow import START_SECONDS, HollowContainers, HollowRuntime
 from agent.runtime.ports import Container
 from agent.site import LoggedEvents, Site
 from agent.state import State
@@ -19,7 +19,7 @@ from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.unit.agent.agent_factories import assignment
 
 
-class Counting(HollowRuntime):
+class Counting(HollowContainers):
     """Knows how many containers were being started at most."""
 
     def __init__(self) -> None:
@@ -67,7 +67,8 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 async def test_many_instances_are_started_a_few_at_a_time(state: State) -> None:
-    runtime = Counting()
+    runtime = HollowRuntime("ENGINE")
+    runtime.containers = counting = Counting()
     site = Site(runtime, Reporter(), state, NoLogs(), NoOneshots(), NoRemovals(), LoggedEvents())
     pod = {"labels": {START_SECONDS: "0.01"}}
     wanted = [assignment(number, pod=pod) for number in range(1, 41)]
@@ -75,5 +76,5 @@ async def test_many_instances_are_started_a_few_at_a_time(state: State) -> None:
     await asyncio.gather(
         *(Operations(key, site).create(item, None, sealed=False) for key, item in zip(keys, wanted, strict=True))
     )
-    assert len(await runtime.list_all(["n1"])) == 40
-    assert runtime.most == min(40, max(4, os.cpu_count() or 1))
+    assert len(await counting.list_all(["n1"])) == 40
+    assert counting.most == min(40, max(4, os.cpu_count() or 1))

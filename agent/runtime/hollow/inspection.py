@@ -5,29 +5,27 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.domain.errors import EngineRefused
+from agent.runtime.hollow.containers import HollowContainers
 from agent.runtime.inspection import Execution
 from agent.runtime.ports import Container, ContainerEvent
-
-if TYPE_CHECKING:
-    from agent.runtime.hollow import HollowRuntime
 
 
 class HollowInspection:
     """See agent.runtime.inspection."""
 
-    def __init__(self, runtime: "HollowRuntime") -> None:
-        self._runtime = runtime
+    def __init__(self, containers: HollowContainers) -> None:
+        self._containers = containers
 
     async def changes(self) -> AsyncIterator[str | None]:
-        async for event in self._runtime.events():
+        async for event in self._containers.events():
             yield event.container_id if isinstance(event, ContainerEvent) else None
 
     async def describe(self, container_id: str) -> dict[str, Any] | None:
-        container = await self._runtime.inspect(container_id)
-        return None if container is None else _shown(container, self._runtime.body(container_id))
+        container = await self._containers.inspect(container_id)
+        return None if container is None else _shown(container, self._containers.body(container_id))
 
     async def processes(self, container_id: str) -> list[dict[str, str]]:
         await self._running(container_id)
@@ -44,7 +42,7 @@ class HollowInspection:
         yield _Echo(" ".join(cmd), stdin=stdin)
 
     async def _running(self, container_id: str) -> None:
-        container = await self._runtime.inspect(container_id)
+        container = await self._containers.inspect(container_id)
         if container is None:
             raise EngineRefused(404, f"no such container: {container_id}")
         if not container.running:

@@ -1,41 +1,18 @@
-"""A runtime without an engine: containers are records in memory. For machines without Docker and for scale tests.
-
-What happens is scripted by the image's name or by labels of the container:
-`hollow/missing…` cannot be pulled, `hollow/broken…` does not start, `hollow/crash…` exits at once with code 1;
-`io.kontena.hollow.start_seconds` delays the start, `io.kontena.hollow.run_seconds` ends the container after that time.
-"""
+"""Containers that are only records in memory; what happens to them is scripted (see the package)."""
 
 import asyncio
 import hashlib
 import itertools
-import platform
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-import psutil
-
 from agent.domain import labels
-from agent.domain.errors import EngineRefused, ImageUnavailable
+from agent.domain.errors import EngineRefused
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Frame, Position
-from agent.runtime.hollow_inspection import HollowInspection
-from agent.runtime.ports import (
-    Container,
-    ContainerEvent,
-    CreateBody,
-    Driver,
-    EngineInfo,
-    Image,
-    Listed,
-    Login,
-    NamedVolume,
-    Output,
-    OverlayNetwork,
-    Resync,
-)
-from services.kernel.version import VERSION
+from agent.runtime.ports import Container, ContainerEvent, CreateBody, Listed, Output, Resync
 
 START_SECONDS = "io.kontena.hollow.start_seconds"
 RUN_SECONDS = "io.kontena.hollow.run_seconds"
@@ -51,69 +28,22 @@ class _Hollow:
     end: asyncio.TimerHandle | None = None
 
 
-class HollowRuntime:
-    """Everything works and nothing runs. What it holds is lost with the process."""
-
-    name = "hollow"
+class HollowContainers:
+    """See agent.runtime.ports, and their events and logs besides."""
 
     def __init__(self, engine_id: str) -> None:
         self._engine_id = engine_id
         self._containers: dict[str, _Hollow] = {}
         self._listeners: set[asyncio.Queue[ContainerEvent]] = set()
         self._numbers = itertools.count(1)
-        self.inspection = HollowInspection(self)
-
-    async def info(self) -> EngineInfo:
-        return EngineInfo(
-            id=self._engine_id,
-            os=f"{platform.system()} (hollow: containers are only pretended)",
-            kernel_version=platform.release(),
-            storage_driver="hollow",
-            root_dir="/",
-            version=f"hollow-{VERSION}",
-            mem_total=psutil.virtual_memory().total,
-            cpus=psutil.cpu_count() or 1,
-            network_drivers=[Driver("hollow")],
-            volume_drivers=[Driver("hollow")],
-        )
-
-    async def ensure_image(self, image: str, rev: str, login: Login | None) -> Image:
-        if image.startswith("hollow/missing"):
-            raise ImageUnavailable(f"image {image} cannot be pulled: the hollow runtime was told so")
-        return Image(_image_id(image))
-
-    async def images_in_use(self) -> set[str]:
-        return {hollow.container.image_id for hollow in self._containers.values()}
-
-    async def remove_image(self, image_id: str) -> bool:
-        return True
-
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
-        return
-
-    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
-        return OverlayNetwork(f"kontena-{grid}")
-
-    async def ensure_volume(self, volume: NamedVolume) -> None:
-        return
-
-    async def remove_volume(self, name: str, node_ids: Collection[str]) -> None:
-        return
-
-    async def volume_labels(self, name: str) -> Mapping[str, str] | None:
-        # No data, so none that could be lost: whatever there was before this process counts as being there.
-        return {}
-
-    async def find_volumes(self, key: InstanceKey, node_ids: Collection[str]) -> list[str]:
-        return []
-
-    async def delete_volume(self, name: str) -> None:
-        return
 
     async def list_all(self, node_ids: Collection[str]) -> list[Listed]:
         found = [hollow.container for hollow in self._containers.values()]
         ours = (container for container in found if labels.is_ours(container.labels, node_ids))
         return [Listed(c.id, c.name, c.labels, c.running, frozenset(c.networks)) for c in ours]
+
+    async def image_ids(self) -> set[str]:
+        return {hollow.container.image_id for hollow in self._containers.values()}
 
     async def find(self, key: InstanceKey, kind: str, node_ids: Collection[str]) -> list[Container]:
         found = [hollow.container for hollow in reversed(self._containers.values())]
@@ -142,7 +72,7 @@ class HollowRuntime:
         container = Container(
             container_id,
             name,
-            _image_id(body["Image"]),
+            image_id(body["Image"]),
             dict(body["Labels"]),
             running=False,
             networks=_networks(body),
@@ -157,12 +87,6 @@ class HollowRuntime:
         hollow.container = replace(hollow.container, name=name)
 
     # Nobody can get at a hollow container to change these.
-
-    async def connect_network(self, container_id: str, network: str, aliases: Collection[str]) -> None:
-        return
-
-    async def disconnect_network(self, container_id: str, network: str) -> None:
-        return
 
     async def forbid_restarts(self, container_id: str) -> None:
         return
@@ -212,12 +136,6 @@ class HollowRuntime:
         self._get(container_id)
         return 0
 
-    async def connect(self, address: str, port: int, seconds: float) -> str:
-        return ""
-
-    async def http_status(self, address: str, port: int, uri: str, seconds: float) -> int | str:
-        return 200
-
     async def events(self) -> AsyncIterator[ContainerEvent | Resync]:
         queue: asyncio.Queue[ContainerEvent] = asyncio.Queue()
         self._listeners.add(queue)
@@ -228,16 +146,14 @@ class HollowRuntime:
         finally:
             self._listeners.discard(queue)
 
-    def logs(
-        self, container_id: str, start: Position, *, follow: bool
-    ) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
-        return self._open_log(container_id, start, follow=follow)
-
     @asynccontextmanager
-    async def _open_log(
-        self, container_id: str, start: Position, *, follow: bool
-    ) -> AsyncIterator[AsyncIterator[Frame]]:
+    async def logs(self, container_id: str, start: Position, *, follow: bool) -> AsyncIterator[AsyncIterator[Frame]]:
         yield self._frames(self._get(container_id), start, follow=follow)
+
+    def close(self) -> None:
+        for hollow in self._containers.values():
+            if hollow.end is not None:
+                hollow.end.cancel()
 
     async def _frames(self, hollow: _Hollow, start: Position, *, follow: bool) -> AsyncIterator[Frame]:
         sent = 0
@@ -252,11 +168,6 @@ class HollowRuntime:
                 return
             if not fresh:
                 await hollow.changed.wait()
-
-    async def close(self) -> None:
-        for hollow in self._containers.values():
-            if hollow.end is not None:
-                hollow.end.cancel()
 
     def _get(self, container_id: str) -> _Hollow:
         try:
@@ -289,5 +200,6 @@ def _networks(body: CreateBody) -> dict[str, Sequence[str]]:
     return {name: endpoint.get("Aliases") or () for name, endpoint in endpoints.items()}
 
 
-def _image_id(image: str) -> str:
+def image_id(image: str) -> str:
+    """The id that an image of this name has."""
     return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
