@@ -7,32 +7,32 @@ from collections.abc import Callable
 
 import aiodocker
 
-from agent.assignments import Assignments
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import AgentError
 from agent.domain.log_rate import LogRate
 from agent.hook_journal import HookJournal
 from agent.image_cleaner import ImageCleaner
-from agent.line_queue import LineQueue
-from agent.log_collector import LogCollector
-from agent.log_forwarder import LogForwarder
-from agent.log_positions import LogPositions
-from agent.log_shipper import LogShipper
+from agent.logs.collector import LogCollector
+from agent.logs.forwarder import LogForwarder
+from agent.logs.line_queue import LineQueue
+from agent.logs.positions import LogPositions
+from agent.logs.shipper import LogShipper
 from agent.machine import Machine
-from agent.membership import Membership
 from agent.network.endpoint_stream import EndpointStream
 from agent.network.network import Network, NetworkSettings
 from agent.node_key import load_node_key
-from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.hollow import HollowRuntime
 from agent.runtime.ports import EngineInfo, Runtime
-from agent.session import Introduction, Session
 from agent.settings import AgentSettings
 from agent.state import State
 from agent.state_dir import StateDir
-from agent.streams import open_channel, parse_uri
-from agent.telemetry import Telemetry
+from agent.streams.assignments import Assignments
+from agent.streams.calls import open_channel, parse_uri
+from agent.streams.membership import Membership
+from agent.streams.reporter import Reporter
+from agent.streams.session import Introduction, Session
+from agent.streams.telemetry import Telemetry
 from agent.worker import Worker
 from kontena.grid.v1 import node_session_pb2
 from services.kernel.logs import get_logger

@@ -10,10 +10,10 @@ from agent.domain import labels
 from agent.domain.errors import AgentError, HookFailed
 from agent.domain.hooks import Hook
 from agent.domain.labels import InstanceKey
+from agent.logs.written_lines import WrittenLines
 from agent.runtime import config
 from agent.runtime.ports import Container
 from agent.site import Site
-from agent.written_lines import WrittenLines
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 

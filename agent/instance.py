@@ -1,15 +1,11 @@
 """Keeps one instance in the state the master wants: look, decide, act, report. Serialized per instance."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from agent.applying import Applying, Order
 from agent.domain import decide as rules
-from agent.domain import labels
-from agent.domain.backoff import CRASH_RESET_SECONDS, crash_delay, retry_delay
-from agent.domain.decide import Action, Desired, Observed, decide
+from agent.domain.backoff import Setbacks, retry_delay
+from agent.domain.decide import Action
 from agent.domain.errors import (
     AgentError,
     EngineRefused,
@@ -21,8 +17,9 @@ from agent.domain.errors import (
 )
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
-from agent.domain.status import exit_words, reported_state
+from agent.domain.status import exit_words
 from agent.health import HealthMonitor, start_of
+from agent.instance_status import status_of
 from agent.operations import Operations
 from agent.readiness import Readiness
 from agent.repairs import Repairs
@@ -35,14 +32,6 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What to bring about. `sealed`: read from the state file, so the secrets have no values."""
-
-    assignment: pb.Assignment
-    sealed: bool
-
-
 class Instance:
     """One supervised instance. `assign`, `remove` and `look` only wake it; `run` does the work."""
 
@@ -52,22 +41,19 @@ class Instance:
         # Something else is wanted than what the turn under way brings about.
         self._overtaken = asyncio.Event()
         self._operations = Operations(key, site, self._overtaken)
+        self._applying = Applying(self._operations)
         self._repairs = Repairs(key, site)
         self._readiness = Readiness(site.runtime.probes, site.port_wait, site.settle, self.look)
         self._health = HealthMonitor(site.runtime, self.look)
-        self._order: _Order | None = None
+        self._order: Order | None = None
         self._removing = False
         self._gone = False
         self._wake = asyncio.Event()
-        # The start of the container whose end was taken note of.
-        self._counted_stop = ("", 0)
-        self._crashes = 0
+        self._crashes = Setbacks()
+        self._illnesses = Setbacks()
         # The rollout that was looked at last: an end that is seen with it for the first time is that of a container of
         # before.
         self._seen_rev: str | None = None
-        # The start of the container whose ill health was taken note of.
-        self._counted_illness = ("", 0)
-        self._illnesses = 0
         self._failures = 0
         # Nothing happens before this time of the loop's clock unless the assignment changes.
         self._not_before = 0.0
@@ -97,7 +83,7 @@ class Instance:
     def assign(self, assignment: pb.Assignment, *, sealed: bool = False) -> None:
         """Bring this about. Repeating an assignment does not cut a pause short."""
         old = self._order
-        self._order = _Order(assignment, sealed)
+        self._order = Order(assignment, sealed)
         if old is not None and old.assignment.instance_id != assignment.instance_id:
             self._site.reporter.forget(old.assignment.instance_id)
         if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):
@@ -184,7 +170,7 @@ class Instance:
     def _paused(self) -> bool:
         return asyncio.get_running_loop().time() + 0.001 < self._not_before
 
-    async def _turn(self, order: _Order | None) -> None:
+    async def _turn(self, order: Order | None) -> None:
         if self._removing:
             await self._terminate()
         elif order is not None:
@@ -221,12 +207,12 @@ class Instance:
             await self._operations.launch(container.id)
             container = await self._look_at_container()
         elif container is not None and self._health.condemns(container) and not self._paused:
-            await self._act(Action.RESTART, _Order(assignment, sealed=False), container)
+            await self._applying.act(Action.RESTART, Order(assignment, sealed=False), container)
             container = await self._look_at_container()
         self._health.begin(container, fresh=False)
         self._report(assignment, container, problem)
 
-    async def _apply(self, order: _Order, container: Container | None) -> None:
+    async def _apply(self, order: Order, container: Container | None) -> None:
         assignment = order.assignment
         record = self._site.state.record(self.key, assignment.restarts)
         drifted = None
@@ -235,55 +221,20 @@ class Instance:
             drifted = await self._repairs.carry_out(assignment, container, fresh=fresh)
             if drifted is not None:
                 container = await self._look_at_container()
-        action = await self._decide(order, container, record)
+        condemned = self._health.condemns(container)
+        action = await self._applying.decide(order, container, record, condemned=condemned)
         if action is not Action.NOTHING:
             log.info("instance", instance=self.instance_id, action=action.value, rev=assignment.deploy_rev)
-            if self._health.condemns(container) and record.applied_rev == assignment.deploy_rev:
+            if condemned and record.applied_rev == assignment.deploy_rev:
                 # Known before it stops, which may take its whole grace period.
                 self._report(assignment, container, self._readiness.problem)
-            try:
-                await self._act(action, order, container)
-            except AgentError:
-                await self._revive(action, container)
-                raise
+            await self._applying.act(action, order, container)
             container = await self._look_at_container()
             self._health.look(container)
             self._count_crash(assignment, container, of_before=False)
             drifted = None
         self._failures = 0
         self._finish(assignment, container, record, drifted or "")
-
-    async def _revive(self, action: Action, container: Container | None) -> None:
-        """What was to be replaced and could not be runs on; an agent that died in the middle may have stopped it."""
-        if action is Action.RECREATE and container is not None and not container.start_error:
-            with contextlib.suppress(AgentError):
-                await self._operations.launch(container.id)
-
-    async def _decide(self, order: _Order, container: Container | None, record: Record) -> Action:
-        assignment = order.assignment
-        desired = Desired(
-            state=assignment.desired_state,
-            service_revision=assignment.service_revision,
-            deploy_rev=assignment.deploy_rev,
-            load_balancer=assignment.pod.labels.get(labels.LOAD_BALANCER),
-        )
-        observed = None if container is None else _observed(container)
-        image_id = None
-        if rules.must_check_image(desired, observed, record.applied_rev):
-            image_id = (await self._operations.image(assignment, sealed=order.sealed)).id
-        restart = assignment.restarts > record.restarts or self._health.condemns(container)
-        return decide(desired, observed, restart=restart, image_id=image_id)
-
-    async def _act(self, action: Action, order: _Order, container: Container | None) -> None:
-        match action:
-            case Action.CREATE | Action.RECREATE:
-                await self._operations.create(order.assignment, container, sealed=order.sealed)
-            case Action.START if container is not None:
-                await self._operations.start(order.assignment, container, sealed=order.sealed)
-            case Action.STOP if container is not None:
-                await self._operations.stop(order.assignment, container)
-            case Action.RESTART if container is not None:
-                await self._operations.restart(container, order.assignment.pod.stop_grace_period)
 
     def _finish(self, assignment: pb.Assignment, container: Container | None, record: Record, drifted: str) -> None:
         """The apply went through: remember that, and report once the instance is ready. `drifted`: what is not as it
@@ -293,7 +244,7 @@ class Instance:
             # At once: an agent that dies now must not restart the container a second time.
             self._site.state.flush()
         if assignment.desired_state != rules.RUNNING:
-            self._crashes = self._illnesses = 0
+            self._crashes.row = self._illnesses.row = 0
         if not self.wants_running:
             self._readiness.cancel()
         elif not self._readiness.reached(container, assignment.pod.wait_for_port, record.ready_for):
@@ -313,16 +264,14 @@ class Instance:
         once, unless it is `of_before`: this rollout has not come to its turn yet."""
         if container is None or container.running or container.restarting or not container.started_at_ns:
             return
-        start = (container.id, container.started_at_ns)
-        if start == self._counted_stop:
+        if (
+            not self._crashes.is_new((container.id, container.started_at_ns))
+            or assignment.desired_state != rules.RUNNING
+        ):
             return
-        self._counted_stop = start
-        if assignment.desired_state != rules.RUNNING:
-            return
-        if container.finished_at_ns - container.started_at_ns > CRASH_RESET_SECONDS * NANO:
-            self._crashes = 0
-        pause = 0.0 if of_before else crash_delay(self._crashes)
-        self._crashes += 1
+        pause = self._crashes.pause((container.finished_at_ns - container.started_at_ns) / NANO)
+        if of_before:
+            pause = 0.0
         ready_for = self._site.state.record(self.key, assignment.restarts).ready_for
         self._readiness.stopped(container, assignment.pod.wait_for_port, ready_for)
         why = exit_words(container)
@@ -335,16 +284,11 @@ class Instance:
 
     def _count_illness(self, assignment: pb.Assignment, container: Container | None) -> None:
         """Turn ill health into a pause before the restart, once per start of the container. It may recover in it."""
-        start = start_of(container)
-        if not self._health.condemns(container) or start == self._counted_illness:
+        if not self._health.condemns(container) or not self._illnesses.is_new(start_of(container)):
             return
-        self._counted_illness = start
         if assignment.desired_state != rules.RUNNING:
             return
-        if self._health.well_for > CRASH_RESET_SECONDS:
-            self._illnesses = 0
-        pause = crash_delay(self._illnesses)
-        self._illnesses += 1
+        pause = self._illnesses.pause(self._health.well_for)
         self._tell(
             "warn", "service:health_check", f"unhealthy: {self._health.problem}; it is restarted in {pause:.0f} s"
         )
@@ -362,7 +306,7 @@ class Instance:
     def _tell(self, severity: Severity, kind: str, message: str) -> None:
         self._site.events.put(self.key, severity, kind, message)
 
-    async def _report_failure(self, order: _Order | None, error: str) -> None:
+    async def _report_failure(self, order: Order | None, error: str) -> None:
         if order is None or self._removing:
             return
         try:
@@ -374,36 +318,10 @@ class Instance:
         self._report(order.assignment, container, error)
 
     def _report(self, assignment: pb.Assignment, container: Container | None, error: str) -> None:
-        state = reported_state(
-            exists=container is not None,
-            running=container is not None and container.running,
-            engine_restarting=container is not None and container.restarting,
-            crashes=self._crashes,
-            paused=container is not None and container.paused,
-        )
-        status = pb.InstanceStatus(
-            instance_id=assignment.instance_id, rev=assignment.deploy_rev, state=state, error=error
-        )
-        record = self._site.state.record(self.key, assignment.restarts)
-        status.data_volumes.extend(pb.DataVolume(path=path, name=name) for path, name in sorted(record.data.items()))
-        if container is not None:
-            status.container_id = container.id
-            status.health = self._health.health if container.running else ""
-            status.address = container.address if container.running else ""
-            if container.started_at_ns:
-                status.started_at.CopyFrom(_timestamp(container.started_at_ns))
+        data = self._site.state.record(self.key, assignment.restarts).data
+        crashes, health = self._crashes.row, self._health.health
+        status = status_of(assignment, container, error=error, crashes=crashes, health=health, data=data)
         self._site.reporter.put(status)
-
-
-def _observed(container: Container) -> Observed:
-    return Observed(
-        container_id=container.id,
-        image_id=container.image_id,
-        running=container.running,
-        service_revision=labels.number_label(container.labels, labels.SERVICE_REVISION),
-        start_error=container.start_error,
-        load_balancer=container.labels.get(labels.LOAD_BALANCER),
-    )
 
 
 def _may_pass(error: AgentError) -> bool:
@@ -414,7 +332,3 @@ def _differs(old: pb.Assignment, new: pb.Assignment) -> bool:
     """Whether the new assignment asks for something the old one did not."""
     fields = ("desired_state", "deploy_rev", "service_revision", "restarts", "error")
     return any(getattr(old, name) != getattr(new, name) for name in fields)
-
-
-def _timestamp(time_ns: int) -> Timestamp:
-    return Timestamp(seconds=time_ns // NANO, nanos=time_ns % NANO)

@@ -12,13 +12,13 @@ from agent.domain.errors import AgentError, MasterNeeded
 from agent.domain.labels import InstanceKey, key_of
 from agent.network.network import dismantle
 from agent.operations import Operations
-from agent.reporter import Reporter
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.ports import Container
 from agent.settings import EngineSettings
 from agent.site import LoggedEvents, Site
 from agent.state import State
 from agent.state_dir import StateDir
+from agent.streams.reporter import Reporter
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.streams import parse_uri
+from agent.streams.calls import parse_uri
 
 _LONGEST_TOKEN_FILE = 4096
 

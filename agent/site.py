@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agent.domain.labels import InstanceKey
-from agent.reporter import Reporter
 from agent.runtime.config import GridNetwork, NodeIdentity, grid_network
 from agent.runtime.ports import Container, Runtime
 from agent.state import State
+from agent.streams.reporter import Reporter
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)

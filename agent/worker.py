@@ -9,8 +9,7 @@ from agent.domain import labels
 from agent.domain.errors import EngineUnreachable, MasterNeeded, NameTaken
 from agent.domain.labels import InstanceKey, key_of
 from agent.instance import Instance
-from agent.log_collector import LogCollector
-from agent.reporter import Reporter
+from agent.logs.collector import LogCollector
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
 from agent.site import (
     PORT_WAIT_SECONDS,
@@ -22,6 +21,7 @@ from agent.site import (
     Site,
 )
 from agent.state import State
+from agent.streams.reporter import Reporter
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 

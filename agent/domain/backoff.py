@@ -1,6 +1,6 @@
 """Pauses before trying again. Chance is a parameter: `chance` is between 0 and 1."""
 
-CRASH_RESET_SECONDS = 10.0
+_WELL_SECONDS = 10.0
 # A call that lasted so long was well.
 _STABLE_SECONDS = 10.0
 _SENT_ELSEWHERE = "SERVER_STOPPING"
@@ -13,6 +13,26 @@ _LONGEST_REFUSED = 60.0
 def crash_delay(crashes: int) -> float:
     """Seconds before a crashed container starts again: 0, 1, 4, 9, 16, 25, 30, 30 … (section 8.8)."""
     return float(min(crashes * crashes, _LONGEST_CRASH_PAUSE))
+
+
+class Setbacks:
+    """Counts what befell one start of a container after another; `row` is how many there were in a row."""
+
+    def __init__(self) -> None:
+        self.row = 0
+        self._last: object = None
+
+    def is_new(self, start: object) -> bool:
+        """Whether this start was not taken note of yet; now it is."""
+        last, self._last = self._last, start
+        return last != start
+
+    def pause(self, well_for: float) -> float:
+        """Count one; seconds before the next start. The row begins again when all was well for long enough."""
+        if well_for > _WELL_SECONDS:
+            self.row = 0
+        self.row += 1
+        return crash_delay(self.row - 1)
 
 
 def retry_delay(failures: int) -> float:

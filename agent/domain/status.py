@@ -8,17 +8,15 @@ RESTARTING = "restarting"
 STOPPED = "stopped"
 
 
-def reported_state(*, exists: bool, running: bool, engine_restarting: bool, crashes: int, paused: bool = False) -> str:
+def reported_state(container: Container | None, crashes: int) -> str:
     """missing, running, restarting or stopped; a paused one does nothing, so it is no running one."""
-    if not exists:
+    if container is None:
         return MISSING
-    if paused:
+    if container.paused:
         return STOPPED
-    if running and not engine_restarting:
+    if container.running and not container.restarting:
         return RUNNING
-    if crashes > 0:
-        return RESTARTING
-    return STOPPED
+    return RESTARTING if crashes > 0 else STOPPED
 
 
 def exit_words(container: Container) -> str:

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 import grpc
 
 from agent.domain.resolver_names import Endpoint
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
-from agent.streams import StreamEnded, until_first
+from agent.streams.calls import StreamEnded, until_first
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import endpoint_pb2 as pb
 from kontena.deploy.v1 import endpoint_pb2_grpc
 

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agent.domain import labels
-from agent.log_forwarder import LogForwarder
+from agent.logs.forwarder import LogForwarder
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import grid_pb2
 from kontena.grid.v1 import node_session_pb2 as session_pb

@@ -17,9 +17,9 @@ import grpc
 import pytest
 
 from agent.machine import Machine
-from agent.membership import Membership
 from agent.runtime.hollow import HollowRuntime
-from agent.session import Introduction, Session
+from agent.streams.membership import Membership
+from agent.streams.session import Introduction, Session
 from kontena.grid.v1 import watch_pb2, watch_pb2_grpc
 from services.grid_svc.store.tables import metadata
 from services.kernel.logs import get_logger

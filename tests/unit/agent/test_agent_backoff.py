@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain.backoff import crash_delay, next_attempt, reconnect_delay, refused_delay, retry_delay
-from agent.session import delay_after
+from agent.streams.session import delay_after
 
 attempts = st.integers(1, 10_000)
 chances = st.floats(0, 1)

@@ -7,7 +7,7 @@ import pytest
 from agent.domain.errors import MasterNeeded
 from agent.domain.hooks import Hook, due, oneshots
 from agent.hook_journal import HookJournal
-from agent.written_lines import WrittenLines
+from agent.logs.written_lines import WrittenLines
 from kontena.deploy.v1 import assignment_pb2 as pb
 
 ONCE = Hook("pre_start/migrate", "pre_start", "migrate", oneshot=True)

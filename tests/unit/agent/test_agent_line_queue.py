@@ -3,7 +3,7 @@
 import asyncio
 
 from agent.domain.log_frames import Position
-from agent.line_queue import Line, LineQueue
+from agent.logs.line_queue import Line, LineQueue
 from kontena.deploy.v1 import assignment_pb2 as pb
 
 

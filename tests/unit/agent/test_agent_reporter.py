@@ -1,6 +1,6 @@
 """Delivery of statuses."""
 
-from agent.reporter import Reporter
+from agent.streams.reporter import Reporter
 from kontena.deploy.v1 import assignment_pb2 as pb
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from agent.__main__ import main
 from agent.settings import AgentSettings
-from agent.streams import parse_uri
+from agent.streams.calls import parse_uri
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
-from agent.reporter import Reporter
 from agent.runtime.hollow import START_SECONDS, HollowContainers, HollowRuntime
 from agent.runtime.ports import Container
 from agent.site import LoggedEvents, Site
 from agent.state import State
 from agent.state_dir import StateDir
+from agent.streams.reporter import Reporter
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.unit.agent.agent_factories import assignment
 

@@ -9,7 +9,7 @@ import pytest
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Position
 from agent.image_cleaner import ImageCleaner
-from agent.log_positions import LogPositions
+from agent.logs.positions import LogPositions
 from agent.network.memory import NetworkMemory
 from agent.runtime.hollow import HollowRuntime
 from agent.state import State

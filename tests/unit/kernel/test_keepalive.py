@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from agent import streams
+from agent.streams import calls
 from gateway.clusters import cluster
 from gateway.settings import Endpoint, GatewaySettings
 from services.kernel import client, server
@@ -12,7 +12,7 @@ from services.kernel import client, server
 SERVER = dict(server.OPTIONS)
 
 
-@pytest.mark.parametrize("options", [client.OPTIONS, streams.OPTIONS], ids=["services", "agent"])
+@pytest.mark.parametrize("options", [client.OPTIONS, calls.OPTIONS], ids=["services", "agent"])
 def test_clients_ping_no_faster_than_servers_allow(options: Iterable[tuple[str, int]]) -> None:
     ours = dict(options)
     assert ours["grpc.keepalive_time_ms"] >= 2 * SERVER["grpc.http2.min_recv_ping_interval_without_data_ms"]

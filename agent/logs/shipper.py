@@ -7,11 +7,11 @@ from typing import Any
 
 import grpc
 
-from agent.line_queue import Line, LineQueue
-from agent.log_positions import LogPositions
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
-from agent.streams import StreamEnded, until_first, write
+from agent.logs.line_queue import Line, LineQueue
+from agent.logs.positions import LogPositions
+from agent.streams.calls import StreamEnded, until_first, write
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
 

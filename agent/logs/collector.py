@@ -12,8 +12,8 @@ from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey, key_of
 from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position, Repeats
 from agent.domain.log_rate import LineBudget, LogRate
-from agent.line_queue import Line, LineQueue
-from agent.log_positions import LogPositions
+from agent.logs.line_queue import Line, LineQueue
+from agent.logs.positions import LogPositions
 from agent.runtime.ports import Container, Runtime
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger

@@ -8,10 +8,10 @@ import grpc
 
 from agent.domain.assignment import problem_of
 from agent.hook_journal import HookJournal
-from agent.membership import Joined, Membership
-from agent.reporter import Reporter
-from agent.retrying import keep_trying
-from agent.streams import StreamEnded, until_first, write
+from agent.streams.calls import StreamEnded, until_first, write
+from agent.streams.membership import Joined, Membership
+from agent.streams.reporter import Reporter
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
 

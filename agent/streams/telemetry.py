@@ -2,13 +2,13 @@
 
 import grpc
 
-from agent.commands import NodeCommands
-from agent.container_reporter import ContainerReporter
-from agent.event_shipper import EventShipper
-from agent.membership import Membership
 from agent.runtime.ports import Runtime
 from agent.state import State
-from agent.stats_shipper import StatsShipper
+from agent.streams.commands import NodeCommands
+from agent.streams.container_reporter import ContainerReporter
+from agent.streams.event_shipper import EventShipper
+from agent.streams.membership import Membership
+from agent.streams.stats_shipper import StatsShipper
 from services.kernel.loops import Supervisor
 
 

@@ -12,10 +12,10 @@ from agent.domain import labels
 from agent.domain.container_usage import Reading, reading, sample
 from agent.domain.errors import AgentError
 from agent.domain.labels import InstanceKey, key_of
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
 from agent.runtime.ports import Runtime
 from agent.state import State
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import stats_pb2 as pb
 from kontena.deploy.v1 import stats_pb2_grpc
 

@@ -8,8 +8,8 @@ import grpc
 
 from agent.domain.backoff import next_attempt, reconnect_delay
 from agent.domain.errors import AgentError
-from agent.membership import Joined, Membership
-from agent.streams import describe, reason_of
+from agent.streams.calls import describe, reason_of
+from agent.streams.membership import Joined, Membership
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)

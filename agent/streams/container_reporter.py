@@ -10,11 +10,11 @@ from agent.domain import labels
 from agent.domain.container_report import report, secret_names, without_secrets
 from agent.domain.errors import EngineUnreachable
 from agent.domain.labels import key_of
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
 from agent.runtime.ports import Listed, Runtime
 from agent.state import State
-from agent.streams import StreamEnded, until_first, write
+from agent.streams.calls import StreamEnded, until_first, write
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import container_report_pb2 as pb
 from kontena.deploy.v1 import container_report_pb2_grpc
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import grpc
 
-from agent.container_reporter import hidden_names
 from agent.domain import labels
 from agent.domain.container_report import without_secrets
 from agent.domain.errors import AgentError, EngineRefused
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
 from agent.runtime.inspection import Execution
 from agent.runtime.ports import Runtime
 from agent.state import State
-from agent.streams import StreamEnded, until_first, write
+from agent.streams.calls import StreamEnded, until_first, write
+from agent.streams.container_reporter import hidden_names
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import node_command_pb2 as pb
 from kontena.deploy.v1 import node_command_pb2_grpc
 from services.kernel.logs import get_logger

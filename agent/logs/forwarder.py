@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from agent.domain import fluent, labels
-from agent.streams import until_first
+from agent.streams.calls import until_first
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.grid.v1 import node_session_pb2
 from services.kernel.logs import get_logger

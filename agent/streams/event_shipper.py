@@ -10,9 +10,9 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agent.domain.labels import InstanceKey
-from agent.membership import Joined, Membership
-from agent.retrying import keep_trying
 from agent.site import Severity
+from agent.streams.membership import Joined, Membership
+from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import event_log_pb2 as pb
 from kontena.deploy.v1 import event_log_pb2_grpc
 from services.kernel.logs import get_logger

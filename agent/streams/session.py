@@ -14,9 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from agent.domain.backoff import next_attempt, reconnect_delay, refused_delay, superseded_delay
 from agent.domain.errors import AgentError
 from agent.machine import Machine
-from agent.membership import Membership
 from agent.node_key import NodeKey
-from agent.streams import StreamEnded, describe, reason_of, until_first, write
+from agent.streams.calls import StreamEnded, describe, reason_of, until_first, write
+from agent.streams.membership import Membership
 from kontena.grid.v1 import node_session_pb2, node_session_pb2_grpc
 from services.kernel.logs import get_logger
 from services.kernel.node_key import Statement
