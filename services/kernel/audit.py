@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from services.kernel import call
 from services.kernel.db import Tx
 from services.kernel.outbox import Outbox
+from services.kernel.principal import Principal
 
 TOPIC = "audit"
 
@@ -22,10 +23,11 @@ class Resource:
     service_id: str = ""
 
 
-async def record(tx: Tx, outbox: Outbox, event: str, resource: Resource) -> None:
-    """Record that the current caller did `event` to `resource`. Never pass secret values in here."""
+async def record(tx: Tx, outbox: Outbox, event: str, resource: Resource, *, by: Principal | None = None) -> None:
+    """Record that the current caller did `event` to `resource`, or somebody (`by`) who has just proved who they are.
+    Never pass secret values in here."""
     now = call.current()
-    caller = now.principal
+    caller = by or now.principal
     await outbox.emit(
         tx,
         TOPIC,

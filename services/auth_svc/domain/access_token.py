@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import floor
 from typing import Literal
 
-from services.kernel.principal import is_limited
+from services.kernel.principal import Principal, is_limited
 
 Kind = Literal["bearer", "authorization_code"]
 
@@ -20,6 +20,10 @@ class Owner:
     id: str
     email: str
     name: str | None = None
+
+    def principal(self) -> Principal:
+        """The user as whoever does something, before there is a token to show."""
+        return Principal(kind="user", user_id=self.id, email=self.email)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,9 @@ from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.config import Config
 from services.auth_svc.usecases.introspection import Introspection
 from services.auth_svc.usecases.minting import Mint
-from services.kernel import call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import OAuthError
 from services.kernel.ids import new_id
-from services.kernel.principal import Principal
 
 _OTHER_BROWSER = (
     "This login was begun in another browser, or at another address than server.root_url says. "
@@ -124,9 +122,9 @@ class Logins:
             issued = await self._mint.code(
                 tx, owner, (REQUIRED_SCOPE,), lifetime=request.expires_in, usable=login.CODE_SECONDS
             )
-            call.current().principal = Principal(kind="user", user_id=user.id, email=user.email)
-            await trail.user(tx, "authenticate", user)
-            await trail.token(tx, "create", issued.token)
+            caller = owner.principal()
+            await trail.user(tx, "authenticate", user, by=caller)
+            await trail.token(tx, "create", issued.token, by=caller)
         return str(issued.values.code)
 
 

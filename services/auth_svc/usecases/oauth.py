@@ -9,7 +9,6 @@ from services.auth_svc.store import access_tokens, invalidations, users
 from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
 from services.clients.grids import GridDirectory
-from services.kernel import call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import Forbidden, NotFound, OAuthError, Unauthenticated
 from services.kernel.logs import get_logger
@@ -72,8 +71,7 @@ class OAuth:
             if used is None:
                 raise OAuthError(400, "invalid_grant", "The authorization code is unknown, too old or was used before")
             issued = await self._mint.exchanged(tx, used)
-            _identify(issued)
-            await trail.token(tx, "create", issued.token)
+            await trail.token(tx, "create", issued.token, by=issued.token.owner.principal())
         return issued
 
     async def _refresh(self, refresh_token: str) -> IssuedToken:
@@ -95,8 +93,7 @@ class OAuth:
             return None
         issued = await self._mint.refreshed(tx, used)
         await invalidations.announce(tx, [used.owner.id])
-        _identify(issued)
-        await trail.token(tx, "refresh", issued.token)
+        await trail.token(tx, "refresh", issued.token, by=issued.token.owner.principal())
         return issued
 
     async def _end_family(self, tx: Tx, family_id: str) -> None:
@@ -124,9 +121,3 @@ async def _parent(tx: Tx, caller: Principal) -> str:
     if family_id is None:  # It ended a moment ago.
         raise Unauthenticated
     return family_id
-
-
-def _identify(issued: IssuedToken) -> None:
-    """From here on the caller is known, which is what the audit log shows."""
-    owner = issued.token.owner
-    call.current().principal = Principal(kind="user", user_id=owner.id, email=owner.email)

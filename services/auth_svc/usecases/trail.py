@@ -6,16 +6,17 @@ from services.auth_svc.store import tables
 from services.kernel import audit
 from services.kernel.audit import Resource
 from services.kernel.db import Tx
+from services.kernel.principal import Principal
 
 
-async def token(tx: Tx, event: str, token: AccessToken) -> None:
+async def token(tx: Tx, event: str, token: AccessToken, *, by: Principal | None = None) -> None:
     """Something happened to a token; it is named by its owner, never by its value."""
-    await audit.record(tx, tables.outbox, event, Resource("AccessToken", token.id, token.owner.email))
+    await audit.record(tx, tables.outbox, event, Resource("AccessToken", token.id, token.owner.email), by=by)
 
 
-async def user(tx: Tx, event: str, user: User) -> None:
+async def user(tx: Tx, event: str, user: User, *, by: Principal | None = None) -> None:
     """Something happened to a user."""
-    await audit.record(tx, tables.outbox, event, Resource("User", user.id, user.email))
+    await audit.record(tx, tables.outbox, event, Resource("User", user.id, user.email), by=by)
 
 
 async def config(tx: Tx, event: str, key: str) -> None:

@@ -20,7 +20,7 @@ def to_proto(view: NodeView) -> pb.Node:
     initial = node.node_number <= grid.initial_size
     return pb.Node(
         id=f"{grid.name}/{node.name}",
-        node_id=node.node_id,
+        node_id=node.engine_id,
         name=node.name,
         connected=node.connected,
         updated=node.connected and node.updated,

@@ -41,7 +41,7 @@ def _node_record(record: NodeRecord) -> pb.NodeRecord:
     return pb.NodeRecord(
         id=record.id,
         grid_id=record.grid_id,
-        node_id=record.node_id,
+        node_id=record.engine_id,
         name=record.name,
         node_number=record.node_number,
         connected=record.connected,

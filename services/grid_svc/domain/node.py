@@ -51,13 +51,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine that runs an agent. `id` is the record's, `node_id` the engine's."""
+    """A machine that runs an agent. `id` is the record's, `engine_id` the engine's."""
 
     id: str
     grid_id: str
     name: str
     node_number: int
-    node_id: str | None = None
+    engine_id: str | None = None
     token: StoredToken | None = None
     node_key: bytes | None = None
     labels: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Node:
     @property
     def connection_error(self) -> str | None:
         """What is wrong with its connection, in words."""
-        if self.node_id is None or self.connected:
+        if self.engine_id is None or self.connected:
             return self.conflict
         return not_connected(self)
 
@@ -106,7 +106,7 @@ class Node:
     @property
     def status(self) -> str:
         """The first state that fits, of created, offline, connecting, drain, online."""
-        if self.node_id is None:
+        if self.engine_id is None:
             return "created"
         if not self.connected:
             return "offline"

@@ -26,7 +26,7 @@ class JoinTokens:
 class Hello:
     """How an agent introduces itself."""
 
-    node_id: str
+    engine_id: str
     name: str
     agent_version: str
     labels: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ def check_hello(hello: Hello, tokens: JoinTokens, server_version: str) -> Refusa
     if not works_with(hello.agent_version, server_version):
         text = f"agent version {hello.agent_version} is not compatible with server version {server_version}"
         return Refusal(SessionReason.VERSION_MISMATCH, f"{text}, which takes agents of {window(server_version)}")
-    if not hello.node_id or len(hello.node_id) > _LONGEST_ID:
+    if not hello.engine_id or len(hello.engine_id) > _LONGEST_ID:
         return Refusal(SessionReason.MISSING_NODE_ID, "Missing Kontena-Node-ID")
     if not hello.name:
         return Refusal(SessionReason.MISSING_NODE_ID, "Missing Kontena-Node-Name")
@@ -169,9 +169,9 @@ def conflict(hello: Hello) -> str:
 
 def check_own_token(node: Node, engine_id: str, *, engine_known: bool) -> Refusal | None:
     """Whether the machine `engine_id` may join as the node whose token it showed; `engine_known`: it is a node."""
-    if node.node_id == engine_id:
+    if node.engine_id == engine_id:
         return None
-    if node.node_id is not None:
+    if node.engine_id is not None:
         return NODE_TOKEN_IN_USE
     return NODE_ID_IN_USE if engine_known else None
 

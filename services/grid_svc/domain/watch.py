@@ -26,7 +26,7 @@ class NodeRecord:
 
     id: str
     grid_id: str
-    node_id: str
+    engine_id: str
     name: str
     node_number: int
     connected: bool

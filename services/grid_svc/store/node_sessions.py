@@ -46,7 +46,7 @@ class Sighting:
 async def by_key(tx: Tx, hello: Hello) -> Node | None:
     """The node that the key in `hello` proves this machine to be, locked; of several, in different grids, the one that
     it was last."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.node_id == hello.node_id, nodes.c.node_key == hello.node_key)
+    query = sa.select(*rows.COLUMNS).where(nodes.c.engine_id == hello.engine_id, nodes.c.node_key == hello.node_key)
     newest = query.order_by(nodes.c.connected_at.desc().nulls_last()).limit(1).with_for_update(of=nodes)
     row = (await tx.execute(newest)).first()
     return None if row is None else rows.node(row)
@@ -63,7 +63,7 @@ async def bind(tx: Tx, node: Node, hello: Hello) -> bool:
     """The first join of a locked node that was created ahead of its machine: labels of the machine are added. False
     when the machine is another node of the grid."""
     labels = list(dict.fromkeys((*node.labels, *hello.labels)))
-    statement = nodes.update().where(nodes.c.id == node.id).values(node_id=hello.node_id, labels=labels)
+    statement = nodes.update().where(nodes.c.id == node.id).values(engine_id=hello.engine_id, labels=labels)
     return await unless_taken(tx, statement, UNIQUE_ENGINE_ID) is not None
 
 
@@ -77,14 +77,14 @@ async def note_conflict(tx: Tx, shown: JoinTokens, hello: Hello, reason: str) ->
     """Remember that another agent with the id of this node tried to connect."""
     values = {"conflict_at": sa.func.now(), "conflict_reason": reason}
     mine = sa.or_(_shown_by(shown, hello), nodes.c.node_key == hello.node_key)
-    await tx.execute(nodes.update().where(nodes.c.node_id == hello.node_id, mine).values(values))
+    await tx.execute(nodes.update().where(nodes.c.engine_id == hello.engine_id, mine).values(values))
 
 
 def _shown_by(shown: JoinTokens, hello: Hello) -> sa.ColumnElement[bool]:
     """The node that a machine may mean which shows these tokens."""
     if not shown.grid:
         return nodes.c.token_digest == digest(shown.node)
-    return sa.and_(nodes.c.node_id == hello.node_id, nodes.c.grid_id == _grid_of(shown.grid))
+    return sa.and_(nodes.c.engine_id == hello.engine_id, nodes.c.grid_id == _grid_of(shown.grid))
 
 
 def _grid_of(token: str) -> sa.ScalarSelect[str]:
@@ -103,7 +103,7 @@ async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | No
     key = nodes.c.node_key == hello.node_key if hello.node_key else nodes.c.node_key.is_(None)
     former = sa.cast(nodes.c.agent_starts[2:_MOST_STARTS], ARRAY(sa.Text))
     good = sa.and_(good, ~sa.and_(nodes.c.connected, sa.cast(hello.start_id, sa.Text) == sa.func.any(former)))
-    return await _open(tx, sa.and_(nodes.c.node_id == hello.node_id, key, good), hello, clock_skew)
+    return await _open(tx, sa.and_(nodes.c.engine_id == hello.engine_id, key, good), hello, clock_skew)
 
 
 def _known(token: str, hello: Hello) -> sa.ScalarSelect[str]:
@@ -111,10 +111,12 @@ def _known(token: str, hello: Hello) -> sa.ScalarSelect[str]:
     has a key."""
     other = nodes.alias("other")
     grid = _grid_of(token)
+    here = other.c.engine_id == hello.engine_id
     if not hello.node_key:
-        return sa.select(other.c.id).where(other.c.node_id == hello.node_id, other.c.grid_id == grid).scalar_subquery()
-    mine = (other.c.node_id == hello.node_id, other.c.node_key == hello.node_key)
-    query = sa.select(other.c.id).where(*mine, other.c.grid_id == sa.func.coalesce(grid, other.c.grid_id))
+        return sa.select(other.c.id).where(here, other.c.grid_id == grid).scalar_subquery()
+    query = sa.select(other.c.id).where(
+        here, other.c.node_key == hello.node_key, other.c.grid_id == sa.func.coalesce(grid, other.c.grid_id)
+    )
     return query.order_by(other.c.connected_at.desc().nulls_last()).limit(1).scalar_subquery()
 
 

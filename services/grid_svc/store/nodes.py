@@ -49,7 +49,7 @@ async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
 
 async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this name, or with this engine id when `reference` holds a colon."""
-    column = nodes.c.node_id if ":" in reference else nodes.c.name
+    column = nodes.c.engine_id if ":" in reference else nodes.c.name
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, column == reference)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
     return None if row is None else rows.node(row)
@@ -57,7 +57,7 @@ async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> N
 
 async def by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this engine id, whatever it looks like."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.node_id == engine_id)
+    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.engine_id == engine_id)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
     return None if row is None else rows.node(row)
 
@@ -94,7 +94,7 @@ def inserted_values(node: Node) -> dict[str, Any]:
     return {
         "id": node.id,
         "grid_id": node.grid_id,
-        "node_id": node.node_id,
+        "engine_id": node.engine_id,
         "name": node.name,
         "node_number": node.node_number,
         "labels": list(node.labels),

@@ -34,7 +34,7 @@ def node(row: Any) -> Node:
     return Node(
         id=row.id,
         grid_id=row.grid_id,
-        node_id=row.node_id,
+        engine_id=row.engine_id,
         name=row.name,
         node_number=row.node_number,
         token=join_tokens.token(row),

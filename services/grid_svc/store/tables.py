@@ -50,7 +50,7 @@ nodes = sa.Table(
     metadata,
     sa.Column("id", sa.String(24), primary_key=True),
     sa.Column("grid_id", sa.String(24), sa.ForeignKey(grids.c.id), nullable=False),
-    sa.Column("node_id", sa.Text),
+    sa.Column("node_id", sa.Text, key="engine_id"),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("node_number", sa.Integer, nullable=False),
     # As that of a grid. A node without a digest joins with the grid's.
@@ -103,7 +103,7 @@ nodes = sa.Table(
     sa.Column("created_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", db.timestamp(), nullable=False, server_default=sa.func.now()),
     # Not over all grids: who joins one grid must not be able to take ids from another.
-    sa.UniqueConstraint("node_id", "grid_id"),
+    sa.UniqueConstraint("engine_id", "grid_id"),
     sa.UniqueConstraint("token_digest"),
     sa.UniqueConstraint("grid_id", "name", name="uq_nodes_grid_id_name"),
     sa.UniqueConstraint("grid_id", "node_number", name="uq_nodes_grid_id_node_number"),

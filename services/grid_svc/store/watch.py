@@ -37,7 +37,7 @@ def _node_record(node: Node, subnet: str, initial_size: int) -> NodeRecord:
     return NodeRecord(
         id=node.id,
         grid_id=node.grid_id,
-        node_id=node.node_id or "",
+        engine_id=node.engine_id or "",
         name=node.name,
         node_number=node.node_number,
         connected=node.connected,

@@ -162,13 +162,13 @@ class NodeSessions:
                 proof = await anext(incoming, None)
         except TimeoutError:
             raise SessionRefused(rules.NODE_KEY_UNPROVEN) from None
-        statement = Statement(challenge.nonce, hello.node_id, hello.start_id, shown.grid, shown.node)
+        statement = Statement(challenge.nonce, hello.engine_id, hello.start_id, shown.grid, shown.node)
         if not isinstance(proof, KeyProof) or not proves(hello.node_key, proof.signature, statement):
             raise SessionRefused(rules.NODE_KEY_UNPROVEN)
 
     async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
         if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
-            log.warning("clock of a node differs", node_id=hello.node_id, name=hello.name, seconds=round(skew, 1))
+            log.warning("clock of a node differs", node_id=hello.engine_id, name=hello.name, seconds=round(skew, 1))
         async with self._rejoining, self._db.transaction() as tx:
             node = await store.reopen(tx, shown, hello, skew)
         if node is not None:
@@ -197,7 +197,7 @@ class NodeSessions:
         # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
         grid = await grid_store.lock_by_token(tx, shown.grid)
         if grid is not None:
-            node = await node_store.by_engine_id(tx, grid.id, hello.node_id, lock=True)
+            node = await node_store.by_engine_id(tx, grid.id, hello.engine_id, lock=True)
         else:
             node = await store.by_key(tx, hello) if hello.node_key else None
         if node is None:
@@ -214,15 +214,15 @@ class NodeSessions:
         node = await store.by_token(tx, shown.node)
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
-        known = node.node_id is None and await node_store.by_engine_id(tx, node.grid_id, hello.node_id) is not None
+        known = node.engine_id is None and await node_store.by_engine_id(tx, node.grid_id, hello.engine_id) is not None
         refusal = (
-            rules.check_own_token(node, hello.node_id, engine_known=known)
+            rules.check_own_token(node, hello.engine_id, engine_known=known)
             or rules.check_key(node, hello)
             or rules.check_start(node, hello)
         )
         if refusal is not None:
             raise SessionRefused(refusal)
-        if node.node_id is None and not await store.bind(tx, node, hello):
+        if node.engine_id is None and not await store.bind(tx, node, hello):
             return None
         return await store.open_session(tx, node.id, hello, skew)
 
@@ -231,7 +231,7 @@ class NodeSessions:
         new = rules.first_join(hello.name, grid, used.numbers, used.names)
         if isinstance(new, Refusal):
             raise SessionRefused(new)
-        node = Node(new_id(), grid.id, new.name, new.node_number, hello.node_id, labels=hello.labels)
+        node = Node(new_id(), grid.id, new.name, new.node_number, hello.engine_id, labels=hello.labels)
         registered = await store.register(tx, node, hello, skew)
         if registered is not None:
             resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)

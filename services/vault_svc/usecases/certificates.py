@@ -77,17 +77,17 @@ class Certificates:
         self._vault.keyring()
         names = check_domains(domains)
         issued = await self._issuance.issue(grid, names)
-        kept = await self.keep(grid, names, issued, event="create")
+        async with self._db.transaction() as tx:
+            kept = await self.keep(tx, grid, names, issued, event="create")
         await self._redeploys.of_certificate(grid, names[0])
         return kept
 
-    async def keep(self, grid: Grid, names: tuple[str, ...], issued: Issued, *, event: str) -> CertificateView:
+    async def keep(self, tx: Tx, grid: Grid, names: tuple[str, ...], issued: Issued, *, event: str) -> CertificateView:
         """Store an issued certificate and tell the services that use it."""
-        async with self._db.transaction() as tx:
-            saved = await self._certificates.put(tx, grid, names, issued.material, directory=issued.directory)
-            await order_store.delete(tx, issued.order_id)
-            await self._audit(tx, event, grid, saved)
-            return (await self._views(tx, grid, [saved]))[0]
+        saved = await self._certificates.put(tx, grid, names, issued.material, directory=issued.directory)
+        await order_store.delete(tx, issued.order_id)
+        await self._audit(tx, event, grid, saved)
+        return (await self._views(tx, grid, [saved]))[0]
 
     async def create_in_secrets(
         self,

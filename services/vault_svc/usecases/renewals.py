@@ -97,8 +97,8 @@ class Renewals:
             if not (valid and authorization.expires_at and authorization.expires_at - now > _ENOUGH):
                 await self._deployed(grid, await self._authorizations.renew(grid, authorization))
         issued = await self._issuance.issue(grid, one.domains, within=_ISSUE_SECONDS)
-        async with self._db.one_transaction() as tx:
-            kept = await self._certificates.keep(grid, one.domains, issued, event="renew")
+        async with self._db.transaction() as tx:
+            kept = await self._certificates.keep(tx, grid, one.domains, issued, event="renew")
             text = f"certificate {one.subject} was renewed, valid until {kept.certificate.valid_until:%Y-%m-%d}"
             await grid_events.record(tx, tables.outbox, GridEvent(grid.id, _EVENT, text))
 

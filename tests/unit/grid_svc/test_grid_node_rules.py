@@ -27,14 +27,14 @@ from services.kernel.errors import ValidationFailed
 
 
 def node(**fields: object) -> Node:
-    given = {"id": "n", "grid_id": "g", "name": "one", "node_number": 1, "node_id": "E"} | fields
+    given = {"id": "n", "grid_id": "g", "name": "one", "node_number": 1, "engine_id": "E"} | fields
     return Node(**given)  # type: ignore[arg-type]
 
 
 def test_status_is_the_first_that_fits() -> None:
     for connected, updated, availability in itertools.product((True, False), (True, False), ("active", "drain")):
         fields = {"connected": connected, "updated": updated, "availability": availability}
-        assert node(node_id=None, **fields).status == "created"
+        assert node(engine_id=None, **fields).status == "created"
         expected = "offline"
         if connected:
             expected = "connecting"
