@@ -34,7 +34,7 @@ def document(image: str, *names: str, **changed: Any) -> dict[str, Any]:
             "links": [{"name": "db", "alias": "db"}] if name == "web" else [],
             "deploy_opts": {"wait_for_port": None, "min_health": None, "interval": None},
             "health_check": {"protocol": None, "uri": None, "port": None, "timeout": None},
-            "cmd": ["sh", "-c", "trap exit TERM; while true; do sleep 0.2; done"],
+            "cmd": ["sh", "-c", "trap exit TERM; sleep 100000 & wait"],
             "stop_grace_period": "2s",
             **changed.get(name, {}),
         }

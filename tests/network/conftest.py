@@ -48,6 +48,7 @@ class Mesh:
             "stateful": False,
             "cmd": ["sh", "-c", SERVE],
             "strategy": "daemon",
+            "stop_grace_period": "2s",
             "deploy_opts": {"wait_for_port": 8080},
             **attributes,
         }

@@ -3,8 +3,6 @@
 import os
 from functools import partial
 
-import pytest
-
 from tests.network.conftest import Mesh, longest_gap
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
@@ -51,7 +49,6 @@ def test_the_master_may_be_away(mesh: Mesh) -> None:
     assert running(mesh) == before
 
 
-@pytest.mark.heavy
 def test_an_engine_restarts_under_its_containers(mesh: Mesh) -> None:
     before = running(mesh)
     one = mesh.nodes[0]
@@ -88,7 +85,6 @@ def _pid_file(node: MeshNode) -> str:
     return f"/run/kontena/{bridge}/pid"
 
 
-@pytest.mark.heavy
 def test_a_node_returns_with_another_address(mesh: Mesh) -> None:
     before = running(mesh)
     three = mesh.nodes[2]

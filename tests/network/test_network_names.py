@@ -46,7 +46,6 @@ def test_a_crash_and_ill_health(api_service: Mesh) -> None:
     soon(lambda: len(mesh.addresses(one, "api")) == 3, message="it was restarted and is healthy")
 
 
-@pytest.mark.heavy
 def test_fewer_and_more_instances(api_service: Mesh) -> None:
     mesh, one = api_service, api_service.nodes[0]
     for count in (2, 3):
@@ -56,7 +55,6 @@ def test_fewer_and_more_instances(api_service: Mesh) -> None:
         without_failures(mesh, one)
 
 
-@pytest.mark.heavy
 def test_a_lost_node(api_service: Mesh) -> None:
     mesh, (one, _, three) = api_service, api_service.nodes
     three.kill()

@@ -43,7 +43,6 @@ def events(mesh: Mesh) -> list[str]:
     return [str(item["message"]) for item in logs if item["type"] == "node:network"]
 
 
-@pytest.mark.heavy
 def test_an_overlap_is_told_and_when_it_is_gone_old_and_new_containers_talk(mesh: Mesh, fourth: MeshNode) -> None:
     def told() -> str:
         health = mesh.health(fourth)

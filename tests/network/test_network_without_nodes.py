@@ -2,14 +2,11 @@
 
 import time
 
-import pytest
-
 from tests.network.conftest import GRID, Mesh
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
 
 
-@pytest.mark.heavy
 def test_a_node_that_is_removed_reaches_nobody(mesh: Mesh) -> None:
     one, two, three = mesh.nodes
     name, away = mesh.instance("db", two), mesh.instance("db", three)

@@ -5,7 +5,7 @@ import uuid
 from tests.support.containers import Docker
 from tests.support.suite import Api, soon
 
-SCRIPT = 'trap exit TERM; echo "started $HOSTNAME with $PASSWORD" | tr a-z A-Z; while :; do sleep 0.2; done'
+SCRIPT = 'trap exit TERM; echo "started $HOSTNAME with $PASSWORD" | tr a-z A-Z; sleep 100000 & wait'
 
 
 def whole_way(api: Api, docker: Docker, node: str, image: str) -> None:

@@ -8,7 +8,7 @@ from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.unit.agent import agent_factories
 
-SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
+SLEEP = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]
 SERVE = ["sh", "-c", "hostname | cut -d. -f1 > /www/index.html; exec httpd -f -p 8080 -h /www"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
-from tests.integration.agent.agent_node import gone
+from tests.integration.agent.agent_node import SLEEP, gone
 from tests.integration.agent.agent_process import AgentProcess
 from tests.integration.agent.conftest import IMAGE
 from tests.integration.agent.stand_in_master import Master
@@ -17,7 +17,6 @@ from tests.unit.agent.agent_factories import assignment
 
 pytestmark = pytest.mark.docker
 
-SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
 SECRET = "open-sesame-4711"
 
 

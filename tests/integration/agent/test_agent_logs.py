@@ -57,7 +57,7 @@ async def test_a_container_that_prints_and_exits_at_once_loses_no_line(master: M
 
 @pytest.mark.usefixtures("node")
 async def test_the_last_words_before_removal_arrive(master: Master, engine: Engine) -> None:
-    script = "trap 'echo goodbye; exit 0' TERM; echo hello; while :; do sleep 0.05; done"
+    script = "trap 'echo goodbye; exit 0' TERM; echo hello; sleep 100000 & wait"
     wanted = assignment(pod={"image": IMAGE, "cmd": ["sh", "-c", script]})
     master.assign(wanted)
     await master.running(wanted)
