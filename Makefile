@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(BIN)/python -m deploy.local
-PROTOS := $(shell find protos -name '*.proto' -o -name generate.py)
-CODE := services agent gateway deploy protos tests
+PROTOS := $(shell find protos gateway/openapi -name '*.proto' -o -name generate.py -o -path 'gateway/openapi/*.py')
+CODE := services agent gateway deploy protos cli tests
 
 # Our processes start over and over; compiled modules make that more than twice as fast.
 export PYTHONDONTWRITEBYTECODE :=
@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network settings-page lock
+.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network wheel settings-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -89,6 +89,8 @@ PYTHON_VERSION ?= 3.13
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 TAG ?= $(VERSION)
+wheel: setup ## The command line kctl and its client library as a wheel: var/wheel/
+	@$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o var/wheel cli && ls var/wheel/*.whl
 settings-page: setup ## Write docs/operations/settings.md from the settings classes
 	$(BIN)/python -W ignore -m deploy.settings_page > docs/operations/settings.md
 lock: setup ## Resolve the latest dependencies into the lock files
@@ -103,10 +105,13 @@ $(VENV)/.installed: requirements-dev.txt requirements-uv.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt
-	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kontena.pth"
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/gen" "$(CURDIR)/cli" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/kontena.pth"
+	@printf '#!%s\nfrom kontena_ctl.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" | tee $(BIN)/kctl > $(BIN)/kontena-ctl
+	@chmod +x $(BIN)/kctl $(BIN)/kontena-ctl
 	@touch $@
 gen/.built: $(PROTOS) $(VENV)/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m protos.generate
+	@$(BIN)/python -m gateway client gen
 	@touch $@
 
 ##@ Help

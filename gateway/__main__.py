@@ -1,6 +1,6 @@
 """`python -m gateway render OUT` writes the Envoy configuration for the settings in the environment,
-`... openapi OUT` the OpenAPI document; `... drain` prepares a running Envoy for its end; `... run` is all of it, for
-containers: it renders, runs Envoy, and drains it on SIGTERM."""
+`... openapi OUT` the OpenAPI document, `... client OUT` the Python package made from it; `... drain` prepares a running
+Envoy for its end; `... run` is all of it, for containers: it renders, runs Envoy, and drains it on SIGTERM."""
 
 import argparse
 import json
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gateway.catalog import load_descriptors
+from gateway.catalog import load_descriptors, services
 from gateway.drain import drain
+from gateway.openapi import python_client
 from gateway.openapi.document import document
 from gateway.process import run
 from gateway.render import write
@@ -25,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     render.add_argument("out", type=Path)
     openapi = commands.add_parser("openapi", help="write the OpenAPI document as JSON")
     openapi.add_argument("out", type=Path)
+    client = commands.add_parser("client", help="write the Python package `kontena_rest`")
+    client.add_argument("out", type=Path)
     _leaving(commands.add_parser("drain", help="send clients elsewhere; then Envoy can be stopped"))
     serve = commands.add_parser("run", help="render, run Envoy, and drain it on SIGTERM")
     serve.add_argument("--folder", type=Path, default=Path("/tmp/kontena-gateway"), help="for the configuration")  # noqa: S108
@@ -39,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write(f"gateway: {left} connections left\n")
         elif options.command == "run":
             return run(settings, options.folder, notice=options.notice, limit=options.limit)
+        elif options.command == "client":
+            descriptors = load_descriptors(settings.descriptors)
+            python_client.write(document(settings, descriptors), services(descriptors), options.out)
         else:
             found = document(settings, load_descriptors(settings.descriptors))
             options.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
