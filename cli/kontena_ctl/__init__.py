@@ -1,0 +1,1 @@
+"""`kontena-ctl` (short `kctl`): the command line of Kontena Master."""

@@ -1,0 +1,1 @@
+"""One module for each command or group of commands; each has its Typer group in `app`."""

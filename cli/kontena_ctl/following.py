@@ -1,0 +1,169 @@
+"""Follows a deploy to its end: asks the master, shows how it goes on, and says how it ended."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kontena_ctl.failures import Exit, Failure
+from kontena_ctl.progress import Progress, Quiet, display
+from kontena_ctl.rollout import Rollout, conclusion, of_service, of_stack
+from kontena_ctl.session import Session
+from kontena_ctl.words import count
+
+_PAUSE_SECONDS = 0.4
+_EVENTS_EVERY = 4
+
+
+class Followed:
+    """One deploy: where its document is, and how it is read. `path` is that of its service or stack."""
+
+    def __init__(self, session: Session, path: str, id_: str, read: Callable[[Mapping[str, Any]], Rollout]) -> None:
+        self._session = session
+        self.path = path
+        self.id = id_
+        self._read = read
+        self._last_event: str | None = None
+        self.document: Mapping[str, Any] = {}
+
+    def look(self) -> Rollout:
+        """As it is now."""
+        self.document = self._session.client.call("GET", f"{self.path}/deploys/{self.id}")
+        return self._read(self.document)
+
+    def mark(self) -> None:
+        """Events from here on are about this deploy."""
+        logs = self._events({"limit": 1})
+        self._last_event = logs[-1]["id"] if logs else None
+
+    def news(self) -> list[str]:
+        """What was told about it since it was asked last, the oldest first."""
+        query = {"from": self._last_event, "limit": 100} if self._last_event else {"limit": 100}
+        logs = self._events(query)
+        if logs:
+            self._last_event = logs[-1]["id"]
+        return [str(event["message"]) for event in logs]
+
+    def _events(self, query: Mapping[str, Any]) -> Any:
+        return self._session.client.call("GET", f"{self.path}/event_logs", query)["logs"]
+
+
+def service_deploy(session: Session, document: Mapping[str, Any]) -> Followed:
+    """The deploy that an answer to `deploy` or `scale` of a service names."""
+    return Followed(session, f"/v1/services/{document['service_id']}", document["id"], of_service)
+
+
+def stack_deploy(session: Session, document: Mapping[str, Any], services: Iterable[str] = ()) -> Followed:
+    """The deploy that an answer to `deploy` of a stack names; `services` are those of the stack."""
+    names = tuple(services)
+    return Followed(session, f"/v1/stacks/{document['stack_id']}", document["id"], lambda found: of_stack(found, names))
+
+
+def finish(session: Session, deploy: Followed, *, progress: Progress, wait: bool, timeout: float) -> int:
+    """Follow it as far as the caller wants; returns the exit code. Whatever happens here, the deploy itself goes on."""
+    again = f"kctl wait {deploy.path.removeprefix('/v1/')} --deploy {deploy.id}"
+    if not wait:
+        session.output.say(f"deploy {deploy.id} goes on: {again}")
+        return _told(session, deploy, Exit.OK)
+    try:
+        with display(progress, session.output) as shown:
+            rollout = _followed(deploy, shown, time.monotonic() + timeout)
+    except KeyboardInterrupt:
+        return _detached(session, again)
+    if rollout is None:
+        session.output.say(f"no end after {timeout:.0f} s; the deploy goes on: {again}", "red")
+        return _told(session, deploy, Exit.TIMED_OUT)
+    session.output.say(conclusion(rollout), "green" if rollout.exit is Exit.OK else "red")
+    if rollout.exit is Exit.DEPLOY_FAILED:
+        failed = [one.name for one in rollout.services if one.state == "error"]
+        for name in failed:
+            session.output.say(f"  kctl explain {name}")
+    return _told(session, deploy, rollout.exit)
+
+
+def _followed(deploy: Followed, shown: Quiet, deadline: float) -> Rollout | None:
+    note, turn = "", 0
+    deploy.mark()
+    while True:
+        rollout = deploy.look()
+        if turn % _EVENTS_EVERY == 0 and not rollout.finished:
+            note = next(reversed(deploy.news()), note)
+        shown.show(rollout, "" if rollout.finished else note)
+        if rollout.finished:
+            return rollout if not rollout.rolled_back_to else _rolled_back(deploy, rollout, shown, deadline)
+        if time.monotonic() > deadline:
+            return None
+        turn += 1
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _rolled_back(deploy: Followed, rollout: Rollout, shown: Quiet, deadline: float) -> Rollout | None:
+    """Wait until all that goes back has arrived there, for which each of them has a deploy of its own."""
+    waited = set(rollout.rolled_back_to)
+    left = {name if "/" in name else f"null/{name}" for name in waited}
+    returning: set[str] = set()
+    while left:
+        for message in deploy.news():
+            shown.show(rollout, message)
+            for name in tuple(left):
+                if message.startswith(f"{name} goes back"):
+                    returning.add(name)
+                elif name in returning and message.startswith(
+                    (f"deploy of {name} finished", f"deploy of {name} failed")
+                ):
+                    left.discard(name)
+        if time.monotonic() > deadline:
+            return None
+        if left:
+            time.sleep(_PAUSE_SECONDS)
+    return rollout
+
+
+def _detached(session: Session, again: str) -> int:
+    session.output.say(f"\nLeft alone; the deploy goes on. Come back with: {again}")
+    return Exit.DETACHED
+
+
+def _told(session: Session, deploy: Followed, code: Exit) -> int:
+    """Data on stdout for whoever asked for some: the document of the deploy."""
+    if session.output.structured:
+        if not deploy.document:
+            deploy.look()
+        session.output.document(deploy.document)
+    elif session.output.format == "name":
+        session.output.line(deploy.id)
+    return code
+
+
+def wait_until(session: Session, what: str, timeout: float, fact: Callable[[], str]) -> int:
+    """Wait until `fact` says nothing that is missing; returns the exit code."""
+    deadline = time.monotonic() + timeout
+    said = ""
+    while True:
+        missing = fact()
+        if not missing:
+            session.output.say(f"{what} is as it shall be", "green")
+            return Exit.OK
+        if missing != said:
+            session.output.say(f"{what}: {missing}")
+            said = missing
+        if time.monotonic() > deadline:
+            raise Failure(f"{what} is not there after {timeout:.0f} s: {missing}", code=Exit.TIMED_OUT)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def missing_of_service(service: Mapping[str, Any], instances: Iterable[Mapping[str, Any]], state: str) -> str:
+    """What is missing until a service is in this state; empty when nothing is."""
+    listed = list(instances)
+    if state == "running" and service["state"] != "running":
+        return f"it is {service['state']}"
+    late = [one for one in listed if one["state"] != state or one.get("rev") != one.get("deploy_rev")]
+    if state == "stopped":
+        return f"{count(len(late), 'instance')} not stopped yet" if late else ""
+    wanted = service["instances"] if service["strategy"] != "daemon" else len(listed)
+    if len(listed) < wanted or late:
+        ready = len(listed) - len(late)
+        return f"{ready} of {count(wanted, 'instance')} as wanted"
+    health = service.get("health_status")
+    if health and health["healthy"] < health["total"]:
+        return f"{health['healthy']} of {health['total']} healthy"
+    return ""

@@ -1,0 +1,40 @@
+"""What a stack's document would do, in lines."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kontena_ctl.words import count
+
+_SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red"), "keep": (" ", "dim")}
+
+
+def lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(line, colour) in the order of the deploy."""
+    for service in plan["services"]:
+        sign, colour = _SIGNS.get(service["action"], ("?", ""))
+        yield f"{sign} {service['name']}: {service['action']}{_where(service)}", colour
+        for change in service["changes"]:
+            yield f"    {change['attribute']}: {_value(change.get('before'))} -> {_value(change.get('after'))}", ""
+        reasons = [service.get("reason"), *(one.get("reason") for one in service["placements"])]
+        for reason in filter(None, reasons):
+            yield f"    cannot be placed: {reason}", "red"
+
+
+def summary(plan: Mapping[str, Any]) -> str:
+    """One line about all of it."""
+    counts = {action: sum(one["action"] == action for one in plan["services"]) for action in _SIGNS}
+    told = [f"{number} to {action}" for action, number in counts.items() if number]
+    return f"{plan['stack_id']} revision {plan['revision']}: {', '.join(told) or 'no services'}"
+
+
+def _where(service: Mapping[str, Any]) -> str:
+    placed = [one["node"] for one in service["placements"] if one.get("node")]
+    if not placed or service["action"] in {"keep", "remove"}:
+        return ""
+    return f", {count(len(placed), 'instance')} on {', '.join(sorted(set(placed)))}"
+
+
+def _value(value: object) -> str:
+    import json  # noqa: PLC0415
+
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)

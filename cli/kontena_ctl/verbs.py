@@ -1,0 +1,94 @@
+"""`ls`, `show` and `rm` of every resource, made from its row."""
+
+from typing import Annotated, Any
+
+import typer
+
+from kontena_ctl.command import App, Yes, command, completed
+from kontena_ctl.failures import Exit, Failure
+from kontena_ctl.output import Format
+from kontena_ctl.resources import SERVICE, Resource
+from kontena_ctl.session import Session
+
+
+def listing(session: Session, resource: Resource, document: Any) -> None:
+    """Print the answer of a list call; for people in the order of names, or of time."""
+    rows = document[resource.plural]
+    if not resource.by_time:
+        rows = sorted(rows, key=resource.key)
+    if session.output.structured:
+        session.output.document(document)
+    elif session.output.format is Format.NAME:
+        for row in rows:
+            session.output.line(resource.key(row))
+    else:
+        session.output.table(resource.columns, rows)
+
+
+def shown(session: Session, resource: Resource, document: Any) -> None:
+    """Print one document."""
+    if session.output.structured:
+        session.output.document(document)
+    elif session.output.format is Format.NAME:
+        session.output.line(resource.key(document))
+    else:
+        session.output.details(document)
+
+
+def add(group: App, resource: Resource) -> None:
+    """The commands that its calls allow."""
+    argument = typer.Argument(metavar=resource.name.upper(), autocompletion=completed(resource.plural))
+    several = typer.Argument(metavar=f"{resource.name.upper()}...", autocompletion=completed(resource.plural))
+
+    def ls(session: Session) -> None:
+        listing(session, resource, getattr(session.client, resource.list)(*_before(session, resource)))
+
+    ls.__doc__ = f"List {_plural(resource)}."
+    command(group, "ls")(ls)
+
+    if resource.get:
+
+        def show(session: Session, name: Annotated[str, argument]) -> None:
+            with session.named(resource.name, name, lambda: known(session, resource)):
+                shown(session, resource, getattr(session.client, resource.get)(*parts(session, resource, name)))
+
+        show.__doc__ = f"Show a {resource.name}."
+        command(group, "show")(show)
+
+    if resource.delete:
+
+        def rm(session: Session, names: Annotated[list[str], several], yes: Yes = False) -> None:
+            what = f"{resource.name} {', '.join(names)}"
+            session.confirm(f"Remove {what}{f', {resource.warning}' if resource.warning else ''}?", yes=yes)
+            for name in names:
+                with session.named(resource.name, name, lambda: known(session, resource)):
+                    getattr(session.client, resource.delete)(*parts(session, resource, name))
+                session.output.say(f"removed {resource.name} {name}")
+
+        rm.__doc__ = f"Remove {_plural(resource)}."
+        command(group, "rm")(rm)
+
+
+def known(session: Session, resource: Resource) -> list[str]:
+    """Names of all that there are."""
+    answer = getattr(session.client, resource.list)(*_before(session, resource))
+    return [resource.key(one) for one in answer[resource.plural]]
+
+
+def parts(session: Session, resource: Resource, name: str) -> tuple[str, ...]:
+    """The arguments that address one of them."""
+    if resource is SERVICE:
+        return tuple(session.service(name))
+    if not resource.global_ and name.startswith(f"{session.grid}/"):
+        name = name.partition("/")[2]
+    if not name:
+        raise Failure(f"Say which {resource.name}.", code=Exit.USAGE)
+    return (*_before(session, resource), name)
+
+
+def _before(session: Session, resource: Resource) -> tuple[str, ...]:
+    return () if resource.global_ else (session.grid,)
+
+
+def _plural(resource: Resource) -> str:
+    return resource.plural.replace("_", " ")
