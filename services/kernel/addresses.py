@@ -16,6 +16,14 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
+# How connections come about, whoever makes them. An address that nobody answers at is tried often, so that a successor
+# is found before a call that is repeated gives up (client.py).
+_CONNECTING = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 400),
+    # In spite of its name the time that an attempt gets, TLS and the server's first words included.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+)
 _LOOK_AGAIN_SECONDS = 5.0
 _FIRST_LOOK_AGAIN_SECONDS = 0.5
 
@@ -51,7 +59,7 @@ def open_channel(
 ) -> Any:
     """A channel to all of the addresses, round robin: in plain text, or to the `callee` only. Names are looked up again
     and again, so a replica may come back elsewhere, and a new certificate is used soon after it is there."""
-    known = parse(addresses)
+    known, options = parse(addresses), [*_CONNECTING, *options]
     if callee is not None:
         return FollowingChannel(known, partial(callee.open, options=options, interceptors=interceptors), callee)
     open_ = partial(grpc.aio.insecure_channel, options=options, interceptors=interceptors)

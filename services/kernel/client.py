@@ -20,9 +20,6 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
 )
 
@@ -78,8 +75,9 @@ def _service_config() -> str:
 
 
 def _retry(*codes: str) -> dict[str, Any]:
+    # More than a second in all, and no more attempts than gRPC makes.
     backoff = {"initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2}
-    return {"maxAttempts": 4, **backoff, "retryableStatusCodes": codes}
+    return {"maxAttempts": 5, **backoff, "retryableStatusCodes": codes}
 
 
 class _Credentials:
