@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -15,6 +16,9 @@ from services.kernel.interceptor import to_domain_error
 from services.kernel.listen import Listener
 from services.kernel.postgres import addresses, connect
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
+from tests.support.postgres import TestPostgres
+from tests.support.relay import pass_on
 from tests.support.standby import Pair
 
 
@@ -138,6 +142,27 @@ async def test_a_primary_whose_machine_is_gone(pair: Pair, db: Database) -> None
         async with at_work(pair, db):
             until_the_end.enter_context(unplugged(pair.primary.host, pair.primary.port))
             await asyncio.to_thread(pair.standby.promote)
+
+
+async def test_a_primary_that_was_busy_for_a_moment_is_asked_again(postgres: TestPostgres) -> None:
+    """The other server says at once that it is not the one."""
+    parts, asked = urlsplit(postgres.url), 0
+    (folder,) = parse_qs(parts.query)["host"]
+
+    async def silent_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await pass_on(reader, writer, await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432"))
+        else:
+            await reader.read()
+            writer.close()
+
+    host = "127.0.0.1"
+    async with await asyncio.start_server(silent_at_first, host, port := free_port()):
+        connection = await connect(f"postgresql://{parts.username}@{host}:{port},{host}:{free_port()}{parts.path}")
+        await connection.close()
+    assert asked == 2
 
 
 @pytest.mark.parametrize(
