@@ -6,6 +6,7 @@ before it can go on, or come back, and older ones cannot.
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from services.kernel import locks
+from services.kernel.database_errors import sqlstate
 from services.kernel.db import Database, engine_of
 from services.kernel.errors import NotReady, StartRefused
 from services.kernel.logs import get_logger
@@ -27,6 +31,9 @@ from services.kernel.version import VERSION, precedes, window, works_with
 log = get_logger(__name__)
 
 _RELEASE = "Kontena Master "
+# lock_not_available, deadlock_detected.
+_IN_USE = frozenset({"55P03", "40P01"})
+_ATTEMPTS, _PAUSE_SECONDS = 60, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ class Migrations:
 
 
 def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
-    """Bring the schema to the newest revision in `folder`. Idempotent, safe when several replicas do it at once.
+    """Bring the schema to the newest revision in `folder`, each one in a transaction of its own, while replicas work
+    with it. Idempotent, safe when several do it at once; what ended in the middle goes on where it was.
 
     A schema of the next release stays as it is; one that is newer than that ends this process, with the reason.
     """
@@ -107,14 +115,41 @@ def run_env(metadata: sa.MetaData) -> None:
 
 async def _migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
     engine = engine_of(url, poolclass=NullPool, command_timeout=None)
+    try:
+        while await _patiently(lambda: _one_step(engine, folder, str(metadata.schema))):
+            pass
+    finally:
+        await engine.dispose()
+
+
+async def _patiently(step: Callable[[], Awaitable[bool]]) -> bool:
+    """A step that gave way to requests is tried again for a minute or so."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await step()
+        except DBAPIError as error:
+            if sqlstate(error) not in _IN_USE or attempt == _ATTEMPTS:
+                raise
+            log.warning("tables are in use, it is tried again", attempt=attempt)
+            await asyncio.sleep(_PAUSE_SECONDS)
+    raise AssertionError("the last attempt ends either way")
+
+
+async def _one_step(engine: AsyncEngine, folder: Path, schema: str) -> bool:
+    """One revision, so that no request waits for more than that one does; all of them where nothing is there yet.
+    Returns whether there are more."""
     async with engine.begin() as connection:
         # Those that start at the same time migrate one after the other, and others may have much to do. Tables,
-        # however, are asked for by requests too, which would queue behind.
+        # however, are asked for by requests too, which would queue behind; and who waits for a second is looked at by
+        # Postgres, and may be the one that is ended when two wait for each other.
         await connection.execute(sa.text("set local lock_timeout = '2min'"))
         await locks.hold(connection, locks.MIGRATION)
-        await connection.execute(sa.text("set local lock_timeout = '4s'"))
-        await connection.run_sync(upgrade, folder, str(metadata.schema))
-    await engine.dispose()
+        await connection.execute(sa.text("set local lock_timeout = '700ms'"))
+        state = await connection.run_sync(_state, schema)
+        known = [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
+        newer = known[: known.index(state.revision)] if state.revision in known else []
+        await connection.run_sync(upgrade, folder, schema, newer[-1] if newer else "head")
+        return len(newer) > 1
 
 
 def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "head") -> None:
