@@ -14,6 +14,8 @@ import yaml
 from deploy import identities
 from deploy.kubernetes import calls
 from deploy.roles import ROLES
+from gateway.settings import GatewaySettings
+from services.kernel import addresses
 from services.kernel.callers import CALLERS
 from tests.support.roles import SECRETS, read_by
 
@@ -117,6 +119,15 @@ def test_no_pod_may_do_anything_beside_its_work(installation: str) -> None:
             assert container["resources"]["limits"]["memory"]
     # Each part, the migrations and the backups.
     assert len(found) == len(calls.PORTS) + 2
+
+
+@pytest.mark.parametrize("installation", INSTALLATIONS[:2])
+def test_a_pod_is_found_before_the_one_that_it_replaces_stops(installation: str) -> None:
+    lookup = max(addresses._LOOK_AGAIN_SECONDS, GatewaySettings().dns_refresh_seconds)
+    for one in documents(installation):
+        if one["kind"] == "Deployment":
+            assert one["spec"]["minReadySeconds"] >= 2 * lookup
+            assert one["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_a_backup_is_made_each_night_onto_a_volume_of_the_installation() -> None:
