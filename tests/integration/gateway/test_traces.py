@@ -51,7 +51,7 @@ def url(postgres: TestPostgres, told: Collector, tmp_path: Path) -> Iterator[str
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "GATEWAY_AUTH_ADDRESSES": service,
         "GATEWAY_PORT": str(port),
-        "GATEWAY_ADMIN_PORT": str(free_port()),
+        "GATEWAY_ADMIN_SOCKET": str(tmp_path / "admin.sock"),
         "GATEWAY_TRACES_ADDRESS": told.address,
     }
     config = tmp_path / "envoy.json"
