@@ -41,7 +41,9 @@ from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_paths import Access
+from services.deploy_svc.usecases.service_plans import ServicePlans
 from services.deploy_svc.usecases.service_reads import ServiceReads
+from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, child, entry, logs, migrations, server, tracing
@@ -178,7 +180,9 @@ class ApiParts:
             Services(db, grids, access, names, reads=ServiceReads(db, part), quotas=quotas),
             ServiceDeploys(db, access),
             ServiceEnvs(db, access, quotas),
-            self._stacks.once,
+            ServicePlans(db, access, names, self._stacks.dry_runs),
+            ServiceRevisions(db, access, names, quotas),
+            once=self._stacks.once,
         )
         self.servicers: list[object] = [
             SecretUsageServicer(SecretUsage(db, watch)),

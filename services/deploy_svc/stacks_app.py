@@ -6,6 +6,7 @@ from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
+from services.deploy_svc.usecases.dry_runs import DryRuns
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
@@ -13,6 +14,7 @@ from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.deploy_svc.usecases.volumes import Volumes
@@ -23,7 +25,7 @@ _EXPIRE_SECONDS = 3600.0
 
 
 class StackParts:
-    """Made once per process; `once` is for other servicers too."""
+    """Made once per process; `once` and `dry_runs` are for other servicers too."""
 
     def __init__(
         self,
@@ -40,10 +42,13 @@ class StackParts:
         grids, nodes = directories
         self.once = once
         self._removals = VolumeRemovals(db, nodes, commands)
+        self.dry_runs = DryRuns(patience.views, patience.limits)
+        deploys = StackDeploys(db, grids, vault, hosts, quotas)
         stacks = StackServicer(
             Stacks(db, grids, vault, hosts, quotas),
-            StackDeploys(db, grids, vault, hosts),
-            StackPlans(db, grids, patience.views, vault, patience.limits, hosts=hosts),
+            deploys,
+            StackPlans(db, grids, self.dry_runs, vault, hosts),
+            StackRevisions(db, grids, deploys, vault, quotas),
             self.once,
         )
         volumes = Volumes(db, grids, self._removals.wake, hosts, quotas)

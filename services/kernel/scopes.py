@@ -14,7 +14,8 @@ DEPLOY_METHODS = frozenset(
     | {_SERVICE + name for name in ("StopService", "RestartService", "AddServiceEnv", "RemoveServiceEnv")}
     | {_STACK + name for name in ("CreateStack", "UpdateStack", "DeployStack", "StopStack", "RestartStack")}
     | {_STACK + name for name in ("PlanStack", "PlanNewStack", "CancelStackDeploy")}
-    | {_SERVICE + "CancelServiceDeploy"}
+    | {_SERVICE + name for name in ("CancelServiceDeploy", "RollbackService", "PlanService")}
+    | {_STACK + "RollbackStack"}
 )
 
 

@@ -199,6 +199,8 @@ def stacks_and_volumes(walk: Walk, image: str) -> None:
         return walk("POST", cancel, {}, stack="st", deploy_id=deploy["id"])
 
     soon(canceled)
+    walk("GET", "/v1/stacks/{grid}/{stack}/revisions", stack="st")
+    walk("POST", "/v1/stacks/{grid}/{stack}/rollback", {"revision": 1}, stack="st")
     for logs in ("container_logs", "event_logs"):
         walk("GET", f"/v1/stacks/{{grid}}/{{stack}}/{logs}", stack="st")
         walk("GET", f"/v1/grids/{{grid}}/{logs}")
@@ -231,6 +233,10 @@ def running_service(walk: Walk, api: Api, image: str) -> Iterator[None]:
         deploy = walk("POST", f"{service}/deploy", {})
         walk("POST", f"{service}/deploys/{{deploy_id}}/cancel", {}, deploy_id=deploy["id"])
         walk("GET", f"{service}/deploys")
+        walk("GET", f"{service}/revisions")
+        walk("POST", f"{service}/plan", {"env": ["C=3"]})
+        back = walk("POST", f"{service}/rollback", {"revision": 1})
+        assert api.deployed(f"{api.grid}/null/walk", back)["state"] == "success"
         for facts in ("containers", "instances", "container_logs", "event_logs", "stats", "metrics"):
             walk("GET", f"{service}/{facts}")
         yield

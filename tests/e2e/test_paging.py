@@ -34,9 +34,9 @@ def paged(suite: Suite, api: Api, image: str) -> Iterator[dict[str, str]]:
     for number in range(3):
         plain = {"image": "none", "stateful": False}
         api.call("POST", f"/v1/grids/{GRID}/services", {"name": f"s-{number}", **plain}, status=201)
-        stack: dict[str, Any] = {"name": f"t-{number}", "stack": "page/it", "version": "1", "source": "-"}
-        stack |= {"registry": "-", "services": [{"name": "web", **plain}]}
-        api.call("POST", f"/v1/grids/{GRID}/stacks", stack, status=201)
+        document: dict[str, Any] = {"stack": "page/it", "version": "1", "source": "-", "registry": "-"}
+        document |= {"services": [{"name": "web", **plain}]}
+        api.call("POST", f"/v1/grids/{GRID}/stacks", document | {"name": f"t-{number}"}, status=201)
         api.call("POST", f"/v1/volumes/{GRID}", {"name": f"v-{number}", "driver": "local", "scope": "grid"}, status=201)
         api.call("POST", f"/v1/grids/{GRID}/nodes", {"name": f"n-{number}"}, status=201)
         api.call("POST", f"/v1/grids/{GRID}/secrets", {"name": f"S_{number}", "value": "paged-value"}, status=201)
@@ -49,9 +49,11 @@ def paged(suite: Suite, api: Api, image: str) -> Iterator[dict[str, str]]:
     tokens = [api.call("POST", "/oauth2/authorize", mint, status=201)["id"] for _ in range(3)]
     body = {"name": "pages", "image": image, "stateful": False, "instances": 3, "cmd": ["sleep", "1000"]}
     service = api.call("POST", f"/v1/grids/{api.grid}/services", body | {"stop_grace_period": "0s"}, status=201)["id"]
-    for _ in range(3):
+    for turn in range(3):
         api.deploy(service)
+        api.call("POST", f"/v1/services/{service}/envs", {"env": "A=1"})
         api.call("POST", f"/v1/stacks/{GRID}/t-0/deploy", {})
+        api.call("PUT", f"/v1/stacks/{GRID}/t-0", document | {"labels": [f"turn={turn}"]})
     soon(lambda: len(api.call("GET", f"/v1/services/{service}/containers")["containers"]) == 3)
     with people(api, dict.fromkeys(PEOPLE, ())) as users:
         for name in users:

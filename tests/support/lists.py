@@ -28,6 +28,8 @@ PAGED = {
     "StackService/ListStacks": List("/v1/grids/{grid}/stacks", "stacks"),
     "ServiceService/ListServiceDeploys": List("/v1/services/{service}/deploys", "deploys"),
     "StackService/ListStackDeploys": List("/v1/stacks/{stack}/deploys", "deploys"),
+    "ServiceService/ListServiceRevisions": List("/v1/services/{service}/revisions", "revisions", "revision"),
+    "StackService/ListStackRevisions": List("/v1/stacks/{stack}/revisions", "revisions", "revision"),
     "VolumeService/ListVolumes": List("/v1/volumes/{grid}", "volumes"),
     "ContainerService/ListContainers": List("/v1/containers/{grid}?all=1", "containers"),
     "ContainerService/ListServiceContainers": List("/v1/services/{service}/containers", "containers"),

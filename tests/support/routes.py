@@ -92,6 +92,8 @@ POST   /v1/stacks/{grid}/{stack}/restart                              token 200 
 GET    /v1/stacks/{grid}/{stack}/deploys                              token 200 application/json
 POST   /v1/stacks/{grid}/{stack}/deploys/{deploy_id}/cancel           token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/deploys/{deploy_id}                  token 200 application/json
+GET    /v1/stacks/{grid}/{stack}/revisions                            token 200 application/json
+POST   /v1/stacks/{grid}/{stack}/rollback                             token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/container_logs                       token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/event_logs                           token 200 application/json
 
@@ -108,6 +110,9 @@ POST   /v1/services/{grid}/{stack}/{service}/restart                  token 200 
 GET    /v1/services/{grid}/{stack}/{service}/deploys                  token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/cancel token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}      token 200 application/json
+GET    /v1/services/{grid}/{stack}/{service}/revisions                token 200 application/json
+POST   /v1/services/{grid}/{stack}/{service}/rollback                 token 200 application/json
+POST   /v1/services/{grid}/{stack}/{service}/plan                     token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/containers               token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/instances                token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/instances/{instance_id}  token 200 application/json

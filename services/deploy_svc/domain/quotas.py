@@ -18,6 +18,9 @@ class DeployQuotas(Quotas):
     spec_bytes_per_grid: int = Field(
         default=32 * MIB, ge=KIB, description="bytes in the services and stacks of a grid, as JSON"
     )
+    revisions_kept: int = Field(
+        default=20, ge=2, le=1000, description="revisions of a service, and of a stack, to go back to; older ones go"
+    )
     idempotency_bytes_per_user: int = Field(
         default=16 * MIB,
         ge=KIB,

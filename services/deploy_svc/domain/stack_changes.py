@@ -1,10 +1,11 @@
 """What a document makes of a stack: an upgrade makes the stack equal to it (docs/spec/deploy_rest.md section 3.4)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.deploy_svc.domain import service_update as rules
+from services.deploy_svc.domain.revision import Change, Version, service_changes
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_input import ServiceInput
 from services.deploy_svc.domain.service_input import parse as parse_service
@@ -89,18 +90,13 @@ def removal_order(services: Sequence[Service]) -> list[Service]:
         return list(by_name.values())
 
 
-def differences(item: Wanted) -> list[tuple[str, Any, Any]]:
-    """(attribute, before, after) of a service that changes."""
+def differences(item: Wanted) -> list[Change]:
+    """What changes of a service that is there."""
     if item.current is None:
         return []
-    before, after = asdict(item.current.spec), asdict(item.spec)
-    found = [(name, before[name], after[name]) for name in after if before[name] != after[name]]
-    if item.current.exposed != item.exposed:
-        found.append(("exposed", item.current.exposed, item.exposed))
-    if item.current.mounts != item.mounts:
-        bound = [{mount.name: mount.volume for mount in mounts} for mounts in (item.current.mounts, item.mounts)]
-        found.append(("mounts", bound[0], bound[1]))
-    return found
+    current = item.current
+    before = Version(current.spec, current.exposed, current.mounts)
+    return list(service_changes(before, Version(item.spec, item.exposed, item.mounts)))
 
 
 def _complete(attributes: Mapping[str, Any], service: Service | None) -> Mapping[str, Any]:

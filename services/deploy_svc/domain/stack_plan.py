@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
+from services.deploy_svc.domain.revision import Change
 from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler, effective_affinity
@@ -25,11 +26,11 @@ class PlannedPlacement:
 
 @dataclass(frozen=True, slots=True)
 class PlannedService:
-    """What would happen to a service; `changes` are (attribute, before, after)."""
+    """What would happen to a service."""
 
     name: str
     action: Literal["create", "change", "keep", "remove"]
-    changes: tuple[tuple[str, Any, Any], ...] = ()
+    changes: tuple[Change, ...] = ()
     placements: tuple[PlannedPlacement, ...] = ()
     reason: str | None = None
 
@@ -46,6 +47,15 @@ class StackPlan:
     def changed(self) -> bool:
         """Whether anything would be another than it is."""
         return any(service.action != "keep" for service in self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """What would happen to a service that is changed by itself."""
+
+    path: str
+    revision: int
+    service: PlannedService
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from kontena.deploy.v1 import plan_pb2 as plan_pb
 from kontena.deploy.v1 import service_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import service_pb2 as pb
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
+from services.deploy_svc.convert.plans import service_plan_to_proto
+from services.deploy_svc.convert.revisions import service_revisions
 from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.service_spec import attributes
 from services.deploy_svc.convert.services import joined, service_to_proto
@@ -14,6 +17,8 @@ from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
+from services.deploy_svc.usecases.service_plans import ServicePlans
+from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
 from services.kernel import pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
@@ -25,10 +30,21 @@ from services.kernel.methods import Context
 class ServiceServicer(ServiceServiceServicer):
     """See the proto for the contract."""
 
-    def __init__(self, services: Services, deploys: ServiceDeploys, envs: ServiceEnvs, once: Idempotency) -> None:
+    def __init__(
+        self,
+        services: Services,
+        deploys: ServiceDeploys,
+        envs: ServiceEnvs,
+        plans: ServicePlans,
+        revisions: ServiceRevisions,
+        *,
+        once: Idempotency,
+    ) -> None:
         self._services = services
         self._deploys = deploys
         self._envs = envs
+        self._plans = plans
+        self._revisions = revisions
         self._once = once
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Any:
@@ -111,6 +127,25 @@ class ServiceServicer(ServiceServiceServicer):
         self, request: pb.CancelServiceDeployRequest, context: Context
     ) -> deploy_pb.ServiceDeploy:
         return deploy_to_proto(*await self._deploys.cancel(principal(), request.id, request.deploy_id))
+
+    async def ListServiceRevisions(
+        self, request: pb.ListServiceRevisionsRequest, context: Context
+    ) -> pb.ListServiceRevisionsResponse:
+        found = await self._revisions.list(principal(), request.id, pages.page(request))
+        return pb.ListServiceRevisionsResponse(revisions=service_revisions(found), next=found.next)
+
+    async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+        async def rollback() -> deploy_pb.ServiceDeploy:
+            number = request.revision if request.HasField("revision") else None
+            return deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
+
+        return await self._once.run(request, deploy_pb.ServiceDeploy, rollback)
+
+    async def PlanService(self, request: pb.PlanServiceRequest, context: Context) -> plan_pb.ServicePlan:
+        given = attributes(
+            narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
+        )
+        return service_plan_to_proto(await self._plans.update(principal(), request.id, given))
 
 
 def _answer(view: ServiceView) -> pb.Service:

@@ -5,12 +5,14 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import stack_pb2 as pb
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceServicer
-from services.deploy_svc.convert.stack_plans import plan_to_proto
+from services.deploy_svc.convert.plans import plan_to_proto
+from services.deploy_svc.convert.revisions import stack_revisions
 from services.deploy_svc.convert.stacks import attributes, stack_deploy_to_proto, stack_to_proto
 from services.deploy_svc.domain.stack import StackView
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
 from services.kernel import pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
@@ -20,10 +22,18 @@ from services.kernel.methods import Context
 class StackServicer(StackServiceServicer):
     """See the proto for the contract."""
 
-    def __init__(self, stacks: Stacks, deploys: StackDeploys, plans: StackPlans, once: Idempotency) -> None:
+    def __init__(
+        self,
+        stacks: Stacks,
+        deploys: StackDeploys,
+        plans: StackPlans,
+        revisions: StackRevisions,
+        once: Idempotency,
+    ) -> None:
         self._stacks = stacks
         self._deploys = deploys
         self._plans = plans
+        self._revisions = revisions
         self._once = once
 
     async def ListStacks(self, request: pb.ListStacksRequest, context: Context) -> pb.ListStacksResponse:
@@ -84,6 +94,19 @@ class StackServicer(StackServiceServicer):
 
     async def CancelStackDeploy(self, request: pb.CancelStackDeployRequest, context: Context) -> deploy_pb.StackDeploy:
         return stack_deploy_to_proto(*await self._deploys.cancel(principal(), request.id, request.deploy_id))
+
+    async def ListStackRevisions(
+        self, request: pb.ListStackRevisionsRequest, context: Context
+    ) -> pb.ListStackRevisionsResponse:
+        found = await self._revisions.list(principal(), request.id, pages.page(request))
+        return pb.ListStackRevisionsResponse(revisions=stack_revisions(found), next=found.next)
+
+    async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> deploy_pb.StackDeploy:
+        async def rollback() -> deploy_pb.StackDeploy:
+            number = request.revision if request.HasField("revision") else None
+            return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
+
+        return await self._once.run(request, deploy_pb.StackDeploy, rollback)
 
 
 def _answer(view: StackView) -> pb.Stack:

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.service import Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
-from services.deploy_svc.store import tables
+from services.deploy_svc.store import revisions, tables
 from services.deploy_svc.store.jsonb import MOUNTS, SPEC, to_json
 from services.kernel import pages
 from services.kernel.db import Tx
@@ -21,6 +22,7 @@ _t = tables.services
 _key = sa.tuple_(_t.c.stack, _t.c.name)
 _BY_AGE = {"created_at": _t.c.created_at, "id": _t.c.id}
 
+_NOBODY = Note()
 _UNIQUE_NAME = "uq_services_grid_id_stack_name"
 
 
@@ -144,13 +146,14 @@ async def insert(
     spec: ServiceSpec,
     mounts: Iterable[Mount] = (),
     exposed: bool = False,
+    note: Note = _NOBODY,
 ) -> Service | None:
-    """A new service in state `initialized`, revision 1; None when the name is taken."""
+    """A new service in state `initialized`, revision 1, which is noted; None when the name is taken."""
     values: dict[str, Any] = {"id": new_id(), "grid_id": grid_id, "grid": grid, "stack": stack, "name": name}
     values |= {"spec": to_json(SPEC, spec), "exposed": exposed}
     values["mounts"] = to_json(MOUNTS, tuple(mounts))
     statement = pg_insert(_t).values(values).on_conflict_do_nothing(constraint=_UNIQUE_NAME).returning(_t)
-    row = (await tx.execute(statement)).one_or_none()
+    row = (await tx.execute(revisions.noted(statement, note))).one_or_none()
     return None if row is None else row_to_service(row)
 
 
@@ -162,8 +165,9 @@ async def update(
     bump: bool,
     mounts: Iterable[Mount] | None = None,
     exposed: bool | None = None,
+    note: Note = _NOBODY,
 ) -> Service:
-    """Store a changed spec; `bump` raises the revision. Call with the row locked."""
+    """Store a changed spec; `bump` raises the revision, and notes the new one. Call with the row locked."""
     values: dict[str, Any] = {"spec": to_json(SPEC, spec), "updated_at": sa.func.now()}
     if mounts is not None:
         values["mounts"] = to_json(MOUNTS, tuple(mounts))
@@ -171,7 +175,8 @@ async def update(
         values["exposed"] = exposed
     if bump:
         values["revision"] = _t.c.revision + 1
-    return row_to_service((await tx.execute(_where(service_id).values(values).returning(_t))).one())
+    statement = _where(service_id).values(values).returning(_t)
+    return row_to_service((await tx.execute(revisions.noted(statement, note) if bump else statement)).one())
 
 
 async def request_deploy(tx: Tx, service_id: str, *, bump: bool) -> None:

@@ -38,6 +38,7 @@ stack_revisions = sa.Table(
     sa.Column("stack_id", sa.String(24), sa.ForeignKey("deploy.stacks.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("revision", sa.Integer, primary_key=True),
     sa.Column("document", JSONB, nullable=False),
+    sa.Column("author", sa.Text),
     sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
 )
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.store import stack_tables, tables
 from services.deploy_svc.store.jsonb import DOCUMENT, to_json
@@ -19,7 +20,6 @@ _r = stack_tables.stack_revisions
 _d = stack_tables.stack_deploys
 
 _UNIQUE_NAME = "uq_stacks_grid_id_name"
-_KEPT_REVISIONS = 20
 
 
 def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -67,23 +67,27 @@ async def children(tx: Tx, grid_id: str, name: str) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def insert(tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document) -> bool:
+async def insert(
+    tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document, note: Note
+) -> bool:
     """A new stack with revision 1; False when the name is taken."""
     stack_id = new_id()
     values = {"id": stack_id, "grid_id": grid_id, "grid": grid, "name": name, "parent_name": parent_name}
     made = await tx.execute(pg_insert(_t).values(values).on_conflict_do_nothing(constraint=_UNIQUE_NAME))
     if not made.rowcount:
         return False
-    await tx.execute(_r.insert().values(stack_id=stack_id, revision=1, document=to_json(DOCUMENT, document)))
+    first = {"stack_id": stack_id, "revision": 1, "document": to_json(DOCUMENT, document), "author": note.author}
+    await tx.execute(_r.insert().values(first))
     return True
 
 
-async def revise(tx: Tx, stack: Stack, document: Document) -> None:
+async def revise(tx: Tx, stack: Stack, document: Document, note: Note) -> None:
     """Add a revision; the oldest go. Call with the stack locked."""
     number = stack.revision + 1
-    await tx.execute(_r.insert().values(stack_id=stack.id, revision=number, document=to_json(DOCUMENT, document)))
+    new = {"stack_id": stack.id, "revision": number, "document": to_json(DOCUMENT, document), "author": note.author}
+    await tx.execute(_r.insert().values(new))
     await tx.execute(_t.update().where(_t.c.id == stack.id).values(revision=number))
-    await tx.execute(_r.delete().where(_r.c.stack_id == stack.id, _r.c.revision <= number - _KEPT_REVISIONS))
+    await tx.execute(_r.delete().where(_r.c.stack_id == stack.id, _r.c.revision <= number - note.kept))
 
 
 async def request_removal(tx: Tx, stack: Stack) -> None:

@@ -154,6 +154,19 @@ good_specs = sa.Table(
     sa.Column("mounts", JSONB, nullable=False),
 )
 
+# Written by requests, never changed: what users asked for, the newest ones of each service.
+service_revisions = sa.Table(
+    "service_revisions",
+    metadata,
+    sa.Column("service_id", sa.String(24), sa.ForeignKey("deploy.services.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("spec", JSONB, nullable=False),
+    sa.Column("exposed", sa.Boolean, nullable=False),
+    sa.Column("mounts", JSONB, nullable=False),
+    sa.Column("author", sa.Text),
+    sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
+)
+
 # Written by the reconcile loop: when each running service is looked at next. Replicas claim rows, so they share work.
 service_checks = sa.Table(
     "service_checks",

@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass, replace
 
 from services.deploy_svc.domain.quotas import DeployQuotas
+from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document
 from services.deploy_svc.store.grid_load import GridLoad, measure
 from services.deploy_svc.store.jsonb import DOCUMENT, SPEC
 from services.kernel.db import Tx
+from services.kernel.principal import Principal
 
 # A grid is measured again after so long, and at once when it has used this much of a quota: measuring reads all of it.
 _GOOD_SECONDS, _FAR = 10.0, 0.5
@@ -27,6 +29,10 @@ class GridQuotas:
     def __init__(self, quotas: DeployQuotas) -> None:
         self._quotas = quotas
         self._known: dict[str, _Known] = {}
+
+    def note(self, principal: Principal) -> Note:
+        """What a revision says that the caller makes."""
+        return Note(principal.email or None, self._quotas.revisions_kept)
 
     async def add_service(self, tx: Tx, grid_id: str, spec: ServiceSpec, within: str = "") -> None:
         """Before a service is made, of a document's part `within` (`services.web.`). Raises QuotaExceeded."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_deploy import Asked, Origin, ServiceDeploy
+from services.deploy_svc.domain.service_deploy import Asked, ServiceDeploy
 from services.deploy_svc.domain.service_input import MOST_INSTANCES
 from services.deploy_svc.store import event_logs, instances, tables
 from services.deploy_svc.store import service_deploys as store
@@ -32,7 +32,7 @@ class ServiceDeploys:
         async with self._db.transaction() as tx:
             await _locked(tx, found)
             await service_store.request_deploy(tx, found.id, bump=force)
-            return await self._queue(tx, found, "deploy", principal)
+            return await queue(tx, found, Asked("deploy", principal.email or None))
 
     async def scale(self, principal: Principal, path: str, count: int | None) -> tuple[Service, ServiceDeploy]:
         """Set the number of instances and queue a deploy; the revision stays. Raises ValidationFailed."""
@@ -46,7 +46,7 @@ class ServiceDeploys:
             service = await _locked(tx, found)
             await service_store.update(tx, found.id, replace(service.spec, instances=wanted), bump=False)
             await service_store.request_deploy(tx, found.id, bump=False)
-            return await self._queue(tx, found, "scale", principal)
+            return await queue(tx, found, Asked("scale", principal.email or None))
 
     async def start(self, principal: Principal, path: str) -> None:
         """Want the service and every instance running."""
@@ -105,12 +105,12 @@ class ServiceDeploys:
             await event_logs.record(tx, event)
             return service, canceled
 
-    async def _queue(
-        self, tx: Tx, found: Service, event: Origin, principal: Principal
-    ) -> tuple[Service, ServiceDeploy]:
-        deploy_id = await store.insert(tx, found.id, Asked(event, principal.email or None))
-        await audit.record(tx, tables.outbox, event, resource(found))
-        return await _locked(tx, found), await _deploy(tx, found.id, deploy_id)
+
+async def queue(tx: Tx, found: Service, asked: Asked) -> tuple[Service, ServiceDeploy]:
+    """Queue a deploy of a locked service; the audit trail has what it came from."""
+    deploy_id = await store.insert(tx, found.id, asked)
+    await audit.record(tx, tables.outbox, asked.origin or "", resource(found))
+    return await _locked(tx, found), await _deploy(tx, found.id, deploy_id)
 
 
 async def _locked(tx: Tx, found: Service) -> Service:

@@ -37,7 +37,7 @@ class ServiceEnvs:
             added = added_variable(check, "env", variable) or ""
         check.done()
         allowed = partial(self._access.hosts.check_service, principal, grid)
-        await self._write(found.id, "add_env", lambda env: (*env, added), allowed)
+        await self._write(principal, found.id, "add_env", lambda env: (*env, added), allowed)
 
     async def remove(self, principal: Principal, path: str, key: str) -> None:
         """Remove every variable of the name; none is fine too."""
@@ -47,10 +47,15 @@ class ServiceEnvs:
         def without(env: Env) -> Env:
             return tuple(item for item in env if item.partition("=")[0] != key)
 
-        await self._write(found.id, "remove_env", without, allowed)
+        await self._write(principal, found.id, "remove_env", without, allowed)
 
     async def _write(
-        self, service_id: str, event: str, change: Callable[[Env], Env], allowed: Callable[[Service], None]
+        self,
+        principal: Principal,
+        service_id: str,
+        event: str,
+        change: Callable[[Env], Env],
+        allowed: Callable[[Service], None],
     ) -> None:
         async with self._db.transaction() as tx:
             service = required(await store.by_id(tx, service_id, lock=True))
@@ -60,5 +65,5 @@ class ServiceEnvs:
             if env != service.spec.env:
                 spec = replace(service.spec, env=env)
                 await self._quotas.change_service(tx, service.grid_id, service.spec, spec)
-                await store.update(tx, service.id, spec, bump=True)
+                await store.update(tx, service.id, spec, bump=True, note=self._quotas.note(principal))
             await audit.record(tx, tables.outbox, event, resource(service))

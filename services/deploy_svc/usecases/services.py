@@ -1,22 +1,20 @@
 """Services: list, create, get, update, delete (docs/spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
 
-from collections.abc import Sequence
-
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import GridDirectory
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.service_view import ServiceView, ShownService
-from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import instances, service_versions, stack_names, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
+from services.deploy_svc.usecases.service_changes import Subject, updated
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx
+from services.kernel.db import Database
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
@@ -87,6 +85,7 @@ class Services:
                 name=name,
                 spec=spec,
                 mounts=mounts.values(),
+                note=self._quotas.note(principal),
             )
             if service is None:
                 raise ValidationFailed(_NAME_TAKEN)
@@ -97,22 +96,15 @@ class Services:
         """Change the attributes that are given; the revision grows when that changes anything, or with `force`."""
         grid, found = await self._access.changeable(principal, path)
         given = parse(attributes, creating=False, stack=found.stack)
-        errors = rules.host_name_problems(given, found.name, found.domainname)
-        errors |= given.missing(await self._vault.existing(grid, given.vault_names))
+        known = await self._vault.existing(grid, given.vault_names)
         async with self._db.transaction() as tx:
             service = _still_there(await store.by_id(tx, found.id, lock=True))
-            # Again: an admin may have given it something of the node a moment ago.
-            self._access.hosts.check_service(principal, grid, service)
-            spec = rules.merge(service.spec, given, grid.default_affinity)
             call.check_if_match(service.etag)
-            mounts = await self._mounts(tx, grid, service, rules.volume_names(spec))
-            self._access.hosts.check_spec(principal, grid, service.name, spec, mounts.values())
-            errors |= rules.problems(spec, given, service.spec, mounts)
-            errors |= await checks.link_problems(tx, grid, given.links)
-            checks.refuse(errors)
-            if spec != service.spec or given.force:
-                await self._quotas.change_service(tx, grid.id, service.spec, spec)
-                service = await store.update(tx, service.id, spec, bump=True, mounts=mounts.values())
+            made = await updated(tx, self._access.hosts, Subject(principal, grid, service, known), given)
+            if made.spec != service.spec or given.force:
+                await self._quotas.change_service(tx, grid.id, service.spec, made.spec)
+                note = self._quotas.note(principal)
+                service = await store.update(tx, service.id, made.spec, bump=True, mounts=made.mounts, note=note)
             await audit.record(tx, tables.outbox, "update", resource(service))
             return (await checks.views(tx, grid, [service]))[0]
 
@@ -130,11 +122,6 @@ class Services:
             await instances.notify_nodes(tx, service.id)
             await store.delete(tx, service.id)
             await audit.record(tx, tables.outbox, "delete", resource(service))
-
-    async def _mounts(self, tx: Tx, grid: Grid, service: Service, names: Sequence[str]) -> dict[str, Mount]:
-        """The volumes that the names mean; in a stack, a name goes on meaning what the stack said it means."""
-        known = {mount.name: mount for mount in service.mounts if mount.name in names}
-        return known | await checks.mounts(tx, grid, [name for name in names if name not in known])
 
 
 def _still_there(service: Service | None) -> Service:

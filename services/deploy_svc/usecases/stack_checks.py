@@ -6,6 +6,7 @@ from typing import Any
 
 from services.clients.grids import Grid
 from services.deploy_svc.domain import stack_changes
+from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document, Stack
@@ -102,7 +103,7 @@ def _named(document: Document, attribute: str, member: str) -> frozenset[str]:
     return frozenset(name for item in items if isinstance(name := item.get(member), str))
 
 
-async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Service:
+async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted, note: Note) -> Service:
     """Make the service what is wanted; its revision grows when that changes anything."""
     if wanted.current is None:
         made = await service_store.insert(
@@ -114,6 +115,7 @@ async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Servic
             spec=wanted.spec,
             mounts=wanted.mounts,
             exposed=wanted.exposed,
+            note=note,
         )
         if made is None:
             raise ValidationFailed(NAME_TAKEN)
@@ -121,7 +123,8 @@ async def write_wanted(tx: Tx, grid: Grid, stack: str, wanted: Wanted) -> Servic
     if wanted.action == "keep":
         return wanted.current
     spec, service_id = wanted.spec, wanted.current.id
-    return await service_store.update(tx, service_id, spec, bump=True, mounts=wanted.mounts, exposed=wanted.exposed)
+    mounts, exposed = wanted.mounts, wanted.exposed
+    return await service_store.update(tx, service_id, spec, bump=True, mounts=mounts, exposed=exposed, note=note)
 
 
 def stack_name(path: str) -> str:

@@ -5,7 +5,7 @@ from functools import partial
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.event import Event
 from services.deploy_svc.domain.service_deploy import Asked
-from services.deploy_svc.domain.stack import Document, Stack
+from services.deploy_svc.domain.stack import Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
 from services.deploy_svc.domain.stack_rollout import Finish, Step, canceled, cannot_remove
 from services.deploy_svc.domain.vault_names import VaultNames
@@ -15,6 +15,7 @@ from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import lock_services
@@ -32,8 +33,11 @@ _TRIES = 5
 class StackDeploys:
     """The use cases. The stack loop works on what is queued here."""
 
-    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess) -> None:
+    def __init__(
+        self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess, quotas: GridQuotas
+    ) -> None:
         self._db = db
+        self._quotas = quotas
         self._hosts = hosts
         self._grids = grids
         self._vault = vault
@@ -52,11 +56,10 @@ class StackDeploys:
                 seen, document = checks.still_there(await stack_store.get(tx, grid.id, name))
             known = await self._vault.existing(grid, checks.vault_names(document))
             async with self._db.transaction() as tx:
-                stack, document = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
+                stack, _ = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
                 if stack.revision == seen.revision:
-                    allow = partial(self._hosts.check_spec, principal, grid)
                     asked = Asked("deploy", principal.email or None)
-                    return stack, await self._queue(tx, grid, stack, document, known=known, allow=allow, asked=asked)
+                    return stack, await self.queue(tx, principal, grid, stack, known=known, asked=asked)
         raise Unavailable("The stack changes all the time. Try again in a moment.")
 
     async def get(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
@@ -113,31 +116,30 @@ class StackDeploys:
             events.append(await cancels.cancel(tx, service, deploy, cancels.who(principal)))
         return events
 
-    async def _queue(
-        self,
-        tx: Tx,
-        grid: Grid,
-        stack: Stack,
-        document: Document,
-        *,
-        known: VaultNames,
-        allow: checks.Allow,
-        asked: Asked,
+    async def queue(
+        self, tx: Tx, principal: Principal, grid: Grid, stack: Stack, *, known: VaultNames, asked: Asked
     ) -> StackDeploy:
+        """Make every service what the document of a locked stack wants, and queue the deploy, all or nothing. `known`
+        is what the vault has of what the document names. Raises ValidationFailed, Forbidden."""
+        stack, document = checks.still_there(stack)
+        allow, note = partial(self._hosts.check_spec, principal, grid), self._quotas.note(principal)
         current = await lock_services(tx, grid, stack.name)
         made = await checks.prepare(tx, grid, stack.name, document, current, known=known, allow=allow, deploying=True)
         if made.held:
             return await self._failed(tx, grid, stack, made, asked)
-        services = [await checks.write_wanted(tx, grid, stack.name, item) for item in made.services]
+        for item in made.services:
+            if item.action == "create":
+                await self._quotas.add_service(tx, grid.id, item.spec, f"services.{item.name}.")
+        services = [await checks.write_wanted(tx, grid, stack.name, item, note) for item in made.services]
         await service_store.set_stack_revision(tx, [service.id for service in services], stack.revision)
         deploy = await store.insert(tx, stack, services, made.surplus, asked)
-        await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
+        await audit.record(tx, tables.outbox, asked.origin or "", checks.resource(grid, stack, stack.name))
         return deploy
 
     async def _failed(self, tx: Tx, grid: Grid, stack: Stack, made: Prepared, asked: Asked) -> StackDeploy:
         name, linkers = next(iter(made.held.items()))
         deploy = await store.insert(tx, stack, (), made.surplus, asked)
         await store.end(tx, deploy.id, Finish("error", cannot_remove(name, linkers)))
-        await audit.record(tx, tables.outbox, "deploy", checks.resource(grid, stack, stack.name))
+        await audit.record(tx, tables.outbox, asked.origin or "", checks.resource(grid, stack, stack.name))
         ended = await store.get(tx, stack.id, deploy.id)
         return ended or deploy

@@ -1,28 +1,18 @@
 """Dry run of a stack: what a document would do. Nothing is written."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.domain import stack_changes, stack_input
-from services.deploy_svc.domain.rollout_plan import Limits
-from services.deploy_svc.domain.scheduling.snapshot import NodeView
-from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain import stack_input
 from services.deploy_svc.domain.stack import Document, Stack
-from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_input import Attributes
-from services.deploy_svc.domain.stack_plan import PlannedService, StackPlan, place
-from services.deploy_svc.store import recorded as record_store
+from services.deploy_svc.domain.stack_plan import PlannedService, StackPlan
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as stack_store
-from services.deploy_svc.store.placement_facts import held_volumes, memory_need
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.dry_runs import DryRuns
 from services.deploy_svc.usecases.host_access import HostAccess
-from services.deploy_svc.usecases.node_views import NodeViews
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -37,18 +27,15 @@ class StackPlans:
         self,
         db: Database,
         grids: GridDirectory,
-        nodes: NodeViews,
+        dry_runs: DryRuns,
         vault: VaultDirectory,
-        limits: Limits,
-        *,
         hosts: HostAccess,
     ) -> None:
         self._db = db
         self._hosts = hosts
         self._grids = grids
-        self._nodes = nodes
+        self._dry_runs = dry_runs
         self._vault = vault
-        self._limits = limits
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackPlan:
         """What creating and deploying a stack would do."""
@@ -60,7 +47,7 @@ class StackPlans:
             service_checks.refuse(stack_input.problems(given))
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, given.name, given.document, (), known=known, allow=allow)
-            services = await self._services(tx, grid, given.name, made)
+            services = await self._planned(tx, grid, given.name, made)
         return StackPlan(f"{grid.name}/{given.name}", 1, services)
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> StackPlan:
@@ -76,53 +63,14 @@ class StackPlans:
             existing = await service_store.list_by_grid(tx, grid.id, name)
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, name, given.over(current), existing, known=known, allow=allow)
-            services = await self._services(tx, grid, name, made)
+            services = await self._planned(tx, grid, name, made)
         return StackPlan(stack.path, _next_revision(stack, current, made.document), services)
 
-    async def _services(self, tx: Tx, grid: Grid, stack: str, made: Prepared) -> tuple[PlannedService, ...]:
-        recorded = await record_store.in_grid(tx, grid.id)
-        nodes: Sequence[NodeView] = [
-            node.with_recorded(*recorded.get(node.id, ())) for node in await self._nodes.in_grid(grid.id)
-        ]
-        planned = []
-        for item in made.services:
-            service = _service(grid, stack, item)
-            volumes = await held_volumes(tx, [service])
-            seen = [replace(node, volumes=volumes.get((service.id, node.id), frozenset())) for node in nodes]
-            need = await memory_need(tx, service)
-            placed = place(service, seen, grid.default_affinity, need, self._limits.offline)
-            nodes = placed.nodes
-            changes = tuple(stack_changes.differences(item))
-            planned.append(PlannedService(item.name, item.action, changes, placed.placements, placed.reason))
-            # Placing is computing: others must get their turn in between.
-            await asyncio.sleep(0)
+    async def _planned(self, tx: Tx, grid: Grid, stack: str, made: Prepared) -> tuple[PlannedService, ...]:
+        planned = await self._dry_runs.planned(tx, grid, stack, made.services)
         return (*planned, *(PlannedService(service.name, "remove") for service in made.surplus))
 
 
 def _next_revision(stack: Stack, current: Document, wanted: Document) -> int:
     same = checks.without_revision(current) == checks.without_revision(wanted)
     return stack.revision if same else stack.revision + 1
-
-
-def _service(grid: Grid, stack: str, wanted: Wanted) -> Service:
-    """The service as the deploy would find it."""
-    if wanted.current is not None:
-        return replace(wanted.current, spec=wanted.spec, mounts=wanted.mounts, exposed=wanted.exposed)
-    never = datetime.min.replace(tzinfo=UTC)
-    return Service(
-        id=f"new {wanted.name}",
-        grid_id=grid.id,
-        grid=grid.name,
-        stack=stack,
-        name=wanted.name,
-        spec=wanted.spec,
-        state="running",
-        revision=1,
-        stack_revision=None,
-        restarts=0,
-        deployed_at=None,
-        created_at=never,
-        updated_at=never,
-        exposed=wanted.exposed,
-        mounts=wanted.mounts,
-    )

@@ -57,7 +57,7 @@ class Stacks:
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackView:
         """A stack with its services in state `initialized`; nothing is deployed. Raises ValidationFailed."""
         grid = await self._grids.changeable(principal, grid_name)
-        given = rules.parse(attributes, creating=True)
+        given, note = rules.parse(attributes, creating=True), self._quotas.note(principal)
         known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.transaction() as tx:
             await refuse_taken(tx, grid, given.name)
@@ -72,12 +72,13 @@ class Stacks:
                 name=given.name,
                 parent_name=given.parent_name,
                 document=made.document,
+                note=note,
             )
             if not inserted:
                 raise ValidationFailed(rules.NAME_TAKEN)
             for service in made.services:
                 await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
-                await checks.write_wanted(tx, grid, given.name, service)
+                await checks.write_wanted(tx, grid, given.name, service, note)
             stack = await store.get(tx, grid.id, given.name)
             await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
             return await _view(tx, grid, given.name)
@@ -91,7 +92,7 @@ class Stacks:
         name = checks.stack_name(path)
         async with self._db.read() as tx:
             await _find(tx, grid, name)
-        given = rules.parse(attributes, creating=False)
+        given, note = rules.parse(attributes, creating=False), self._quotas.note(principal)
         checks.refuse_null(name, "changed")
         service_checks.refuse(rules.problems(given))
         known = await self._vault.existing(grid, checks.vault_names(given.document))
@@ -103,11 +104,11 @@ class Stacks:
             made = await checks.prepare(tx, grid, name, given.over(current), services, known=known, allow=allow)
             if checks.without_revision(made.document) != checks.without_revision(current):
                 await self._quotas.change_stack(tx, grid.id, current, made.document)
-                await store.revise(tx, stack, made.document)
+                await store.revise(tx, stack, made.document, note)
                 for service in made.services:
                     if service.action == "create":
                         await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
-                        await checks.write_wanted(tx, grid, name, service)
+                        await checks.write_wanted(tx, grid, name, service, note)
             await audit.record(tx, tables.outbox, "update", checks.resource(grid, stack, name))
             return await _view(tx, grid, name)
 

@@ -105,6 +105,15 @@ class Rest:
     async def cancel(self, deploy_id: str, path: str = "g1/null/web") -> Answer:
         return await self._call("CancelServiceDeploy", pb.CancelServiceDeployRequest(id=path, deploy_id=deploy_id))
 
+    async def revisions(self, path: str = "g1/null/web", **page: Any) -> Answer:
+        return await self._call("ListServiceRevisions", pb.ListServiceRevisionsRequest(id=path, **page))
+
+    async def rollback(self, revision: int | None, path: str = "g1/null/web") -> Answer:
+        return await self._call("RollbackService", pb.RollbackServiceRequest(id=path, revision=revision))
+
+    async def plan(self, body: dict[str, Any], path: str = "g1/null/web") -> Answer:
+        return await self._call("PlanService", pb.PlanServiceRequest(id=path), body)
+
     async def logs(self, path: str = "g1/null/web", **query: str) -> Answer:
         """The whole answer, as a client reads it."""
         pieces = []

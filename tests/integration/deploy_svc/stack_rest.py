@@ -62,6 +62,14 @@ class StackRest:
     async def cancel(self, deploy_id: str, path: str = "g1/shop") -> Answer:
         return await self._stack("CancelStackDeploy", stack_pb2.CancelStackDeployRequest(id=path, deploy_id=deploy_id))
 
+    async def revisions(self, path: str = "g1/shop", **page: Any) -> Answer:
+        return await self._stack("ListStackRevisions", stack_pb2.ListStackRevisionsRequest(id=path, **page))
+
+    async def rollback(self, revision: int | None, path: str = "g1/shop", **headers: str) -> Answer:
+        return await self._stack(
+            "RollbackStack", stack_pb2.RollbackStackRequest(id=path, revision=revision), None, **headers
+        )
+
     async def plan(self, body: dict[str, Any], path: str = "g1/shop") -> Answer:
         return await self._stack("PlanStack", stack_pb2.PlanStackRequest(id=path), body)
 

@@ -181,3 +181,17 @@ async def test_a_member_enters_containers_of_plain_services_only(
 async def test_grids_from_before_let_members_do_what_they_did(rest: Rest) -> None:
     await rest.created(privileged=True, net="host", volumes=["/:/host"])
     assert (await rest.deploy()).status == 200
+
+
+async def test_a_member_does_not_go_back_to_what_reached_the_node(admins: Rest, rest: Rest, deploy: Running) -> None:
+    stacks = StackRest(deploy.channel)
+    own = StackRest(deploy.channel, "grid-admin")
+    await admins.created("web", net="host")
+    await admins.put({"net": "bridge"})
+    assert refused(await rest.rollback(1), "net")
+    assert (await rest.rollback(2)).status == 200
+    await own.created(service("web", net="host"))
+    await own.put(document(service("web"), version="2"))
+    await own.deploy()
+    assert refused(await stacks.rollback(1), "net")
+    assert (await stacks.rollback(2)).status == 200

@@ -55,6 +55,7 @@ def test_methods_that_take_more_than_others_are_these() -> None:
         "Connect": 512,
         "CreateService": 512,
         "UpdateService": 512,
+        "PlanService": 512,
         "AddServiceEnv": 512,
         "CreateStack": 4096,
         "UpdateStack": 4096,

@@ -1,17 +1,28 @@
 """Plans as answers show them."""
 
-from kontena.deploy.v1 import stack_pb2 as pb
+from kontena.deploy.v1 import plan_pb2 as pb
+from kontena.deploy.v1 import stack_pb2
 from services.deploy_svc.convert.stacks import to_value
-from services.deploy_svc.domain.stack_plan import PlannedService, StackPlan
+from services.deploy_svc.domain.stack_plan import PlannedService, ServicePlan, StackPlan
 
 
-def plan_to_proto(plan: StackPlan) -> pb.StackPlan:
+def plan_to_proto(plan: StackPlan) -> stack_pb2.StackPlan:
     """The whole answer."""
-    return pb.StackPlan(
+    return stack_pb2.StackPlan(
         stack_id=plan.path,
         revision=plan.revision,
         changed=plan.changed,
         services=[_service(service) for service in plan.services],
+    )
+
+
+def service_plan_to_proto(plan: ServicePlan) -> pb.ServicePlan:
+    """The whole answer."""
+    return pb.ServicePlan(
+        service_id=plan.path,
+        revision=plan.revision,
+        changed=plan.service.action != "keep",
+        service=_service(plan.service),
     )
 
 
@@ -20,8 +31,8 @@ def _service(service: PlannedService) -> pb.PlannedService:
         name=service.name,
         action=service.action,
         changes=[
-            pb.PlannedChange(attribute=name, before=to_value(before), after=to_value(after))
-            for name, before, after in service.changes
+            pb.PlannedChange(attribute=change.attribute, before=to_value(change.before), after=to_value(change.after))
+            for change in service.changes
         ],
         placements=[
             pb.PlannedPlacement(

@@ -1,0 +1,70 @@
+"""Where a deploy would place what, if it began now. Nothing is written."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from services.clients.grids import Grid
+from services.deploy_svc.domain import stack_changes
+from services.deploy_svc.domain.rollout_plan import Limits
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.stack_changes import Wanted
+from services.deploy_svc.domain.stack_plan import PlannedService, place
+from services.deploy_svc.store import recorded as record_store
+from services.deploy_svc.store.placement_facts import held_volumes, memory_need
+from services.deploy_svc.usecases.node_views import NodeViews
+from services.kernel.db import Tx
+
+
+class DryRuns:
+    """Asks the scheduler on the nodes as they are."""
+
+    def __init__(self, nodes: NodeViews, limits: Limits) -> None:
+        self._nodes = nodes
+        self._limits = limits
+
+    async def planned(self, tx: Tx, grid: Grid, stack: str, services: Sequence[Wanted]) -> tuple[PlannedService, ...]:
+        """What a deploy of the services, in this order, would do now."""
+        recorded = await record_store.in_grid(tx, grid.id)
+        nodes: Sequence[NodeView] = [
+            node.with_recorded(*recorded.get(node.id, ())) for node in await self._nodes.in_grid(grid.id)
+        ]
+        planned = []
+        for item in services:
+            service = _service(grid, stack, item)
+            volumes = await held_volumes(tx, [service])
+            seen = [replace(node, volumes=volumes.get((service.id, node.id), frozenset())) for node in nodes]
+            need = await memory_need(tx, service)
+            placed = place(service, seen, grid.default_affinity, need, self._limits.offline)
+            nodes = placed.nodes
+            changes = tuple(stack_changes.differences(item))
+            planned.append(PlannedService(item.name, item.action, changes, placed.placements, placed.reason))
+            # Placing is computing: others must get their turn in between.
+            await asyncio.sleep(0)
+        return tuple(planned)
+
+
+def _service(grid: Grid, stack: str, wanted: Wanted) -> Service:
+    """The service as the deploy would find it."""
+    if wanted.current is not None:
+        return replace(wanted.current, spec=wanted.spec, mounts=wanted.mounts, exposed=wanted.exposed)
+    never = datetime.min.replace(tzinfo=UTC)
+    return Service(
+        id=f"new {wanted.name}",
+        grid_id=grid.id,
+        grid=grid.name,
+        stack=stack,
+        name=wanted.name,
+        spec=wanted.spec,
+        state="running",
+        revision=1,
+        stack_revision=None,
+        restarts=0,
+        deployed_at=None,
+        created_at=never,
+        updated_at=never,
+        exposed=wanted.exposed,
+        mounts=wanted.mounts,
+    )
