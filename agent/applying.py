@@ -35,6 +35,7 @@ class Applying:
             service_revision=assignment.service_revision,
             deploy_rev=assignment.deploy_rev,
             load_balancer=assignment.pod.labels.get(labels.LOAD_BALANCER),
+            certain=not order.sealed,
         )
         observed = None if container is None else _observed(container)
         image_id = None
@@ -74,4 +75,5 @@ def _observed(container: Container) -> Observed:
         service_revision=labels.number_label(container.labels, labels.SERVICE_REVISION),
         start_error=container.start_error,
         load_balancer=container.labels.get(labels.LOAD_BALANCER),
+        deploy_rev=container.labels.get(labels.DEPLOY_REV, ""),
     )

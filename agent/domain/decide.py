@@ -22,17 +22,18 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What the master wants of an instance."""
+    """What the master wants of an instance. `certain`: it said so itself, and no file of a while ago."""
 
     state: str
     service_revision: int
     deploy_rev: str
     load_balancer: str | None = None
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The container an instance has."""
+    """The container an instance has. `deploy_rev` is the rollout that made it."""
 
     container_id: str
     image_id: str
@@ -40,6 +41,7 @@ class Observed:
     service_revision: int
     start_error: str = ""
     load_balancer: str | None = None
+    deploy_rev: str = ""
 
 
 def decide(
@@ -61,9 +63,12 @@ def decide(
 
 
 def outdated(desired: Desired, observed: Observed, image_id: str | None) -> bool:
-    """Whether the container must be replaced; a container of a newer revision than asked for is left alone."""
+    """Whether the container must be replaced. One of a newer revision than asked for is left alone, unless the rollout
+    that made it was canceled: then the master wants an earlier one again."""
+    newer = observed.service_revision > desired.service_revision and observed.deploy_rev > desired.deploy_rev
     return (
         desired.service_revision > observed.service_revision
+        or (newer and desired.certain)
         or desired.load_balancer != observed.load_balancer
         or (not observed.running and bool(observed.start_error))
         or (image_id is not None and image_id != observed.image_id)

@@ -14,6 +14,10 @@ from tests.unit.agent.agent_factories import desired, observed
         (desired(), None, False, Action.CREATE),
         (desired(service_revision=2), observed(), False, Action.RECREATE),
         (desired(service_revision=2), observed(service_revision=10), False, Action.NOTHING),
+        # Made by a rollout that was canceled, unless that is known from a file only.
+        (desired(deploy_rev="r1"), observed(service_revision=2, deploy_rev="r2"), False, Action.RECREATE),
+        (desired(deploy_rev="r1", certain=False), observed(service_revision=2, deploy_rev="r2"), False, Action.NOTHING),
+        (desired(deploy_rev="r1"), observed(deploy_rev="r2"), False, Action.NOTHING),
         (desired(load_balancer="lb"), observed(), False, Action.RECREATE),
         (desired(), observed(load_balancer="lb"), False, Action.RECREATE),
         (desired(), observed(running=False), False, Action.START),
