@@ -83,6 +83,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         events=telemetry.events,
         port_wait=settings.port_wait_seconds,
         settle=settings.settle_seconds,
+        drain=settings.drain_seconds,
         pulled=images.pulled,
         network=network,
     )

@@ -18,6 +18,7 @@ from agent.domain.errors import (
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import NANO
 from agent.domain.status import exit_words
+from agent.handover import Handover
 from agent.health import HealthMonitor, start_of
 from agent.instance_status import status_of
 from agent.operations import Operations
@@ -40,11 +41,12 @@ class Instance:
         self._site = site
         # Something else is wanted than what the turn under way brings about.
         self._overtaken = asyncio.Event()
-        self._operations = Operations(key, site, self._overtaken)
+        self._health = HealthMonitor(site.runtime, self.look)
+        handover = Handover(site, self._health, self._report)
+        self._operations = Operations(key, site, self._overtaken, handover)
         self._applying = Applying(self._operations)
         self._repairs = Repairs(key, site)
         self._readiness = Readiness(site.runtime.probes, site.port_wait, site.settle, self.look)
-        self._health = HealthMonitor(site.runtime, self.look)
         self._order: Order | None = None
         self._removing = False
         self._gone = False
@@ -317,7 +319,7 @@ class Instance:
         self._tell("error", "service:create_instance" if container is None else "service:start_instance", error)
         self._report(order.assignment, container, error)
 
-    def _report(self, assignment: pb.Assignment, container: Container | None, error: str) -> None:
+    def _report(self, assignment: pb.Assignment, container: Container | None, error: str = "") -> None:
         data = self._site.state.record(self.key, assignment.restarts).data
         crashes, health = self._crashes.row, self._health.health
         status = status_of(assignment, container, error=error, crashes=crashes, health=health, data=data)

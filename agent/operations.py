@@ -23,6 +23,7 @@ from agent.domain.errors import (
 from agent.domain.hooks import PRE_START
 from agent.domain.labels import InstanceKey, key_of
 from agent.domain.swap import Settlement, former_name, next_name, own_name, settle
+from agent.handover import Handover
 from agent.hooks import Hooks
 from agent.runtime import config
 from agent.runtime.ports import Container, Image, Login
@@ -46,11 +47,19 @@ class Operations:
     """Acts on the containers of one instance. Each method may be repeated after a failure.
 
     `sealed`: the assignment was read from the state file, so its secrets have no values. `overtaken` is set while
-    something else is wanted than what is being done: a pull, which may take long, ends with Overtaken then.
+    something else is wanted than what is being done: a pull, which may take long, ends with Overtaken then. Without a
+    `handover`, the container of before always stops first.
     """
 
-    def __init__(self, key: InstanceKey, site: Site, overtaken: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        key: InstanceKey,
+        site: Site,
+        overtaken: asyncio.Event | None = None,
+        handover: Handover | None = None,
+    ) -> None:
         self._key = key
+        self._handover = handover
         self._overtaken = overtaken or asyncio.Event()
         self._site = site
         self._runtime = site.runtime
@@ -140,11 +149,42 @@ class Operations:
             self._data.remember(assignment, mounts)
             if in_one_go:
                 await self._launch(successor)
-        if not in_one_go:
+        beside = pod.start_first and old is not None and old.running and self._handover is not None
+        if beside and old is not None and self._handover is not None:
+            await self._take_over(assignment, successor, old, body, self._handover)
+        elif not in_one_go:
             await self._swap_in(assignment, successor, old, body)
         self._tell(_CREATE, f"container {pod.container_name} was created and started")
         await self._data.retire_keepers()
-        await self._post_start(assignment, successor)
+        if not beside:
+            await self._post_start(assignment, successor)
+
+    async def _take_over(
+        self, assignment: pb.Assignment, successor: str, old: Container, body: dict[str, Any], handover: Handover
+    ) -> None:
+        """Start the successor beside `old`, which is not touched before that is ready. Until then it has the name that
+        settling removes. Raises StartRefused when it does not become ready."""
+        name = assignment.pod.container_name
+        try:
+            hooks = await self._hooks.before_start(assignment)
+            await self._hooks.run_before_start(assignment, hooks, body)
+            await self.launch(successor)
+            container = await self._unless_overtaken(handover.ready(assignment.pod, successor))
+            await self._hooks.post_start(assignment, container)
+        except EngineUnreachable:
+            # Nobody knows how far it came; the next look does.
+            raise
+        except AgentError as error:
+            if (failed := await self._runtime.containers.inspect(successor)) is not None:
+                await self._take_down(failed, volumes=True)
+            if isinstance(error, MasterNeeded | Overtaken):
+                raise
+            raise StartRefused(f"{error}; the container of before runs on") from error
+        await self._runtime.containers.rename(old.id, former_name(name))
+        await self._runtime.containers.rename(successor, name)
+        await handover.switch(assignment, replace(container, name=name))
+        await self._halt(old, assignment)
+        await self._retire(assignment, old)
 
     async def _swap_in(
         self, assignment: pb.Assignment, successor: str, old: Container | None, body: dict[str, Any]

@@ -65,6 +65,14 @@ class AgentSettings(EngineSettings):
         validation_alias="KONTENA_SETTLE_SECONDS",
         description="For which an instance must stay up where no port is waited for.",
     )
+    drain_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        validation_alias="KONTENA_DRAIN_SECONDS",
+        description="For which a container runs on beside its ready successor (`order: start_first`): names lead to "
+        "that one before it stops.",
+    )
     image_keep_seconds: float = Field(
         default=3600.0,
         ge=0,

@@ -18,6 +18,7 @@ log = get_logger(__name__)
 Severity = Literal["debug", "info", "warn", "error"]
 PORT_WAIT_SECONDS = 300.0
 SETTLE_SECONDS = 0.5
+DRAIN_SECONDS = 3.0
 
 
 class LogKeeper(Protocol):
@@ -91,9 +92,9 @@ class LoggedEvents:
 @dataclass(frozen=True, slots=True)
 class Site:
     """`removals` makes room for what is new; `port_wait` is how many seconds one may take to open its port, `settle`
-    how many it must stay up where no port is waited for; `pulled` hears the ids of images that were brought onto the
-    node. `starts` is held while a container is made and started: an engine that starts all of a node's containers at
-    once has the first one ready hardly before the last one."""
+    how many it must stay up where no port is waited for, `drain` how many one runs on beside its successor; `pulled`
+    hears the ids of images that were brought onto the node. `starts` is held while a container is made and started: an
+    engine that starts all of a node's containers at once has the first one ready hardly before the last one."""
 
     runtime: Runtime
     reporter: Reporter
@@ -104,6 +105,7 @@ class Site:
     events: EventSink
     port_wait: float = PORT_WAIT_SECONDS
     settle: float = SETTLE_SECONDS
+    drain: float = DRAIN_SECONDS
     pulled: Callable[[str], None] = lambda _: None
     network: NetworkKeeper | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))

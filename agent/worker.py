@@ -12,6 +12,7 @@ from agent.instance import Instance
 from agent.logs.collector import LogCollector
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
 from agent.site import (
+    DRAIN_SECONDS,
     PORT_WAIT_SECONDS,
     SETTLE_SECONDS,
     EventSink,
@@ -45,6 +46,7 @@ class Worker:
         events: EventSink | None = None,
         port_wait: float = PORT_WAIT_SECONDS,
         settle: float = SETTLE_SECONDS,
+        drain: float = DRAIN_SECONDS,
         pulled: Callable[[str], None] = lambda _: None,
         network: NetworkKeeper | None = None,
     ) -> None:
@@ -69,8 +71,9 @@ class Worker:
             events or LoggedEvents(),
             port_wait,
             settle,
-            pulled,
-            network,
+            drain,
+            pulled=pulled,
+            network=network,
         )
 
     async def __aenter__(self) -> "Worker":

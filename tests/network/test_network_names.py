@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,6 +13,12 @@ from tests.support.suite import soon
 SETTLED_SECONDS = 2.0
 QUIET_SECONDS = 2.0
 API = f"{GRID}/null/api"
+# Each one resolves the name anew. How many there were, and how many failed.
+REQUESTS = (
+    "made=0; failed=0; while [ ! -e /www/enough ]; do made=$((made+1)); "
+    f"/usr/bin/curl -fsS -m 10 -o /dev/null http://gapless.{GRID}.kontena.local:8080/ || failed=$((failed+1)); "
+    "done; echo $made $failed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,33 @@ def test_fewer_and_more_instances(api_service: Mesh) -> None:
         mesh.api.deployed(API, deploy)
         soon(lambda count=count: len(mesh.addresses(one, "api")) == count, message=f"{count} are answered")
         without_failures(mesh, one)
+
+
+def test_an_update_that_starts_first_fails_no_request(mesh: Mesh) -> None:
+    attributes = {"strategy": "ha", "instances": 3, "deploy_opts": {"wait_for_port": 8080, "order": "start_first"}}
+    path = mesh.serve("gapless", **attributes)
+    one = mesh.nodes[0]
+    soon(lambda: len(mesh.addresses(one, "gapless")) == 3, message="all are answered")
+    before = mesh.addresses(one, "gapless")
+    client = mesh.instance("web", one)
+    try:
+        with ThreadPoolExecutor() as pool:
+            requests = pool.submit(one.execute, client, "/bin/sh", "-c", REQUESTS)
+            try:
+                mesh.api.call("PUT", f"/v1/services/{path}", {"env": ["VERSION=2"]})
+                mesh.api.deploy(path)
+                # The last one of before stops some seconds after the deploy has ended.
+                soon(lambda: not any(".former" in name for node in mesh.nodes for name in node.running()))
+            finally:
+                one.execute(client, "/bin/touch", "/www/enough")
+            made, failed = requests.result(timeout=60).split()
+        assert before.isdisjoint(mesh.addresses(one, "gapless")), "all were replaced"
+        assert (int(made) > 10, failed) == (True, "0")
+        ports = {"ports": [{"node_port": 8123, "container_port": 8080}]}
+        refused = mesh.api.call("PUT", f"/v1/services/{path}", ports, status=422)
+        assert "ports publishes 8123" in refused["error"]["deploy_opts"]["order"]
+    finally:
+        mesh.api.request("DELETE", f"/v1/services/{path}")
 
 
 def test_a_lost_node(api_service: Mesh) -> None:

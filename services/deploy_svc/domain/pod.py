@@ -6,9 +6,10 @@ docs/spec/orchestration.md section 7.
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
 from services.deploy_svc.domain.service import NULL_STACK, Service
-from services.deploy_svc.domain.service_spec import ContainerSpec, Hook, HookType
+from services.deploy_svc.domain.service_spec import UNSET, ContainerSpec, Hook, HookType
 from services.deploy_svc.domain.volume_spec import parse_volume
 
 
@@ -47,6 +48,7 @@ class Pod(ContainerSpec):
     volumes: tuple[PodVolume, ...]
     wait_for_port: int
     hooks: tuple[PodHook, ...]
+    start_first: Annotated[bool, UNSET] = False
 
 
 def build(service: Service, instance_number: int, node: str) -> Pod:
@@ -64,6 +66,7 @@ def build(service: Service, instance_number: int, node: str) -> Pod:
         "volumes": _volumes(service, instance_number),
         "wait_for_port": spec.deploy_opts.wait_for_port or 0,
         "hooks": _hooks(spec.hooks, instance_number),
+        "start_first": spec.deploy_opts.order == "start_first",
     }
     return Pod(**given | added)
 

@@ -16,6 +16,7 @@ from services.deploy_svc.domain.service_spec import (
     Hook,
     HookType,
     Link,
+    Order,
     Port,
     SecretRef,
     Ulimit,
@@ -182,6 +183,7 @@ _DEPLOY_OPTS: Mapping[str, readers.Reader[Any]] = {
     "interval": _NUMBER,
     "rollback": readers.flag,
     "parallelism": readers.number(1, 100),
+    "order": readers.text(options=get_args(Order)),
 }
 _HEALTH_CHECK: Mapping[str, readers.Reader[Any]] = {
     "protocol": readers.text(options=("http", "tcp", "exec")),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 Strategy = Literal["ha", "daemon", "random"]
+Order = Literal["stop_first", "start_first"]
 HookType = Literal["pre_start", "post_start", "pre_stop"]
 
 # Left out of what is stored while it is not set: replicas of the release before, which do not know it, can go on.
@@ -57,6 +58,7 @@ class DeployOpts:
     interval: int | None = None
     rollback: bool | None = None
     parallelism: Annotated[int | None, UNSET] = None
+    order: Annotated[Order | None, UNSET] = None
 
 
 @dataclass(frozen=True, slots=True)

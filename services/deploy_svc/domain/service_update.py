@@ -1,14 +1,17 @@
 """From checked attributes to the spec to store, and the rules that look at more than one attribute (section 4.5)."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, get_args
 
 from services.deploy_svc.domain.service_input import ATTRIBUTES, ServiceInput, submitted_instances
 from services.deploy_svc.domain.service_spec import ServiceSpec, Strategy
+from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.domain.volume_spec import parse_volume
 
 _LONGEST_HOST_NAME = 64
+NO_VOLUMES: Mapping[str, Mount] = MappingProxyType({})
 
 
 def new_spec(given: ServiceInput) -> ServiceSpec:
@@ -26,9 +29,13 @@ def merge(current: ServiceSpec, given: ServiceInput, default_affinity: tuple[str
 
 
 def problems(
-    spec: ServiceSpec, given: ServiceInput, current: ServiceSpec | None = None, volumes: Container[str] = ()
+    spec: ServiceSpec,
+    given: ServiceInput,
+    current: ServiceSpec | None = None,
+    volumes: Mapping[str, Mount] = NO_VOLUMES,
 ) -> dict[str, Any]:
-    """Semantic errors of a spec by attribute; `current` is what it replaces, `volumes` are the names it may mount."""
+    """Semantic errors of a spec by attribute; `current` is what it replaces, `volumes` are those that it may mount, by
+    name."""
     found: dict[str, Any] = {}
     if spec.strategy not in get_args(Strategy):
         found["strategy"] = f"Strategy {spec.strategy} is not one of {', '.join(get_args(Strategy))}"
@@ -39,7 +46,25 @@ def problems(
         found["health_check"] = "Interval must not be shorter than timeout"
     if refused := _volume_problems(given.values.get("volumes", ()), current, volumes):
         found["volumes"] = refused
+    if spec.deploy_opts.order == "start_first" and (reasons := one_at_a_time(spec, volumes)):
+        found["deploy_opts"] = {"order": f"start_first needs room for two containers of an instance: {reasons}"}
     return found
+
+
+def one_at_a_time(spec: ServiceSpec, volumes: Mapping[str, Mount]) -> str:
+    """Which attributes let no second container of an instance run beside the first; empty when none does."""
+    mounts = [volume for volume in map(parse_volume, spec.volumes) if volume is not None]
+    bound = [volumes[volume.name] for volume in mounts if volume.name is not None and volume.name in volumes]
+    own = [mount.name for mount in bound if mount.scope == "instance"]
+    paths = [volume.bind for volume in mounts if volume.bind and "ro" not in volume.flags.split(",")]
+    reasons = [
+        ("stateful is set", spec.stateful),
+        (f"net is {spec.net}", spec.net != "bridge"),
+        (f"ports publishes {', '.join(str(port.node_port) for port in spec.ports)}", spec.ports),
+        (f"volumes mounts {', '.join(own)}, which belongs to one instance", own),
+        (f"volumes mounts {', '.join(paths)} of the node to write (add :ro if it is only read)", paths),
+    ]
+    return "; ".join(text for text, applies in reasons if applies)
 
 
 def host_name_problems(given: ServiceInput, name: str, domain: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ async def _check(tx: Tx, hosts: HostAccess, subject: Subject, made: _Made) -> No
     # Again: an admin may have given it something of the node a moment ago.
     hosts.check_service(subject.principal, subject.grid, service)
     hosts.check_spec(subject.principal, subject.grid, service.name, spec, made.version.mounts)
-    names = {mount.name for mount in made.version.mounts}
+    names = {mount.name: mount for mount in made.version.mounts}
     errors = made.given.missing(subject.known) | rules.problems(spec, made.given, service.spec, names) | made.errors
     checks.refuse(errors | await checks.link_problems(tx, subject.grid, made.given.links))
 

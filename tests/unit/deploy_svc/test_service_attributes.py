@@ -39,7 +39,7 @@ EXAMPLES: dict[str, Any] = {
     "ports": [{"node_port": 80, "container_port": 8080}],
     "links": [{"name": "db", "alias": "db"}],
     "affinity": ["label==a"],
-    "deploy_opts": {"wait_for_port": 80, "parallelism": 3},
+    "deploy_opts": {"wait_for_port": 80, "parallelism": 3, "order": "start_first"},
     "volumes": ["/data"],
     "volumes_from": ["other-%s"],
     "cpus": 0.5,

@@ -7,8 +7,9 @@ import pytest
 
 from services.deploy_svc.domain.service_elements import merge_env
 from services.deploy_svc.domain.service_input import parse
-from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Link, ServiceSpec
+from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Link, Port, ServiceSpec
 from services.deploy_svc.domain.service_update import host_name_problems, merge, new_spec, problems
+from services.deploy_svc.domain.volume import Mount
 
 WEB = ServiceSpec(image="busybox:1", stateful=False)
 
@@ -122,6 +123,30 @@ def test_a_stateful_service_takes_no_volumes_of_others_and_no_new_anonymous_volu
     assert len(found["volumes"]) == 1
     kept = parse({"volumes": []}, creating=False)
     assert problems(merge(stateful, kept), kept, stateful) == {}
+
+
+def test_start_first_is_refused_with_the_attribute_that_forbids_it() -> None:
+    volumes = {
+        "own": Mount("own", "1", "own", "instance", "local"),
+        "shared": Mount("shared", "2", "s", "grid", "local"),
+    }
+    first = replace(WEB, deploy_opts=DeployOpts(order="start_first"))
+    nothing = parse({}, creating=False)
+    for spec, words in [
+        (replace(first, stateful=True), "stateful is set"),
+        (replace(first, net="host"), "net is host"),
+        (replace(first, net="container:other"), "net is container:other"),
+        (replace(first, ports=(Port(80, 8080), Port(443, 8443))), "ports publishes 80, 443"),
+        (replace(first, volumes=("own:/a", "shared:/b")), "volumes mounts own, which belongs to one instance"),
+        (replace(first, volumes=("/srv:/srv", "/etc:/etc:ro")), "volumes mounts /srv of the node to write"),
+        (replace(first, stateful=True, net="host"), "stateful is set; net is host"),
+    ]:
+        (error,) = problems(spec, nothing, spec, volumes)["deploy_opts"].values()
+        assert error.startswith("start_first needs room for two containers of an instance: ")
+        assert words in error
+        assert problems(replace(spec, deploy_opts=DeployOpts(order="stop_first")), nothing, spec, volumes) == {}
+    free = replace(first, volumes=("/anonymous", "shared:/b", "/etc:/etc:ro,z"))
+    assert problems(free, nothing, free, volumes) == {}
 
 
 @pytest.mark.parametrize(("name", "fits"), [("a" * 43, True), ("a" * 44, False)])
