@@ -17,6 +17,7 @@ async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 30.0, 
     deadline = time.monotonic() + within
     last: object = None
     while True:
+        begun = time.monotonic()
         try:
             last = await fact()
             if last:
@@ -25,4 +26,5 @@ async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 30.0, 
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")
-        await asyncio.sleep(0.02)
+        # Who waits leaves the machine to what is waited for.
+        await asyncio.sleep(min(0.5, max(0.02, 2 * (time.monotonic() - begun))))

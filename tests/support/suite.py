@@ -32,6 +32,7 @@ def soon(fact: Callable[[], T | None], *, within: float = 60.0, message: str = "
     deadline = time.monotonic() + within
     last: object = None
     while True:
+        begun = time.monotonic()
         try:
             found = fact()
             if found:
@@ -41,7 +42,8 @@ def soon(fact: Callable[[], T | None], *, within: float = 60.0, message: str = "
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{message or 'not true'} within {within} s; last: {last!r}")
-        time.sleep(0.05)
+        # Who waits leaves the machine to what is waited for.
+        time.sleep(min(0.5, max(0.05, 2 * (time.monotonic() - begun))))
 
 
 @dataclass
