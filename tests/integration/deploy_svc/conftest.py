@@ -1,8 +1,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-import asyncpg
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -53,11 +52,7 @@ async def deploy_db(deploy_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(autouse=True)
 async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
     deploy_neighbours.reset()
-    # Background loops lock the same tables in an order of their own; Postgres then gives one of the two up.
-    for _ in range(10):
-        with suppress(asyncpg.DeadlockDetectedError):
-            await truncate(deploy_url, "deploy")
-            break
+    await truncate(deploy_url, "deploy")
     deploy_neighbours.audit.events.clear()
 
 
