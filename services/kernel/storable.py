@@ -19,7 +19,7 @@ def storable(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace(_NUL, _REPLACEMENT)
     if isinstance(value, list | tuple):
-        return [storable(one) for one in value]
+        return type(value)(map(storable, value))
     return value
 
 
