@@ -161,6 +161,7 @@ class ApiParts:
             shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access
         )
         quotas = GridQuotas(shared.settings)
+        reads = ServiceReads(db, part)
         self._stacks = stacks_app.StackParts(
             db,
             (grids, nodes),
@@ -169,6 +170,7 @@ class ApiParts:
             shared.patience,
             hosts=access.hosts,
             quotas=quotas,
+            reads=reads,
             once=Idempotency(db, shared.settings, timedelta(hours=shared.settings.idempotency_hours)),
         )
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
@@ -177,7 +179,7 @@ class ApiParts:
         self._endpoints = Endpoints(db, shared.listener, nodes)
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
-            Services(db, grids, access, names, reads=ServiceReads(db, part), quotas=quotas),
+            Services(db, grids, access, names, reads=reads, quotas=quotas),
             ServiceDeploys(db, access),
             ServiceEnvs(db, access, quotas),
             ServicePlans(db, access, names, self._stacks.dry_runs),

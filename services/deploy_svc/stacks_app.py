@@ -2,6 +2,7 @@
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.convert.stacks import part
 from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
 from services.deploy_svc.servicers.stacks import StackServicer
@@ -12,8 +13,10 @@ from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.patience import Patience
+from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stack_reads import StackReads
 from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
@@ -38,6 +41,7 @@ class StackParts:
         hosts: HostAccess,
         quotas: GridQuotas,
         once: Idempotency,
+        reads: ServiceReads,
     ) -> None:
         grids, nodes = directories
         self.once = once
@@ -45,7 +49,7 @@ class StackParts:
         self.dry_runs = DryRuns(patience.views, patience.limits)
         deploys = StackDeploys(db, grids, vault, hosts, quotas)
         stacks = StackServicer(
-            Stacks(db, grids, vault, hosts, quotas),
+            Stacks(db, grids, vault, hosts, quotas, reads=StackReads(db, reads, part)),
             deploys,
             StackPlans(db, grids, self.dry_runs, vault, hosts),
             StackRevisions(db, grids, deploys, vault, quotas),

@@ -96,8 +96,12 @@ class Database:
     async def one_transaction(self) -> AsyncIterator[Tx]:
         """As `transaction`, and whatever this task opens on the database inside the block takes part in it.
 
-        For the rare wrapper that must commit together with a use case; an error inside must leave the block.
+        For what must commit together with a use case, and for answers that are read before it does; an error inside
+        must leave the block.
         """
+        if (outer := self._outer()) is not None:
+            yield outer
+            return
         async with _connected(self._engine) as tx, tx.begin():
             token = _joined.set((self, tx))
             try:

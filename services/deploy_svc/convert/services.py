@@ -25,7 +25,7 @@ def service_to_proto(view: ServiceView) -> pb.Service:
 
 def part(service: Service) -> ServicePart:
     """What is kept of a version of a service."""
-    return ServicePart(_own(service).SerializeToString(), service.etag, needs(service))
+    return ServicePart(_own(service).SerializeToString(), service.etag, needs(service), service.stack, service.state)
 
 
 def joined(service: ShownService) -> bytes:

@@ -7,12 +7,13 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import stack_pb2 as pb
+from services.deploy_svc.convert import services
 from services.deploy_svc.convert.service_deploys import deploy_to_proto, seconds_between
 from services.deploy_svc.convert.service_spec import attributes as service_attributes
 from services.deploy_svc.convert.service_spec import plain
-from services.deploy_svc.convert.services import service_to_proto
-from services.deploy_svc.domain.stack import Document, Stack, StackView
+from services.deploy_svc.domain.stack import Document, ShownStack, Stack, StackPart
 from services.deploy_svc.domain.stack_deploy import StackDeploy
+from services.kernel.encoded import listing
 from services.kernel.times import shown
 
 _TEXTS = ("name", "stack", "version", "registry", "source", "expose", "parent_name")
@@ -35,25 +36,31 @@ def attributes(spec: pb.StackSpec, fields: Collection[str], nulls: Collection[st
     return given
 
 
-def stack_to_proto(view: StackView) -> pb.Stack:
-    """The whole answer."""
-    stack, document = view.stack, view.stack.document
+def part(stack: Stack) -> StackPart:
+    """What is kept of a version of a stack."""
     message = pb.Stack(
         id=stack.path,
         name=stack.name,
-        state=view.state,
         created_at=shown(stack.created_at),
         updated_at=shown(stack.updated_at),
         revision=stack.revision,
-        services=[service_to_proto(service) for service in view.services],
-        children=[pb.StackChild(id=f"{stack.grid}/{name}", name=name) for name in view.children],
-        parent=_parent(view),
         variables=Struct(),
         metadata=Struct(),
     )
-    if document is not None:
-        _document(message, document)
-    return message
+    if stack.document is not None:
+        _document(message, stack.document)
+    return StackPart(message.SerializeToString(), stack.etag if stack.id else "", stack.grid, stack.parent_name)
+
+
+def joined(stack: ShownStack) -> bytes:
+    """The whole answer, encoded."""
+    grid = stack.part.grid
+    others = pb.Stack(
+        state=stack.state,
+        children=[pb.StackChild(id=f"{grid}/{name}", name=name) for name in stack.kin.children],
+        parent=_parent(stack),
+    )
+    return stack.part.encoded + listing(pb.Stack, "services", map(services.joined, stack.services), others)
 
 
 def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackDeploy:
@@ -97,11 +104,11 @@ def _document(message: pb.Stack, document: Document) -> None:
     message.metadata.update(document.metadata)
 
 
-def _parent(view: StackView) -> pb.StackParent | None:
-    name = view.stack.parent_name
+def _parent(stack: ShownStack) -> pb.StackParent | None:
+    name = stack.part.parent_name
     if name is None:
         return None
-    return pb.StackParent(id=f"{view.stack.grid}/{name}" if view.parent_exists else None, name=name)
+    return pb.StackParent(id=f"{stack.part.grid}/{name}" if stack.kin.parent_exists else None, name=name)
 
 
 def _object(struct: Struct) -> dict[str, Any]:

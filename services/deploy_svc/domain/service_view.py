@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from services.deploy_svc.domain.service import Service
+from services.deploy_svc.domain.service import Service, ServiceState
 from services.deploy_svc.domain.service_spec import Link
 
 
@@ -61,12 +61,15 @@ class ServicePart:
     encoded: bytes
     etag: str
     needs: Needs
+    stack: str
+    state: ServiceState
 
 
 @dataclass(frozen=True, slots=True)
 class ShownService:
     """What an answer is put together from."""
 
+    id: str
     part: ServicePart
     around: Surroundings
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_view import ServiceView
+from services.deploy_svc.domain.service_view import ShownService
 
 StackState = Literal["initialized", "deploying", "running", "stopped", "partially_running"]
 
@@ -62,19 +61,37 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
-class StackView:
-    """What an answer shows. `parent_exists` says whether there is a stack called `stack.parent_name`."""
+class StackPart:
+    """What is kept of a version of a stack: its own part of the answer, encoded, and what the rest depends on. The
+    `null` stack has no `etag`."""
 
-    stack: Stack
-    state: StackState
-    services: tuple[ServiceView, ...] = ()
-    children: tuple[str, ...] = ()
+    encoded: bytes
+    etag: str
+    grid: str
+    parent_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """What other stacks make of one: whether there is one called like its parent, and the names of its children."""
+
     parent_exists: bool = False
+    children: Sequence[str] = ()
 
 
-def state_of(services: Sequence[Service], deploying: Collection[str]) -> StackState:
+@dataclass(frozen=True, slots=True)
+class ShownStack:
+    """What an answer is put together from. Services come in the order of creation."""
+
+    part: StackPart
+    state: StackState
+    services: Sequence[ShownService] = ()
+    kin: Kin = field(default=Kin())
+
+
+def state_of(services: Sequence[ShownService], deploying: Collection[str]) -> StackState:
     """The state that the services make (section 3.3); `deploying` are ids of services with an unfinished deploy."""
-    states = {service.state for service in services}
+    states = {service.part.state for service in services}
     if states <= {"initialized"}:
         return "initialized"
     if any(service.id in deploying for service in services):

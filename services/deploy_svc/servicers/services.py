@@ -53,14 +53,14 @@ class ServiceServicer(ServiceServiceServicer):
             pb.ListServicesResponse, "services", map(joined, found), pb.ListServicesResponse(next=found.next)
         )
 
-    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
+    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> Any:
         async def create() -> pb.Service:
             given = attributes(request.service, present_fields(), null_fields())
             view = await self._services.create(principal(), request.grid, given)
             reply_created()
             return _answer(view)
 
-        return await self._once.run(request, pb.Service, create)
+        return await self._once.run(request, create)
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Any:
         found = await self._services.get(principal(), request.id)
@@ -77,18 +77,18 @@ class ServiceServicer(ServiceServiceServicer):
         await self._services.delete(principal(), request.id)
         return Empty()
 
-    async def DeployService(self, request: pb.DeployServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+    async def DeployService(self, request: pb.DeployServiceRequest, context: Context) -> Any:
         async def deploy() -> deploy_pb.ServiceDeploy:
             return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
 
-        return await self._once.run(request, deploy_pb.ServiceDeploy, deploy)
+        return await self._once.run(request, deploy)
 
-    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> Any:
         async def scale() -> deploy_pb.ServiceDeploy:
             count = request.instances if request.HasField("instances") else None
             return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
 
-        return await self._once.run(request, deploy_pb.ServiceDeploy, scale)
+        return await self._once.run(request, scale)
 
     async def StartService(self, request: pb.StartServiceRequest, context: Context) -> Empty:
         await self._deploys.start(principal(), request.id)
@@ -102,12 +102,12 @@ class ServiceServicer(ServiceServiceServicer):
         await self._deploys.restart(principal(), request.id)
         return Empty()
 
-    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Context) -> Empty:
+    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Context) -> Any:
         async def add() -> Empty:
             await self._envs.add(principal(), request.id, request.env if request.HasField("env") else None)
             return Empty()
 
-        return await self._once.run(request, Empty, add)
+        return await self._once.run(request, add)
 
     async def RemoveServiceEnv(self, request: pb.RemoveServiceEnvRequest, context: Context) -> Empty:
         await self._envs.remove(principal(), request.id, request.key)

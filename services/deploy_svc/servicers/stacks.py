@@ -1,5 +1,7 @@
 """StackService: decode, call, encode."""
 
+from typing import Any
+
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
@@ -7,8 +9,8 @@ from kontena.deploy.v1 import stack_pb2 as pb
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceServicer
 from services.deploy_svc.convert.plans import plan_to_proto
 from services.deploy_svc.convert.revisions import stack_revisions
-from services.deploy_svc.convert.stacks import attributes, stack_deploy_to_proto, stack_to_proto
-from services.deploy_svc.domain.stack import StackView
+from services.deploy_svc.convert.stacks import attributes, joined, stack_deploy_to_proto
+from services.deploy_svc.domain.stack import ShownStack
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
@@ -16,6 +18,7 @@ from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
 from services.kernel import pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
+from services.kernel.encoded import listing
 from services.kernel.methods import Context
 
 
@@ -36,23 +39,23 @@ class StackServicer(StackServiceServicer):
         self._revisions = revisions
         self._once = once
 
-    async def ListStacks(self, request: pb.ListStacksRequest, context: Context) -> pb.ListStacksResponse:
-        views = await self._stacks.list(principal(), request.grid, pages.page(request))
-        return pb.ListStacksResponse(stacks=map(stack_to_proto, views), next=views.next)
+    async def ListStacks(self, request: pb.ListStacksRequest, context: Context) -> Any:
+        found = await self._stacks.list(principal(), request.grid, pages.page(request))
+        return listing(pb.ListStacksResponse, "stacks", map(joined, found), pb.ListStacksResponse(next=found.next))
 
-    async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> pb.Stack:
-        async def create() -> pb.Stack:
+    async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> Any:
+        async def create() -> bytes:
             given = attributes(request.stack, present_fields(), null_fields())
-            view = await self._stacks.create(principal(), request.grid, given)
+            made = await self._stacks.create(principal(), request.grid, given)
             reply_created()
-            return _answer(view)
+            return _answer(made)
 
-        return await self._once.run(request, pb.Stack, create)
+        return await self._once.run(request, create)
 
-    async def GetStack(self, request: pb.GetStackRequest, context: Context) -> pb.Stack:
+    async def GetStack(self, request: pb.GetStackRequest, context: Context) -> Any:
         return _answer(await self._stacks.get(principal(), request.id))
 
-    async def UpdateStack(self, request: pb.UpdateStackRequest, context: Context) -> pb.Stack:
+    async def UpdateStack(self, request: pb.UpdateStackRequest, context: Context) -> Any:
         given = attributes(request.stack, present_fields(), null_fields())
         return _answer(await self._stacks.update(principal(), request.id, given))
 
@@ -60,11 +63,11 @@ class StackServicer(StackServiceServicer):
         await self._stacks.delete(principal(), request.id)
         return Empty()
 
-    async def DeployStack(self, request: pb.DeployStackRequest, context: Context) -> deploy_pb.StackDeploy:
+    async def DeployStack(self, request: pb.DeployStackRequest, context: Context) -> Any:
         async def deploy() -> deploy_pb.StackDeploy:
             return stack_deploy_to_proto(*await self._deploys.deploy(principal(), request.id))
 
-        return await self._once.run(request, deploy_pb.StackDeploy, deploy)
+        return await self._once.run(request, deploy)
 
     async def StopStack(self, request: pb.StopStackRequest, context: Context) -> Empty:
         await self._stacks.stop(principal(), request.id)
@@ -106,10 +109,10 @@ class StackServicer(StackServiceServicer):
             number = request.revision if request.HasField("revision") else None
             return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
 
-        return await self._once.run(request, deploy_pb.StackDeploy, rollback)
+        return await self._once.run(request, rollback)
 
 
-def _answer(view: StackView) -> pb.Stack:
-    if view.stack.id:
-        reply_etag(view.stack.etag)
-    return stack_to_proto(view)
+def _answer(stack: ShownStack) -> bytes:
+    if stack.part.etag:
+        reply_etag(stack.part.etag)
+    return joined(stack)

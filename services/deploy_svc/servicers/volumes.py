@@ -1,5 +1,7 @@
 """VolumeService: decode, call, encode."""
 
+from typing import Any
+
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb
@@ -23,13 +25,13 @@ class VolumeServicer(VolumeServiceServicer):
         views = await self._volumes.list(principal(), request.grid, pages.page(request))
         return pb.ListVolumesResponse(volumes=map(volume_to_proto, views), next=views.next)
 
-    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> pb.Volume:
+    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> Any:
         async def create() -> pb.Volume:
             view = await self._volumes.create(principal(), request.grid, attributes(request.volume, null_fields()))
             reply_created()
             return volume_to_proto(view)
 
-        return await self._once.run(request, pb.Volume, create)
+        return await self._once.run(request, create)
 
     async def GetVolume(self, request: pb.GetVolumeRequest, context: Context) -> pb.Volume:
         return volume_to_proto(await self._volumes.get(principal(), request.id))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_view import InstanceCounts
@@ -36,13 +37,23 @@ class CurrentService:
 
 
 _of_one = sa.select(*_COUNTS).where(_i.service_id == _t.c.id).lateral("counts")
-_ONE = Statement(
+_in_stack = (
     sa.select(_t.c.id, *_VERSION, *_of_one.c)
     .select_from(_t.join(_of_one, sa.true()))
-    .where(
+    .where(_t.c.grid_id == sa.bindparam("grid_id"), _t.c.stack == sa.bindparam("stack"))
+)
+_ONE = Statement(_in_stack.where(_t.c.name == sa.bindparam("name")))
+_OF_STACK = Statement(_in_stack.order_by(_t.c.created_at.desc(), _t.c.id.desc()))
+_TEXTS = ARRAY(sa.Text)
+_EXISTING = Statement(
+    sa.select(_t.c.stack, _t.c.name).where(
         _t.c.grid_id == sa.bindparam("grid_id"),
-        _t.c.stack == sa.bindparam("stack"),
-        _t.c.name == sa.bindparam("name"),
+        sa.tuple_(_t.c.stack, _t.c.name).in_(
+            sa.select(
+                sa.func.unnest(sa.bindparam("stacks", type_=_TEXTS)),
+                sa.func.unnest(sa.bindparam("names", type_=_TEXTS)),
+            )
+        ),
     )
 )
 
@@ -53,13 +64,26 @@ async def one(db: Database, grid_id: str, stack: str, name: str) -> CurrentServi
     return current(*rows[0]) if rows else None
 
 
+async def of_stack(db: Database, grid_id: str, stack: str) -> list[CurrentService]:
+    """The services of a stack, newest first."""
+    return [current(*row) for row in await db.fetch(_OF_STACK, grid_id=grid_id, stack=stack)]
+
+
+async def existing(db: Database, grid_id: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the (stack, name) pairs that exist."""
+    stacks, names = [stack for stack, _ in keys], [name for _, name in keys]
+    return {(row.stack, row.name) for row in await db.fetch(_EXISTING, grid_id=grid_id, stacks=stacks, names=names)}
+
+
 def current(service_id: str, xmin: int, ctid: tuple[int, int], *counts: int) -> CurrentService:
     """The values of a row in the order of the columns."""
     return CurrentService(service_id, (xmin, ctid), InstanceCounts(*counts))
 
 
-async def of_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = WHOLE) -> Listing[CurrentService]:
-    """The services of a grid, newest first; only those of one stack when it is given."""
+async def of_grid(
+    tx: Tx, grid_id: str, stacks: Collection[str] | None = None, page: Page = WHOLE
+) -> Listing[CurrentService]:
+    """The services of a grid, newest first; only those of some stacks when they are given."""
     # Counted once for the whole grid: a subquery per service would be a look at the index for each.
     counts = sa.select(_i.service_id, *_COUNTS).where(_i.grid_id == grid_id).group_by(_i.service_id).subquery("counts")
     known = [sa.func.coalesce(column, 0) for column in counts.c if column.name != "service_id"]
@@ -68,8 +92,8 @@ async def of_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = W
         .select_from(_t.outerjoin(counts, counts.c.service_id == _t.c.id))
         .where(_t.c.grid_id == grid_id)
     )
-    if stack is not None:
-        query = query.where(_t.c.stack == stack)
+    if stacks is not None:
+        query = query.where(_t.c.stack == sa.func.any(sa.cast(sorted(stacks), _TEXTS)))
     order = {"created_at": _t.c.created_at, "id": _t.c.id}
     return await pages.read(tx, query, order, page, lambda row: current(*row[:-1]), newest_first=True)
 

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.revision import Note
@@ -78,13 +77,6 @@ async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Pag
     if stack is not None:
         query = query.where(_t.c.stack == stack)
     return await pages.read(tx, query, _BY_AGE, page, row_to_service, newest_first=True)
-
-
-async def list_in_stacks(tx: Tx, grid_id: str, stacks: Collection[str]) -> list[Service]:
-    """The services of stacks of a grid, newest first."""
-    names = sa.cast(sorted(stacks), ARRAY(sa.Text))
-    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.stack == sa.func.any(names))
-    return await pages.read(tx, query, _BY_AGE, WHOLE, row_to_service, newest_first=True)
 
 
 async def existing(

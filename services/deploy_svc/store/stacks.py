@@ -8,12 +8,10 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.stack import Document, Stack
-from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store.jsonb import DOCUMENT, to_json
-from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
-from services.kernel.pages import Listing, Page
 
 _t = stack_tables.stacks
 _r = stack_tables.stack_revisions
@@ -29,12 +27,10 @@ def _with_document(document: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 
 _joined = _with_document(_r.c.document)
-_shown = _with_document(_r.c.document.op("-", return_type=_r.c.document.type)(sa.literal("services", sa.Text)))
-
-
-async def list_by_grid(tx: Tx, grid_id: str, page: Page) -> Listing[Stack]:
-    """The stacks of a grid in the order of creation, their documents without services: lists do not show them."""
-    return await pages.read(tx, _shown.where(_t.c.grid_id == grid_id), {"seq": _t.c.seq}, page, _stack)
+# Answers do not show the services of a document.
+without_services = _with_document(
+    _r.c.document.op("-", return_type=_r.c.document.type)(sa.literal("services", sa.Text))
+)
 
 
 async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:
@@ -44,7 +40,7 @@ async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack |
         # By itself: a join that waits for a lock goes on with the old row of the table that is not locked.
         await tx.execute(sa.select(_t.c.id).where(where).with_for_update(key_share=True))
     row = (await tx.execute(_joined.where(where))).one_or_none()
-    return None if row is None else _stack(row)
+    return None if row is None else row_to_stack(row)
 
 
 async def names(tx: Tx, grid_id: str, wanted: Collection[str]) -> set[str]:
@@ -59,12 +55,6 @@ async def parents(tx: Tx, grid_id: str) -> dict[str, str | None]:
     """What each stack of a grid calls its parent, by name, in the order of creation."""
     query = sa.select(_t.c.name, _t.c.parent_name).where(_t.c.grid_id == grid_id).order_by(_t.c.seq)
     return {row.name: row.parent_name for row in await tx.execute(query)}
-
-
-async def children(tx: Tx, grid_id: str, name: str) -> list[str]:
-    """Names of the stacks whose parent is called `name`, in the order of creation."""
-    query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.parent_name == name).order_by(_t.c.seq)
-    return list((await tx.execute(query)).scalars())
 
 
 async def insert(
@@ -116,21 +106,8 @@ async def delete_of_grid(tx: Tx, grid_id: str) -> None:
     await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))
 
 
-async def deploying(tx: Tx, service_ids: Collection[str]) -> set[str]:
-    """Those of the services with an unfinished deploy that did not start, or not more than 30 minutes ago."""
-    if not service_ids:
-        return set()
-    table = tables.service_deploys.c
-    query = (
-        sa.select(table.service_id)
-        .where(table.service_id.in_(service_ids), table.finished_at.is_(None))
-        .where(sa.func.coalesce(table.started_at, sa.func.now()) > sa.func.now() - sa.text("interval '30 minutes'"))
-        .distinct()
-    )
-    return set((await tx.execute(query)).scalars())
-
-
-def _stack(row: Any) -> Stack:
+def row_to_stack(row: Any) -> Stack:
+    """A stack from a row with its latest revision."""
     return Stack(
         id=row.id,
         grid_id=row.grid_id,

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -11,10 +11,9 @@ from services.deploy_svc.domain.quotas import DeployQuotas
 from services.deploy_svc.store import idempotency_keys as store
 from services.kernel import call
 from services.kernel.db import Database
+from services.kernel.encoded import serialize
 from services.kernel.errors import RateLimited, ValidationFailed
 from services.kernel.quotas import QuotaExceeded
-
-M = TypeVar("M", bound=Message)
 
 _OTHER_REQUEST = {"idempotency_key": "This Idempotency-Key was used for another request"}
 
@@ -27,8 +26,8 @@ class Idempotency:
         self._quotas = quotas
         self._kept = kept
 
-    async def run(self, request: Message, response: type[M], work: Callable[[], Awaitable[M]]) -> M:
-        """The answer of `work`, run once per caller, method and key while answers are kept.
+    async def run(self, request: Message, work: Callable[[], Awaitable[Message | bytes]]) -> Any:
+        """The answer of `work`, or its bytes, run once per caller, method and key while answers are kept.
 
         What `work` writes and its answer are committed together, so there is never one without the other; an error is
         not kept. Equal requests at the same time wait for one another. Raises ValidationFailed when the key was used
@@ -47,12 +46,13 @@ class Idempotency:
                 if known.request != asked:
                     raise ValidationFailed(_OTHER_REQUEST)
                 now.http_status = known.http_status
-                return response.FromString(known.response)
+                return known.response
             answer = await work()
-            held = await store.held(tx, key.principal) + len(answer.SerializeToString())
+            encoded = serialize(answer)
+            held = await store.held(tx, key.principal) + len(encoded)
             if held > self._quotas.idempotency_bytes_per_user:
                 raise RateLimited(self._quotas.text("idempotency_bytes_per_user"), reason=QuotaExceeded.reason)
-            await store.remember(tx, key, store.Answer(asked, answer.SerializeToString(), now.http_status))
+            await store.remember(tx, key, store.Answer(asked, encoded, now.http_status))
             return answer
 
     async def expire(self) -> None:

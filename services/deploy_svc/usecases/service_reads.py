@@ -6,7 +6,6 @@ from services.clients.grids import Grid
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_view import ServicePart, ShownService
 from services.deploy_svc.store import service_versions
-from services.deploy_svc.store import services as store
 from services.deploy_svc.store.service_versions import CurrentService
 from services.kernel.db import Database
 from services.kernel.kept import Kept, Version
@@ -25,12 +24,16 @@ class ServiceReads:
         shown = await self.shown(grid, [found] if found else ())
         return shown[0] if shown else None
 
+    async def of_stack(self, grid: Grid, stack: str) -> list[ShownService]:
+        """The services of a stack, newest first."""
+        return await self.shown(grid, await service_versions.of_stack(self._db, grid.id, stack))
+
     async def shown(self, grid: Grid, found: Sequence[CurrentService]) -> list[ShownService]:
         """The services in the same order, without those that were removed a moment ago."""
         parts = await self._kept.of({service.id: service.version for service in found}, self._load)
         existing = await self._existing(grid, parts.values())
         return [
-            ShownService(part, part.needs.met(existing, grid.default_affinity, service.counts))
+            ShownService(service.id, part, part.needs.met(existing, grid.default_affinity, service.counts))
             for service in found
             if (part := parts.get(service.id)) is not None
         ]
@@ -44,5 +47,4 @@ class ServiceReads:
         linked = {(link.stack, link.service) for part in parts for link in part.needs.links}
         if not linked:
             return set()
-        async with self._db.read() as tx:
-            return await store.existing(tx, grid.id, linked)
+        return await service_versions.existing(self._db, grid.id, linked)

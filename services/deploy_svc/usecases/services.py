@@ -49,7 +49,7 @@ class Services:
         if stack and NAME.fullmatch(stack) is None:
             raise NotFound("Stack not found")
         async with self._db.read() as tx:
-            found = await service_versions.of_grid(tx, grid.id, stack or None, page)
+            found = await service_versions.of_grid(tx, grid.id, {stack} if stack else None, page)
             if stack and not found and stack not in await stack_names.existing(tx, grid.id, {stack}):
                 raise NotFound("Stack not found")
         return Listing(await self._reads.shown(grid, found), found.next)

@@ -1,14 +1,11 @@
 """Stacks: list, create, get, update, delete (docs/spec/deploy_rest.md section 3)."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
-from services.deploy_svc.domain.stack import Stack, StackView, state_of
+from services.deploy_svc.domain.stack import ShownStack, Stack
 from services.deploy_svc.domain.stack_input import Attributes
 from services.deploy_svc.store import instances, stack_deploys, tables
 from services.deploy_svc.store import services as service_store
@@ -17,6 +14,7 @@ from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.stack_reads import StackReads
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
@@ -24,42 +22,43 @@ from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
-_ALONE: Mapping[str, str | None] = MappingProxyType({})
-
 
 class Stacks:
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
     def __init__(
-        self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess, quotas: GridQuotas
+        self,
+        db: Database,
+        grids: GridDirectory,
+        vault: VaultDirectory,
+        hosts: HostAccess,
+        quotas: GridQuotas,
+        *,
+        reads: StackReads,
     ) -> None:
         self._db = db
+        self._reads = reads
         self._quotas = quotas
         self._hosts = hosts
         self._grids = grids
         self._vault = vault
 
-    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[StackView]:
+    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ShownStack]:
         """The stacks of a grid in the order of creation, without the `null` stack."""
         grid = await self._grids.accessible(principal, grid_name)
-        async with self._db.read() as tx:
-            found = await store.list_by_grid(tx, grid.id, page)
-            services = await service_store.list_in_stacks(tx, grid.id, [stack.name for stack in found])
-            family = await store.parents(tx, grid.id)
-            return Listing(await _views(tx, grid, found, services, family), found.next)
+        return await self._reads.of_grid(grid, page)
 
-    async def get(self, principal: Principal, path: str) -> StackView:
+    async def get(self, principal: Principal, path: str) -> ShownStack:
         """One stack; `null` is the one of the services that belong to none."""
         grid = await self._grids.accessible(principal, path.partition("/")[0])
-        async with self._db.read() as tx:
-            return await _view(tx, grid, checks.stack_name(path))
+        return required(await self._reads.one(grid, checks.stack_name(path)))
 
-    async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackView:
+    async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> ShownStack:
         """A stack with its services in state `initialized`; nothing is deployed. Raises ValidationFailed."""
         grid = await self._grids.changeable(principal, grid_name)
         given, note = rules.parse(attributes, creating=True), self._quotas.note(principal)
         known = await self._vault.existing(grid, checks.vault_names(given.document))
-        async with self._db.transaction() as tx:
+        async with self._db.one_transaction() as tx:
             await refuse_taken(tx, grid, given.name)
             service_checks.refuse(rules.problems(given))
             allow = partial(self._hosts.check_spec, principal, grid)
@@ -81,22 +80,23 @@ class Stacks:
                 await checks.write_wanted(tx, grid, given.name, service, note)
             stack = await store.get(tx, grid.id, given.name)
             await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
-            return await _view(tx, grid, given.name)
+            return required(await self._reads.one(grid, given.name))
 
-    async def update(self, principal: Principal, path: str, attributes: Attributes) -> StackView:
+    async def update(self, principal: Principal, path: str, attributes: Attributes) -> ShownStack:
         """Store a new document as a new revision, unless it says the same; new services are made at once.
 
         Other services change, or go away, at the next deploy.
         """
         grid = await self._grids.changeable(principal, path.partition("/")[0])
         name = checks.stack_name(path)
-        async with self._db.read() as tx:
-            await _find(tx, grid, name)
+        if name != NULL_STACK:
+            async with self._db.read() as tx:
+                required(await store.get(tx, grid.id, name))
         given, note = rules.parse(attributes, creating=False), self._quotas.note(principal)
         checks.refuse_null(name, "changed")
         service_checks.refuse(rules.problems(given))
         known = await self._vault.existing(grid, checks.vault_names(given.document))
-        async with self._db.transaction() as tx:
+        async with self._db.one_transaction() as tx:
             stack, current = checks.still_there(await store.get(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
             services = await service_store.list_by_grid(tx, grid.id, name)
@@ -110,7 +110,7 @@ class Stacks:
                         await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
                         await checks.write_wanted(tx, grid, name, service, note)
             await audit.record(tx, tables.outbox, "update", checks.resource(grid, stack, name))
-            return await _view(tx, grid, name)
+            return required(await self._reads.one(grid, name))
 
     async def delete(self, principal: Principal, path: str) -> None:
         """Ask for the removal of the stack and its services. Raises ValidationFailed while other stacks link to it."""
@@ -181,48 +181,3 @@ async def _locked_stack(tx: Tx, grid: Grid, name: str) -> Stack | None:
     if stack is None and name != NULL_STACK:
         raise NotFound
     return stack
-
-
-async def _find(tx: Tx, grid: Grid, name: str) -> Stack:
-    if name == NULL_STACK:
-        return _null_stack(grid)
-    return required(await store.get(tx, grid.id, name))
-
-
-def _null_stack(grid: Grid) -> Stack:
-    return Stack("", grid.id, grid.name, NULL_STACK, None, 1, None, None, None, None)
-
-
-async def _view(tx: Tx, grid: Grid, name: str) -> StackView:
-    """A stack as answers show it. Raises NotFound."""
-    stack = await _find(tx, grid, name)
-    services = await service_store.list_by_grid(tx, grid.id, name)
-    found = (await _views(tx, grid, [stack], services))[0]
-    parents = await store.names(tx, grid.id, [stack.parent_name] if stack.parent_name else [])
-    children = await store.children(tx, grid.id, name)
-    return StackView(found.stack, found.state, found.services, tuple(children), bool(parents))
-
-
-async def _views(
-    tx: Tx, grid: Grid, found: Sequence[Stack], services: Sequence[Service], family: Mapping[str, str | None] = _ALONE
-) -> list[StackView]:
-    """What answers show of the stacks, in as many queries for one as for many. Parents and children are looked up in
-    `family`, the names of stacks with those of their parents."""
-    services = list(reversed(services))
-    deploying = await store.deploying(tx, [service.id for service in services])
-    by_stack = defaultdict(list)
-    for view in await service_checks.views(tx, grid, services):
-        by_stack[view.service.stack].append(view)
-    children = defaultdict(list)
-    for name, parent in family.items():
-        children[parent].append(name)
-    return [
-        StackView(
-            stack,
-            state_of([view.service for view in by_stack[stack.name]], deploying),
-            services=tuple(by_stack[stack.name]),
-            children=tuple(children[stack.name]),
-            parent_exists=stack.parent_name in family,
-        )
-        for stack in found
-    ]

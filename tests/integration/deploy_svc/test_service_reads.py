@@ -13,6 +13,7 @@ from services.deploy_svc.store import tables
 from services.kernel.db import Database
 from services.kernel.ids import new_id
 from tests.integration.deploy_svc.rest import Rest
+from tests.integration.deploy_svc.stack_rest import StackRest, document, service
 from tests.support.running import Running, running
 
 ROUNDS = 15
@@ -22,6 +23,11 @@ ROUNDS = 15
 async def _second(deploy_settings: Settings) -> AsyncIterator[Running]:
     async with running(partial(app.build, deploy_settings)) as served:
         yield served
+
+
+@pytest.fixture
+def stack_replicas(deploy: Running, _second: Running) -> tuple[StackRest, StackRest]:
+    return StackRest(deploy.channel), StackRest(_second.channel)
 
 
 @pytest.fixture
@@ -92,3 +98,42 @@ async def test_a_read_is_one_small_statement(
     with deploy_queries("GetService") as statements:  # type: ignore[operator]
         await replicas[0].get()
     assert statements == [], "what is kept is not read again"
+
+
+async def test_a_stack_is_read_as_it_was_written_on_every_replica(
+    stack_replicas: tuple[StackRest, StackRest], replicas: tuple[Rest, Rest]
+) -> None:
+    one, other = stack_replicas
+    made = await one.created(service("db"), service("web", links=[{"name": "db", "alias": "db"}]), labels=["a=b"])
+    for number in range(3):
+        assert (await other.get()).body == made
+        assert (await other.list()).body["stacks"] == [made]
+        changed = document(service("db"), service("web", env=[f"N={number}"]), service(f"new{number}"))
+        made = (await one.put(changed)).body
+        assert [found["name"] for found in made["services"]][-1] == f"new{number}", "the answer has what was just made"
+        one, other = other, one
+    await replicas[0].put({"env": ["A=1"]}, "g1/shop/web")
+    shown = {found["name"]: found for found in (await other.get()).body["services"]}
+    assert shown["web"]["env"] == ["A=1"]
+
+
+async def test_what_was_given_up_is_not_kept(stack_replicas: tuple[StackRest, StackRest]) -> None:
+    """A change that ends with an error has made parts of versions that nobody ever sees."""
+    one, other = stack_replicas
+    made = await one.created(service("web"))
+    assert (await one.put({"services": [service("web", image="")]}, if_match='"other"')).status >= 400
+    assert [(await replica.get()).body for replica in (one, other)] == [made, made]
+
+
+async def test_a_stack_whose_parts_are_kept_is_not_read_again(
+    stack_replicas: tuple[StackRest, StackRest], deploy_queries: object
+) -> None:
+    one, _ = stack_replicas
+    await one.created(service("db"), service("web", links=[{"name": "db", "alias": "db"}]))
+    await one.list()
+    with deploy_queries("GetStack") as statements:  # type: ignore[operator]
+        await one.get()
+    assert statements == []
+    with deploy_queries("ListStacks") as statements:  # type: ignore[operator]
+        await one.list()
+    assert len(statements) == 3, "which stacks, which parents, which services"

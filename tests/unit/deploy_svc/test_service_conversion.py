@@ -170,7 +170,7 @@ def test_an_answer_sent_back_changes_nothing(body: dict[str, Any], default: tupl
     spec = new_spec(parse(attributes(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
     made, around = service(spec), Surroundings("g1", spec.links, spec.affinity or default)
     shown = service_to_proto(ServiceView(made, around))
-    assert pb.Service.FromString(joined(ShownService(part(made), around))) == shown
+    assert pb.Service.FromString(joined(ShownService(made.id, part(made), around))) == shown
     again = MessageToDict(shown, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     message = ParseDict(again, pb.ServiceSpec(), ignore_unknown_fields=True)
     sent_back = parse(attributes(message, _fields(again)), creating=False, stack="null")
