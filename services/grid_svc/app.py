@@ -11,6 +11,7 @@ from services.clients import audit, grid_events, introspection
 from services.grid_svc.clients import counts, memberships
 from services.grid_svc.clients.statsd import Statsd
 from services.grid_svc.clients.targets import Targets
+from services.grid_svc.convert.node import part
 from services.grid_svc.loops import resource_usage, stale_nodes
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.loops.peer_sync import PeerSync
@@ -28,6 +29,7 @@ from services.grid_svc.settings import Settings
 from services.grid_svc.store import channels, tables
 from services.grid_svc.usecases.destinations import Destinations
 from services.grid_svc.usecases.grid_joins import GridJoins
+from services.grid_svc.usecases.grid_reads import GridReads
 from services.grid_svc.usecases.grids import Grids
 from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.grid_svc.usecases.legacy_nodes import LegacyNodes
@@ -35,6 +37,7 @@ from services.grid_svc.usecases.live_sessions import LiveSessions
 from services.grid_svc.usecases.metrics import Metrics
 from services.grid_svc.usecases.network_reports import NetworkReports
 from services.grid_svc.usecases.node_keys import NodeKeys
+from services.grid_svc.usecases.node_reads import NodeReads
 from services.grid_svc.usecases.node_sessions import NodeSessions, SessionTerms
 from services.grid_svc.usecases.node_tokens import NodeTokens
 from services.grid_svc.usecases.nodes import Nodes
@@ -122,7 +125,8 @@ async def build(settings: Settings) -> Application:
     supervisor.add("members", held.members.run)
     supervisor.add("usage", held.usage.run)
     destinations = Destinations(metrics_targets, targets(settings, settings.log_targets_allowed))
-    grids = Grids(db, join_tokens, held, usage, destinations)
+    reads = GridReads(db)
+    grids = Grids(db, join_tokens, held, usage, destinations, reads=reads)
     joins = GridJoins(db, join_tokens, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
     sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
@@ -138,7 +142,7 @@ async def build(settings: Settings) -> Application:
     servicers = [
         GridServicer(grids),
         GridJoinServicer(joins),
-        NodeServicer(Nodes(db, join_tokens)),
+        NodeServicer(Nodes(db, join_tokens, NodeReads(db, reads, join_tokens, part))),
         NodeTokenServicer(NodeTokens(db, join_tokens)),
         NodeKeyServicer(NodeKeys(db)),
         LegacyNodeServicer(LegacyNodes(db)),

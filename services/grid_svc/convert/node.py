@@ -1,6 +1,7 @@
 """Node messages."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from kontena.grid.v1 import legacy_node_pb2
 from kontena.grid.v1 import node_pb2 as pb
@@ -9,17 +10,54 @@ from services.grid_svc.convert import resource_usage
 from services.grid_svc.domain.grid import Grid, overlay_ip
 from services.grid_svc.domain.network import Peer
 from services.grid_svc.domain.network_report import PeerTraffic
-from services.grid_svc.domain.node import Driver, NodeChanges, NodeInput
+from services.grid_svc.domain.node import Driver, Node, NodeChanges, NodeInput, peer
+from services.grid_svc.domain.node_view import NodePart, ShownNode
 from services.grid_svc.usecases.nodes import HealthView, NodeView
 from services.kernel.times import shown
 
 
 def to_proto(view: NodeView) -> pb.Node:
-    """A node as clients see it."""
-    node, grid, facts = view.node, view.grid, view.node.facts
-    initial = node.node_number <= grid.initial_size
+    """The whole answer."""
+    message = _own(view.node)
+    message.MergeFrom(_around(view.node.node_number, view.node.name, view.grid))
+    message.MergeFrom(
+        pb.Node(peer_ips=view.peer_ips, connection_error=view.node.connection_error, grid=_grid(view.grid))
+    )
+    return message
+
+
+def part(node: Node) -> NodePart:
+    """What is kept of a version of a node."""
+    error = replace(node, conflict=None).connection_error
+    return NodePart(_own(node).SerializeToString(), node.etag, node.name, node.node_number, peer(node), error)
+
+
+def joined(nodes: Iterable[ShownNode]) -> Iterator[bytes]:
+    """The whole answers, encoded. What nodes of a list have in common is so once."""
+    grid, encoded = None, b""
+    for node in nodes:
+        if node.grid is not grid:
+            grid, encoded = node.grid, pb.Node(grid=_grid(node.grid)).SerializeToString()
+        around = _around(node.part.node_number, node.part.name, node.grid)
+        around.MergeFrom(pb.Node(peer_ips=node.peer_ips, connection_error=node.connection_error))
+        yield node.part.encoded + around.SerializeToString() + encoded
+
+
+def _around(number: int, name: str, grid: Grid) -> pb.Node:
+    """What depends on the grid of a node."""
+    initial = number <= grid.initial_size
     return pb.Node(
-        id=f"{grid.name}/{node.name}",
+        id=f"{grid.name}/{name}",
+        overlay_ip=overlay_ip(grid.subnet, number),
+        initial_member=initial,
+        initial_node=initial,
+    )
+
+
+def _own(node: Node) -> pb.Node:
+    """What depends on the node alone; it has no member of the rest."""
+    facts = node.facts
+    return pb.Node(
         node_id=node.engine_id,
         name=node.name,
         connected=node.connected,
@@ -45,28 +83,22 @@ def to_proto(view: NodeView) -> pb.Node:
         cpus=facts.cpus or 0,
         public_ip=facts.public_ip,
         private_ip=facts.private_ip,
-        overlay_ip=overlay_ip(grid.subnet, node.node_number),
         agent_version=node.agent_version,
         docker_version=facts.docker_version,
-        peer_ips=view.peer_ips,
         node_number=node.node_number,
-        initial_member=initial,
-        initial_node=initial,
-        grid=_grid(grid),
         resource_usage=resource_usage.of_node(node),
-        connection_error=node.connection_error,
         key_fingerprint=node.key_fingerprint,
     )
 
 
 def health(found: HealthView) -> pb.NodeHealth:
     """The health of a connected node. There is no etcd on our nodes, and clients are told so instead of a guess."""
-    view, node = found.view, found.view.node
+    node, grid = found.node, found.grid
     return pb.NodeHealth(
-        id=f"{view.grid.name}/{node.name}",
+        id=f"{grid.name}/{node.name}",
         name=node.name,
         node_number=node.node_number,
-        initial_member=node.node_number <= view.grid.initial_size,
+        initial_member=node.node_number <= grid.initial_size,
         status=node.status,
         connected_at=shown(node.connected_at),
         disconnected_at=shown(node.disconnected_at),
@@ -79,7 +111,7 @@ def health(found: HealthView) -> pb.NodeHealth:
 
 
 def _network(found: HealthView) -> pb.NetworkHealth:
-    grid, node, report = found.view.grid, found.view.node, found.report
+    grid, node, report = found.grid, found.node, found.report
     traffic = {peer.id: peer for peer in report.peers}
     health = pb.NetworkHealth(
         state=report.state,

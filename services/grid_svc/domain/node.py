@@ -214,9 +214,9 @@ class AddressBook:
         self._peers = peers
         self._regions: dict[str, tuple[list[str], Counter[str]]] = {}
 
-    def others(self, node: Node) -> list[str]:
+    def others(self, node: Peer) -> list[str]:
         """Addresses of all nodes but `node`, which may be newer than the book."""
-        home, own = region(node.labels), node.facts.private_ip
+        home, own = node.region, node.private_ip
         if home not in self._regions:
             seen = (other.private_ip if other.region == home else other.public_ip for other in self._peers)
             owners = Counter(address for address in seen if address)

@@ -71,7 +71,7 @@ class SessionSync:
                 elif grid_id not in grids or node is None:
                     live.end(SessionRefused(INVALID_GRID_TOKEN))
                 else:
-                    live.describe(describe(node, grids[grid_id], books[grid_id].others(node)))
+                    live.describe(describe(node, grids[grid_id], books[grid_id].others(peer(node))))
 
     async def write_sightings(self) -> None:
         """Write the signs of life since the last turn with one statement; sessions it does not match are judged."""

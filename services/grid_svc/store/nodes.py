@@ -11,9 +11,7 @@ from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
 from services.grid_svc.store import join_tokens, rows
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel import pages
 from services.kernel.db import Tx, unless_taken
-from services.kernel.pages import Listing, Page
 
 UNIQUE_ENGINE_ID = "uq_nodes_node_id_grid_id"
 _UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
@@ -31,12 +29,6 @@ async def list_of_grids(tx: Tx, grid_ids: Collection[str]) -> list[Node]:
     """All nodes of the grids, sorted by name."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id.in_(grid_ids)).order_by(nodes.c.name.collate("C"))
     return [rows.node(row) for row in await tx.execute(query)]
-
-
-async def of_grid(tx: Tx, grid_id: str, page: Page) -> Listing[Node]:
-    """The nodes of a grid, sorted by name."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id)
-    return await pages.read(tx, query, {"name": nodes.c.name.collate("C")}, page, rows.node)
 
 
 async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
@@ -64,9 +56,18 @@ async def by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = Fal
 
 async def peers(tx: Tx, grid_id: str) -> list[Peer]:
     """What nodes of the grid know of each other, by node number."""
+    return list(map(row_to_peer, await tx.execute(peers_of(sa.literal(grid_id)))))
+
+
+def peers_of(grid_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """The query of `peers`."""
     columns = (nodes.c.id, nodes.c.labels, nodes.c.public_ip, nodes.c.private_ip)
-    query = sa.select(*columns).where(nodes.c.grid_id == grid_id).order_by(nodes.c.node_number)
-    return [Peer(row.id, region(row.labels), row.public_ip, row.private_ip) for row in await tx.execute(query)]
+    return sa.select(*columns).where(nodes.c.grid_id == grid_id).order_by(nodes.c.node_number)
+
+
+def row_to_peer(row: Any) -> Peer:
+    """A row of `peers_of`."""
+    return Peer(row.id, region(row.labels), row.public_ip, row.private_ip)
 
 
 async def count(tx: Tx, grid_id: str) -> int:

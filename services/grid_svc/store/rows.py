@@ -22,11 +22,11 @@ _DISCONNECTED_SECONDS = sa.case(
 ).label("disconnected_seconds")
 
 # One that was refused tries again every few minutes.
-_CONFLICT = sa.case(
+CONFLICT = sa.case(
     (nodes.c.conflict_at > sa.func.now() - sa.text("interval '10 minutes'"), nodes.c.conflict_reason)
 ).label("conflict")
 
-COLUMNS = (nodes, _DISCONNECTED_SECONDS, _CONFLICT)
+COLUMNS = (nodes, _DISCONNECTED_SECONDS, CONFLICT)
 
 
 def node(row: Any) -> Node:

@@ -1,7 +1,7 @@
 """What users do with grids. Everything is written with its effects in one transaction, after all remote questions."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,12 +30,12 @@ from services.grid_svc.store import tables
 from services.grid_svc.store.channels import grid_changed
 from services.grid_svc.usecases.access import accessible
 from services.grid_svc.usecases.destinations import Destinations
+from services.grid_svc.usecases.grid_reads import GridReads
 from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import Forbidden, NotFound, ValidationFailed, required
+from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
-from services.kernel.kept import Kept, Version
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
@@ -54,7 +54,14 @@ class Grids:
     """The verbs of grids. Only a deletion asks another service, deploy_svc, and fails when that does not answer."""
 
     def __init__(
-        self, db: Database, tokens: JoinTokens, counts: Counts, usage: Usage, destinations: Destinations
+        self,
+        db: Database,
+        tokens: JoinTokens,
+        counts: Counts,
+        usage: Usage,
+        destinations: Destinations,
+        *,
+        reads: GridReads,
     ) -> None:
         self._db = db
         self._tokens = tokens
@@ -62,7 +69,7 @@ class Grids:
         self._usage = usage
         self._destinations = destinations
         self._chance = random.SystemRandom()
-        self._kept: Kept[Grid, Grid] = Kept(lambda grid: grid)
+        self._reads = reads
 
     async def list(self, principal: Principal, page: Page = WHOLE) -> Listing[GridView]:
         """The grids the caller may see, sorted by name: one query for any number."""
@@ -74,15 +81,8 @@ class Grids:
 
     async def get(self, principal: Principal, name: str) -> GridView:
         """One grid. Raises NotFound, Forbidden."""
-        grid_id, version, nodes = required(await store.current(self._db, name))
-        if not principal.has_access(grid_id):
-            raise Forbidden
-        grid = required((await self._kept.of({grid_id: version}, self._load)).get(grid_id))
-        return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid_id, nodes))
-
-    async def _load(self, ids: Sequence[str]) -> Sequence[tuple[str, Version, Grid]]:
-        async with self._db.read() as tx:
-            return await store.with_versions(tx, ids)
+        grid, nodes = await self._reads.one(principal, name)
+        return GridView(self._tokens.shown_to(principal, grid), self._counts.of(grid.id, nodes))
 
     async def create(self, principal: Principal, given: NewGrid) -> GridView:
         """A new grid, of which the caller becomes a member. master_admin only. Raises ValidationFailed."""

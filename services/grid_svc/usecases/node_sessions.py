@@ -12,7 +12,7 @@ from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.names import node_name
 from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.network_report import NetworkReport
-from services.grid_svc.domain.node import AddressBook, Node
+from services.grid_svc.domain.node import AddressBook, Node, peer
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyProof, NodeDescription, NodeInfo, Refusal
 from services.grid_svc.store import grids as grid_store
@@ -251,7 +251,7 @@ class NodeSessions:
         refusal = rules.standing(live.name, session.number, nodes[0] if nodes else None)
         if refusal is not None or not grids:
             raise SessionRefused(refusal or rules.INVALID_GRID_TOKEN)
-        return rules.describe(nodes[0], grids[0], book.others(nodes[0]))
+        return rules.describe(nodes[0], grids[0], book.others(peer(nodes[0])))
 
     async def _speak(self, live: LiveSession) -> AsyncIterator[Outgoing]:
         token_since = self._live.clock()

@@ -9,7 +9,6 @@ from services.grid_svc.domain.network import Peer, grid_full, last_node_number, 
 from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import (
     NAME_TAKEN,
-    AddressBook,
     Node,
     NodeChanges,
     NodeInput,
@@ -17,9 +16,9 @@ from services.grid_svc.domain.node import (
     check_new,
     lowest_free_number,
     not_connected,
-    peer,
     peer_ips,
 )
+from services.grid_svc.domain.node_view import ShownNode
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import network_reports, tables
 from services.grid_svc.store import nodes as store
@@ -27,6 +26,7 @@ from services.grid_svc.store import peers as peer_store
 from services.grid_svc.store.channels import nodes_changed
 from services.grid_svc.usecases.access import accessible, administrable, changeable
 from services.grid_svc.usecases.join_tokens import JoinTokens
+from services.grid_svc.usecases.node_reads import NodeReads
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -48,7 +48,8 @@ class NodeView:
 class HealthView:
     """A connected node with the nodes it is connected with, by number, and what its agent says of its network."""
 
-    view: NodeView
+    node: Node
+    grid: Grid
     peers: Sequence[Peer]
     report: NetworkReport
 
@@ -56,18 +57,14 @@ class HealthView:
 class Nodes:
     """The verbs of nodes. A node is named `grid/name` or `grid/engine-id`."""
 
-    def __init__(self, db: Database, tokens: JoinTokens) -> None:
+    def __init__(self, db: Database, tokens: JoinTokens, reads: NodeReads) -> None:
         self._db = db
+        self._reads = reads
         self._tokens = tokens
 
-    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[NodeView]:
-        """The nodes of a grid by name: two queries for all of them. Raises NotFound, Forbidden."""
-        async with self._db.read() as tx:
-            grid = self._tokens.shown_to(principal, await accessible(tx, principal, grid_name))
-            nodes = await store.of_grid(tx, grid.id, page)
-            whole = [peer(node) for node in sorted(nodes, key=lambda node: node.node_number)]
-            book = AddressBook(whole if page == WHOLE else await store.peers(tx, grid.id))
-        return nodes.map(lambda node: NodeView(node, grid, book.others(node)))
+    async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ShownNode]:
+        """The nodes of a grid by name. Raises NotFound, Forbidden."""
+        return await self._reads.of_grid(principal, grid_name, page)
 
     async def create(self, principal: Principal, grid_name: str, given: NodeInput) -> NodeView:
         """Register a node ahead of its agent. grid_admin only. Raises NotFound, Forbidden, ValidationFailed."""
@@ -79,28 +76,28 @@ class Nodes:
             found = await store.find(tx, grid.id, node.name)
             return await view(tx, grid, required(found))
 
-    async def get(self, principal: Principal, path: str) -> NodeView:
+    async def get(self, principal: Principal, path: str) -> ShownNode:
         """One node. Raises NotFound, Forbidden."""
         grid_name, _, reference = path.partition("/")
-        async with self._db.read() as tx:
-            grid = self._tokens.shown_to(principal, await accessible(tx, principal, grid_name))
-            return await view(tx, grid, required(await store.find(tx, grid.id, reference)))
+        return await self._reads.one(principal, grid_name, reference)
 
     async def health(self, principal: Principal, path: str) -> HealthView:
         """One node that is connected. Raises NotFound, Forbidden, ValidationFailed with the reason if it is not."""
-        found = await self.get(principal, path)
-        if not found.node.connected:
-            raise ValidationFailed({"connection": not_connected(found.node)})
+        grid_name, _, reference = path.partition("/")
         async with self._db.read() as tx:
-            members = (await peer_store.of_grids(tx, [found.grid.id]))[found.grid.id]
-            report = await network_reports.read(tx, found.node.id)
-        own = members.pop(found.node.id, None)
+            grid = await accessible(tx, principal, grid_name)
+            node = required(await store.find(tx, grid.id, reference))
+            if not node.connected:
+                raise ValidationFailed({"connection": not_connected(node)})
+            members = (await peer_store.of_grids(tx, [grid.id]))[grid.id]
+            report = await network_reports.read(tx, node.id)
+        own = members.pop(node.id, None)
         if own is None:
             raise NotFound
-        ground = found.grid.ground
+        ground = grid.ground
         vantage = vantage_of(own, ground)
         seen = (seen_from(vantage, member, ground) for member in members.values())
-        return HealthView(found, [peer for peer in seen if peer is not None], report)
+        return HealthView(node, grid, [peer for peer in seen if peer is not None], report)
 
     async def update(self, principal: Principal, path: str, given: NodeChanges) -> NodeView:
         """Change labels and availability. Raises NotFound, Forbidden, ValidationFailed."""
