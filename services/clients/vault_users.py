@@ -40,6 +40,10 @@ class VaultUsers:
         found = {name: self._by_secret.get((grid_id, name), {}).values() for name in names}
         return {name: tuple(sorted(users, key=lambda one: one.id)) for name, users in found.items() if users}
 
+    def is_unused(self, grid_id: str, name: str) -> bool:
+        """Whether no service uses the secret; False also while that is not known for sure."""
+        return self.informer.live and not self._by_secret.get((grid_id, name))
+
     def _index(self, change: Change[_User]) -> None:
         match change:
             case Upsert(key, user):

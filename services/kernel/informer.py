@@ -56,6 +56,12 @@ class Informer(Generic[T]):
         self._synced = asyncio.Event()
         self._callbacks: list[Callable[[Change[T]], None]] = []
         self._failing_since: float | None = None
+        self._live = False
+
+    @property
+    def live(self) -> bool:
+        """Whether what is known is up to date but for what is on its way: the watch runs and has told everything."""
+        return self._live
 
     def on_change(self, callback: Callable[[Change[T]], None]) -> None:
         """Call `callback` after each change, in order. It must not block or raise."""
@@ -92,6 +98,8 @@ class Informer(Generic[T]):
             if not away and self._failing_since is None:
                 self._failing_since = time.monotonic()
             raise
+        finally:
+            self._live = False
 
     async def _follow(self) -> None:
         unseen = set(self._items)
@@ -110,6 +118,7 @@ class Informer(Generic[T]):
                     unseen.clear()
                     self._synced.set()
                     self._failing_since = None
+                    self._live = True
             self._tell(change)
         raise ConnectionError(f"the watch of {self._name} ended")
 

@@ -51,7 +51,7 @@ from services.vault_svc.usecases.renewals import Renewals
 from services.vault_svc.usecases.secret_delivery import SecretDelivery
 from services.vault_svc.usecases.secret_writes import SecretWriter
 from services.vault_svc.usecases.secrets import Secrets
-from services.vault_svc.usecases.usage import SecretUsers
+from services.vault_svc.usecases.usage import Redeploys, SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
 _LONGEST_PERIOD = 60.0
@@ -122,16 +122,18 @@ class Work:
         self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: VaultSettings
     ) -> None:
         limit = settings.acme_issue_timeout
-        writer = SecretWriter(parts.vault, settings, longest_value=settings.secret_value_limit)
+        known = SecretUsers(users)
+        writer = SecretWriter(parts.vault, settings, known, longest_value=settings.secret_value_limit)
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
-        self.secrets = Secrets(parts, writer, SecretUsers(users))
+        self.secrets = Secrets(parts, writer, known)
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)
         certificate_writer = CertificateWriter(parts.vault, settings)
-        self.certificates = Certificates(parts, writer, certificate_writer, issuance, usage)
+        redeploys = Redeploys(parts.db, known)
+        self.certificates = Certificates(parts, writer, certificate_writer, issuance, usage, redeploys=redeploys)
         self.renewals = Renewals(parts, self.certificates, self.authorizations, issuance, margin=margin)
 
 

@@ -12,6 +12,7 @@ import grpc
 from kontena.grid.v1 import watch_pb2
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
+from services.clients.vault_users import VaultUsers
 from services.kernel import audit, call, logs
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
@@ -24,6 +25,7 @@ from services.vault_svc.usecases.backup import Backup
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import SecretWriter
+from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
 log = logs.get_logger(__name__)
@@ -126,9 +128,11 @@ async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, G
         raise
     finally:
         directory = GridDirectory(channel)
+        # Follows nothing, so whoever may use what is written is told.
+        users = SecretUsers(VaultUsers(channel))
         await channel.close()
     parts = Parts(db, directory, vault, settings)
-    writer = SecretWriter(vault, settings, longest_value=settings.secret_value_limit)
+    writer = SecretWriter(vault, settings, users, longest_value=settings.secret_value_limit)
     return Backup(parts, writer, CertificateWriter(vault, settings)), db, Grid(id=record.id, name=record.name)
 
 

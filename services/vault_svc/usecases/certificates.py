@@ -46,6 +46,8 @@ class Certificates:
         certificates: CertificateWriter,
         issuance: Issuance,
         usage: SecretUsage,
+        *,
+        redeploys: Redeploys,
     ) -> None:
         self._db = parts.db
         self._grids = parts.grids
@@ -54,7 +56,7 @@ class Certificates:
         self._certificates = certificates
         self._issuance = issuance
         self._usage = usage
-        self._redeploys = Redeploys(parts.db)
+        self._redeploys = redeploys
 
     async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[CertificateView]:
         """All certificates of a grid by subject."""

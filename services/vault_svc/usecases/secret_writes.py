@@ -19,6 +19,7 @@ from services.vault_svc.domain.quotas import VaultQuotas
 from services.vault_svc.domain.secret import Secret, ServiceRef, StoredSecret
 from services.vault_svc.store import secrets as store
 from services.vault_svc.store import tables
+from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
 _ATTEMPTS = 5
@@ -37,7 +38,8 @@ class Change:
 class SecretWriter:
     """What is written leaves an audit event and a message to the services that use the secret, if it is new."""
 
-    def __init__(self, vault: Vault, quotas: VaultQuotas, *, longest_value: int) -> None:
+    def __init__(self, vault: Vault, quotas: VaultQuotas, users: SecretUsers, *, longest_value: int) -> None:
+        self._users = users
         self._vault = vault
         self._quotas = quotas
         self.longest_value = longest_value
@@ -106,7 +108,8 @@ class SecretWriter:
         self._quotas.check(attribute, {**counted, "secret_bytes_per_grid": held + size})
 
     async def _tell_users(self, tx: Tx, secret: Secret) -> None:
-        await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
+        if self._users.are_told(secret.grid_id, secret.name):
+            await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
 
     def _seal(self, binding: Binding, value: Plaintext) -> Sealed:
         return seal(self._vault.keyring(), binding, value)

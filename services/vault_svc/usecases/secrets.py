@@ -36,7 +36,7 @@ class Secrets:
         self._vault = parts.vault
         self._writer = writer
         self._users = users
-        self._redeploys = Redeploys(parts.db)
+        self._redeploys = Redeploys(parts.db, users)
 
     async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[SecretView]:
         """All secrets of a grid by name, without values."""

@@ -29,6 +29,12 @@ class SecretUsers:
             return None
         return {name: tuple(ServiceRef(one.id, one.name) for one in users) for name, users in found.items()}
 
+    def are_told(self, grid_id: str, name: str) -> bool:
+        """Whether deploy_svc is told of a new value: not when nobody uses the secret, which then nobody waits for. A
+        service that begins to use it gets the value when it is deployed (docs/adr/0098-unused-secrets-are-not-told.md).
+        """
+        return not self._users.is_unused(grid_id, name)
+
 
 class Redeploys:
     """Lets an answer to a writer come after the deploys that the write causes are queued.
@@ -36,13 +42,15 @@ class Redeploys:
     Without it a service that the writer deploys next could be deployed a second time, for a value that it has already.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, users: SecretUsers) -> None:
         self._db = db
+        self._users = users
 
     async def of_secrets(self, grid: Grid, *names: str) -> None:
         """Wait until deploy_svc knows of what was written. At most four seconds, and less when it does not answer: it
         learns it later then."""
-        await asyncio.gather(*(self._queued(SECRET_CHANGED, {"grid_id": grid.id, "name": name}) for name in names))
+        told = [name for name in names if self._users.are_told(grid.id, name)]
+        await asyncio.gather(*(self._queued(SECRET_CHANGED, {"grid_id": grid.id, "name": name}) for name in told))
 
     async def of_certificate(self, grid: Grid, subject: str) -> None:
         """The same for a certificate."""

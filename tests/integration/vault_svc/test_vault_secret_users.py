@@ -3,14 +3,19 @@ from functools import partial
 import asyncpg
 
 from services.clients.grids import Grid
+from services.clients.vault_users import VaultUsers
+from services.kernel.client import ServiceChannel
+from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.vault_svc.app import build
-from services.vault_svc.usecases.usage import Redeploys
+from services.vault_svc.usecases.usage import Redeploys, SecretUsers
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
-from tests.support.running import running
+from tests.support.running import CLUSTER_SECRET, running
+
+_PROBE = "PROBE"
 
 
 async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault_neighbours: Neighbours) -> None:
@@ -35,14 +40,28 @@ async def test_users_are_told_of_a_value_before_its_writer_has_the_answer(
     member: Caller, vault_neighbours: Neighbours
 ) -> None:
     """Or what the writer deploys next would be deployed a second time."""
+    await _used(member, vault_neighbours, "A")
     for number, write in enumerate((member.create("A", "1"), member.update("alpha/A", "2")), start=1):
         await write
-        assert list(vault_neighbours.deploy.changed.values()) == ["A"] * number
+        assert _told(vault_neighbours) == ["A"] * number
+
+
+async def test_of_a_secret_that_nobody_uses_nobody_is_told(
+    member: Caller, vault_neighbours: Neighbours, vault_url: str
+) -> None:
+    await _used(member, vault_neighbours, "used")
+    for write in (member.create("A", "1"), member.update("alpha/A", "2"), member.create("used", "1")):
+        assert (await write).status in (200, 201)
+    assert _told(vault_neighbours) == ["used"]
+    connection = await asyncpg.connect(vault_url)
+    assert await connection.fetchval("select count(*) from vault.outbox where topic = 'secret_changed'") == 0
+    await connection.close()
 
 
 async def test_each_new_value_is_told_once_and_an_unchanged_one_never(
     member: Caller, vault_neighbours: Neighbours
 ) -> None:
+    await _used(member, vault_neighbours, "A", "B", "last")
     await member.create("A", "1")
     await member.update("alpha/A", "1")
     await member.update("alpha/A", "2")
@@ -54,7 +73,7 @@ async def test_each_new_value_is_told_once_and_an_unchanged_one_never(
         return "last" in vault_neighbours.deploy.changed.values()
 
     await eventually(told)
-    assert sorted(vault_neighbours.deploy.changed.values()) == ["A", "A", "B", "last"]
+    assert sorted(_told(vault_neighbours)) == ["A", "A", "B", "last"]
 
 
 async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
@@ -80,9 +99,11 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
 
 async def test_a_write_that_is_done_is_not_refused_when_the_database_goes_away() -> None:
     db = Database("postgresql://postgres@127.0.0.1:1/postgres")
-    redeploys = Redeploys(db)
+    channel = ServiceChannel("127.0.0.1:1", ClusterTokens(CLUSTER_SECRET), "vault_svc")
+    redeploys = Redeploys(db, SecretUsers(VaultUsers(channel)))
     await redeploys.of_secrets(Grid(ALPHA, "alpha"), "A", "B")
     await redeploys.of_certificate(Grid(ALPHA, "alpha"), "x.test")
+    await channel.close()
     await db.close()
 
 
@@ -104,3 +125,18 @@ async def test_a_removal_tells_which_services_are_left_without(member: Caller, v
     await eventually(told)
     text = "secret A was removed; services left without it: alpha/null/web, alpha/shop/db"
     assert vault_neighbours.grid_events.seen() == [("secret:delete", 2, text)]
+
+
+async def _used(member: Caller, neighbours: Neighbours, *names: str) -> None:
+    """Services use these secrets, and the vault knows."""
+    neighbours.deploy.users = {name: ["alpha/null/web"] for name in (*names, _PROBE)}
+    await member.update(f"alpha/{_PROBE}", "1", upsert=True)
+
+    async def known() -> bool:
+        return bool((await member.read(f"alpha/{_PROBE}")).body.services)
+
+    await eventually(known, message="it is known who uses what")
+
+
+def _told(neighbours: Neighbours) -> list[str]:
+    return [name for name in neighbours.deploy.changed.values() if name != _PROBE]
