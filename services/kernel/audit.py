@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.kernel import call
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
 from services.kernel.outbox import Outbox
 from services.kernel.principal import Principal
 
@@ -26,23 +26,27 @@ class Resource:
 async def record(tx: Tx, outbox: Outbox, event: str, resource: Resource, *, by: Principal | None = None) -> None:
     """Record that the current caller did `event` to `resource`, or somebody (`by`) who has just proved who they are.
     Never pass secret values in here."""
+    await outbox.emit(tx, TOPIC, _entry(event, resource, by or call.current().principal))
+
+
+async def record_read(db: Database, outbox: Outbox, event: str, resource: Resource) -> None:
+    """As `record`, of what changed nothing here: it is committed on return."""
+    await outbox.emit_now(db, TOPIC, _entry(event, resource, call.current().principal))
+
+
+def _entry(event: str, resource: Resource, caller: Principal | None) -> dict[str, str]:
     now = call.current()
-    caller = by or now.principal
-    await outbox.emit(
-        tx,
-        TOPIC,
-        {
-            "time": datetime.now(UTC).isoformat(),
-            "event_name": event,
-            "resource_type": resource.type,
-            "resource_id": resource.id,
-            "resource_name": resource.name,
-            "grid_id": resource.grid_id,
-            "grid": resource.grid,
-            "service_id": resource.service_id,
-            "user_id": caller.user_id if caller else "",
-            "user_email": caller.email if caller else "",
-            "source_ip": now.source_ip,
-            "user_agent": now.user_agent,
-        },
-    )
+    return {
+        "time": datetime.now(UTC).isoformat(),
+        "event_name": event,
+        "resource_type": resource.type,
+        "resource_id": resource.id,
+        "resource_name": resource.name,
+        "grid_id": resource.grid_id,
+        "grid": resource.grid,
+        "service_id": resource.service_id,
+        "user_id": caller.user_id if caller else "",
+        "user_email": caller.email if caller else "",
+        "source_ip": now.source_ip,
+        "user_agent": now.user_agent,
+    }

@@ -119,7 +119,8 @@ class Database:
             yield connection
 
     async def fetch(self, statement: Statement, **given: Any) -> list[Row]:
-        """The rows of a read that is prepared already: what is committed when it is asked for."""
+        """The rows of a statement that is prepared already: what is committed when it is asked for. A change is
+        committed with the answer."""
         if (outer := self._outer()) is not None:
             rows: list[Row] = await (await raw_connection(outer)).fetch(
                 statement.sql, *statement.arguments(given), record_class=Row
@@ -163,6 +164,11 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         except OSError as error:
             raise ConnectionError(f"Postgres cannot be reached: {error}") from error
         yield connection
+
+
+async def run(tx: Tx, statement: Statement, **given: Any) -> None:
+    """Make a change in a transaction, for half of what it costs to have SQLAlchemy put the statement together."""
+    await tx.exec_driver_sql(statement.sql, tuple(statement.arguments(given)))
 
 
 async def now(tx: Tx) -> datetime:

@@ -6,18 +6,21 @@ deleted.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from services.kernel.db import Database, Tx, notify, timestamp
+from services.kernel.db import Database, Tx, notify, run, timestamp
 from services.kernel.ids import new_id
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
+from services.kernel.statements import Statement
 
 log = get_logger(__name__)
 
@@ -69,12 +72,17 @@ class Outbox:
         self.table = table
         self.channel = f"{table.schema}_outbox"
         self._waiting: set[asyncio.Event] = set()
+        self._emit = Statement(_emit(table, self.channel))
+        self._claim = Statement(_claim(table))
+        self._forget = Statement(_forget(table, self.channel))
 
     async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
-        values = {"id": new_id(), "topic": topic, "payload": dict(payload)}
-        added = self.table.insert().values(values).returning(self.table.c.seq).cte("added")
-        await tx.execute(sa.select(sa.func.pg_notify(self.channel, topic)).select_from(added))
+        await run(tx, self._emit, **_values(topic, payload))
+
+    async def emit_now(self, db: Database, topic: str, payload: Mapping[str, Any]) -> None:
+        """Add a message whose cause changed nothing here; it is committed on return."""
+        await db.fetch(self._emit, **_values(topic, payload))
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
@@ -119,7 +127,8 @@ class Outbox:
     async def _relay(self, db: Database, listener: Listener, topic: str, handler: Handler) -> None:
         async with listener.subscribe(self.channel) as wake:
             while True:
-                while await self.deliver_due(db, topic, handler):
+                # Of what comes after a claim we hear.
+                while await self.deliver_due(db, topic, handler) == _BATCH:
                     pass
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -131,7 +140,10 @@ class Outbox:
 
     async def deliver_due(self, db: Database, topic: str, handler: Handler) -> int:
         """One turn: claim what is due, deliver it, forget it. Returns how many messages were claimed."""
-        batch = await self._claim(db, topic)
+        claimed = await db.fetch(self._claim, topic=topic)
+        batch = [
+            Message(row.id, row.topic, json.loads(row.payload)) for row in sorted(claimed, key=lambda row: row.seq)
+        ]
         if not batch:
             return 0
         try:
@@ -146,27 +158,8 @@ class Outbox:
             log.warning("outbox delivery failed", topic=topic, count=len(batch), error=repr(error)[:300])
             await self._postpone(db, batch)
         else:
-            await self._forget(db, batch)
+            await db.fetch(self._forget, ids=[m.id for m in batch])
         return len(batch)
-
-    async def _claim(self, db: Database, topic: str) -> list[Message]:
-        table = self.table
-        due = (
-            sa.select(table.c.seq)
-            .where(table.c.topic == topic, table.c.not_before <= sa.func.now())
-            .order_by(table.c.seq)
-            .limit(_BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        claim = (
-            table.update()
-            .where(table.c.seq.in_(due.scalar_subquery()))
-            .values(not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, _CLAIM_SECONDS))
-            .returning(table.c.seq, table.c.id, table.c.topic, table.c.payload)
-        )
-        async with db.transaction() as tx:
-            rows = sorted((await tx.execute(claim)).all(), key=lambda row: row.seq)
-        return [Message(row.id, row.topic, row.payload) for row in rows]
 
     async def _release(self, db: Database, batch: list[Message]) -> None:
         claimed = self.table.update().where(self.table.c.id.in_([m.id for m in batch]))
@@ -183,7 +176,43 @@ class Outbox:
             await tx.execute(failed.values(attempts=attempts, not_before=sa.func.now() + pause))
             await notify(tx, self.channel, _TRIED)
 
-    async def _forget(self, db: Database, batch: list[Message]) -> None:
-        async with db.transaction() as tx:
-            await tx.execute(self.table.delete().where(self.table.c.id.in_([m.id for m in batch])))
-            await notify(tx, self.channel, _TRIED)
+
+def _values(topic: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": new_id(), "topic": topic, "payload": json.dumps(payload)}
+
+
+def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:
+    """Adds a message and wakes the relays: once, also when it is asked twice."""
+    topic = sa.bindparam("topic", type_=sa.Text)
+    payload = sa.cast(sa.bindparam("payload", type_=sa.Text), JSONB)
+    added = (
+        pg_insert(table)
+        .values(id=sa.bindparam("id"), topic=topic, payload=payload)
+        .on_conflict_do_nothing(index_elements=[table.c.id])
+        .returning(table.c.topic)
+        .cte("added")
+    )
+    return sa.select(sa.func.pg_notify(channel, added.c.topic))
+
+
+def _claim(table: sa.Table) -> sa.sql.dml.ReturningUpdate[Any]:
+    """Takes what is due of a topic, oldest first."""
+    due = (
+        sa.select(table.c.seq)
+        .where(table.c.topic == sa.bindparam("topic"), table.c.not_before <= sa.func.now())
+        .order_by(table.c.seq)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        table.update()
+        .where(table.c.seq.in_(due.scalar_subquery()))
+        .values(not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, _CLAIM_SECONDS))
+        .returning(table.c.seq, table.c.id, table.c.topic, table.c.payload)
+    )
+
+
+def _forget(table: sa.Table, channel: str) -> sa.Select[Any]:
+    """Removes what was delivered and tells whoever waits for that."""
+    gone = table.delete().where(table.c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text)))).cte("gone")
+    return sa.select(sa.func.pg_notify(channel, _TRIED)).add_cte(gone)
