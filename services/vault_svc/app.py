@@ -26,6 +26,7 @@ from services.kernel.outbox import Handler
 from services.kernel.server import Application
 from services.vault_svc.ca.authority import Authority, Directory
 from services.vault_svc.ca.txt_records import TxtRecords
+from services.vault_svc.convert.secrets import part
 from services.vault_svc.domain.keys import keyring
 from services.vault_svc.loops.departed_grids import DepartedGrids, snapshot_of
 from services.vault_svc.servicers.certificate_delivery import CertificateDeliveryServicer
@@ -127,7 +128,7 @@ class Work:
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
-        self.secrets = Secrets(parts, writer, known)
+        self.secrets = Secrets(parts, writer, known, part)
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)

@@ -1,10 +1,13 @@
 """SecretService (docs/spec/vault.md section 2)."""
 
+from typing import Any
+
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.vault.v1 import secret_pb2 as pb
 from kontena.vault.v1.secret_pb2_grpc import SecretServiceServicer
 from services.kernel import call, pages
+from services.kernel.encoded import listing
 from services.kernel.methods import Context
 from services.vault_svc.convert import secrets as convert
 from services.vault_svc.usecases.secrets import Secrets, SecretView
@@ -16,9 +19,11 @@ class SecretServicer(SecretServiceServicer):
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    async def ListSecrets(self, request: pb.ListSecretsRequest, context: Context) -> pb.ListSecretsResponse:
+    async def ListSecrets(self, request: pb.ListSecretsRequest, context: Context) -> Any:
         found = await self._secrets.of_grid(call.principal(), request.grid, pages.page(request))
-        return pb.ListSecretsResponse(secrets=map(convert.secret, found), next=found.next)
+        return listing(
+            pb.ListSecretsResponse, "secrets", map(convert.listed, found), pb.ListSecretsResponse(next=found.next)
+        )
 
     async def CreateSecret(self, request: pb.CreateSecretRequest, context: Context) -> pb.Secret:
         name = request.name if request.HasField("name") else None

@@ -1,26 +1,60 @@
 """Queries and writes of secrets. Lists never read the encrypted values."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel import pages
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
+from services.kernel.kept import Version, version_columns
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.statements import Statement
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.domain.secret import Secret, StoredSecret
 from services.vault_svc.store.tables import secrets as t
 
 _SHOWN = (t.c.id, t.c.grid_id, t.c.name, t.c.created_at, t.c.updated_at)
 _STORED = (*_SHOWN, t.c.key_id, t.c.sealed, t.c.version)
+_VERSION = version_columns(t)
 
 
-async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[Secret]:
+_FIND = Statement(sa.select(*_STORED).where(t.c.grid_id == sa.bindparam("grid_id"), t.c.name == sa.bindparam("name")))
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSecret:
+    """The version of a secret that counts now."""
+
+    id: str
+    version: Version
+    name: str
+
+
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[CurrentSecret]:
     """All secrets of a grid by name, upper case before lower case on every installation."""
-    query = sa.select(*_SHOWN).where(t.c.grid_id == grid_id)
-    return await pages.read(tx, query, {"name": sa.collate(t.c.name, "C")}, page, _secret)
+    query = sa.select(t.c.id, *_VERSION, t.c.name).where(t.c.grid_id == grid_id)
+    return await pages.read(
+        tx,
+        query,
+        {"name": sa.collate(t.c.name, "C")},
+        page,
+        lambda row: CurrentSecret(row.id, (row.xmin, row.ctid), row.name),
+    )
+
+
+async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Secret]]:
+    """Secrets by id with the versions that they have now; no value is read."""
+    found = await tx.execute(sa.select(*_SHOWN, *_VERSION).where(t.c.id.in_(ids)))
+    return [(row.id, (row.xmin, row.ctid), _secret(row)) for row in found]
+
+
+async def stored(db: Database, grid_id: str, name: str) -> StoredSecret | None:
+    """One secret with its encrypted value, as it is now."""
+    rows = await db.fetch(_FIND, grid_id=grid_id, name=name)
+    return _stored(rows[0]) if rows else None
 
 
 async def held(tx: Tx, grid_id: str) -> tuple[int, int]:
@@ -30,10 +64,10 @@ async def held(tx: Tx, grid_id: str) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> StoredSecret | None:
-    """One secret, locked against other writers until the transaction ends when `lock` is set."""
-    query = sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name == name)
-    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
+async def lock(tx: Tx, grid_id: str, name: str) -> StoredSecret | None:
+    """One secret, locked against other writers until the transaction ends."""
+    query = sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name == name).with_for_update()
+    row = (await tx.execute(query)).one_or_none()
     return None if row is None else _stored(row)
 
 
@@ -79,9 +113,9 @@ async def delete(tx: Tx, grid_id: str, name: str) -> Secret | None:
     return None if row is None else _secret(row)
 
 
-def _secret(row: sa.Row[*tuple[Any, ...]]) -> Secret:
+def _secret(row: Any) -> Secret:
     return Secret(row.id, row.grid_id, row.name, row.created_at, row.updated_at)
 
 
-def _stored(row: sa.Row[*tuple[Any, ...]]) -> StoredSecret:
+def _stored(row: Any) -> StoredSecret:
     return StoredSecret(_secret(row), Sealed(row.key_id, row.sealed), row.version)

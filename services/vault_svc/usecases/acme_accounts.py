@@ -113,8 +113,7 @@ class AcmeAccounts:
             return await store.take_lease(tx, grid.id, holder, seconds + 15)
 
     async def _key(self, grid: Grid) -> AccountKey | None:
-        async with self._db.read() as tx:
-            stored = await secret_store.find(tx, grid.id, KEY_SECRET)
+        stored = await secret_store.stored(self._db, grid.id, KEY_SECRET)
         if stored is None:
             return None
         return _parsed(self._writer.open(stored))

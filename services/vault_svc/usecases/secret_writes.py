@@ -50,7 +50,7 @@ class SecretWriter:
         named = rules.is_name(change.name)
         # Whoever loses a race against a creation or a deletion of the name looks again.
         for _ in range(_ATTEMPTS):
-            stored = await store.find(tx, grid.id, change.name, lock=True) if named else None
+            stored = await store.lock(tx, grid.id, change.name) if named else None
             if stored is not None:
                 value = rules.check_update(change.name, change.body_name, change.value, self.longest_value)
                 if self._holds(stored, value):
@@ -91,8 +91,7 @@ class SecretWriter:
 
     async def audit(self, tx: Tx, event: str, grid: Grid, secret: Secret) -> None:
         """Note what happened to a secret."""
-        resource = audit.Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)
-        await audit.record(tx, tables.outbox, event, resource)
+        await audit.record(tx, tables.outbox, event, resource(grid, secret))
 
     async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
         sealed = self._seal(secret.binding(), value)
@@ -120,3 +119,8 @@ class SecretWriter:
         except Undecryptable:
             # Writing a new value is the only way out for a secret whose key is lost.
             return False
+
+
+def resource(grid: Grid, secret: Secret) -> audit.Resource:
+    """The secret as the audit trail names it."""
+    return audit.Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)

@@ -1,9 +1,13 @@
 """What members of a grid do with its secrets (docs/spec/vault.md section 2.2)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.clients.grids import Grid
+from services.kernel import audit
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.kept import Kept, Version
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import secret as rules
@@ -12,42 +16,63 @@ from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.policy import revealable
 from services.vault_svc.store import secrets as store
+from services.vault_svc.store import tables
 from services.vault_svc.usecases.parts import Parts
-from services.vault_svc.usecases.secret_writes import Change, SecretWriter
+from services.vault_svc.usecases.secret_writes import Change, SecretWriter, resource
 from services.vault_svc.usecases.usage import Redeploys, SecretUsers
+
+# Makes the own part of an answer of a secret of a grid; never of its value.
+Part = Callable[[tuple[str, Secret]], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A secret as callers see it; `value` is None in lists, `services` while it is not known who uses it."""
+    """A secret as callers see it; `services` is None while it is not known who uses it."""
 
     grid: str
     secret: Secret
-    value: Plaintext | None = None
+    value: Plaintext
     services: tuple[ServiceRef, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSecret:
+    """A secret as lists show it: `encoded` is its own part of the answer, without a value."""
+
+    encoded: bytes
+    services: tuple[ServiceRef, ...] | None
 
 
 class Secrets:
     """The verbs. Access to the grid is decided before anything about a secret is revealed."""
 
-    def __init__(self, parts: Parts, writer: SecretWriter, users: SecretUsers) -> None:
+    def __init__(self, parts: Parts, writer: SecretWriter, users: SecretUsers, part: Part) -> None:
         self._db = parts.db
         self._grids = parts.grids
         self._vault = parts.vault
         self._writer = writer
         self._users = users
         self._redeploys = Redeploys(parts.db, users)
+        self._kept = Kept(part)
 
-    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[SecretView]:
+    async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ListedSecret]:
         """All secrets of a grid by name, without values."""
         grid = await self._grids.accessible(principal, grid_name)
         self._vault.keyring()
         async with self._db.read() as tx:
             found = await store.of_grid(tx, grid.id, page)
-        users = self._users.of(grid, [secret.name for secret in found])
-        return found.map(
-            lambda one: SecretView(grid.name, one, None, None if users is None else users.get(one.name, ()))
-        )
+        parts = await self._kept.of({one.id: one.version for one in found}, partial(self._load, grid))
+        users = self._users.of(grid, [one.name for one in found])
+        shown = [
+            ListedSecret(part, None if users is None else users.get(one.name, ()))
+            for one in found
+            if (part := parts.get(one.id)) is not None
+        ]
+        return Listing(shown, found.next)
+
+    async def _load(self, grid: Grid, ids: Sequence[str]) -> list[tuple[str, Version, tuple[str, Secret]]]:
+        async with self._db.read() as tx:
+            return [(key, version, (grid.name, one)) for key, version, one in await store.load(tx, ids)]
 
     async def create(
         self, principal: Principal, grid_name: str, name: str | None, value: Plaintext | None
@@ -70,10 +95,9 @@ class Secrets:
         grid = await revealable(self._grids, principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
-        async with self._db.transaction() as tx:
-            stored = required(await store.find(tx, grid.id, name))
-            value = self._writer.open(stored)
-            await self._writer.audit(tx, "show", grid, stored.secret)
+        stored = required(await store.stored(self._db, grid.id, name))
+        value = self._writer.open(stored)
+        await audit.record_read(self._db, tables.outbox, "show", resource(grid, stored.secret))
         return self._view(grid, stored.secret, value)
 
     async def update(
