@@ -166,9 +166,11 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-async def run(tx: Tx, statement: Statement, **given: Any) -> None:
-    """Make a change in a transaction, for half of what it costs to have SQLAlchemy put the statement together."""
-    await tx.exec_driver_sql(statement.sql, tuple(statement.arguments(given)))
+async def run(tx: Tx, statement: Statement, **given: Any) -> list[sa.Row[Any]]:
+    """The rows of a statement in a transaction, for half of what it costs to have SQLAlchemy put it together. Values
+    come as the driver has them: JSON is text."""
+    found = await tx.exec_driver_sql(statement.sql, tuple(statement.arguments(given)))
+    return list(found) if found.returns_rows else []
 
 
 async def now(tx: Tx) -> datetime:

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from services.kernel.db import Database, Tx, notify, run, timestamp
 from services.kernel.ids import new_id
@@ -195,7 +196,7 @@ def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:
     return sa.select(sa.func.pg_notify(channel, added.c.topic))
 
 
-def _claim(table: sa.Table) -> sa.sql.dml.ReturningUpdate[Any]:
+def _claim(table: sa.Table) -> ReturningUpdate[Any]:
     """Takes what is due of a topic, oldest first."""
     due = (
         sa.select(table.c.seq)

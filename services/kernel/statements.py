@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from services.kernel.postgres import Servers
 from services.kernel.storable import storable
@@ -40,7 +41,7 @@ class Row(asyncpg.Record):  # type: ignore[misc]
 class Statement:
     """A query with named parameters, or a change that may be made twice without harm."""
 
-    def __init__(self, query: sa.Select[Any] | sa.sql.dml.ReturningUpdate[Any]) -> None:
+    def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any]) -> None:
         compiled = query.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         self._defaults = dict(compiled.params)

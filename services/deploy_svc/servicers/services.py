@@ -139,7 +139,7 @@ class ServiceServicer(ServiceServiceServicer):
             number = request.revision if request.HasField("revision") else None
             return deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
 
-        return await self._once.run(request, deploy_pb.ServiceDeploy, rollback)
+        return await self._once.run(request, rollback)
 
     async def PlanService(self, request: pb.PlanServiceRequest, context: Context) -> plan_pb.ServicePlan:
         given = attributes(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel import pages
-from services.kernel.db import Database, Tx
+from services.kernel.db import Database, Tx, run
 from services.kernel.kept import Version, version_columns
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
@@ -57,10 +57,27 @@ async def stored(db: Database, grid_id: str, name: str) -> StoredSecret | None:
     return _stored(rows[0]) if rows else None
 
 
+def _held(grid_id: sa.ColumnElement[str]) -> sa.Select[Any]:
+    size = sa.func.coalesce(sa.func.sum(sa.func.octet_length(t.c.sealed)), 0)
+    return sa.select(sa.func.count().label("secrets"), size.label("bytes")).where(t.c.grid_id == grid_id)
+
+
+_before = _held(sa.bindparam("grid_id")).cte("before")
+_INSERT = Statement(
+    pg_insert(t)
+    .values({name: sa.bindparam(name) for name in ("id", "grid_id", "name", "key_id", "sealed")})
+    .on_conflict_do_nothing(index_elements=[t.c.grid_id, t.c.name])
+    .returning(
+        *_SHOWN,
+        sa.select(_before.c.secrets).scalar_subquery().label("secrets"),
+        sa.select(_before.c.bytes).scalar_subquery().label("bytes"),
+    )
+)
+
+
 async def held(tx: Tx, grid_id: str) -> tuple[int, int]:
     """How many secrets the grid has, and how many bytes their encrypted values take."""
-    size = sa.func.coalesce(sa.func.sum(sa.func.octet_length(t.c.sealed)), 0)
-    row = (await tx.execute(sa.select(sa.func.count(), size).where(t.c.grid_id == grid_id))).one()
+    row = (await tx.execute(_held(sa.literal(grid_id)))).one()
     return int(row[0]), int(row[1])
 
 
@@ -83,16 +100,14 @@ async def existing(tx: Tx, grid_id: str, names: Collection[str]) -> list[str]:
     return sorted((await tx.execute(query)).scalars())
 
 
-async def insert(tx: Tx, secret_id: str, grid_id: str, name: str, sealed: Sealed) -> Secret | None:
-    """Add a secret; None when the name is taken, also by a transaction that commits while this one waits."""
-    statement = (
-        pg_insert(t)
-        .values(id=secret_id, grid_id=grid_id, name=name, key_id=sealed.key_id, sealed=sealed.blob)
-        .on_conflict_do_nothing(index_elements=[t.c.grid_id, t.c.name])
-        .returning(*_SHOWN)
-    )
-    row = (await tx.execute(statement)).one_or_none()
-    return None if row is None else _secret(row)
+async def insert(
+    tx: Tx, secret_id: str, grid_id: str, name: str, sealed: Sealed
+) -> tuple[Secret, tuple[int, int]] | None:
+    """Add a secret, and say what the grid `held` before; None when the name is taken, also by a transaction that
+    commits while this one waits."""
+    values = {"id": secret_id, "grid_id": grid_id, "name": name, "key_id": sealed.key_id, "sealed": sealed.blob}
+    rows = await run(tx, _INSERT, **values)
+    return next(((_secret(row), (int(row.secrets), int(row.bytes))) for row in rows), None)
 
 
 async def replace(tx: Tx, secret_id: str, sealed: Sealed) -> Secret:

@@ -68,12 +68,15 @@ class SecretWriter:
         """Add a secret with a checked name and value; None when the name is taken."""
         secret_id = new_id()
         sealed = self._seal(bindings.secret(grid.id, name, secret_id), value)
-        await self._check_quotas(tx, grid, "name", more=1, size=len(sealed.blob))
-        secret = await store.insert(tx, secret_id, grid.id, name, sealed)
-        if secret is not None:
-            await self.audit(tx, "create", grid, secret)
-            # A service may have been saved before its secret.
-            await self._tell_users(tx, secret)
+        inserted = await store.insert(tx, secret_id, grid.id, name, sealed)
+        if inserted is None:
+            return None
+        secret, held = inserted
+        # What is too much is given up with the transaction.
+        self._check_quotas("name", held, more=1, size=len(sealed.blob))
+        await self.audit(tx, "create", grid, secret)
+        # A service may have been saved before its secret.
+        await self._tell_users(tx, secret)
         return secret
 
     async def removed(self, tx: Tx, grid: Grid, secret: Secret, left: Sequence[ServiceRef]) -> None:
@@ -95,14 +98,14 @@ class SecretWriter:
 
     async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
         sealed = self._seal(secret.binding(), value)
-        await self._check_quotas(tx, grid, "value", more=0, size=len(sealed.blob))
+        self._check_quotas("value", await store.held(tx, grid.id), more=0, size=len(sealed.blob))
         changed = await store.replace(tx, secret.id, sealed)
         await self.audit(tx, "update", grid, changed)
         await self._tell_users(tx, changed)
         return changed
 
-    async def _check_quotas(self, tx: Tx, grid: Grid, attribute: str, *, more: int, size: int) -> None:
-        count, held = await store.held(tx, grid.id)
+    def _check_quotas(self, attribute: str, already: tuple[int, int], *, more: int, size: int) -> None:
+        count, held = already
         counted = {"secrets_per_grid": count + more} if more else {}
         self._quotas.check(attribute, {**counted, "secret_bytes_per_grid": held + size})
 

@@ -1,14 +1,12 @@
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 import pytest
-import sqlalchemy as sa
 from pydantic import SecretStr
 
 from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
-from services.kernel import call
 from services.kernel.db import Database
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
@@ -16,6 +14,7 @@ from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours, neighbours
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
+from tests.support.statements import statements_of
 
 
 @pytest.fixture(scope="session")
@@ -104,24 +103,7 @@ def _settings(url: str, address: str = "127.0.0.1:1") -> Settings:
 
 @pytest.fixture
 def deploy_queries() -> Callable[[str], AbstractContextManager[list[str]]]:
-    """Statements that requests of one method run, as a list: others may be under way, of followers that a test before
-    left behind, and of loops that a request of theirs started."""
-
-    @contextmanager
-    def recording(method: str) -> Iterator[list[str]]:
-        statements: list[str] = []
-
-        def record(_c: object, _cursor: object, statement: str, *_: object) -> None:
-            if call.current().method.endswith(f"/{method}"):
-                statements.append(statement)
-
-        sa.event.listen(sa.Engine, "before_cursor_execute", record)
-        try:
-            yield statements
-        finally:
-            sa.event.remove(sa.Engine, "before_cursor_execute", record)
-
-    return recording
+    return statements_of
 
 
 @pytest.fixture(scope="session")

@@ -137,3 +137,10 @@ async def test_a_stack_whose_parts_are_kept_is_not_read_again(
     with deploy_queries("ListStacks") as statements:  # type: ignore[operator]
         await one.list()
     assert len(statements) == 3, "which stacks, which parents, which services"
+
+
+async def test_a_new_service_takes_two_statements(replicas: tuple[Rest, Rest], deploy_queries: object) -> None:
+    await replicas[0].created("first")
+    with deploy_queries("CreateService") as statements:  # type: ignore[operator]
+        await replicas[0].created("second", env=["A=1"])
+    assert len(statements) == 2, "the service and the audit event; what the grid holds is known for a while"

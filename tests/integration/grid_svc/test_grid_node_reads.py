@@ -1,16 +1,14 @@
 """Answers about nodes are put together from kept parts: they show what is committed, and to each caller his own."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 
 import sqlalchemy as sa
 
-from services.kernel import call
 from services.kernel.db import Database
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import Users
 from tests.support.running import Running
+from tests.support.statements import statements_of
 
 
 async def test_a_node_is_read_as_it_was_written_on_every_replica(
@@ -58,28 +56,19 @@ async def test_nodes_whose_parts_are_kept_are_not_read_again(admin: Caller, toke
     for number in range(3):
         await admin.create_node("alpha", {"name": f"n{number}"})
     await admin.nodes("alpha")
-    with _statements("GetNode") as statements:
+    with statements_of("GetNode") as statements:
         await admin.node("alpha/n1")
     assert statements == []
-    with _statements("ListNodes") as statements:
+    with statements_of("ListNodes") as statements:
         await admin.nodes("alpha")
     assert len(statements) == 1, "which nodes"
 
 
-@contextmanager
-def _statements(method: str) -> Iterator[list[str]]:
-    found: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        if call.current().method.endswith(f"/{method}"):
-            found.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-
-
 def _token(caller: Caller) -> str:
     return dict(copy(caller)._metadata)["authorization"].partition(" ")[2]
+
+
+async def test_a_new_grid_takes_four_statements(admin: Caller, token: str) -> None:
+    with statements_of("CreateGrid") as statements:
+        assert (await admin.create_grid({"name": "beta"})).status == 201
+    assert len(statements) == 4, "the grid, its followers, its member, the audit event"

@@ -237,6 +237,7 @@ async def test_external_account_binding(
 
 
 async def test_what_is_written_is_audited_and_told_to_its_users(serve: Serve, vault_neighbours: Neighbours) -> None:
+    vault_neighbours.deploy.users = {name: ["alpha/null/web"] for name in ("X_PRIVATE_KEY", "X_BUNDLE")}
     async with serve() as acme:
         await acme.register()
         await acme.authorized("told.test")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
+from tests.support.statements import statements_of
 
 Callers = Callable[[str | None], Caller]
 
@@ -227,7 +228,7 @@ async def test_answers_with_a_value_are_not_to_be_stored(member: Caller) -> None
         assert found.headers["cache-control"] == "no-store"
 
 
-async def test_a_list_takes_one_query_whatever_its_length(member: Caller) -> None:
+async def test_a_list_takes_two_queries_whatever_its_length(member: Caller) -> None:
     counts = []
     statements: list[str] = []
 
@@ -243,5 +244,18 @@ async def test_a_list_takes_one_query_whatever_its_length(member: Caller) -> Non
             counts.append(len([found for found in statements if "vault.secrets" in found]))
     finally:
         sa.event.remove(sa.engine.Engine, "before_cursor_execute", count)
-    assert counts == [1] * 6
+    assert counts == [2] * 6, "which secrets, and what was not shown before"
     assert not any("sealed" in found for found in statements)
+
+
+async def test_a_secret_is_written_and_read_with_few_statements(member: Caller) -> None:
+    with statements_of("CreateSecret") as written:
+        await member.create("NAME", "v")
+    assert len(written) == 2, "the secret with what the grid holds, and the audit event"
+    await member.of_grid()
+    with statements_of("ListSecrets") as listed:
+        await member.of_grid()
+    assert len(listed) == 1, "which secrets; what is shown of them is kept"
+    with statements_of("GetSecret") as read:
+        await member.read("alpha/NAME")
+    assert read == [], "the secret and the audit event are statements that are prepared"

@@ -5,10 +5,11 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 
+from kontena.vault.v1 import secret_pb2 as pb
 from services.vault_svc.convert import secrets as convert
 from services.vault_svc.domain.plaintext import Plaintext
 from services.vault_svc.domain.secret import Secret, ServiceRef
-from services.vault_svc.usecases.secrets import SecretView
+from services.vault_svc.usecases.secrets import ListedSecret, SecretView
 
 SECRET = Secret(
     "1" * 24,
@@ -34,8 +35,8 @@ def test_an_absent_upsert_is_false() -> None:
 
 
 def test_a_list_entry_has_no_value_and_milliseconds() -> None:
-    view = SecretView("g", SECRET, services=())
-    assert MessageToDict(convert.secret(view), preserving_proto_field_name=True) == {
+    listed = pb.Secret.FromString(convert.listed(ListedSecret(convert.part(("g", SECRET)), ())))
+    assert MessageToDict(listed, preserving_proto_field_name=True) == {
         "id": "g/PWD",
         "name": "PWD",
         "created_at": "2016-12-01T10:00:00.123Z",
@@ -44,7 +45,8 @@ def test_a_list_entry_has_no_value_and_milliseconds() -> None:
 
 
 def test_a_secret_says_when_its_users_are_not_known() -> None:
-    assert convert.secret(SecretView("g", SECRET)).services_unknown
+    assert convert.secret(SecretView("g", SECRET, Plaintext("v"))).services_unknown
+    assert pb.Secret.FromString(convert.listed(ListedSecret(b"", None))).services_unknown
 
 
 def test_a_single_secret_has_value_and_services() -> None:
