@@ -11,7 +11,8 @@ from deploy.backup import catalog, installation
 from deploy.backup.records import End, Manifest, Record, Table
 from deploy.backup.sealed_file import Unreadable
 from services.kernel.db import engine_of, raw_connection
-from services.kernel.migrations import revisions, upgrade
+from services.kernel.migrations import upgrade
+from services.kernel.schema import revisions
 from services.kernel.version import VERSION
 
 _SECONDS = 3600.0

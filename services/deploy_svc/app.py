@@ -46,13 +46,14 @@ from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
 from services.deploy_svc.usecases.vault_directory import VaultDirectory
-from services.kernel import audit, child, entry, logs, migrations, server, tracing
+from services.kernel import audit, child, entry, logs, server, tracing
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.errors import NotReady
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
+from services.kernel.schema import Migrations
 from services.kernel.server import Application
 from services.kernel.watch import Watch
 
@@ -141,7 +142,7 @@ async def build(settings: Settings) -> Application:
         authenticator=Authenticator(shared.channels.tokens, introspection.resolve, servicers, introspection.on_change),
         servicers=servicers,
         supervisor=shared.supervisor,
-        schema=partial(migrations.Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, shared.db),
+        schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, shared.db),
         ready=shared.ready,
         close=close,
         leave=api.leave if api else None,
@@ -220,6 +221,9 @@ class ApiParts:
 def migrate(settings: Settings | None = None) -> None:
     """Bring the schema up to date and make the partitions of the next days. Idempotent."""
     chosen = settings or _from_environment()
+    # Only here: a service that serves is spared alembic.
+    from services.kernel import migrations  # noqa: PLC0415
+
     migrations.migrate(chosen.database_url, _MIGRATIONS, tables.metadata)
     asyncio.run(_prepare_partitions(chosen))
 

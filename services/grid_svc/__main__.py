@@ -9,7 +9,6 @@ from services.grid_svc.app import MIGRATIONS, build, seal_tokens
 from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
 from services.kernel import entry, logs, server, tracing
-from services.kernel.migrations import migrate
 
 
 def main(arguments: list[str]) -> int:
@@ -24,6 +23,9 @@ def _serve() -> None:
 
 
 def _migrate() -> None:
+    # Only here: a service that serves is spared alembic.
+    from services.kernel.migrations import migrate  # noqa: PLC0415
+
     migrate(_settings().database_url, MIGRATIONS, metadata)
 
 

@@ -52,7 +52,7 @@ from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
-from services.kernel.migrations import Migrations
+from services.kernel.schema import Migrations
 from services.kernel.server import Application
 from services.kernel.version import VERSION
 from services.kernel.watch import Watch

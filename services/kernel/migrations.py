@@ -7,7 +7,6 @@ before it can go on, or come back, and older ones cannot.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,7 +14,6 @@ from alembic import command, context
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,54 +21,17 @@ from sqlalchemy.pool import NullPool
 
 from services.kernel import locks
 from services.kernel.database_errors import sqlstate
-from services.kernel.db import Database, engine_of
+from services.kernel.db import engine_of
 from services.kernel.errors import NotReady, StartRefused
 from services.kernel.logs import get_logger
-from services.kernel.version import VERSION, precedes, window, works_with
+from services.kernel.schema import RELEASE, Migrations, State, read_state, revisions, version_table
+from services.kernel.version import VERSION, precedes
 
 log = get_logger(__name__)
 
-_RELEASE = "Kontena Master "
 # lock_not_available, deadlock_detected.
 _IN_USE = frozenset({"55P03", "40P01"})
 _ATTEMPTS, _PAUSE_SECONDS = 60, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """How far a schema is: its revision, and the release that brought it there; None when nothing did or told."""
-
-    revision: str | None
-    release: str | None
-
-
-class Migrations:
-    """The history of one service's schema, as this release knows it: `folder` has the revisions."""
-
-    def __init__(self, folder: Path, schema: str) -> None:
-        self._folder, self._schema = folder, schema
-
-    async def check(self, db: Database) -> None:
-        """Raises NotReady until the schema is as new as this release, and StartRefused when it will not do."""
-        async with db.read() as connection:
-            state = await connection.run_sync(_state, self._schema)
-        self.judge(state)
-
-    def judge(self, state: State) -> bool:
-        """Whether the schema is newer than what this release knows, though near enough; raises as `check` does."""
-        known = [script.revision for script in ScriptDirectory(str(self._folder)).walk_revisions()]
-        if state.revision == known[0]:
-            return False
-        if state.revision is None or state.revision in known:
-            at = f"is at {state.revision}" if state.revision else "is not there yet"
-            raise NotReady(f"the schema {self._schema} {at}, this release needs {known[0]}: run its migrations")
-        if state.release is not None and works_with(state.release):
-            return True
-        by = f"was migrated by {state.release or 'an unknown release'}"
-        raise StartRefused(
-            f"the schema {self._schema} {by}, to {state.revision}, which {VERSION} does not know: it works with "
-            f"schemas of {window()}. Run the newer release, or restore a backup that was made before the upgrade"
-        )
 
 
 def migrate(url: str, folder: Path, metadata: sa.MetaData) -> None:
@@ -145,8 +106,8 @@ async def _one_step(engine: AsyncEngine, folder: Path, schema: str) -> bool:
         await connection.execute(sa.text("set local lock_timeout = '2min'"))
         await locks.hold(connection, locks.MIGRATION)
         await connection.execute(sa.text("set local lock_timeout = '700ms'"))
-        state = await connection.run_sync(_state, schema)
-        known = [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
+        state = await connection.run_sync(read_state, schema)
+        known = revisions(folder)
         newer = known[: known.index(state.revision)] if state.revision in known else []
         await connection.run_sync(upgrade, folder, schema, newer[-1] if newer else "head")
         return len(newer) > 1
@@ -157,7 +118,7 @@ def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "
     nobody else may do it meanwhile."""
     config = Config()
     config.set_main_option("script_location", str(folder))
-    state = _state(connection, schema)
+    state = read_state(connection, schema)
     if _ahead(Migrations(folder, schema), state):
         log.warning("the schema is newer and stays so", schema=schema, release=state.release)
         return
@@ -166,14 +127,7 @@ def upgrade(connection: Connection, folder: Path, schema: str, revision: str = "
     command.upgrade(config, revision)
     if state.release is None or precedes(state.release, VERSION):
         # No place for parameters in this statement; all of it are words of this source tree.
-        connection.execute(sa.text(f"comment on table {_version_table(schema)} is '{_RELEASE}{VERSION}'"))
-
-
-def revisions(folder: Path) -> frozenset[str]:
-    """All that this release knows."""
-    config = Config()
-    config.set_main_option("script_location", str(folder))
-    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+        connection.execute(sa.text(f"comment on table {version_table(schema)} is '{RELEASE}{VERSION}'"))
 
 
 def _ahead(migrations: Migrations, state: State) -> bool:
@@ -181,20 +135,3 @@ def _ahead(migrations: Migrations, state: State) -> bool:
         return migrations.judge(state)
     except NotReady:
         return False
-
-
-def _state(connection: Connection, schema: str) -> State:
-    table = _version_table(schema)
-    found = connection.execute(
-        sa.text("select to_regclass(:table) is not null, obj_description(to_regclass(:table), 'pg_class')"),
-        {"table": table},
-    ).one()
-    if not found[0]:
-        return State(None, None)
-    revision = connection.execute(sa.text(f"select version_num from {table}")).scalar_one_or_none()  # noqa: S608 -- ours
-    release = found[1].removeprefix(_RELEASE) if found[1] else None
-    return State(revision, release)
-
-
-def _version_table(schema: str) -> str:
-    return f"{schema}.alembic_version"

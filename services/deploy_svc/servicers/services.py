@@ -134,7 +134,7 @@ class ServiceServicer(ServiceServiceServicer):
         found = await self._revisions.list(principal(), request.id, pages.page(request))
         return pb.ListServiceRevisionsResponse(revisions=service_revisions(found), next=found.next)
 
-    async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+    async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> Any:
         async def rollback() -> deploy_pb.ServiceDeploy:
             number = request.revision if request.HasField("revision") else None
             return deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))

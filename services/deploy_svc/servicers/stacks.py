@@ -104,7 +104,7 @@ class StackServicer(StackServiceServicer):
         found = await self._revisions.list(principal(), request.id, pages.page(request))
         return pb.ListStackRevisionsResponse(revisions=stack_revisions(found), next=found.next)
 
-    async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> deploy_pb.StackDeploy:
+    async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> Any:
         async def rollback() -> deploy_pb.StackDeploy:
             number = request.revision if request.HasField("revision") else None
             return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))

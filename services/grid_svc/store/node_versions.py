@@ -37,7 +37,7 @@ def _one(named: sa.ColumnElement[Any]) -> Statement:
     )
 
 
-_BY_NAME, _BY_ENGINE_ID = _one(nodes.c.name), _one(nodes.c.node_id)
+_BY_NAME, _BY_ENGINE_ID = _one(nodes.c.name), _one(nodes.c.engine_id)
 _PEERS = Statement(store.peers_of(sa.bindparam("grid_id")))
 
 

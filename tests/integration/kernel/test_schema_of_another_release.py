@@ -13,7 +13,8 @@ import services.grid_svc
 from services.grid_svc.store.tables import metadata
 from services.kernel.db import Database
 from services.kernel.errors import NotReady, StartRefused
-from services.kernel.migrations import Migrations, State, migrate
+from services.kernel.migrations import migrate
+from services.kernel.schema import Migrations, State
 from services.kernel.version import VERSION
 from tests.support.postgres import TestPostgres
 from tests.support.running import CLUSTER_SECRET

@@ -2,9 +2,13 @@
 would leave out one of them, or end every start with two heads."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from services.kernel.schema import revisions
 
 SERVICES = Path(__file__).resolve().parents[3] / "services"
 FOLDERS = sorted(SERVICES.glob("*/migrations/versions"))
@@ -38,3 +42,10 @@ def test_the_migrations_of_a_service_form_one_line(folder: Path) -> None:
         before = links["revision"]
         assert before is not None
         assert before[:4] == f"{number:04}", f"{file.name}: its revision has another number"
+    assert revisions(folder.parent) == [_links(file)["revision"] for file in reversed(files)]
+
+
+@pytest.mark.parametrize("service", [folder.parts[-3] for folder in FOLDERS])
+def test_what_serves_does_not_load_what_migrates(service: str) -> None:
+    loaded = f"import sys, services.{service}.__main__; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False).returncode == 0
