@@ -56,6 +56,11 @@ class Scheduler:
     scheduled: dict[int, str] = field(default_factory=dict)
     _kept: tuple[NodeView, ...] | None = None
     _refused: tuple[Refusal, ...] = ()
+    _own: dict[str, set[int]] = field(default_factory=dict)
+    _homes: dict[int, NodeView] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._index()
 
     @property
     def strategy(self) -> Strategy:
@@ -66,7 +71,7 @@ class Scheduler:
         """The node for instance `number`. Raises CannotPlace. Without `rng` ties are broken by node number."""
         placement = self._placement(number)
         kept, refused = self._survivors(placement)
-        home = next((node for node in self.nodes if node.recorded and node.holds(self.service.id, number)), None)
+        home = self._homes.get(number)
         try:
             node = self.strategy.choose(placement, kept, home, rng)
         except NothingChosen as error:
@@ -130,6 +135,7 @@ class Scheduler:
         """Look at these nodes from now on."""
         self.nodes = list(nodes)
         self._kept = None
+        self._index()
 
     def reserve(self, node_id: str, number: int) -> None:
         """The next instance must see this one where its ports, or rules about services, depend on it."""
@@ -142,8 +148,17 @@ class Scheduler:
         """Learn that an instance is on a node now."""
         self.show(node.with_recorded(item) if node.id == node_id else node for node in self.nodes)
 
+    def _index(self) -> None:
+        """Where instances of the service are: asked for each instance and each node."""
+        self._own, self._homes = {}, {}
+        for node in self.nodes:
+            for number in node.numbers(self.service.id) if node.recorded else ():
+                self._own.setdefault(node.id, set()).add(number)
+                self._homes.setdefault(number, node)
+
     def _placement(self, number: int) -> Placement:
-        return Placement(self.service, number, self.affinity, self.memory_need, MappingProxyType(self.scheduled))
+        scheduled = MappingProxyType(self.scheduled)
+        return Placement(self.service, number, self.affinity, self.memory_need, scheduled, self._own)
 
     def _candidates(self) -> tuple[NodeView, ...]:
         return tuple(node for node in self.nodes if node.connected)

@@ -1,6 +1,6 @@
 """What the scheduler knows of the world when it decides."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -34,6 +34,12 @@ class Recorded:
     container: str | None = None
 
 
+def label(labels: Iterable[str], key: str, default: str = "default") -> str:
+    """The value of the first label `key=value`."""
+    prefix = f"{key}="
+    return next((text[len(prefix) :] for text in labels if text.startswith(prefix)), default)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """A node as the scheduler sees it. `offline_seconds` says for how long it has been lost.
@@ -64,8 +70,7 @@ class NodeView:
 
     def label(self, key: str, default: str = "default") -> str:
         """The value of the first label `key=value`."""
-        prefix = f"{key}="
-        return next((label[len(prefix) :] for label in self.labels if label.startswith(prefix)), default)
+        return label(self.labels, key, default)
 
     def numbers(self, service_id: str) -> set[int]:
         """Instance numbers of the service that are recorded here."""
@@ -89,7 +94,8 @@ class Placement:
     """The question: where does instance `number` of the service go?
 
     `affinity` is the effective one (the service's own, else the default of its grid), `memory_need` bytes or 0 when
-    unknown. `scheduled` holds the placements of this run, by instance number.
+    unknown. `scheduled` holds the placements of this run, by instance number; `own` which numbers of the service are
+    recorded on a node, by its id, where there are any.
     """
 
     service: Service
@@ -97,6 +103,7 @@ class Placement:
     affinity: tuple[str, ...] = ()
     memory_need: float = 0.0
     scheduled: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    own: Mapping[str, Collection[int]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def path(self) -> str:

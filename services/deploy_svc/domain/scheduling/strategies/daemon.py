@@ -32,7 +32,7 @@ class Daemon:
         for node in survivors:
             stays = {
                 number
-                for number in node.numbers(placement.service.id)
+                for number in placement.own.get(node.id, ())
                 if number <= most and placement.scheduled.get(number, node.id) == node.id
             }
             load[node.id] = len(stays | scheduled[node.id])

@@ -1,10 +1,11 @@
 """High availability: spread over zones, then over nodes; then stay; then prefer free memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from random import Random
 
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, label
 from services.deploy_svc.domain.scheduling.strategies.base import pick, stay
 
 
@@ -23,26 +24,42 @@ class Ha:
         if placement.service.spec.stateful and home is not None:
             return stay(placement, survivors, home)
         load = Counter(placement.scheduled.values())
-        zone_of = {node.id: node.label("az") if node.labels else "default" for node in survivors}
-        zones: Counter[str] = Counter()
-        for node_id, number in load.items():
-            if node_id in zone_of:
-                zones[zone_of[node_id]] += number
-        emptiest = min(zones[zone] for zone in set(zone_of.values()))
+        zones = [_zone(node.labels) for node in survivors]
+        if load:
+            survivors = _least_loaded(survivors, zones, load)
 
-        def rank(node: NodeView) -> tuple[int, bool, int, float]:
+        def rank(node: NodeView) -> tuple[bool, int, float]:
             elsewhere = home is None or node.id != home.id
-            return load[node.id], elsewhere, _coming(placement, node), _memory_share(node)
+            return elsewhere, _coming(placement, node), _memory_share(node)
 
-        return pick([node for node in survivors if zones[zone_of[node.id]] == emptiest], rank, rng)
+        return pick(survivors, rank, rng)
+
+
+def _least_loaded(survivors: Sequence[NodeView], zones: Sequence[str], load: Mapping[str, int]) -> list[NodeView]:
+    """Of the zones with the fewest instances of this run the nodes with the fewest."""
+    here = [load.get(node.id, 0) for node in survivors]
+    in_zone: Counter[str] = Counter()
+    for zone, number in zip(zones, here, strict=True):
+        if number:
+            in_zone[zone] += number
+    emptiest = min(in_zone[zone] for zone in set(zones))
+    there = {zone for zone in set(zones) if in_zone[zone] == emptiest}
+    least = min(number for zone, number in zip(zones, here, strict=True) if zone in there)
+    return [
+        node for node, zone, number in zip(survivors, zones, here, strict=True) if number == least and zone in there
+    ]
+
+
+@lru_cache(maxsize=10_000)
+def _zone(labels: tuple[str, ...]) -> str:
+    """Asked for each node and each instance, of labels that most nodes share."""
+    return label(labels, "az")
 
 
 def _coming(placement: Placement, node: NodeView) -> int:
     """How many instances are there and were not asked about yet: whoever takes their place may make them move."""
-    if not node.recorded:
-        return 0
-    there = node.numbers(placement.service.id) - {placement.number}
-    return sum(1 for number in there if number not in placement.scheduled)
+    there = placement.own.get(node.id, ())
+    return sum(1 for number in there if number != placement.number and number not in placement.scheduled)
 
 
 def _memory_share(node: NodeView) -> float:
