@@ -22,6 +22,7 @@ from services.kernel.ids import new_id
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
 from services.kernel.statements import Statement
+from services.kernel.storable import to_json
 
 log = get_logger(__name__)
 
@@ -179,7 +180,7 @@ class Outbox:
 
 
 def _values(topic: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": new_id(), "topic": topic, "payload": json.dumps(payload)}
+    return {"id": new_id(), "topic": topic, "payload": to_json(payload)}
 
 
 def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:

@@ -44,8 +44,6 @@ _PEERS = Statement(store.peers_of(sa.bindparam("grid_id")))
 async def one(db: Database, grid: str, reference: str) -> tuple[str, Version, CurrentNode | None] | None:
     """Id and version of the grid with a name, with the node that has this name there, or this engine id when there is a
     colon in it."""
-    if "\x00" in grid + reference:
-        return None
     found = await db.fetch(_BY_ENGINE_ID if ":" in reference else _BY_NAME, grid=grid, reference=reference)
     for grid_id, grid_xmin, grid_ctid, *node in found:
         return grid_id, (grid_xmin, grid_ctid), None if node[0] is None else _current(*node)
