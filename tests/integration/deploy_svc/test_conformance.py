@@ -211,7 +211,7 @@ async def test_18_a_new_line_is_there_at_once(edge: HttpWorld, http: Http) -> No
 
 @pytest.mark.usefixtures("redis")
 async def test_19_strange_ids_are_not_found(http: Http) -> None:
-    for path in ("deploys/foo", "instances/foo", "deploys", "deploys/" + "f" * 24):
+    for path in ("deploys/foo", "instances/foo", "deploys/" + "f" * 24):
         assert await http.refused("GET", f"{REDIS}/{path}") == (404, "Not found")
 
 
