@@ -13,7 +13,7 @@ from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.suite import Api, soon
 
-TWO = dict.fromkeys(("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge"), 2)
+TWO = dict.fromkeys(("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway"), 2)
 AGENT = "kontena-agent"
 
 
@@ -38,11 +38,13 @@ def compose(engine: Engine) -> Iterator[Compose]:
 
 
 @pytest.fixture(scope="session")
-def api(compose: Compose, engine: Engine) -> Iterator[Api]:
-    """The administrator's client, once the agent that the master printed a command for has joined as the only node."""
-    api = compose.api()
+def apis(compose: Compose, engine: Engine) -> Iterator[list[Api]]:
+    """The administrator's client for each gateway, once the agent that the master printed a command for has joined as
+    the only node."""
+    apis = compose.apis()
+    api = apis[0]
     api.call("POST", "/v1/grids", {"name": api.grid}, status=201)
-    script = api.call("GET", f"/v1/grids/{api.grid}/join?uri={compose.url}")["container"]
+    script = api.call("GET", f"/v1/grids/{api.grid}/join?uri={api.url}")["container"]
     with tempfile.TemporaryDirectory(prefix="kjoin") as folder:
         here = script.replace("/etc/kontena-agent", folder).replace("-v /var/run/docker.sock:", f"-v {engine.socket}:")
         done = subprocess.run(["sh"], input=here.encode(), env=compose.env, capture_output=True, check=False)
@@ -53,8 +55,8 @@ def api(compose: Compose, engine: Engine) -> Iterator[Api]:
             assert [node["status"] for node in nodes] == ["online"], images.logs(engine.host, AGENT)[-2000:]
             return True
 
-        soon(online, within=120, message="the agent's container has joined")
-        yield api
+        soon(online, within=300, message="the agent's container has joined")
+        yield apis
         images.docker(engine.host, "rm", "-f", "-v", AGENT)
 
 

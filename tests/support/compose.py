@@ -9,10 +9,13 @@ from pathlib import Path
 import httpx
 
 from tests.support import images
-from tests.support.ports import free_port
+from tests.support.ports import free_block
 from tests.support.suite import Api, soon
 
 FILE = images.REPOSITORY / "deploy" / "compose.yaml"
+GATEWAY = "gateway"
+# As many gateways as one project may have here.
+_GATEWAYS = 2
 
 
 @dataclass
@@ -20,7 +23,7 @@ class Compose:
     """One compose project. `scale` changes how many of each service run; the others are left alone."""
 
     host: str
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_block(30))
     project: str = "kontenatest"
     code: str = field(default_factory=lambda: secrets.token_hex(8))
     counts: dict[str, int] = field(default_factory=dict)
@@ -37,13 +40,15 @@ class Compose:
             "METRICS_TOKEN": secrets.token_hex(16),
             "VAULT_KEY": secrets.token_hex(32),
             "INITIAL_ADMIN_CODE": self.code,
-            "KONTENA_PORT": str(self.port),
+            "KONTENA_PORT": f"{self.port}-{self.port + _GATEWAYS - 1}",
         }
 
     @property
-    def url(self) -> str:
-        """Where the gateway answers."""
-        return f"http://127.0.0.1:{self.port}"
+    def urls(self) -> list[str]:
+        """Where the gateways answer. Which of them has which port is the engine's choice."""
+        count = self.counts.get(GATEWAY, 1)
+        ports = [images.docker(self.host, "port", self.container(GATEWAY, n + 1), "9292/tcp") for n in range(count)]
+        return [f"http://{port}" for port in sorted(ports)]
 
     def command(self, *words: str, timeout: float = 300) -> str:
         """Output of a compose command; fails with what it said."""
@@ -60,30 +65,53 @@ class Compose:
         return done.stdout
 
     def scale(self, **counts: int) -> None:
-        """Bring the project up with so many of each service, and return when the gateway reaches all of them."""
+        """Bring the project up with so many of each service, and return when the gateways reach all of them."""
+        words = [word for name, count in counts.items() for word in ("--scale", f"{name}={count}")]
+        if not self.counts:
+            self.command("up", "-d", *words)
+        elif counts:
+            # The schemas are there: without this it would migrate each time.
+            self.command("up", "-d", "--no-recreate", "--no-deps", *words, *counts)
         self.counts |= counts
-        words = [word for name, count in self.counts.items() for word in ("--scale", f"{name}={count}")]
-        self.command("up", "-d", "--no-recreate", *words)
 
         def ready() -> bool:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200 and self._serving()
+            return self._serving() and all(
+                httpx.get(f"{url}/readyz", timeout=5).status_code == 200 for url in self.urls
+            )
 
-        soon(ready, within=180, message="every replica serves and the gateway is ready")
+        soon(ready, within=300, message="every replica serves and every gateway is ready")
 
-    def api(self) -> Api:
-        """A client with the token of the first login."""
+    def apis(self) -> list[Api]:
+        """A client for each gateway, all with the token of the first login."""
+        urls = self.urls
         answer = httpx.post(
-            f"{self.url}/oauth2/token",
+            f"{urls[0]}/oauth2/token",
             json={"grant_type": "authorization_code", "code": self.code},
             headers={"Accept": "application/json"},
             timeout=30,
         )
         assert answer.status_code == 200, answer.text
-        return Api(self.url, answer.json()["access_token"], "boxed")
+        return [Api(url, answer.json()["access_token"], "boxed") for url in urls]
 
     def container(self, service: str, number: int = 1) -> str:
         """Name of the container of a service."""
         return f"{self.project}_{service}_{number}"
+
+    def answered(self, service: str, number: int) -> int:
+        """How many calls a replica of a service has answered, probes aside."""
+        name = self.container(service, number)
+        address = images.docker(
+            self.host, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
+        )
+        token = {"authorization": f"Bearer {self.env['METRICS_TOKEN']}"}
+        text = httpx.get(f"http://{address}:9100/metrics", headers=token, timeout=10).raise_for_status().text
+        samples = (line.rpartition(" ") for line in text.splitlines())
+        return sum(int(float(count)) for what, _, count in samples if _answers(what))
+
+    def refusals(self) -> list[str]:
+        """What the processes said of requests that they could not answer."""
+        names = [self.container(name, n + 1) for name, count in self.counts.items() for n in range(count)]
+        return [line for name in names for line in images.logs(self.host, name).splitlines() if '"not now"' in line]
 
     def down(self) -> None:
         """Remove everything, data included."""
@@ -92,7 +120,12 @@ class Compose:
     def _serving(self) -> bool:
         """Whether each replica has said that it serves; its health check asks much more seldom."""
         return all(
-            '"event": "serving"' in images.logs(self.host, self.container(name, number))
+            '"event": "serving"' in images.logs_since_start(self.host, self.container(name, number))
             for name, count in self.counts.items()
+            if name != GATEWAY
             for number in range(1, count + 1)
         )
+
+
+def _answers(sample: str) -> bool:
+    return sample.startswith("grpc_server_handled_total{") and "/grpc.health." not in sample

@@ -11,21 +11,23 @@ from tests.support.suite import Api
 
 
 class MixedLoad(Background):
-    """`with MixedLoad(api) as load:` runs until the block ends; then `load.failures` and `load.done` are complete.
+    """`with MixedLoad(api) as load:` runs until the block ends; then `load.failures` and `load.done` are complete. With
+    several clients of one grid, one for each gateway, they take turns.
 
     Each client reads lists, one service, one secret and nodes, and now and then makes, changes and removes a service.
     """
 
-    def __init__(self, api: Api, clients: int = 4, pause: float = 0.02) -> None:
-        super().__init__(*(partial(self._client, number) for number in range(clients)), patience=60)
-        self._api, self._pause = api, pause
+    def __init__(self, *apis: Api, clients: int = 4, pause: float = 0.02) -> None:
+        turns = [partial(self._client, apis[number % len(apis)], number) for number in range(clients)]
+        super().__init__(*turns, patience=60)
+        self._pause = pause
         self._lock = threading.Lock()
         self.done = 0
         self.failures: list[str] = []
 
-    def _client(self, number: int) -> None:
-        grid, name = self._api.grid, f"load-{number}"
-        headers = {"Authorization": f"Bearer {self._api.token}", "Accept": "application/json"}
+    def _client(self, api: Api, number: int) -> None:
+        grid, name = api.grid, f"load-{number}"
+        headers = {"Authorization": f"Bearer {api.token}", "Accept": "application/json"}
         service = f"/v1/services/{grid}/null/{name}"
         body = {"name": name, "image": "kontena/busybox:1", "stateful": False}
         reads = ("GET", f"/v1/grids/{grid}/services", None), ("GET", f"/v1/grids/{grid}/nodes", None)
@@ -38,7 +40,7 @@ class MixedLoad(Background):
             ("GET", "/v1/user", None),
             ("DELETE", service, None),
         )
-        with httpx.Client(base_url=self._api.url, headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=api.url, headers=headers, timeout=30) as client:
             while not self._stop.is_set():
                 for method, path, document in steps:
                     self._note(method, path, self._send(client, method, path, document))

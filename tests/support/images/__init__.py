@@ -28,6 +28,13 @@ def logs(host: str, container: str) -> str:
     return done.stdout + done.stderr
 
 
+def logs_since_start(host: str, container: str) -> str:
+    """What a container wrote since it was started last."""
+    started = docker(host, "inspect", "-f", "{{.State.StartedAt}}", container)
+    done = _docker(host, "logs", "--since", started, container)
+    return done.stdout + done.stderr
+
+
 def _docker(host: str, *words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         ["docker", *words],

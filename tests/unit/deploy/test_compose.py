@@ -37,3 +37,9 @@ def test_secrets_must_be_given_and_versions_are_named() -> None:
         assert all(use.startswith(":?") for use in uses), f"{name} must have no default"
         assert f"\n{name}=\n" in (DEPLOY / "compose.env.example").read_text()
     assert ":latest" not in TEXT
+
+
+def test_every_process_finds_the_database_where_the_operator_says() -> None:
+    urls = re.findall(r"DATABASE_URL: (.*)", TEXT)
+    assert len(urls) == 9
+    assert all(url.endswith("@${POSTGRES_HOSTS:-postgres:5432}/kontena") for url in urls)
