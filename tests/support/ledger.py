@@ -7,6 +7,7 @@ last two a client cannot know whether the write was done: both ends are right, a
 import itertools
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Ledger(Background):
         self._lock = threading.Lock()
         self.answers: Counter[str] = Counter()
         self.faults: list[str] = []
+        # What was answered with a proper 503, by the id of the request, for who allows none.
+        self.refused: dict[str, str] = {}
         self.numbers = {name: Number() for name in WORK}
         self.there: set[str] = set()
         self.perhaps: set[str] = set()
@@ -117,8 +120,12 @@ class Ledger(Background):
             self.answers[f"{kind} {text}"] += 1
         if answer is None or answer.is_success:
             return answer
+        told = f"{time.strftime('%H:%M:%S')} {method} {path}: {answer.status_code} {answer.text[:300]}"
         if answer.status_code != 503 or (self._told_when and "retry-after" not in answer.headers):
-            self._fault(f"{method} {path}: {answer.status_code} {dict(answer.headers)} {answer.text[:300]}")
+            self._fault(f"{told} {dict(answer.headers)}")
+        else:
+            with self._lock:
+                self.refused[answer.headers.get("x-request-id", "")] = told
         return None
 
     def _count(self, name: str, work: Work) -> Callable[[httpx.Client, int], None]:

@@ -1,13 +1,16 @@
 """Source trees of releases, and what runs of them: an installation that is half of one release and half of another."""
 
+import json
 import os
 import secrets
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,6 +23,8 @@ from tests.support.suite import REPOSITORY, Api, soon
 SERVICES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
 _EXEC, _GATEWAY, _AGENT = "exec_bridge", "gateway", "agent"
 ROLES = (*SERVICES, _EXEC, _GATEWAY)
+# docs/operations/upgrade.md
+FOUND_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -93,24 +98,29 @@ class Installation:
         for service in SERVICES:
             release.run(f"services.{service}", "migrate", env=self._shared | {"LISTEN_ADDRESS": "127.0.0.1:0"})
 
-    def start(self, role: str, release: Release) -> None:
-        """Start a process, and return when it serves."""
-        if role == _GATEWAY:
-            release.run("gateway", "render", str(self._config(release)), env=self._gateway_env(release))
-            envoy = str(Path(sys.executable).with_name("envoy"))
-            command = [envoy, "-c", str(self._config(release)), "--disable-hot-restart", "--log-level", "warn"]
-            self._open(role, release, command, {})
-            soon(lambda: self._ready(release), message="the gateway is ready")
-            return
-        module = "gateway.exec_bridge" if role == _EXEC else f"services.{role}"
-        self._open(
-            role, release, release.command(module), self._shared | {"LISTEN_ADDRESS": self._place(role, release.slot)}
-        )
-        place = self._place(role, release.slot)
-        if role == _EXEC:
-            soon(lambda: probes.http_status(f"http://{place}/healthz") == 200, message="the exec bridge answers")
-        else:
-            soon(lambda: probes.service_serves(place), within=120, message=f"{role} serves: {self.log(role, release)}")
+    def start(self, release: Release, *roles: str) -> None:
+        """Start a process of each role, and return when all of them serve."""
+        for role in roles:
+            if role == _GATEWAY:
+                release.run("gateway", "render", str(self._config(release)), env=self._gateway_env(release))
+                envoy = str(Path(sys.executable).with_name("envoy"))
+                command = [envoy, "-c", str(self._config(release)), "--disable-hot-restart", "--log-level", "warn"]
+                self._open(role, release, command, {})
+            else:
+                module = "gateway.exec_bridge" if role == _EXEC else f"services.{role}"
+                here = {"LISTEN_ADDRESS": self._place(role, release.slot)}
+                self._open(role, release, release.command(module), self._shared | here)
+        for role in roles:
+            soon(partial(self._serves, role, release), within=180, message=f"{role} of {release.folder} serves")
+
+    def replace(self, old: Release, new: Release, *roles: str) -> None:
+        """As the guide for operators has it: successors first, if they are not there, and once those were ready for a
+        while the end of one after the other."""
+        self.start(new, *(role for role in roles if (role, new.slot) not in self._running))
+        found = time.monotonic() + FOUND_SECONDS
+        soon(lambda: time.monotonic() > found)
+        for role in roles:
+            self.stop(role, old)
 
     def stop(self, role: str, release: Release) -> None:
         """Let a process end by itself."""
@@ -139,6 +149,17 @@ class Installation:
         assert answer.status_code == 200, answer.text
         return Api(url, answer.json()["access_token"], grid)
 
+    def answered(self, request_id: str, release: Release) -> bool:
+        """Whether a service of the release answered a request, and not one of the other, nor a gateway itself. Gateways
+        write this down some seconds later."""
+        lines = soon(partial(self._in_access_logs, request_id), message=f"{request_id} is in an access log")
+        upstream = json.loads(lines[0])["upstream"]
+        return upstream in {self._place(role, release.slot) for role in SERVICES}
+
+    def _in_access_logs(self, request_id: str) -> list[str]:
+        texts = [path.read_text() for path in self.folder.glob(f"{_GATEWAY}-*.log")]
+        return [line for text in texts for line in text.splitlines() if f'"{request_id}"' in line]
+
     def log(self, role: str, release: Release) -> str:
         """The end of what a process said."""
         return self._log(role, release).read_text()[-3000:]
@@ -155,12 +176,23 @@ class Installation:
             process = subprocess.Popen(command, cwd=release.folder, env=release.env | env, stdout=log, stderr=log)
         self._running[role, release.slot] = process
 
-    def _ready(self, release: Release) -> bool:
-        admin = f"http://127.0.0.1:{self._admin(release)}"
-        return (
-            probes.http_status(f"{admin}/ready") == 200
-            and probes.http_status(f"http://127.0.0.1:{self.port}/readyz") == 200
-        )
+    def _serves(self, role: str, release: Release) -> bool:
+        if role == _GATEWAY:
+            found = self._envoy_is_live(release) and probes.http_status(f"http://127.0.0.1:{self.port}/readyz") == 200
+        elif role == _EXEC:
+            found = probes.http_status(f"http://{self._place(role, release.slot)}/healthz") == 200
+        else:
+            found = probes.service_serves(self._place(role, release.slot))
+        assert found, self.log(role, release)
+        return True
+
+    def _envoy_is_live(self, release: Release) -> bool:
+        """Both gateways have one port, so each is asked by its admin interface, which was a port up to 1.5."""
+        socket = self._admin_socket(release)
+        if not socket.exists():
+            return probes.http_status(f"http://127.0.0.1:{self._admin(release)}/ready") == 200
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=5) as client:
+            return client.get("http://admin/ready").status_code == 200
 
     def _gateway_env(self, release: Release) -> dict[str, str]:
         addresses = {f"GATEWAY_{role.removesuffix('_svc').upper()}_ADDRESSES": self._places(role) for role in SERVICES}
@@ -169,6 +201,7 @@ class Installation:
             "GATEWAY_EXEC_ADDRESSES": self._places(_EXEC),
             "GATEWAY_PORT": str(self.port),
             "GATEWAY_ADMIN_PORT": str(self._admin(release)),
+            "GATEWAY_ADMIN_SOCKET": str(self._admin_socket(release)),
             "GATEWAY_RATE_LIMIT_REQUESTS": "0",
         }
 
@@ -176,6 +209,9 @@ class Installation:
         folder = self.folder / f"gateway-{release.slot}"
         folder.mkdir(exist_ok=True)
         return folder / "envoy.json"
+
+    def _admin_socket(self, release: Release) -> Path:
+        return self._config(release).with_name("admin.sock")
 
     def _admin(self, release: Release) -> int:
         return self._base + 20 + release.slot
