@@ -1,5 +1,6 @@
 """Follows a deploy to its end: asks the master, shows how it goes on, and says how it ended."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from kontena_ctl.words import count
 
 _PAUSE_SECONDS = 0.4
 _EVENTS_EVERY = 4
+_SECOND_CTRL_C_SECONDS = 3.0
 
 
 class Followed:
@@ -43,6 +45,19 @@ class Followed:
             self._last_event = logs[-1]["id"]
         return [str(event["message"]) for event in logs]
 
+    def went_back(self, name: str) -> bool:
+        """Whether the deploy that brings a service (`stack/service`) back has ended."""
+        grid = self.path.split("/")[3]
+        service = f"{grid}/{name}" if "/" in name else f"{grid}/null/{name}"
+        query = {"limit": 5}
+        deploys = self._session.client.call("GET", f"/v1/services/{service}/deploys", query)["deploys"]
+        return any(
+            one.get("origin") == "failed_deploy"
+            and one["created_at"] > self.document["created_at"]
+            and "finished_at" in one
+            for one in deploys
+        )
+
     def _events(self, query: Mapping[str, Any]) -> Any:
         return self._session.client.call("GET", f"{self.path}/event_logs", query)["logs"]
 
@@ -68,12 +83,12 @@ def finish(session: Session, deploy: Followed, *, progress: Progress, wait: bool
         with display(progress, session.output) as shown:
             rollout = _followed(deploy, shown, time.monotonic() + timeout)
     except KeyboardInterrupt:
-        return _detached(session, again)
+        return _left(session, deploy, again)
     if rollout is None:
         session.output.say(f"no end after {timeout:.0f} s; the deploy goes on: {again}", "red")
         return _told(session, deploy, Exit.TIMED_OUT)
     session.output.say(conclusion(rollout), "green" if rollout.exit is Exit.OK else "red")
-    if rollout.exit is Exit.DEPLOY_FAILED:
+    if rollout.exit is Exit.DEPLOY_FAILED and not rollout.canceled:
         failed = [one.name for one in rollout.services if one.state == "error"]
         for name in failed:
             session.output.say(f"  kctl explain {name}")
@@ -98,19 +113,10 @@ def _followed(deploy: Followed, shown: Quiet, deadline: float) -> Rollout | None
 
 def _rolled_back(deploy: Followed, rollout: Rollout, shown: Quiet, deadline: float) -> Rollout | None:
     """Wait until all that goes back has arrived there, for which each of them has a deploy of its own."""
-    waited = set(rollout.rolled_back_to)
-    left = {name if "/" in name else f"null/{name}" for name in waited}
-    returning: set[str] = set()
+    left = set(rollout.rolled_back_to)
     while left:
-        for message in deploy.news():
-            shown.show(rollout, message)
-            for name in tuple(left):
-                if message.startswith(f"{name} goes back"):
-                    returning.add(name)
-                elif name in returning and message.startswith(
-                    (f"deploy of {name} finished", f"deploy of {name} failed")
-                ):
-                    left.discard(name)
+        shown.show(rollout, f"going back: {', '.join(sorted(left))}")
+        left = {name for name in left if not deploy.went_back(name)}
         if time.monotonic() > deadline:
             return None
         if left:
@@ -118,8 +124,24 @@ def _rolled_back(deploy: Followed, rollout: Rollout, shown: Quiet, deadline: flo
     return rollout
 
 
-def _detached(session: Session, again: str) -> int:
-    session.output.say(f"\nLeft alone; the deploy goes on. Come back with: {again}")
+def _left(session: Session, deploy: Followed, again: str) -> int:
+    """Ctrl-C leaves a deploy alone; a second one asks whether it shall end."""
+    output = session.output
+    output.say(f"\nLeft alone; the deploy goes on. Come back with: {again}")
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return Exit.DETACHED
+    output.say(f"Ctrl-C again within {_SECOND_CTRL_C_SECONDS:.0f} s to cancel the deploy")
+    try:
+        time.sleep(_SECOND_CTRL_C_SECONDS)
+    except KeyboardInterrupt:
+        output.say()
+        import typer  # noqa: PLC0415
+
+        if not typer.confirm("Cancel the deploy?", err=True):
+            return Exit.DETACHED
+        canceled = session.client.call("POST", f"{deploy.path}/deploys/{deploy.id}/cancel", {}, {})
+        output.say(f"canceled: {canceled.get('reason') or 'nothing had begun'}", "red")
+        return Exit.DEPLOY_FAILED
     return Exit.DETACHED
 
 

@@ -21,6 +21,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "plan": Entry("deploy", "Show what a stack file would change"),
         "scale": Entry("deploy", "Set the number of instances"),
         "wait": Entry("deploy", "Wait until a service or stack is as it shall be, or until a deploy has ended"),
+        "history": Entry("history", "Deploys of a service or stack, and what became of them"),
+        "cancel": Entry("history", "End a deploy that goes on"),
         "restart": Entry("life", "Restart the instances of services"),
         "stop": Entry("life", "Stop services"),
         "start": Entry("life", "Start services"),

@@ -45,6 +45,7 @@ class Rollout:
     finished: bool
     services: tuple[ServiceRollout, ...]
     reason: str = ""
+    canceled: bool = False
 
     @property
     def rolled_back_to(self) -> tuple[str, ...]:
@@ -63,7 +64,10 @@ def of_service(document: Mapping[str, Any]) -> Rollout:
     """From the document of a service's deploy."""
     service = _service(document)
     finished = "finished_at" in document
-    return Rollout(document["id"], f"service {service.name}", document["state"], finished, (service,), service.reason)
+    canceled = "canceled_at" in document
+    return Rollout(
+        document["id"], f"service {service.name}", document["state"], finished, (service,), service.reason, canceled
+    )
 
 
 def of_stack(document: Mapping[str, Any], names: Iterable[str] = ()) -> Rollout:
@@ -74,7 +78,15 @@ def of_stack(document: Mapping[str, Any], names: Iterable[str] = ()) -> Rollout:
     state = document["state"]
     services = (*begun.values(), *(ServiceRollout(name, "waiting") for name in waiting if state not in _FINAL))
     finished = "finished_at" in document
-    return Rollout(document["id"], f"stack {stack}", state, finished, services, document.get("reason") or "")
+    return Rollout(
+        document["id"],
+        f"stack {stack}",
+        state,
+        finished,
+        services,
+        document.get("reason") or "",
+        "canceled_at" in document,
+    )
 
 
 def _service(document: Mapping[str, Any]) -> ServiceRollout:
@@ -100,10 +112,12 @@ def changes(before: Rollout | None, now: Rollout) -> Iterator[str]:
 def conclusion(rollout: Rollout) -> str:
     """One sentence about the end."""
     if rollout.state == "success":
-        return f"{rollout.target} is deployed"
+        reason = next((f": {one.reason}" for one in rollout.services if one.reason), "")
+        return f"{rollout.target} is deployed{reason}"
     if rollout.rolled_back_to:
         return (
             f"the deploy of {rollout.target} failed; {', '.join(rollout.rolled_back_to)} went back to what ran before"
         )
     reason = rollout.reason or next((one.reason for one in rollout.services if one.reason), "")
-    return f"the deploy of {rollout.target} failed{f': {reason}' if reason else ''}"
+    how = "was canceled" if rollout.canceled else "failed"
+    return f"the deploy of {rollout.target} {how}{f': {reason}' if reason else ''}"

@@ -7,7 +7,7 @@ import typer
 from kontena_ctl.command import App, Yes, command, completed
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.output import Format
-from kontena_ctl.resources import SERVICE, Resource
+from kontena_ctl.resources import SERVICE, STACK, Resource
 from kontena_ctl.session import Session
 
 
@@ -67,6 +67,18 @@ def add(group: App, resource: Resource) -> None:
 
         rm.__doc__ = f"Remove {_plural(resource)}."
         command(group, "rm")(rm)
+
+
+def is_stack(session: Session, target: str) -> bool:
+    """Whether a bare name is that of a stack. One of a stack wins over one of a service."""
+    return "/" not in target and target in known(session, STACK)
+
+
+def target_path(session: Session, target: str) -> str:
+    """The path of a service or stack in the API."""
+    if is_stack(session, target):
+        return f"/v1/stacks/{session.grid}/{target}"
+    return session.service(target).path
 
 
 def known(session: Session, resource: Resource) -> list[str]:

@@ -121,6 +121,18 @@ def test_a_deploy_that_is_never_healthy_takes_too_long(kctl: Kctl, file: Path) -
     assert f"the deploy goes on: kctl wait stacks/local/shop --deploy {id_}" in done.err
     again = kctl("wait", "stacks/local/shop", "--deploy", id_, "--timeout", "0s")
     assert again.code == 5
+    assert kctl("cancel", "shop").code == 2, "nobody is there to ask"
+    assert f"canceled deploy {id_}: " in kctl.ok("cancel", "shop", "-y").err
+    ended = kctl("wait", "shop", "--deploy", id_)
+    assert ended.code == 3
+    assert ended.err.splitlines()[-1].startswith("the deploy of stack shop was canceled: ")
+    [told] = kctl.ok("history", "shop").lines[1:]
+    assert told.split()[0] == id_
+    assert " canceled " in told
+    assert " admin " in told
+    assert kctl.ok("history", "shop", "-o", "json").document["deploys"][0]["id"] == id_
+    nothing = kctl("cancel", "shop", "-y")
+    assert (nothing.code, nothing.err) == (1, "error: No deploy of shop goes on.\n  kctl history shop\n")
 
 
 def test_a_deploy_that_is_rolled_back(api: Api, docker: Docker, kctl: Kctl, file: Path) -> None:

@@ -67,11 +67,23 @@ def test_whoever_leaves_is_told_how_to_come_back_and_the_deploy_goes_on(api: Api
     with kctl("deploy", "-f", str(file), "-y", columns=160) as terminal:
         terminal.shows("seen/web")
         terminal.keys("\x03")
+        terminal.shows("Ctrl-C again")
         assert terminal.ended() == 130
         [told] = [line for line in terminal.screen if "the deploy goes on" in line]
     deploy = told.split()[-1]
     assert f"kctl wait stacks/{api.grid}/seen --deploy {deploy}" in told
-    assert api.call("GET", f"/v1/stacks/{api.grid}/seen/deploys/{deploy}")["state"] in {"created", "ongoing"}
+    path = f"/v1/stacks/{api.grid}/seen/deploys/{deploy}"
+    assert "finished_at" not in api.call("GET", path)
+    with kctl("wait", "seen", "--deploy", deploy, columns=160) as terminal:
+        terminal.shows("seen/web")
+        terminal.keys("\x03")
+        terminal.shows("Ctrl-C again")
+        terminal.keys("\x03")
+        terminal.shows("Cancel the deploy? [y/N]:")
+        terminal.keys("y\n")
+        assert terminal.ended() == 3
+        assert any(line.startswith("canceled: ") for line in terminal.screen)
+    assert "canceled_at" in api.call("GET", path)
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from kontena_ctl.following import finish, missing_of_service, service_deploy, st
 from kontena_ctl.output import Format
 from kontena_ctl.plans import lines, summary
 from kontena_ctl.progress import Progress
-from kontena_ctl.resources import STACK
 from kontena_ctl.session import ServiceName, Session
-from kontena_ctl.verbs import known
+from kontena_ctl.verbs import is_stack
 
 app = group("Deploys")
 _File = Annotated[str, typer.Option("-f", "--file", metavar="FILE", help="Document of a stack, JSON; - is stdin.")]
@@ -168,7 +167,7 @@ def _of_file(session: Session, file: str, name: str, *, yes: bool) -> Any:
 
 
 def _again(session: Session, target: str, *, force: bool) -> Any:
-    if _is_stack(session, target):
+    if is_stack(session, target):
         if force:
             raise Failure("--force is for services.", code=Exit.USAGE)
         names = [one["name"] for one in session.client.get_stack(session.grid, target)["services"]]
@@ -177,15 +176,11 @@ def _again(session: Session, target: str, *, force: bool) -> Any:
     return service_deploy(session, started)
 
 
-def _is_stack(session: Session, target: str) -> bool:
-    return "/" not in target and target in known(session, STACK)
-
-
 def _services(session: Session, target: str) -> list[ServiceName]:
     kind, _, rest = target.partition("/")
     if kind in {"services", "stacks"} and rest.count("/") == (2 if kind == "services" else 1):
         target = rest if kind == "services" else rest.partition("/")[2]
-    if _is_stack(session, target):
+    if is_stack(session, target):
         stack = session.client.get_stack(session.grid, target)
         return [ServiceName(session.grid, target, one["name"]) for one in stack["services"]]
     return [session.service(target)]
@@ -193,7 +188,7 @@ def _services(session: Session, target: str) -> list[ServiceName]:
 
 def _begun(session: Session, target: str, id_: str) -> Any:
     kind, _, rest = target.partition("/")
-    if kind == "stacks" or _is_stack(session, target):
+    if kind == "stacks" or is_stack(session, target):
         stack = rest if kind == "stacks" else f"{session.grid}/{target}"
         return stack_deploy(session, {"stack_id": stack, "id": id_})
     service = rest if kind == "services" and rest.count("/") == 2 else "/".join(session.service(target))

@@ -7,9 +7,8 @@ import typer
 
 from kontena_ctl.command import Timeout, Wait, command, completed, group
 from kontena_ctl.following import missing_of_service, wait_until
-from kontena_ctl.resources import STACK
 from kontena_ctl.session import ServiceName, Session
-from kontena_ctl.verbs import known
+from kontena_ctl.verbs import is_stack
 
 app = group("Stop, start and restart services")
 _Targets = Annotated[
@@ -47,7 +46,7 @@ def _missing(session: Session, service: ServiceName, state: str) -> str:
 
 
 def _services(session: Session, target: str) -> list[ServiceName]:
-    if "/" not in target and target in known(session, STACK):
+    if is_stack(session, target):
         stack = session.client.get_stack(session.grid, target)
         return [ServiceName(session.grid, target, one["name"]) for one in stack["services"]]
     return [session.service(target)]

@@ -10,9 +10,8 @@ import typer
 from kontena_ctl.command import command, completed, group
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.output import Format
-from kontena_ctl.resources import STACK
 from kontena_ctl.session import Session
-from kontena_ctl.verbs import known
+from kontena_ctl.verbs import target_path
 from kontena_ctl.words import duration
 
 app = group("Logs and events")
@@ -101,9 +100,7 @@ def _where(session: Session, target: str, kind: str, since: str, lines: int) -> 
     query = {"limit": lines, "since": _time(since)}
     if not target:
         return f"/v1/grids/{session.grid}/{kind}", query
-    if "/" not in target and target in known(session, STACK):
-        return f"/v1/stacks/{session.grid}/{target}/{kind}", query
-    return f"{session.service(target).path}/{kind}", query
+    return f"{target_path(session, target)}/{kind}", query
 
 
 def _time(since: str) -> str | None:

@@ -64,6 +64,12 @@ def test_a_rollback_has_an_exit_code_of_its_own() -> None:
     assert conclusion(found) == "the deploy of service web failed; web went back to what ran before"
 
 
+def test_a_deploy_that_was_canceled_says_so() -> None:
+    ended = stack("error", reason="by admin: nothing had begun", finished_at="now", canceled_at="now")
+    assert conclusion(ended) == "the deploy of stack shop was canceled: by admin: nothing had begun"
+    assert ended.exit is Exit.DEPLOY_FAILED
+
+
 def test_a_deploy_that_has_ended_but_for_its_time_goes_on() -> None:
     found = of_service(service("null/web", "error", [], reason="half written"))
     assert not found.finished

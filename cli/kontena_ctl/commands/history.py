@@ -1,0 +1,68 @@
+"""`kctl history` and `cancel`: the deploys that there were, and an end for one that goes on."""
+
+from typing import Annotated, Any
+
+import typer
+
+from kontena_ctl.command import Yes, command, completed, group
+from kontena_ctl.failures import Failure
+from kontena_ctl.output import Column, Format
+from kontena_ctl.session import Session
+from kontena_ctl.verbs import target_path
+from kontena_ctl.words import age
+
+app = group("Deploys that there were")
+_Target = Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))]
+COLUMNS = (
+    Column("DEPLOY", lambda one: one["id"]),
+    Column("ASKED", lambda one: age(one["created_at"])),
+    Column("STATE", lambda one: "canceled" if "canceled_at" in one else one["state"]),
+    Column("TOOK", lambda one: f"{one['seconds']:.1f}s" if "seconds" in one else ""),
+    Column("BY", lambda one: one.get("asked_by")),
+    Column("FROM", lambda one: " ".join(filter(None, (one.get("origin"), one.get("origin_name"))))),
+    Column("REVISION", lambda one: one.get("revision"), wide=True),
+    Column("REASON", lambda one: one.get("reason")),
+)
+
+
+@command(app, "history")
+def history(
+    session: Session,
+    target: _Target,
+    limit: Annotated[int, typer.Option("-n", "--lines", min=1, max=100, help="So many of the latest.")] = 20,
+) -> None:
+    """The deploys of a service or stack, the newest first: who asked for them, what became of them."""
+    document: Any = session.client.call("GET", f"{target_path(session, target)}/deploys", {"limit": limit})
+    if session.output.structured:
+        session.output.document(document)
+    elif session.output.format is Format.NAME:
+        for one in document["deploys"]:
+            session.output.line(one["id"])
+    else:
+        session.output.table(COLUMNS, document["deploys"])
+
+
+@command(app, "cancel")
+def cancel(
+    session: Session,
+    target: _Target,
+    deploy: Annotated[str, typer.Option(metavar="ID", help="This one; else the one that goes on.")] = "",
+    yes: Yes = False,
+) -> None:
+    """End a deploy: what runs stays, what is done stays, and nothing more begins."""
+    path = target_path(session, target)
+    if not deploy:
+        document: Any = session.client.call("GET", f"{path}/deploys", {"limit": 100})
+        under_way = [one["id"] for one in document["deploys"] if "finished_at" not in one]
+        if not under_way:
+            raise Failure(f"No deploy of {target} goes on.", f"kctl history {target}")
+        # The oldest is the one that does something; those behind it wait for it.
+        deploy = under_way[-1]
+    session.confirm(f"Cancel deploy {deploy} of {target}?", yes=yes)
+    canceled: Any = session.client.call("POST", f"{path}/deploys/{deploy}/cancel", {}, {})
+    if session.output.structured:
+        session.output.document(canceled)
+    elif session.output.format is Format.NAME:
+        session.output.line(deploy)
+    else:
+        session.output.say(f"canceled deploy {deploy}: {canceled.get('reason') or 'nothing had begun'}")
