@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kontena_ctl.output import Format, Output
+from kontena_ctl.progress import Progress
 from kontena_ctl.session import Session
 from kontena_ctl.words import duration
 
@@ -69,6 +70,9 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Timeout = Annotated[
     float, typer.Option(help="How long to wait, such as 90s or 10m.", metavar="DURATION", parser=_seconds)
 ]
+# Typer parses it as what is typed.
+DEFAULT_TIMEOUT: Any = "10m"
+ProgressOption = Annotated[Progress, typer.Option("--progress", help="How the way there is shown.")]
 Wait = Annotated[bool, typer.Option(help="Wait for the end.")]
 
 

@@ -22,6 +22,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "scale": Entry("deploy", "Set the number of instances"),
         "wait": Entry("deploy", "Wait until a service or stack is as it shall be, or until a deploy has ended"),
         "history": Entry("history", "Deploys of a service or stack, and what became of them"),
+        "rollback": Entry("rollback", "Go back to a revision of before, and follow the deploy"),
         "cancel": Entry("history", "End a deploy that goes on"),
         "restart": Entry("life", "Restart the instances of services"),
         "stop": Entry("life", "Stop services"),

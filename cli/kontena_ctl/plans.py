@@ -17,7 +17,12 @@ def lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"    {change['attribute']}: {_value(change.get('before'))} -> {_value(change.get('after'))}", ""
         reasons = [service.get("reason"), *(one.get("reason") for one in service["placements"])]
         for reason in filter(None, reasons):
-            yield f"    cannot be placed: {reason}", "red"
+            yield f"    {reason}", "red"
+
+
+def impossible(plan: Mapping[str, Any]) -> bool:
+    """Whether something could not be placed now."""
+    return any(one.get("reason") for service in plan["services"] for one in (service, *service["placements"]))
 
 
 def summary(plan: Mapping[str, Any]) -> str:

@@ -98,7 +98,7 @@ def test_a_deploy_that_cannot_be_placed(api: Api, kctl: Kctl, file: Path) -> Non
     path = changed(file, affinity=["label==az=b"])
     planned = kctl("plan", "-f", path)
     assert planned.code == 3
-    assert "cannot be placed" in planned.out
+    assert "Cannot place local/shop/web-1: " in planned.out
     done = kctl("deploy", "-f", path, "-y")
     assert done.code == 3
     assert "label==az=b" in done.err.splitlines()[-2]
@@ -145,6 +145,11 @@ def test_a_deploy_that_is_rolled_back(api: Api, docker: Docker, kctl: Kctl, file
     left = kctl.ok("deploy", "web", "--no-wait", "-o", "name")
     assert "goes on: kctl wait services/local/shop/web --deploy " in left.err
     assert kctl("wait", "web", "--deploy", left.out.strip()).code == 4
+    assert "there are: 1." in kctl("rollback", "shop", "--to", "7", "-y").err
+    back = kctl.ok("rollback", "shop", "-y")
+    assert back.err.splitlines()[0].startswith("revision 1 of admin, ")
+    assert back.err.splitlines()[-1] == "stack shop is deployed"
+    assert kctl.ok("history", "shop", "-n", "1").lines[1].split()[-3:-1] == ["rollback", "1"]
 
 
 def test_the_plan_that_was_shown_is_the_one_that_is_carried_out(api: Api, kctl: Kctl, file: Path) -> None:

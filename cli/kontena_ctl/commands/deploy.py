@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from kontena_client import ApiError
-from kontena_ctl.command import Service, Timeout, Wait, Yes, command, completed, group
+from kontena_ctl.command import DEFAULT_TIMEOUT, ProgressOption, Service, Timeout, Wait, Yes, command, completed, group
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.following import finish, missing_of_service, service_deploy, stack_deploy, wait_until
 from kontena_ctl.output import Format
-from kontena_ctl.plans import lines, summary
+from kontena_ctl.plans import impossible, lines, summary
 from kontena_ctl.progress import Progress
 from kontena_ctl.session import ServiceName, Session
 from kontena_ctl.verbs import is_stack
@@ -21,12 +21,10 @@ from kontena_ctl.verbs import is_stack
 app = group("Deploys")
 _File = Annotated[str, typer.Option("-f", "--file", metavar="FILE", help="Document of a stack, JSON; - is stdin.")]
 _StackName = Annotated[str, typer.Option("--name", help="Name of the stack, in place of that in the file.")]
-_Progress = Annotated[Progress, typer.Option(help="How the way there is shown.")]
 _Target = Annotated[
     str,
     typer.Argument(metavar="[SERVICE|STACK]", help="What is there already.", autocompletion=completed("services")),
 ]
-_DEFAULT_TIMEOUT = "10m"
 
 
 @command(app, "plan")
@@ -43,7 +41,7 @@ def plan(session: Session, file: _File, name: _StackName = "") -> None:
         session.output.line(summary(found))
         for line, _ in lines(found):
             session.output.line(line)
-    if any("cannot be placed" in line for line, _ in lines(found)):
+    if impossible(found):
         raise typer.Exit(Exit.DEPLOY_FAILED)
 
 
@@ -55,9 +53,9 @@ def deploy(
     name: _StackName = "",
     force: Annotated[bool, typer.Option(help="New containers even when nothing changed (services only).")] = False,
     yes: Yes = False,
-    progress: _Progress = Progress.AUTO,
+    progress: ProgressOption = Progress.AUTO,
     wait: Wait = True,
-    timeout: Timeout = _DEFAULT_TIMEOUT,  # type: ignore[assignment]  # it is parsed.
+    timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Deploy a stack file, after showing what it changes; or deploy a service or stack again. Followed to the end: 0
     deployed, 3 failed, 4 rolled back, 5 no end in time. Ctrl-C leaves; the deploy goes on."""
@@ -72,9 +70,9 @@ def scale(
     session: Session,
     service: Service,
     instances: Annotated[int, typer.Argument(min=0)],
-    progress: _Progress = Progress.AUTO,
+    progress: ProgressOption = Progress.AUTO,
     wait: Wait = True,
-    timeout: Timeout = _DEFAULT_TIMEOUT,  # type: ignore[assignment]  # it is parsed.
+    timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Set the number of instances of a service, and follow the deploy."""
     found = session.service(service)
@@ -89,8 +87,8 @@ def wait(
     target: Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))],
     deploy: Annotated[str, typer.Option(metavar="ID", help="Until this deploy has ended.")] = "",
     state: Annotated[str, typer.Option("--for", metavar="running|stopped")] = "running",
-    progress: _Progress = Progress.AUTO,
-    timeout: Timeout = _DEFAULT_TIMEOUT,  # type: ignore[assignment]  # it is parsed.
+    progress: ProgressOption = Progress.AUTO,
+    timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Wait until a service or stack is as it shall be: all instances run what they shall run and are healthy. Ends with
     5 when that takes too long."""
