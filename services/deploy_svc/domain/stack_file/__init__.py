@@ -1,0 +1,1 @@
+"""From stack files of Kontena (`kontena.yml`) to the document of a stack. `stack.py` is where it begins."""
