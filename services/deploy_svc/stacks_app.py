@@ -5,6 +5,7 @@ from services.clients.nodes import NodeDirectory
 from services.deploy_svc.convert.stacks import part
 from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
+from services.deploy_svc.servicers.stack_conversions import StackConversionServicer
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.usecases.dry_runs import DryRuns
@@ -14,6 +15,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.service_reads import ServiceReads
+from services.deploy_svc.usecases.stack_conversions import StackConversions
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stack_reads import StackReads
@@ -58,6 +60,7 @@ class StackParts:
         volumes = Volumes(db, grids, self._removals.wake, hosts, quotas)
         self.servicers: list[object] = [
             stacks,
+            StackConversionServicer(StackConversions(db, grids, vault)),
             VolumeServicer(volumes, self.once),
         ]
 

@@ -15,7 +15,7 @@ DEPLOY_METHODS = frozenset(
     | {_STACK + name for name in ("CreateStack", "UpdateStack", "DeployStack", "StopStack", "RestartStack")}
     | {_STACK + name for name in ("PlanStack", "PlanNewStack", "CancelStackDeploy")}
     | {_SERVICE + name for name in ("CancelServiceDeploy", "RollbackService", "PlanService")}
-    | {_STACK + "RollbackStack"}
+    | {_STACK + "RollbackStack", "/kontena.deploy.v1.StackConversionService/ConvertStack"}
 )
 
 

@@ -161,6 +161,8 @@ def deploy(image: str) -> list[Step]:
              ("GridService: delete_instance",)),
         Step("ServiceService/DeleteService", "DELETE", service, None, ("GridService: delete",)),
         Step("StackService/PlanNewStack", "POST", "/v1/grids/$grid/stacks/plan", document),
+        Step("StackConversionService/ConvertStack", "POST", "/v1/grids/$grid/stacks/convert",
+             {"files": {"compose.yaml": "name: audited\nservices: {one: {image: a}}"}}),
         Step("StackService/CreateStack", "POST", "/v1/grids/$grid/stacks", document, ("Stack: create",), 201),
         Step("StackService/PlanStack", "POST", f"{stack}/plan", {**document, "version": "2"}),
         Step("StackService/UpdateStack", "PUT", stack, {**document, "version": "2"}, ("Stack: update",)),

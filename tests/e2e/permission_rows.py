@@ -261,6 +261,7 @@ DEPLOY: Rows = {
     "StackService/RollbackStack": ROLL_OUT,
     "StackService/PlanStack": ROLL_OUT,
     "StackService/PlanNewStack": ROLL_OUT,
+    "StackConversionService/ConvertStack": ROLL_OUT,
     "VolumeService/ListVolumes": READ,
     "VolumeService/CreateVolume": (
         Call(CHANGERS, {}),

@@ -182,6 +182,9 @@ def stacks_and_volumes(walk: Walk, image: str) -> None:
         "name": "st", "stack": "walk/st", "version": "1.0.0", "registry": "file://", "source": "stack: walk/st",
         "services": [{"name": "web", "image": image, "stateful": False}],
     }  # fmt: skip
+    walk(
+        "POST", "/v1/grids/{grid}/stacks/convert", {"files": {"compose.yaml": "name: st\nservices: {web: {image: x}}"}}
+    )
     walk("POST", "/v1/grids/{grid}/stacks/plan", stack)
     walk("POST", "/v1/grids/{grid}/stacks", stack)
     walk("GET", "/v1/grids/{grid}/stacks")

@@ -82,6 +82,7 @@ PUT    /v1/nodes/{node_id}                                            open  200 
 GET    /v1/grids/{grid}/stacks                                        token 200 application/json
 POST   /v1/grids/{grid}/stacks                                        token 201 application/json
 POST   /v1/grids/{grid}/stacks/plan                                   token 200 application/json
+POST   /v1/grids/{grid}/stacks/convert                                token 200 application/json
 GET    /v1/stacks/{grid}/{stack}                                      token 200 application/json
 PUT    /v1/stacks/{grid}/{stack}                                      token 200 application/json
 DELETE /v1/stacks/{grid}/{stack}                                      token 200 application/json

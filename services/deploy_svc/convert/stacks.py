@@ -26,9 +26,9 @@ def attributes(spec: pb.StackSpec, fields: Collection[str], nulls: Collection[st
     if spec.services or "services" in fields or "services" in nulls:
         given["services"] = [service_attributes(service, ()) for service in spec.services]
     if spec.HasField("variables"):
-        given["variables"] = _object(spec.variables)
+        given["variables"] = plain_object(spec.variables)
     if spec.HasField("metadata"):
-        given["metadata"] = _object(spec.metadata)
+        given["metadata"] = plain_object(spec.metadata)
     if spec.HasField("parent"):
         given["parent"] = {"name": spec.parent.name, "id": spec.parent.id}
     given["volumes"] = [{"name": item.name, "external": plain(item.external)} for item in spec.volumes]
@@ -111,7 +111,8 @@ def _parent(stack: ShownStack) -> pb.StackParent | None:
     return pb.StackParent(id=f"{stack.part.grid}/{name}" if stack.kin.parent_exists else None, name=name)
 
 
-def _object(struct: Struct) -> dict[str, Any]:
+def plain_object(struct: Struct) -> dict[str, Any]:
+    """The JSON object."""
     return {name: plain(value) for name, value in struct.fields.items()}
 
 

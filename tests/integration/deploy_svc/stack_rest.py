@@ -6,7 +6,9 @@ import grpc
 from google.protobuf.json_format import ParseDict
 
 from kontena.deploy.v1 import service_pb2, stack_pb2, volume_pb2
+from kontena.deploy.v1 import stack_conversion_pb2 as conversion_pb2
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceStub
+from kontena.deploy.v1.stack_conversion_pb2_grpc import StackConversionServiceStub
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceStub
 from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceStub
 from tests.integration.deploy_svc.rest import Answer, answer, body_fields
@@ -18,6 +20,7 @@ class StackRest:
 
     def __init__(self, channel: grpc.aio.Channel, user: str = "member") -> None:
         self._stacks: Any = StackServiceStub(channel)
+        self._conversions: Any = StackConversionServiceStub(channel)
         self._volumes: Any = VolumeServiceStub(channel)
         self._services: Any = ServiceServiceStub(channel)
         self._metadata = (("authorization", f"bearer {user}"),)
@@ -75,6 +78,11 @@ class StackRest:
 
     async def plan_new(self, body: dict[str, Any], grid: str = "g1") -> Answer:
         return await self._stack("PlanNewStack", stack_pb2.PlanNewStackRequest(grid=grid), body)
+
+    async def convert(self, body: dict[str, Any], grid: str = "g1") -> Answer:
+        request = conversion_pb2.ConvertStackRequest(grid=grid)
+        ParseDict(body, request.source)
+        return await self._call(self._conversions.ConvertStack, request)
 
     async def service(self, path: str = "g1/shop/web") -> Answer:
         return await self._call(self._services.GetService, service_pb2.GetServiceRequest(id=path))

@@ -61,6 +61,7 @@ def test_methods_that_take_more_than_others_are_these() -> None:
         "UpdateStack": 4096,
         "PlanStack": 4096,
         "PlanNewStack": 4096,
+        "ConvertStack": 1024,
         "CreateSecret": 1024,
         "UpdateSecret": 1024,
         "PutGridSecret": 1024,
