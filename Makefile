@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network wheel settings-page lock
+.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network wheel settings-page compose-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -93,6 +93,8 @@ wheel: setup ## The command line kctl and its client library as a wheel: var/whe
 	@$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o var/wheel cli && ls var/wheel/*.whl
 settings-page: setup ## Write docs/operations/settings.md from the settings classes
 	$(BIN)/python -W ignore -m deploy.settings_page > docs/operations/settings.md
+compose-page: setup ## Write docs/compose-keys.md from the tables of keys
+	$(BIN)/python -W ignore -m deploy.compose_page > docs/compose-keys.md
 lock: setup ## Resolve the latest dependencies into the lock files
 	$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev -c requirements.txt $(LOCK) -o requirements-dev.txt
