@@ -19,7 +19,8 @@ run_env(sa.MetaData(schema="used"))
 """
 REVISION = """
 from alembic import op
-revision, down_revision = {revision!r}, {before!r}
+revision = "{revision}"
+down_revision = {before!r}
 def upgrade():
     for statement in {statements!r}.split(";"):
         op.execute(statement)
