@@ -9,6 +9,7 @@ from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, 
 from services.auth_svc.store.tables import access_tokens, users
 from services.kernel import locks, pages
 from services.kernel.db import Database, Tx
+from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
 
@@ -182,16 +183,11 @@ async def _end(tx: Tx, condition: sa.ColumnElement[bool], column: str) -> list[A
 
 
 def _token(row: Any) -> AccessToken:
-    return AccessToken(
-        id=row.id,
-        family_id=row.family_id,
+    return made_of(
+        AccessToken,
+        row,
         owner=Owner(row.user_id, row.email, row.name),
         kind=row.token_type,
         scopes=tuple(row.scopes),
-        expires_at=row.expires_at,
-        expires_in=row.expires_in,
-        description=row.description,
-        access_last_four=row.access_last_four,
-        refresh_last_four=row.refresh_last_four,
         bounds=Bounds(row.parent_family_id, row.grid_id),
     )

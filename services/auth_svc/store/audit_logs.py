@@ -1,7 +1,7 @@
 """The audit log of the whole suite."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -11,8 +11,7 @@ from services.auth_svc.domain.audit_entry import AuditEntry, RecordedEntry
 from services.auth_svc.domain.audit_page import Page
 from services.auth_svc.store.tables import audit_logs
 from services.kernel.db import Tx
-
-_FIELDS = tuple(field.name for field in fields(AuditEntry))
+from services.kernel.members import made_of
 
 
 async def add(tx: Tx, entries: Sequence[AuditEntry]) -> None:
@@ -30,7 +29,7 @@ async def find(tx: Tx, page: Page, grid_id: str | None = None) -> list[RecordedE
     if page.before is not None:
         statement = statement.where(audit_logs.c.seq < page.before)
     rows = (await tx.execute(statement)).all()
-    return [RecordedEntry(row.seq, AuditEntry(**{name: getattr(row, name) for name in _FIELDS})) for row in rows[::-1]]
+    return [RecordedEntry(row.seq, made_of(AuditEntry, row)) for row in rows[::-1]]
 
 
 async def forget_older(tx: Tx, kept: timedelta, limit: int) -> int:

@@ -7,33 +7,22 @@ import sqlalchemy as sa
 from services.auth_svc.domain.login import AuthorizationRequest
 from services.auth_svc.store.tables import authorization_requests
 from services.kernel.db import Tx
+from services.kernel.members import made_of, members
 
 _table = authorization_requests
 
 
 async def add(tx: Tx, request: AuthorizationRequest, state_digest: bytes) -> None:
     """Store a request under its state."""
-    await tx.execute(
-        _table.insert().values(
-            id=request.id,
-            state_digest=state_digest,
-            redirect_uri=request.redirect_uri,
-            expires_in=request.expires_in,
-            user_id=request.user_id,
-            invite_digest=request.invite_digest,
-            browser_digest=request.browser_digest,
-        )
-    )
+    await tx.execute(_table.insert().values(**members(request), state_digest=state_digest))
 
 
 async def consume(tx: Tx, state_digest: bytes, lifetime: timedelta) -> AuthorizationRequest | None:
     """Take the request with this state, unless it is older than `lifetime`; of any number of callers one gets it."""
-    names = ("id", "redirect_uri", "expires_in", "user_id", "invite_digest", "browser_digest")
-    columns = [_table.c[name] for name in names]
     fresh = _table.c.created_at > sa.func.now() - lifetime
-    statement = _table.delete().where(_table.c.state_digest == state_digest, fresh).returning(*columns)
+    statement = _table.delete().where(_table.c.state_digest == state_digest, fresh).returning(_table)
     row = (await tx.execute(statement)).first()
-    return None if row is None else AuthorizationRequest(*row)
+    return None if row is None else made_of(AuthorizationRequest, row)
 
 
 async def forget_old(tx: Tx, lifetime: timedelta) -> int:

@@ -13,6 +13,7 @@ from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.store import tables
 from services.kernel.db import Tx, copy, notify
+from services.kernel.members import made_of
 
 _t = tables.container_logs
 _p = tables.log_positions
@@ -115,18 +116,7 @@ async def select(tx: Tx, scope: LogScope, wanted: LogQuery) -> list[StoredLine]:
 
 
 def _line(row: Any) -> StoredLine:
-    return StoredLine(
-        id=row.id,
-        container_id=row.container_id,
-        container_name=row.container_name,
-        node_id=row.node_id,
-        node=row.node,
-        time=row.time,
-        type=row.type,
-        data=row.data,
-        service=None if row.stack is None else (row.stack, row.name),
-        hook=row.hook,
-    )
+    return made_of(StoredLine, row, service=None if row.stack is None else (row.stack, row.name))
 
 
 def _scoped(scope: LogScope) -> list[sa.ColumnElement[bool]]:

@@ -14,6 +14,7 @@ from services.deploy_svc.store.container_tables import containers
 from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.members import made_of, members
 from services.kernel.pages import WHOLE, Listing, Page
 
 _t = containers
@@ -176,36 +177,22 @@ async def _select(tx: Tx, *where: sa.ColumnElement[bool], page: Page = WHOLE) ->
 
 def _row(grid_id: str, node_id: str, session: int, item: Reported) -> dict[str, Any]:
     return {
+        **members(item),
         "id": new_id(),
         "grid_id": grid_id,
         "node_id": node_id,
-        "container_id": item.container_id,
-        "name": item.name,
-        "type": item.type,
-        "service_id": item.service_id,
-        "instance_number": item.instance_number,
         "running": item.details.state.running,
         "details": asdict(item.details),
         "session": session,
         "created_at": sa.func.now() if item.created_at is None else item.created_at,
-        "started_at": item.started_at,
-        "finished_at": item.finished_at,
     }
 
 
 def _container(row: Any) -> Container:
-    return Container(
-        id=row.id,
-        node_id=row.node_id,
-        container_id=row.container_id,
-        name=row.name,
+    return made_of(
+        Container,
+        row,
         service=None if row.service is None else (row.stack, row.service),
-        service_id=row.service_id,
-        instance_number=row.instance_number,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
         lost=row.deleted_at is not None,
         details=_details(row.details),
         health=None if row.health is None else (row.health, row.health_at),

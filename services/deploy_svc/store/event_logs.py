@@ -15,6 +15,7 @@ from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, e
 from services.deploy_svc.store.stack_tables import stacks
 from services.kernel import locks
 from services.kernel.db import Tx
+from services.kernel.members import made_of, members
 
 _t = event_logs
 _p = event_positions
@@ -99,31 +100,10 @@ def _scoped(scope: EventScope) -> list[sa.ColumnElement[bool]]:
 
 
 def _row(event: Event) -> dict[str, Any]:
-    return {
-        "grid_id": event.grid_id,
-        "stack": event.stack,
-        "service_id": event.service_id,
-        "service": event.service,
-        "volume": event.volume,
-        "node_id": event.node_id,
-        "severity": event.severity,
-        "type": event.type,
-        "message": event.message[:_LONGEST_MESSAGE],
-        "instance_number": event.instance_number,
-        "at": event.time,
-    }
+    return {**members(event, but=["time"]), "message": event.message[:_LONGEST_MESSAGE], "at": event.time}
 
 
 def _event(row: Any) -> StoredEvent:
-    return StoredEvent(
-        id=row.id,
-        time=row.time,
-        severity=row.severity,
-        type=row.type,
-        message=row.message,
-        instance_number=row.instance_number,
-        stack=row.stack if row.stack_exists or row.stack == NULL_STACK else None,
-        service=None if row.named is None else (row.of_stack, row.named),
-        volume=row.volume,
-        node_id=row.node_id,
-    )
+    stack = row.stack if row.stack_exists or row.stack == NULL_STACK else None
+    service = None if row.named is None else (row.of_stack, row.named)
+    return made_of(StoredEvent, row, stack=stack, service=service)

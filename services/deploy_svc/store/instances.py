@@ -14,6 +14,7 @@ from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel import pages
 from services.kernel.db import Tx, notify
+from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.storable import to_json
 
@@ -33,26 +34,8 @@ class Fingerprint:
 
 def row_to_instance(row: Any) -> Instance:
     """An instance from a row with all columns of the table."""
-    return Instance(
-        id=row.id,
-        service_id=row.service_id,
-        instance_number=row.instance_number,
-        node_id=row.node_id,
-        desired_state=row.desired_state,
-        deploy_rev=row.deploy_rev,
-        service_revision=row.service_revision,
-        restarts=row.restarts,
-        pod=None if row.pod is None else POD.validate_python(row.pod),
-        state=row.state,
-        rev=row.rev,
-        error=row.error,
-        container_id=row.container_id,
-        health=row.health,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        good_container_id=row.good_container_id,
-        data_volumes=row.data_volumes or {},
-    )
+    pod = None if row.pod is None else POD.validate_python(row.pod)
+    return made_of(Instance, row, pod=pod, data_volumes=row.data_volumes or {}, service="")
 
 
 async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Instance]:

@@ -12,6 +12,7 @@ from services.deploy_svc.store import tables
 from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
 
 _t = tables.service_deploys
@@ -64,25 +65,10 @@ def asked_columns(asked: Asked) -> dict[str, str | None]:
 
 def row_to_deploy(row: Any, instance_deploys: tuple[InstanceDeploy, ...] = ()) -> ServiceDeploy:
     """The domain object of a row with all columns of `service_deploys`."""
-    return ServiceDeploy(
-        id=row.id,
-        service_id=row.service_id,
-        state=row.state,
-        reason=row.reason,
-        deploy_rev=row.deploy_rev,
-        total=row.total,
-        created_at=row.created_at,
-        queued_at=row.queued_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        instance_deploys=instance_deploys,
-        cause=row.cause,
-        revision=row.revision,
-        asked=Asked(row.origin or _BY_CAUSE.get(row.cause), row.asked_by, row.origin_name),
-        canceled_at=row.canceled_at,
-    )
+    asked = Asked(row.origin or _BY_CAUSE.get(row.cause), row.asked_by, row.origin_name)
+    return made_of(ServiceDeploy, row, instance_deploys=instance_deploys, asked=asked)
 
 
 def row_to_instance_deploy(row: Any) -> InstanceDeploy:
     """The domain object of a row of `instance_deploys`."""
-    return InstanceDeploy(row.instance_number, row.node_id, row.node, row.state, row.error, row.started_at)
+    return made_of(InstanceDeploy, row)

@@ -15,6 +15,7 @@ from services.deploy_svc.store.jsonb import MOUNTS, SPEC, to_json
 from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 
 _t = tables.services
@@ -27,23 +28,8 @@ _UNIQUE_NAME = "uq_services_grid_id_stack_name"
 
 def row_to_service(row: Any) -> Service:
     """The domain object of a row with all columns of `services`."""
-    return Service(
-        id=row.id,
-        grid_id=row.grid_id,
-        grid=row.grid,
-        stack=row.stack,
-        name=row.name,
-        spec=SPEC.validate_python(row.spec),
-        state=row.state,
-        revision=row.revision,
-        stack_revision=row.stack_revision,
-        restarts=row.restarts,
-        deployed_at=row.deployed_at,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        exposed=row.exposed,
-        mounts=MOUNTS.validate_python(row.mounts),
-    )
+    spec, mounts = SPEC.validate_python(row.spec), MOUNTS.validate_python(row.mounts)
+    return made_of(Service, row, spec=spec, mounts=mounts)
 
 
 async def get(tx: Tx, grid_id: str, stack: str, name: str) -> Service | None:

@@ -29,6 +29,7 @@ from services.deploy_svc.store import instances, service_deploys, services, stac
 from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
 
 _t = stack_tables.stack_deploys
@@ -252,27 +253,9 @@ async def _update_step(tx: Tx, claim: Claim, step: Step, **values: Any) -> None:
 
 def _step(row: Any) -> Step:
     outcome = Outcome(row.state, row.reason, row.finished_at is not None) if row.deploy else None
-    return Step(
-        position=row.position,
-        action=row.action,
-        service_id=row.service_id,
-        service=row.service,
-        service_deploy_id=row.service_deploy_id,
-        started_at=row.started_at,
-        done=row.done,
-        outcome=outcome,
-    )
+    return made_of(Step, row, outcome=outcome)
 
 
 def _deploy(row: Any) -> StackDeploy:
-    return StackDeploy(
-        id=row.id,
-        stack_id=row.stack_id,
-        revision=row.revision,
-        state=row.state,
-        reason=row.reason,
-        created_at=row.created_at,
-        finished_at=row.finished_at,
-        asked=Asked(row.origin, row.asked_by, row.origin_name),
-        canceled_at=row.canceled_at,
-    )
+    asked = Asked(row.origin, row.asked_by, row.origin_name)
+    return made_of(StackDeploy, row, service_deploys=(), asked=asked)

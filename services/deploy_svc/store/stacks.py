@@ -12,6 +12,7 @@ from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store.jsonb import DOCUMENT, to_json
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 
 _t = stack_tables.stacks
 _r = stack_tables.stack_revisions
@@ -108,15 +109,4 @@ async def delete_of_grid(tx: Tx, grid_id: str) -> None:
 
 def row_to_stack(row: Any) -> Stack:
     """A stack from a row with its latest revision."""
-    return Stack(
-        id=row.id,
-        grid_id=row.grid_id,
-        grid=row.grid,
-        name=row.name,
-        parent_name=row.parent_name,
-        revision=row.revision,
-        created_at=row.created_at,
-        removed_at=row.removed_at,
-        document=DOCUMENT.validate_python(row.document),
-        updated_at=row.revised_at,
-    )
+    return made_of(Stack, row, document=DOCUMENT.validate_python(row.document), updated_at=row.revised_at)

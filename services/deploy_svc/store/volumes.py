@@ -12,6 +12,7 @@ from services.deploy_svc.store import stack_tables, tables
 from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
 
 _t = stack_tables.volumes
@@ -114,14 +115,4 @@ async def record_instances(tx: Tx, rows: Collection[Mapping[str, str]]) -> None:
 
 
 def _volume(row: Any) -> GridVolume:
-    return GridVolume(
-        id=row.id,
-        grid_id=row.grid_id,
-        grid=row.grid,
-        name=row.name,
-        scope=row.scope,
-        driver=row.driver,
-        driver_opts=row.driver_opts,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-    )
+    return made_of(GridVolume, row)

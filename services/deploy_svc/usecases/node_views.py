@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain.scheduling.snapshot import MemorySample, NodeView
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.members import members
 
 # When nobody listened for a while (we, or grid_svc, were down), every node looks late: its agent must be given the time
 # to come back before the time it was away counts.
@@ -103,16 +104,8 @@ def _by_number(views: Iterable[NodeView]) -> tuple[NodeView, ...]:
 
 
 def _view(node: Node) -> NodeView:
-    memory = node.memory
+    memory = MemorySample(**members(node.memory)) if node.memory else None
     return NodeView(
-        id=node.id,
-        name=node.name,
-        number=node.number,
-        labels=node.labels,
-        connected=node.connected,
-        availability=node.availability,
-        cpus=node.cpus,
-        mem_total=node.mem_total,
-        memory=MemorySample(memory.used, memory.free, memory.cached, memory.buffers) if memory else None,
-        volume_drivers=node.volume_drivers,
+        **members(node, but=("grid_id", "memory", "session", "lost_at", "public_ip", "private_ip", "engine_id")),
+        memory=memory,
     )

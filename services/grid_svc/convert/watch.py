@@ -7,6 +7,7 @@ from services.grid_svc.convert import node as nodes
 from services.grid_svc.convert.resource_usage import memory
 from services.grid_svc.domain.watch import GridRecord, NodeRecord
 from services.kernel.informer import Change, Delete, Synced, Upsert
+from services.kernel.members import members
 from services.kernel.times import shown
 
 
@@ -39,23 +40,9 @@ def grid_record(record: GridRecord) -> pb.GridRecord:
 
 def _node_record(record: NodeRecord) -> pb.NodeRecord:
     return pb.NodeRecord(
-        id=record.id,
-        grid_id=record.grid_id,
+        **members(record, but=("engine_id", "memory", "disconnected_at", "volume_drivers")),
         node_id=record.engine_id,
-        name=record.name,
-        node_number=record.node_number,
-        connected=record.connected,
-        availability=record.availability,
-        labels=record.labels,
-        cpus=record.cpus,
-        mem_total=record.mem_total,
         memory=memory(record.memory),
-        public_ip=record.public_ip,
-        private_ip=record.private_ip,
-        session=record.session,
         disconnected_at=shown(record.disconnected_at),
         volume_drivers=nodes.drivers(record.volume_drivers),
-        overlay_ip=record.overlay_ip,
-        initial_member=record.initial_member,
-        disconnected_seconds=record.disconnected_seconds,
     )

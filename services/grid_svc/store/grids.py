@@ -15,6 +15,7 @@ from services.grid_svc.store.tables import grids, nodes
 from services.kernel import pages
 from services.kernel.db import Database, Tx, unless_taken
 from services.kernel.kept import Version, version_columns
+from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
 from services.kernel.statements import Statement
 
@@ -136,20 +137,14 @@ def _one(row: Any) -> Grid | None:
 
 
 def _grid(row: Any) -> Grid:
-    return Grid(
-        id=row.id,
-        name=row.name,
+    return made_of(
+        Grid,
+        row,
+        token="",
         stored_token=join_tokens.token(row),
-        initial_size=row.initial_size,
-        subnet=row.subnet,
-        supernet=row.supernet,
         default_affinity=tuple(row.default_affinity),
         trusted_subnets=tuple(row.trusted_subnets),
         statsd=Statsd(row.statsd_server, row.statsd_port) if row.statsd_server else None,
         logs=Logs(row.logs_forwarder, row.logs_opts or {}) if row.logs_forwarder else None,
         network=Network(row.network_mode, row.node_prefix),
-        host_access=row.host_access,
-        version=row.version,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
     )

@@ -11,6 +11,7 @@ from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import rows
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
+from services.kernel.members import made_of
 
 
 async def grid_records(tx: Tx, ids: Collection[str] | None) -> list[GridRecord]:
@@ -28,30 +29,21 @@ async def node_records(tx: Tx, ids: Collection[str] | None) -> list[NodeRecord]:
 
 def grid_record(grid: Grid) -> GridRecord:
     """What others see of a grid."""
-    return GridRecord(
-        grid.id, grid.name, grid.default_affinity, grid.subnet, grid.supernet, grid.initial_size, grid.host_access
-    )
+    return made_of(GridRecord, grid)
 
 
 def _node_record(node: Node, subnet: str, initial_size: int) -> NodeRecord:
-    return NodeRecord(
-        id=node.id,
-        grid_id=node.grid_id,
+    return made_of(
+        NodeRecord,
+        node,
         engine_id=node.engine_id or "",
-        name=node.name,
-        node_number=node.node_number,
-        connected=node.connected,
-        availability=node.availability,
-        labels=node.labels,
         cpus=node.facts.cpus or 0,
         mem_total=node.facts.mem_total or 0.0,
         memory=node.stats.memory if node.stats else None,
         public_ip=node.facts.public_ip or "",
         private_ip=node.facts.private_ip or "",
-        session=node.session,
         disconnected_at=None if node.connected else node.disconnected_at,
         volume_drivers=node.facts.volume_drivers,
         overlay_ip=overlay_ip(subnet, node.node_number),
         initial_member=node.node_number <= initial_size,
-        disconnected_seconds=node.disconnected_seconds,
     )

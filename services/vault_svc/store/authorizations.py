@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.members import made_of, members
 from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.acme import Challenge
 from services.vault_svc.domain.authorization import Authorization
@@ -61,40 +62,13 @@ async def delete(tx: Tx, grid_id: str, domain: str) -> Authorization | None:
 
 def _values(one: Authorization) -> dict[str, Any]:
     return {
-        "id": one.id,
-        "grid_id": one.grid_id,
-        "domain": one.domain,
-        "type": one.type,
-        "state": one.state,
-        "directory": one.directory,
-        "url": one.url,
-        "order_url": one.order_url,
+        **members(one, but=("challenge", "sealed")),
         "challenge": asdict(one.challenge),
-        "thumbprint": one.thumbprint,
-        "problem": one.problem,
-        "expires_at": one.expires_at,
-        "linked_service": one.linked_service,
-        "deploy_id": one.deploy_id,
         "key_id": one.sealed.key_id if one.sealed else None,
         "sealed": one.sealed.blob if one.sealed else None,
     }
 
 
 def _authorization(row: sa.Row[*tuple[Any, ...]]) -> Authorization:
-    return Authorization(
-        id=row.id,
-        grid_id=row.grid_id,
-        domain=row.domain,
-        type=row.type,
-        state=row.state,
-        directory=row.directory,
-        url=row.url,
-        order_url=row.order_url,
-        challenge=Challenge(**row.challenge),
-        thumbprint=row.thumbprint,
-        problem=row.problem,
-        expires_at=row.expires_at,
-        linked_service=row.linked_service,
-        deploy_id=row.deploy_id,
-        sealed=Sealed(row.key_id, row.sealed) if row.sealed is not None else None,
-    )
+    sealed = Sealed(row.key_id, row.sealed) if row.sealed is not None else None
+    return made_of(Authorization, row, challenge=Challenge(**row.challenge), sealed=sealed)

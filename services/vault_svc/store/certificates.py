@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel import pages
 from services.kernel.db import Tx
+from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.vault_svc.domain.certificate import Certificate, StoredCertificate
 from services.vault_svc.domain.envelope import Sealed
@@ -139,14 +140,4 @@ async def postpone(tx: Tx, certificate_id: str, pause: timedelta) -> None:
 
 
 def _certificate(row: sa.Row[*tuple[Any, ...]]) -> Certificate:
-    return Certificate(
-        id=row.id,
-        grid_id=row.grid_id,
-        subject=row.subject,
-        alt_names=tuple(row.alt_names),
-        valid_from=row.valid_from,
-        valid_until=row.valid_until,
-        renewal_failures=row.renewal_failures,
-        renewal_error=row.renewal_error,
-        next_renewal_at=row.next_renewal_at,
-    )
+    return made_of(Certificate, row, alt_names=tuple(row.alt_names))

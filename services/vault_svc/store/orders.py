@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.kernel.db import Tx
+from services.kernel.members import made_of, members
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain.envelope import Binding, Sealed
 from services.vault_svc.store.tables import orders as t
@@ -33,22 +34,12 @@ async def find(tx: Tx, grid_id: str, names: str) -> StoredOrder | None:
     row = (await tx.execute(t.select().where(t.c.grid_id == grid_id, t.c.names == names))).one_or_none()
     if row is None:
         return None
-    sealed = Sealed(row.key_id, row.sealed)
-    return StoredOrder(row.id, row.grid_id, row.names, row.directory, row.url, row.thumbprint, sealed)
+    return made_of(StoredOrder, row, sealed=Sealed(row.key_id, row.sealed))
 
 
 async def save(tx: Tx, order: StoredOrder) -> None:
     """Store an order in place of an older one for the same names."""
-    values = {
-        "id": order.id,
-        "grid_id": order.grid_id,
-        "names": order.names,
-        "directory": order.directory,
-        "url": order.url,
-        "thumbprint": order.thumbprint,
-        "key_id": order.sealed.key_id,
-        "sealed": order.sealed.blob,
-    }
+    values = {**members(order), "key_id": order.sealed.key_id, "sealed": order.sealed.blob}
     changed = {**values, "created_at": sa.func.now(), "version": t.c.version + 1}
     statement = pg_insert(t).values(**values)
     await tx.execute(statement.on_conflict_do_update(index_elements=[t.c.grid_id, t.c.names], set_=changed))

@@ -1,0 +1,27 @@
+"""Rows, messages and domain objects whose members have the same names: one made of another, without a list of these
+names that a new one could be missing from."""
+
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def made_of(kind: Callable[..., T], source: Any, /, **others: Any) -> T:
+    """A `kind`, a dataclass, of the members of `source` that are called like its fields, and of `others`. Raises
+    AttributeError for a field that neither has."""
+    same = {name: getattr(source, name) for name in _names(kind) if name not in others}
+    return kind(**same, **others)
+
+
+def members(one: Any, *, but: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of a dataclass by name, but for some. Unlike `asdict` it copies nothing."""
+    kind: Any = type(one)
+    return {name: getattr(one, name) for name in _names(kind) if name not in but}
