@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench import traffic
 from tests.network.conftest import GRID, Mesh, mesh
-from tests.network.test_network_modes import VXLAN, WIREGUARD, choose
+from tests.network.modes import VXLAN, WIREGUARD, choose
 from tests.support.mesh_node import MeshNode
 from tests.support.underlay import shell
 

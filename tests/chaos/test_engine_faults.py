@@ -5,14 +5,12 @@ import random
 import signal
 from collections.abc import Iterator
 
-import httpx
 import psutil
 import pytest
 
+from tests.chaos.deploying import CONTROL_PLANE, asked, ended, outcome
 from tests.support.containers import Docker
 from tests.support.suite import Api, Suite, soon
-
-CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "engine", "vault_svc")
 
 
 def body(image: str, name: str, instances: int) -> dict[str, object]:
@@ -38,34 +36,6 @@ def postmaster(suite: Suite) -> int:
         if process.info["name"] == "postgres" and folder in command:
             return int(process.info["pid"])
     raise AssertionError("no Postgres of the suite runs")
-
-
-def ended(api: Api, service: str, deploy: str, within: float = 90.0) -> dict[str, object]:
-    def found() -> dict[str, object] | None:
-        try:
-            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=8)
-        except httpx.TransportError:
-            return None
-        return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
-
-    return soon(found, within=within, message="the deploy ends")
-
-
-def outcome(deploy: dict[str, object]) -> tuple[object, object]:
-    return deploy["state"], deploy.get("reason")
-
-
-def asked(api: Api, method: str, path: str, status: int = 200) -> dict[str, object]:
-    """A request that is repeated while the control plane is not there."""
-
-    def answered() -> dict[str, object] | None:
-        try:
-            answer = api.request(method, path, {} if method == "POST" else None, timeout=8)
-        except httpx.TransportError:
-            return None
-        return answer.json() if answer.status_code == status else None
-
-    return soon(answered, message=f"{method} {path} answers {status}")
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.chaos.deploying import CONTROL_PLANE, asked, ended, outcome
 from tests.chaos.nodes_support import NAME, SecondNode, all_online, service
 from tests.chaos.outage import away
-from tests.chaos.test_engine_faults import CONTROL_PLANE, asked, ended, outcome
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.registry import Registry

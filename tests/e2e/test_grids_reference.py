@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from tests.e2e.raw import raw
 from tests.support.suite import Api, soon
 
 GRID = "my-grid"
@@ -17,13 +17,6 @@ def grid(api: Api) -> Iterator[str]:
     for node in api.call("GET", f"/v1/grids/{GRID}/nodes")["nodes"]:
         api.call("DELETE", f"/v1/nodes/{node['id']}")
     api.call("DELETE", f"/v1/grids/{GRID}")
-
-
-def raw(api: Api, method: str, path: str, body: str = "", **headers: str) -> httpx.Response:
-    """A request with exactly these headers: the reference writes `bearer` in lower case, and often no content type."""
-    sent = {"Authorization": f"bearer {api.token}", "Accept": "application/json"}
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.request(method, f"{api.url}{path}", content=body or None, headers=sent | names, timeout=20)
 
 
 def test_grid_requests_of_the_reference(api: Api) -> None:

@@ -1,6 +1,6 @@
 """Through REST on a real engine: what runs is kept, data is kept, and a name is free as soon as it is given up."""
 
-from tests.e2e.test_pods import failed, logs, service
+from tests.e2e.pods import failed, logs, service
 from tests.support.containers import Docker
 from tests.support.suite import Api, soon
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_grids_reference import raw
+from tests.e2e.raw import raw
 from tests.support.containers import Docker
 from tests.support.suite import REPOSITORY, Api, soon
 

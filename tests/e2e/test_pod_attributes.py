@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.test_pods import service
+from tests.e2e.pods import service
 from tests.support.containers import Docker
 from tests.support.ports import free_port
 from tests.support.suite import Api, soon

@@ -2,39 +2,14 @@
 
 import subprocess
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.network.conftest import BIG, GRID, Mesh
+from tests.network.modes import VXLAN, WIREGUARD, choose
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
-
-WIREGUARD, VXLAN = "wireguard", "vxlan"
-
-
-def settings(mesh: Mesh, mode: str) -> tuple[list[str], list[list[str]]]:
-    """Trusted subnets and the ways from each node to the others."""
-    return {
-        WIREGUARD: ([], [[WIREGUARD] * 2] * 3),
-        VXLAN: ([mesh.underlay.subnet], [[VXLAN] * 2] * 3),
-        "mixed": ([f"{mesh.underlay.prefix}.0/29"], [[VXLAN, WIREGUARD], [VXLAN, WIREGUARD], [WIREGUARD] * 2]),
-    }[mode]
-
-
-def choose(mesh: Mesh, mode: str) -> None:
-    """Bring the grid into a mode, and wait until all nodes are in it."""
-    trusted, ways = settings(mesh, mode)
-    mesh.grid(trusted_subnets=trusted)
-    for node, wanted in zip(mesh.nodes, ways, strict=True):
-        soon(lambda node=node, wanted=wanted: mesh.modes(node) == wanted, message=f"{node.name} is told {wanted}")
-        soon(partial(_brought_about, node, wanted), message=f"{node.name} has done {wanted}")
-
-
-def _brought_about(node: MeshNode, wanted: list[str]) -> bool:
-    links = node.inside("ip", "-o", "link")
-    return ("kvx-" in links) == (VXLAN in wanted) and ("kwg-" in links) == (WIREGUARD in wanted)
 
 
 @pytest.mark.parametrize("mode", [WIREGUARD, VXLAN, "mixed"])

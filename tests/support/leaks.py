@@ -22,6 +22,20 @@ _KEYS = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.*?)-----END", re.DOTA
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
+async def dump(url: str, schema: str) -> str:
+    """Every row of every table of a schema as text; binary columns in hexadecimal."""
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = $1", schema)
+    found = [
+        f"{table[0]}: {row[0]}"
+        for table in tables
+        for row in await connection.fetch(f'select t::text from {schema}."{table[0]}" t')  # noqa: S608
+    ]
+    await connection.close()
+    assert found
+    return "\n".join(found)
+
+
 class SecretValues:
     """Collected from the requests and answers of one suite."""
 

@@ -15,7 +15,9 @@ from services.auth_svc.usecases.administration import Administration
 from services.kernel.migrations import migrate
 from tests.integration.auth_svc.auth_client import AuthClient
 from tests.integration.auth_svc.grid_stand_in import grid_svc
+from tests.integration.auth_svc.login_steps import CARL
 from tests.support.postgres import TestPostgres, truncate
+from tests.support.provider import StandIn, provider_stand_in
 from tests.support.running import CLUSTER_SECRET, Running, running
 
 INITIAL_CODE = "the-initial-admin-code"
@@ -88,3 +90,21 @@ async def bob(auth: Running, offline: Administration) -> AuthClient:
     """An ordinary user."""
     await offline.create_user("bob@x.org")
     return AuthClient(auth.channel, await offline.create_token("bob@x.org", "user", "0"))
+
+
+@pytest.fixture
+async def provider(admin: AuthClient) -> AsyncIterator[StandIn]:
+    async with provider_stand_in() as found:
+        found.says(CARL)
+        await admin.configure(
+            {
+                "oauth2.client_id": "id",
+                "oauth2.client_secret": "se:cret",
+                "oauth2.authorize_endpoint": f"{found.url}/authorize?x=1#y",
+                "oauth2.token_endpoint": f"{found.url}/token",
+                "oauth2.userinfo_endpoint": f"{found.url}/user/:access_token",
+                "oauth2.match_email": True,
+                "server.root_url": "https://m.example.com/a/",
+            }
+        )
+        yield found

@@ -13,10 +13,9 @@ from kontena.auth.v1.user_pb2_grpc import UserServiceStub
 from services.auth_svc.usecases.administration import Administration
 from tests.integration.auth_svc.auth_client import AuthClient, refused
 from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
-from tests.integration.auth_svc.test_logins import cookie_of, log_in, provider, state_of, token_of
+from tests.integration.auth_svc.login_steps import cookie_of, log_in, state_of, token_of
 from tests.support.provider import StandIn
 
-__all__ = ["provider"]
 NEW = "new@x.org"
 Attack = Callable[[AuthClient, AuthClient], Awaitable[None]]
 

@@ -7,12 +7,9 @@ import httpx
 import pytest
 
 from tests.integration.auth_svc.auth_client import AuthClient
-from tests.integration.auth_svc.test_logins import provider
 from tests.integration.gateway import proxy
 from tests.support.provider import StandIn
 from tests.support.running import Running
-
-__all__ = ["provider"]
 
 
 @pytest.mark.usefixtures("provider")

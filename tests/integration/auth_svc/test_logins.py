@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -12,50 +11,10 @@ import asyncpg
 import pytest
 
 from services.auth_svc.usecases.administration import Administration
-from tests.integration.auth_svc.auth_client import AuthClient, Reply
+from tests.integration.auth_svc.auth_client import AuthClient
 from tests.integration.auth_svc.grid_stand_in import ALPHA, BETA
-from tests.support.provider import FORM, JSON, StandIn, provider_stand_in
-
-CARL = {"id": 7, "login": "carl", "emails": ["carl@x.org", "other@x.org"], "email_verified": True}
-
-
-@pytest.fixture
-async def provider(admin: AuthClient) -> AsyncIterator[StandIn]:
-    async with provider_stand_in() as found:
-        found.says(CARL)
-        await admin.configure(
-            {
-                "oauth2.client_id": "id",
-                "oauth2.client_secret": "se:cret",
-                "oauth2.authorize_endpoint": f"{found.url}/authorize?x=1#y",
-                "oauth2.token_endpoint": f"{found.url}/token",
-                "oauth2.userinfo_endpoint": f"{found.url}/user/:access_token",
-                "oauth2.match_email": True,
-                "server.root_url": "https://m.example.com/a/",
-            }
-        )
-        yield found
-
-
-def state_of(reply: Reply) -> str:
-    assert reply.status == 302, reply.data
-    return parse_qs(urlsplit(reply.headers["location"]).query)["state"][0]
-
-
-def cookie_of(reply: Reply) -> str:
-    """What the browser sends back."""
-    return reply.headers["set-cookie"].partition(";")[0]
-
-
-async def log_in(client: AuthClient, **parameters: str) -> Reply:
-    begun = await client.begin_login(**{"redirect_uri": "/code", **parameters})
-    return await client.end_login(state=state_of(begun), code="from-the-provider", cookie=cookie_of(begun))
-
-
-async def token_of(client: AuthClient, reply: Reply) -> str:
-    assert reply.status == 302, reply.data
-    code = parse_qs(reply.headers["location"].partition("#")[2])["code"][0]
-    return str((await client.redeem(code)).json["access_token"])
+from tests.integration.auth_svc.login_steps import CARL, log_in, state_of, token_of
+from tests.support.provider import FORM, JSON, StandIn
 
 
 async def test_an_invited_person_becomes_the_user(anonymous: AuthClient, admin: AuthClient, provider: StandIn) -> None:

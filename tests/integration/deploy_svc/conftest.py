@@ -5,13 +5,28 @@ from functools import partial
 import pytest
 from pydantic import SecretStr
 
+from kontena.deploy.v1 import container_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
+from services.deploy_svc.store import command_routes
 from services.kernel.db import Database
-from tests.integration.deploy_svc.engine_fixtures import Engine, engine
+from tests.integration.deploy_svc.container_agents import (
+    CommandAgent,
+    ContainerRest,
+    command_agent,
+    container,
+    container_pusher,
+)
+from tests.integration.deploy_svc.engine_fixtures import (
+    Engine,
+    engine,
+    settings,
+)
+from tests.integration.deploy_svc.exec_clients import bridge, reply
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours, neighbours
+from tests.support.eventually import eventually
 from tests.support.postgres import TestPostgres, truncate
 from tests.support.running import CLUSTER_SECRET, Running, running
 from tests.support.statements import statements_of
@@ -120,4 +135,46 @@ async def world(rollout_url: str) -> AsyncIterator[Engine]:
     async with engine(rollout_url) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def assignments_url(postgres: TestPostgres) -> str:
+    url = postgres.database()
+    app.migrate(settings(url))
+    return url
+
+
+@pytest.fixture
+async def one_node(assignments_url: str) -> AsyncIterator[Engine]:
+    await truncate(assignments_url, "deploy")
+    async with engine(assignments_url) as found:
+        found.node(NODE_1, 1)
+        yield found
+
+
+@pytest.fixture
+async def exec_agent(
+    deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+) -> AsyncIterator[CommandAgent]:
+    """node-a, attached, with the container web-1."""
+    deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
+    async with container_pusher(deploy.channel) as pusher:
+        await pusher.snapshot(container())
+    async with command_agent(deploy.channel, reply) as agent:
+
+        async def reachable() -> bool:
+            ask = ContainerRest(deploy.channel)
+            async with deploy_db.read() as tx:
+                routed = await command_routes.find(tx, NODE_1) is not None
+            found = await ask("GetContainer", pb.GetContainerRequest(id="g1/node-a/web-1"))
+            return routed and found.status == 200
+
+        await eventually(reachable)
+        yield agent
+
+
+@pytest.fixture
+async def exec_url(deploy: Running) -> AsyncIterator[str]:
+    async with bridge(deploy.address) as found:
         yield found

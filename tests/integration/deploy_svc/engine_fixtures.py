@@ -231,3 +231,19 @@ async def engine(url: str, **changed: Any) -> AsyncIterator[Engine]:
             await stack.aclose()
             await asyncio.gather(*found._tasks, return_exceptions=True)
             await db.close()
+
+
+async def deployed(world: Engine, agent: Agent, **spec: Any) -> str:
+    """A service whose instances run on the agent's node."""
+    service_id = await world.service(**spec)
+    result = await world.finished(service_id, await world.deploy(service_id))
+    assert result.state == "success", result
+    return service_id
+
+
+async def ended(agent: Agent) -> grpc.aio.AioRpcError | None:
+    return agent.failure
+
+
+async def attached(agent: Agent) -> bool:
+    return bool(agent.received)

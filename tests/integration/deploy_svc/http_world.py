@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
 from kontena.deploy.v1 import node_command_pb2 as command_pb
-from services.deploy_svc.store import services
+from services.deploy_svc.store import services, tables
+from services.kernel.db import Database
 from tests.integration.deploy_svc.agents import running_it
 from tests.integration.deploy_svc.container_agents import (
     command_agent,
@@ -144,3 +146,17 @@ async def http_world(engine: Engine, folder: Path) -> AsyncIterator[HttpWorld]:
         headers = {"Accept": "application/json", "Authorization": "bearer member", "User-Agent": "kontena-cli/1.5.4"}
         client = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=20)
         yield HttpWorld(engine, served, Http(await stack.enter_async_context(client)), gateway)
+
+
+# Written all the time by loops, whatever requests do.
+_RESTLESS = {"node_streams", "service_checks"}
+
+
+async def everything(db: Database) -> dict[str, list[Any]]:
+    """Every row that requests could have written."""
+    async with db.read() as tx:
+        return {
+            table.name: [tuple(row) for row in await tx.execute(sa.select(table).order_by(*table.primary_key))]
+            for table in tables.metadata.sorted_tables
+            if table.name not in _RESTLESS
+        }

@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+import sqlalchemy as sa
 from google.protobuf.json_format import ParseDict
 
 from kontena.deploy.v1 import service_pb2, stack_pb2, volume_pb2
@@ -11,6 +12,8 @@ from kontena.deploy.v1.service_pb2_grpc import ServiceServiceStub
 from kontena.deploy.v1.stack_conversion_pb2_grpc import StackConversionServiceStub
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceStub
 from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceStub
+from services.deploy_svc.store import stack_tables, tables
+from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Answer, answer, body_fields
 from tests.support.eventually import eventually
 
@@ -146,3 +149,13 @@ def document(*services: dict[str, Any], **changed: Any) -> dict[str, Any]:
         "services": list(services or (service("web", links=[link("db")]), service("db"))),
         **changed,
     }
+
+
+async def snapshot(db: Database) -> list[Any]:
+    """Everything that requests write, but for when it was written."""
+    async with db.read() as tx:
+        found: list[Any] = []
+        for table in (tables.services, stack_tables.stacks, stack_tables.stack_revisions, stack_tables.stack_deploys):
+            found += [tuple(row) for row in await tx.execute(table.select().order_by(*table.primary_key))]
+        found.append((await tx.execute(sa.select(sa.func.count()).select_from(tables.service_deploys))).scalar_one())
+    return found

@@ -21,7 +21,7 @@ from services.kernel.db import Database
 from services.kernel.errors import Unavailable
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, settings
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
-from tests.property.deploy_svc.cluster import EPOCH, make_service
+from tests.support.cluster import EPOCH, make_service
 from tests.support.eventually import eventually
 from tests.support.postgres import TestPostgres, truncate
 

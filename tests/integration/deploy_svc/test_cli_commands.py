@@ -12,8 +12,8 @@ from tests.integration.deploy_svc.agents import log_line, log_pusher
 from tests.integration.deploy_svc.container_agents import EventPusher, container
 from tests.integration.deploy_svc.engine_fixtures import Agent
 from tests.integration.deploy_svc.http_world import Http, HttpWorld
+from tests.integration.deploy_svc.stack_documents import REDIS, SIMPLE
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
-from tests.integration.deploy_svc.test_stack_cli_documents import REDIS, SIMPLE
 
 SERVICE = "/v1/services/g1/null/web"
 STACK = "/v1/stacks/g1/simple"

@@ -18,12 +18,9 @@ from tests.integration.deploy_svc.agents import node_metadata
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine
 from tests.integration.deploy_svc.processes import process
 from tests.integration.deploy_svc.stand_ins import GRID
-from tests.integration.deploy_svc.test_assignments import assignments_url
 from tests.support.eventually import eventually
 from tests.support.postgres import truncate
 from tests.support.spreading import at_work, complete, spread
-
-__all__ = ["assignments_url"]
 
 # Nodes with an instance each; 1,000 with `make soak`.
 CROWD = 1000 if os.environ.get("KONTENA_SOAK") else 100

@@ -15,11 +15,8 @@ from services.deploy_svc.domain.service_spec import HealthCheck
 from tests.integration.deploy_svc.agents import node_metadata
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, obey
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
-from tests.integration.deploy_svc.test_assignments import assignments_url
 from tests.support.eventually import eventually
 from tests.support.postgres import truncate
-
-__all__ = ["assignments_url"]
 
 
 @pytest.fixture

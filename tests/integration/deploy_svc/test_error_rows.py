@@ -2,16 +2,10 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
-from services.deploy_svc.store import tables
-from services.kernel.db import Database
-from tests.integration.deploy_svc.http_world import Http, HttpWorld
+from tests.integration.deploy_svc.http_world import Http, HttpWorld, everything
 from tests.integration.deploy_svc.stack_rest import document, link, service
 from tests.support.eventually import eventually
 
-# Written all the time by loops, whatever requests do.
-_RESTLESS = {"node_streams", "service_checks"}
 WEB, DB, SHOP = "/v1/services/g1/null/web", "/v1/services/g1/null/db", "/v1/stacks/g1/shop"
 SERVICES, STACKS, VOLUMES = "/v1/grids/g1/services", "/v1/grids/g1/stacks", "/v1/volumes/g1"
 BODY = {"name": "new", "image": "a", "stateful": False}
@@ -169,16 +163,6 @@ QUERIES: list[Row] = [
     ("GET", f"{WEB}/event_logs?from=zz&follow=1", None, 400, None),
     ("GET", f"{WEB}/metrics?from=yesterday", None, 400, None),
 ]
-
-
-async def everything(db: Database) -> dict[str, list[Any]]:
-    """Every row that requests could have written."""
-    async with db.read() as tx:
-        return {
-            table.name: [tuple(row) for row in await tx.execute(sa.select(table).order_by(*table.primary_key))]
-            for table in tables.metadata.sorted_tables
-            if table.name not in _RESTLESS
-        }
 
 
 async def furnish(edge: HttpWorld, http: Http) -> dict[str, list[Any]]:

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from tests.integration.deploy_svc.engine_fixtures import Agent, ignore
-from tests.integration.deploy_svc.http_world import Http, HttpWorld
+from tests.integration.deploy_svc.http_world import Http, HttpWorld, everything
 from tests.integration.deploy_svc.stack_rest import document
-from tests.integration.deploy_svc.test_error_rows import everything
 
 SERVICE, STACK = "/v1/services/g1/null/web", "/v1/stacks/g1/shop"
 BODY = {"name": "web", "image": "a", "stateful": False}

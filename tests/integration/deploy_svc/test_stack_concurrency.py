@@ -11,8 +11,7 @@ from kontena.deploy.v1 import service_pb2
 from services.deploy_svc.store import idempotency_keys, stack_tables, tables
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
-from tests.integration.deploy_svc.stack_rest import StackRest, document, service
-from tests.integration.deploy_svc.test_stacks import snapshot
+from tests.integration.deploy_svc.stack_rest import StackRest, document, service, snapshot
 from tests.support.running import Running
 
 

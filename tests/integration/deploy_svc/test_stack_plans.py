@@ -6,9 +6,8 @@ import pytest
 
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
-from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service
+from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service, snapshot
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours
-from tests.integration.deploy_svc.test_stacks import snapshot
 from tests.support.eventually import eventually
 from tests.support.running import Running
 

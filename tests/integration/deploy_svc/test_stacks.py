@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store import tables
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
-from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service
+from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service, snapshot
 from tests.integration.deploy_svc.stand_ins import GRID, Neighbours
 from tests.support.eventually import eventually
 from tests.support.running import Running
@@ -24,16 +24,6 @@ MORE = "the stack has none of that name, and other stacks are named: stack/servi
 @pytest.fixture
 def stacks(deploy: Running) -> StackRest:
     return StackRest(deploy.channel)
-
-
-async def snapshot(db: Database) -> list[Any]:
-    """Everything that requests write, but for when it was written."""
-    async with db.read() as tx:
-        found: list[Any] = []
-        for table in (tables.services, stack_tables.stacks, stack_tables.stack_revisions, stack_tables.stack_deploys):
-            found += [tuple(row) for row in await tx.execute(table.select().order_by(*table.primary_key))]
-        found.append((await tx.execute(sa.select(sa.func.count()).select_from(tables.service_deploys))).scalar_one())
-    return found
 
 
 async def test_a_new_stack_has_its_services_and_deploys_nothing(stacks: StackRest, deploy_db: Database) -> None:

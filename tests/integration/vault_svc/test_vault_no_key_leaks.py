@@ -19,9 +19,8 @@ from tests.integration.vault_svc.acme_fixtures import Acme
 from tests.integration.vault_svc.certificates import make
 from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
-from tests.integration.vault_svc.test_vault_no_leaks import _dump
 from tests.support.eventually import eventually
-from tests.support.leaks import forms, key_lines
+from tests.support.leaks import dump, forms, key_lines
 from tests.support.pebble import MISSING, Pebble, pebble
 from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
@@ -111,7 +110,7 @@ async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
 
             await eventually(open_)
             secrets, errors = await _use_everything(acme, address)
-            dump = await _dump(vault_url)
+            stored = await dump(vault_url, "vault")
 
             async def audited() -> Any:
                 return ("create", "LE_PRIVATE_KEY") in vault_neighbours.audit.seen()
@@ -122,7 +121,7 @@ async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
         logs = b"".join(await output).decode()
     assert process.returncode == 0, logs
     audit = str(vault_neighbours.audit.events)
-    for place, text in {"logs": logs, "database": dump, "audit": audit, "errors": errors}.items():
+    for place, text in {"logs": logs, "database": stored, "audit": audit, "errors": errors}.items():
         assert text, place
         for secret in secrets:
             for form in forms(secret):

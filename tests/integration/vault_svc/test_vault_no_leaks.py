@@ -12,23 +12,12 @@ from tests.integration.vault_svc.caller import Caller, resolve
 from tests.integration.vault_svc.conftest import KEY
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
-from tests.support.leaks import forms
+from tests.support.leaks import dump, forms
 from tests.support.ports import free_port
 from tests.support.running import CLUSTER_SECRET
 
 MARK = "hunter2-\u00e9-correct-horse"
 VALUES = [f"{MARK}-created", f"{MARK}-updated\n", f"{MARK}-nul\0", MARK * 8_000, f"{MARK}-mismatch", f"{MARK}-refused"]
-
-
-async def _dump(url: str) -> str:
-    connection = await asyncpg.connect(url)
-    tables = await connection.fetch("select schemaname, tablename from pg_tables where schemaname = 'vault'")
-    found = []
-    for table in tables:
-        rows = await connection.fetch(f'select t::text from "{table[0]}"."{table[1]}" t')  # noqa: S608
-        found += [f"{table[1]}: {row[0]}" for row in rows]
-    await connection.close()
-    return "\n".join(found)
 
 
 async def _use_everything(member: Caller, stranger: Caller, channel: grpc.aio.Channel, url: str) -> str:
@@ -86,7 +75,7 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
 
             await eventually(open_)
             errors = await _use_everything(member, Caller(channel, "stranger"), channel, vault_url)
-            dump = await _dump(vault_url)
+            stored = await dump(vault_url, "vault")
 
             async def audited() -> bool:
                 return len(vault_neighbours.audit.events) >= 4
@@ -100,7 +89,7 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
     assert "sealed" not in errors
     for place, text in {
         "logs": logs,
-        "database": dump,
+        "database": stored,
         "audit": str(vault_neighbours.audit.events),
         "errors": errors,
     }.items():

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from services.deploy_svc.domain.reconcile import Redeploy, assess
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
-from tests.property.deploy_svc.cluster import Cluster
-from tests.property.deploy_svc.test_reconcile_properties import EVENTS, disturb
-from tests.property.deploy_svc.test_rollout_properties import cluster_of, nodes, services
+from tests.support.cluster import Cluster
+from tests.support.cluster_events import EVENTS, cluster_of, disturb, nodes, services
 
 events = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 6)), max_size=12)
 

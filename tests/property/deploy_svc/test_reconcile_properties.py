@@ -11,10 +11,8 @@ from services.deploy_svc.domain.rollout_plan import Place, RollBack
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_spec import DeployOpts
-from tests.property.deploy_svc.cluster import Cluster, make_service
-from tests.property.deploy_svc.test_rollout_properties import check, cluster_of, happen, nodes, services
-
-EVENTS = ["step", "obey", "lose", "regain", "drain", "undrain", "time", "join", "reconcile", "late", "update", "remove"]
+from tests.support.cluster import Cluster, make_service
+from tests.support.cluster_events import EVENTS, check, cluster_of, disturb, nodes, services
 
 
 def settle(cluster: Cluster, rounds: int = 400) -> None:
@@ -26,24 +24,6 @@ def settle(cluster: Cluster, rounds: int = 400) -> None:
             cluster.obey()
             cluster.pass_time(1)
         cluster.pass_time(60)
-
-
-def disturb(cluster: Cluster, event: str, value: int) -> None:
-    node_id = f"n{value}"
-    if event == "reconcile":
-        cluster.reconcile()
-    elif event == "join":
-        cluster.nodes.setdefault(node_id, NodeView(node_id, node_id, value, mem_total=2.0**30))
-    elif event == "undrain" and node_id in cluster.nodes:
-        cluster.nodes[node_id] = replace(cluster.nodes[node_id], availability="active")
-    elif event == "update":
-        cluster.update(image=f"app:{value}")
-    elif event == "remove" and cluster.nodes.pop(node_id, None) is not None:
-        for number, instance in cluster.instances.items():
-            if instance.node_id == node_id:
-                cluster.instances[number] = replace(instance, node_id=None)
-    elif event not in {"undrain", "remove"}:
-        happen(cluster, event, value)
 
 
 @settings(max_examples=80, deadline=None)

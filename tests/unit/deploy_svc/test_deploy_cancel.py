@@ -2,8 +2,8 @@
 
 from services.deploy_svc.domain.reconcile import Redeploy
 from services.deploy_svc.domain.service_spec import DeployOpts
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
-from tests.property.deploy_svc.test_reconcile_properties import disturb
+from tests.support.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster_events import disturb
 
 
 def deployed() -> Cluster:

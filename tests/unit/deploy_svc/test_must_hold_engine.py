@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
 from services.deploy_svc.domain.scheduling.snapshot import MemorySample
 from services.deploy_svc.domain.service_spec import Port
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster import Cluster, make_nodes, make_service
 
 
 def test_draining_the_only_node_names_the_filter() -> None:

@@ -8,7 +8,7 @@ from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.pod import PodVolume
 from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Port, SecretRef
 from services.deploy_svc.store.jsonb import POD, to_json
-from tests.property.deploy_svc.cluster import make_service
+from tests.support.cluster import make_service
 
 
 def test_names_follow_the_stack() -> None:

@@ -7,7 +7,7 @@ import pytest
 from services.deploy_svc.domain.reconcile import Pace, Redeploy, Resume, Wait, assess
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service_spec import DeployOpts, Hook, Port
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster import Cluster, make_nodes, make_service
 
 
 def deployed(nodes: int = 3, **spec: object) -> Cluster:

@@ -10,7 +10,7 @@ from services.deploy_svc.domain.rollout import in_flight_limit, new_rev
 from services.deploy_svc.domain.rollout_plan import Finish, Place, Run, Start, StopOnOldNode
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service_spec import DeployOpts, Hook, Port
-from tests.property.deploy_svc.cluster import EPOCH, Cluster, make_nodes, make_service
+from tests.support.cluster import EPOCH, Cluster, make_nodes, make_service
 
 TABLE = {
     0.8: [1, 1, 2, 3, 9, 19],

@@ -7,7 +7,7 @@ import pytest
 from services.deploy_svc.domain.event import ERROR, INFO, WARN, Event
 from services.deploy_svc.domain.rollout import next_step
 from services.deploy_svc.domain.rollout_events import events
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster import Cluster, make_nodes, make_service
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster import Cluster, make_nodes, make_service
 
 
 def test_a_moving_instance_stops_on_the_old_node_first() -> None:

@@ -2,7 +2,7 @@
 
 from services.deploy_svc.domain.rollout_plan import RollBack
 from services.deploy_svc.domain.service_spec import DeployOpts
-from tests.property.deploy_svc.cluster import Cluster, make_nodes, make_service
+from tests.support.cluster import Cluster, make_nodes, make_service
 
 BACK = DeployOpts(rollback=True, min_health=0.5)
 

@@ -10,7 +10,7 @@ from services.deploy_svc.domain.scheduling.pipeline import Scheduler
 from services.deploy_svc.domain.scheduling.snapshot import MemorySample, NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.volume import Mount
-from tests.property.deploy_svc.cluster import make_nodes, make_service
+from tests.support.cluster import make_nodes, make_service
 
 MIB = 2**20
 

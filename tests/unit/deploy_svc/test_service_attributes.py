@@ -20,7 +20,7 @@ from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import merge, new_spec
 from services.deploy_svc.domain.service_view import ServiceView, Surroundings
 from services.deploy_svc.store.jsonb import SPEC, to_json
-from tests.property.deploy_svc.cluster import make_service
+from tests.support.cluster import make_service
 
 MINIMAL: dict[str, Any] = {"name": "web", "image": "app", "stateful": False}
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.deploy_svc.domain.scheduling.snapshot import Recorded
 from services.deploy_svc.domain.stack_plan import place
-from tests.property.deploy_svc.cluster import make_nodes, make_service
+from tests.support.cluster import make_nodes, make_service
 
 
 @pytest.mark.parametrize(("lost", "patience", "expected"), [(5.0, 20.0, "n2"), (25.0, 20.0, "n1"), (25.0, 40.0, "n2")])

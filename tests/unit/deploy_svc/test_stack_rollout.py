@@ -19,7 +19,7 @@ from services.deploy_svc.domain.stack_rollout import (
     next_removal,
     next_step,
 )
-from tests.property.deploy_svc.cluster import make_service
+from tests.support.cluster import make_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.pod import PodHook, PodVolume
 from services.deploy_svc.domain.service_spec import HealthCheck, Port, SecretRef, ServiceSpec
 from services.deploy_svc.store.jsonb import POD, SPEC, to_json
-from tests.property.deploy_svc.cluster import make_service
+from tests.support.cluster import make_service
 
 # A pod as the first release stored it.
 POD_BEFORE: dict[str, Any] = {

@@ -29,7 +29,7 @@ from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Cause, InstanceDeploy, ServiceDeploy
 from services.deploy_svc.domain.service_spec import ServiceSpec
-from tests.property.deploy_svc import laws
+from tests.support import laws
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
