@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
-from tests.integration.kernel.test_addresses import WHO, channel, replica
+from tests.integration.kernel.replicas import WHO, channel, replica
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.relay import pass_on
