@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_stacks import deployed
+from tests.e2e.stacks import deployed
 from tests.support.containers import Docker
 from tests.support.ports import free_port
 from tests.support.stack_sources import projects

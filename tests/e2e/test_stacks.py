@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.stacks import deployed
 from tests.support.containers import Docker
 from tests.support.suite import Api, soon
 
@@ -54,19 +55,6 @@ def document(image: str, *names: str, **changed: Any) -> dict[str, Any]:
         "parent": None,
         "services": services,
     }
-
-
-def deployed(api: Api, path: str) -> dict[str, Any]:
-    """Deploy the stack as it is stored, and expect success."""
-    requested = api.call("POST", f"{path}/deploy", {})
-
-    def ended() -> dict[str, Any] | None:
-        found = api.call("GET", f"{path}/deploys/{requested['id']}")
-        return found if found["state"] in ("success", "error") else None
-
-    deploy = soon(ended, within=90, message="the stack deploy ends")
-    assert deploy["state"] == "success", deploy
-    return deploy
 
 
 def test_a_stack_goes_its_whole_way_and_docker_agrees(api: Api, docker: Docker, image: str, path: str) -> None:

@@ -8,9 +8,8 @@ from services.deploy_svc.clients.converter import Converter
 from services.deploy_svc.domain.stack_source import Source
 from services.kernel.db import Database
 from services.kernel.errors import ValidationFailed
-from tests.integration.deploy_svc.stack_rest import StackRest
+from tests.integration.deploy_svc.stack_rest import StackRest, snapshot
 from tests.integration.deploy_svc.stand_ins import GRID, Neighbours
-from tests.integration.deploy_svc.test_stacks import snapshot
 from tests.support.running import Running
 from tests.support.stack_sources import body, converted, projects
 
