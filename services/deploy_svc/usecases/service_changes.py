@@ -84,7 +84,7 @@ async def _mounts_of_then(tx: Tx, grid: Grid, mounts: Sequence[Mount]) -> tuple[
     found = await volume_store.named(tx, grid.id, {mount.volume for mount in mounts}, lock=True)
     there: dict[str, Mount] = {}
     gone: list[str] = []
-    for mount in mounts:
+    for mount in sorted(mounts, key=lambda mount: mount.name):
         volume = found.get(mount.volume)
         if volume is None:
             gone.append(f"Volume {mount.volume} does not exist any more")
