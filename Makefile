@@ -52,7 +52,7 @@ format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 test: setup ## The test suite, but for what takes minutes: see the next three, and soak
-	$(BIN)/pytest -q -n 5 $(or $(T),-m "not heavy" $(APART))
+	$(BIN)/pytest -q -n 4 $(or $(T),-m "not heavy" $(APART))
 test-heavy: setup ## Proofs that take a minute or more each: failover, restore, everything that is stopped for a while
 	$(BIN)/pytest -q -m heavy $(APART)
 APART := --ignore=tests/containers --ignore=tests/upgrade --ignore=tests/bench

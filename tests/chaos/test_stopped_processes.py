@@ -47,7 +47,7 @@ UNAFFECTED: dict[str, tuple[tuple[str, ...], bool]] = {
 
 
 # The others stop with `make test-heavy` and `make soak`.
-OFTEN = ("deploy_svc", "vault_svc")
+OFTEN = ("vault_svc",)
 
 
 @pytest.fixture(scope="module")

@@ -35,10 +35,9 @@ def without_failures(mesh: Mesh, node: MeshNode) -> None:
     """From two seconds after now on, each connection succeeds."""
     time.sleep(SETTLED_SECONDS)
     end, count = time.monotonic() + QUIET_SECONDS, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or count < 4:
         assert mesh.fetch(node, "api", seconds=1.0).startswith("plain-api-")
         count += 1
-    assert count > 3
 
 
 def test_a_crash_and_ill_health(api_service: Mesh) -> None:
@@ -62,6 +61,7 @@ def test_fewer_and_more_instances(api_service: Mesh) -> None:
         without_failures(mesh, one)
 
 
+@pytest.mark.heavy
 def test_an_update_that_starts_first_fails_no_request(mesh: Mesh) -> None:
     attributes = {"strategy": "ha", "instances": 3, "deploy_opts": {"wait_for_port": 8080, "order": "start_first"}}
     path = mesh.serve("gapless", **attributes)
