@@ -2,6 +2,7 @@
 time nor memory of anybody else is used. One JSON object in, one out (`clients/converter.py`)."""
 
 import json
+import os
 import resource
 import secrets
 import sys
@@ -14,6 +15,7 @@ from services.deploy_svc.domain.stack_conversion import convert
 from services.deploy_svc.domain.stack_source import Source
 
 _MEMORY = 1024**3
+_NICE = 10
 # check-jsonschema is there for this file only: it follows the specification with each release.
 _SCHEMA = "check_jsonschema/builtin_schemas/vendor/compose-spec.json"
 
@@ -27,7 +29,8 @@ def compose_schema() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Convert what comes in."""
+    """Convert what comes in, after everything else that wants the processor."""
+    os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = json.load(sys.stdin.buffer)

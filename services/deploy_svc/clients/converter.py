@@ -65,9 +65,14 @@ def _run(given: bytes) -> Outcome:
     if done.returncode < 0 or b"MemoryError" in done.stderr:
         raise _too_much()
     if done.returncode:
-        said = done.stderr[-2000:].decode("utf-8", "replace")
-        raise RuntimeError(f"the conversion ended with status {done.returncode}: {said}")
+        raise RuntimeError(f"the conversion ended with status {done.returncode}, in {_place(done.stderr)}")
     return _outcome(done.stdout)
+
+
+def _place(said: bytes) -> str:
+    """Where it failed, without the error itself: that may repeat values of the files."""
+    frames = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.startswith("  File ")]
+    return frames[-1] if frames else "an unknown place"
 
 
 def _too_much() -> ValidationFailed:
