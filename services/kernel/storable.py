@@ -18,8 +18,10 @@ def storable(value: Any) -> Any:
     """A parameter, or any depth of lists of them."""
     if isinstance(value, str):
         return value.replace(_NUL, _REPLACEMENT)
-    if isinstance(value, list | tuple):
-        return type(value)(map(storable, value))
+    if isinstance(value, tuple):
+        return tuple(map(storable, value))
+    if isinstance(value, list):
+        return [storable(one) for one in value]
     return value
 
 
