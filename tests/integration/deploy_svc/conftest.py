@@ -27,7 +27,7 @@ from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours, neighbours
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 from tests.support.running import CLUSTER_SECRET, Running, running
 from tests.support.statements import statements_of
 
@@ -66,7 +66,7 @@ async def deploy_db(deploy_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(autouse=True)
 async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
     deploy_neighbours.reset()
-    await truncate(deploy_url, "deploy")
+    await empty_tables(deploy_url, "deploy")
     deploy_neighbours.audit.events.clear()
 
 
@@ -87,7 +87,7 @@ async def _http_world(http_world_url: str, tmp_path_factory: pytest.TempPathFact
 async def edge(_http_world: HttpWorld, http_world_url: str) -> HttpWorld:
     """deploy_svc behind a gateway, empty."""
     _http_world.engine.around.reset()
-    await truncate(http_world_url, "deploy")
+    await empty_tables(http_world_url, "deploy")
     return _http_world
 
 
@@ -131,7 +131,7 @@ def rollout_url(postgres: TestPostgres) -> str:
 @pytest.fixture
 async def world(rollout_url: str) -> AsyncIterator[Engine]:
     """Two nodes and no replica yet."""
-    await truncate(rollout_url, "deploy")
+    await empty_tables(rollout_url, "deploy")
     async with engine(rollout_url) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)
@@ -147,7 +147,7 @@ def assignments_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def one_node(assignments_url: str) -> AsyncIterator[Engine]:
-    await truncate(assignments_url, "deploy")
+    await empty_tables(assignments_url, "deploy")
     async with engine(assignments_url) as found:
         found.node(NODE_1, 1)
         yield found

@@ -11,7 +11,7 @@ from services.deploy_svc.domain.service_spec import SecretRef
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, settings
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 from tests.support.running import Running
 
 VALUE = "s3cr3t-value-0815"
@@ -29,7 +29,7 @@ def feed_url(postgres: TestPostgres) -> str:
 @pytest.fixture
 async def world(feed_url: str) -> AsyncIterator[Engine]:
     """An instance that waits for a value fails after 1.2 s."""
-    await truncate(feed_url, "deploy")
+    await empty_tables(feed_url, "deploy")
     async with engine(feed_url, grace_factor=0.02) as found:
         found.node(NODE_1, 1)
         found.around.vault.values[GRID, "one"] = VALUE

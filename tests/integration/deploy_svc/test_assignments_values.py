@@ -23,7 +23,7 @@ from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, 
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.cluster import EPOCH, make_service
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 KEY = "-----BEGIN PRIVATE KEY-----"
 
@@ -156,7 +156,7 @@ class HookAgent(Agent):
 
 @pytest.fixture
 async def world(values_url: str) -> AsyncIterator[Engine]:
-    await truncate(values_url, "deploy")
+    await empty_tables(values_url, "deploy")
     async with engine(values_url) as found:
         found.node(NODE_1, 1)
         yield found

@@ -19,7 +19,7 @@ from tests.integration.deploy_svc.engine_fixtures import Engine, engine
 from tests.integration.deploy_svc.processes import process
 from tests.integration.deploy_svc.stand_ins import GRID
 from tests.support.eventually import eventually
-from tests.support.postgres import truncate
+from tests.support.postgres import empty_tables
 from tests.support.spreading import at_work, complete, spread
 
 # Nodes with an instance each; 1,000 with `make soak`.
@@ -29,7 +29,7 @@ PER_CHANNEL = 50
 
 @pytest.fixture
 async def world(assignments_url: str) -> AsyncIterator[Engine]:
-    await truncate(assignments_url, "deploy")
+    await empty_tables(assignments_url, "deploy")
     async with engine(assignments_url) as found:
         for number in range(CROWD):
             found.node(_key(number), number + 1)

@@ -16,12 +16,12 @@ from tests.integration.deploy_svc.agents import node_metadata
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, obey
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
-from tests.support.postgres import truncate
+from tests.support.postgres import empty_tables
 
 
 @pytest.fixture
 async def world(assignments_url: str) -> AsyncIterator[Engine]:
-    await truncate(assignments_url, "deploy")
+    await empty_tables(assignments_url, "deploy")
     async with engine(assignments_url) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)

@@ -16,7 +16,7 @@ from tests.integration.deploy_svc.engine_fixtures import Engine, engine, setting
 from tests.integration.deploy_svc.processes import Served, process
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 # nodes, lost ones, services with two instances that fit nowhere, seconds
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
@@ -36,7 +36,7 @@ def load_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(load_url: str) -> AsyncIterator[Engine]:
-    await truncate(load_url, "deploy")
+    await empty_tables(load_url, "deploy")
     async with engine(load_url) as found:
         yield found
 

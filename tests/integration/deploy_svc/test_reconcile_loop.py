@@ -18,7 +18,7 @@ from services.deploy_svc.store.stats_tables import container_stats
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, obey, settings
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 NODE_3 = "3" * 24
 # The grace of `ha` is then 1.2 s, that of `daemon` 6 s, that of `random` 0.3 s.
@@ -34,7 +34,7 @@ def reconcile_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(reconcile_url: str) -> AsyncIterator[Engine]:
-    await truncate(reconcile_url, "deploy")
+    await empty_tables(reconcile_url, "deploy")
     async with engine(reconcile_url, **QUICK) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)
@@ -121,7 +121,7 @@ async def test_a_node_that_returns_within_the_grace_changes_nothing(world: Engin
 
 async def test_what_grid_svc_says_after_an_outage_is_not_believed_at_once(reconcile_url: str) -> None:
     """Everybody was away for an hour: nodes are given the time to come back before anything moves."""
-    await truncate(reconcile_url, "deploy")
+    await empty_tables(reconcile_url, "deploy")
     async with engine(reconcile_url, reconcile_seconds=0.5) as world:
         world.node(NODE_1, 1)
         world.node(NODE_2, 2)

@@ -8,7 +8,7 @@ import pytest
 from services.deploy_svc import app
 from services.deploy_svc.domain.service_spec import DeployOpts
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, settings
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 SERVICES, INSTANCES, NODES = 100, 3, 50
 
@@ -22,7 +22,7 @@ def burst_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(burst_url: str) -> AsyncIterator[Engine]:
-    await truncate(burst_url, "deploy")
+    await empty_tables(burst_url, "deploy")
     async with engine(burst_url) as found:
         yield found
 

@@ -12,7 +12,7 @@ from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, ignore, obey
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
-from tests.support.postgres import truncate
+from tests.support.postgres import empty_tables
 
 
 def stops_nothing(assignment: pb.Assignment) -> pb.InstanceStatus | None:
@@ -61,7 +61,7 @@ async def _acked(agent: object, sequence: int) -> bool:
 
 
 async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(rollout_url: str) -> None:
-    await truncate(rollout_url, "deploy")
+    await empty_tables(rollout_url, "deploy")
     # Everything that is said about a lost node is believed at once.
     async with engine(rollout_url, grace_factor=0.0) as world:
         world.node(NODE_1, 1)

@@ -19,7 +19,7 @@ from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, 
 from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 CHAIN = (service("web", links=[link("api")]), service("api", links=[link("db")]), service("db"))
 
@@ -33,7 +33,7 @@ def stack_loop_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(stack_loop_url: str) -> AsyncIterator[Engine]:
-    await truncate(stack_loop_url, "deploy")
+    await empty_tables(stack_loop_url, "deploy")
     async with engine(stack_loop_url) as found:
         found.node(NODE_1, 1)
         yield found
@@ -113,7 +113,7 @@ async def test_the_first_failure_ends_the_deploy_and_says_why(stacks: StackRest,
 
 
 async def test_a_deploy_that_cannot_be_placed_ends_with_a_reason(stack_loop_url: str) -> None:
-    await truncate(stack_loop_url, "deploy")
+    await empty_tables(stack_loop_url, "deploy")
     # No time is given to the lost node to come back.
     async with engine(stack_loop_url, grace_factor=0.0) as world:
         world.node(NODE_1, 1, connected=False)

@@ -18,7 +18,7 @@ from tests.integration.deploy_svc.processes import process
 from tests.integration.deploy_svc.stack_rest import StackRest, link, service
 from tests.integration.deploy_svc.stand_ins import NODE_1
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 
 # Two that depend on one another, and one by itself.
 SERVICES = (service("web", links=[link("db")], instances=2), service("db"), service("log"))
@@ -34,7 +34,7 @@ def stop_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(stop_url: str) -> AsyncIterator[Engine]:
-    await truncate(stop_url, "deploy")
+    await empty_tables(stop_url, "deploy")
     async with engine(stop_url) as found:
         found.node(NODE_1, 1)
         yield found
@@ -102,7 +102,7 @@ async def test_a_stop_ends_a_stack_deploy_in_every_step(world: Engine, stop_url:
             assert await running(world) == [], f"stopped after {stopped_after} steps"
             found = (await stacks.get_deploy(deploy_id, path)).body
             ends.add(found["state"])
-            await truncate(stop_url, "deploy")
+            await empty_tables(stop_url, "deploy")
         assert ends == {"error", "success"}, "the last stops come after the end"
 
 

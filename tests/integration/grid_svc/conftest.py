@@ -14,7 +14,7 @@ from services.kernel.db import Database
 from services.kernel.migrations import migrate
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours, neighbours
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 from tests.support.running import CLUSTER_SECRET, Running, running, service_metadata
 
 MIGRATIONS = Path(services.grid_svc.__file__).parent / "migrations"
@@ -72,7 +72,7 @@ async def other_replica(grid_settings: MakeSettings) -> AsyncIterator[Running]:
 
 @pytest.fixture(autouse=True)
 async def _clean(grid_url: str, grid_neighbours: Neighbours) -> None:
-    await truncate(grid_url, "grid")
+    await empty_tables(grid_url, "grid")
     grid_neighbours.reset()
 
 

@@ -17,7 +17,7 @@ from tests.integration.vault_svc.json_caller import JsonCaller
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours, neighbours
 from tests.support.eventually import eventually
 from tests.support.pebble import MISSING, Pebble, pebble
-from tests.support.postgres import TestPostgres, truncate
+from tests.support.postgres import TestPostgres, empty_tables
 from tests.support.running import CLUSTER_SECRET, Running, running
 
 KEY = "the first key of the vault in tests"
@@ -64,7 +64,7 @@ async def vault(vault_settings: MakeSettings) -> AsyncIterator[Running]:
 @pytest.fixture(autouse=True)
 async def _clean(vault: Running, vault_url: str, vault_neighbours: Neighbours) -> AsyncIterator[None]:
     await _told(vault_url)
-    await truncate(vault_url, "vault")
+    await empty_tables(vault_url, "vault")
     vault_neighbours.audit.events.clear()
     vault_neighbours.deploy.reset()
     vault_neighbours.grid_events.events.clear()
