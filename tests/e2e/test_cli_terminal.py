@@ -45,7 +45,7 @@ def file(api: Api, image: str, docker: Docker, tmp_path: Path) -> Iterator[Path]
 
 def test_a_deploy_keeps_one_line_per_service_on_the_screen(api: Api, kctl: Opened, file: Path) -> None:
     with kctl("deploy", "-f", str(file)) as terminal:
-        terminal.shows("Deploy this? [y/N]:")
+        terminal.shows("Deploy this? [y/N]: ")
         terminal.keys("y\n")
         assert terminal.ended() == 0
         told = [re.sub(r"[━╸╺]+", "━━", line) for line in terminal.screen]
@@ -79,7 +79,7 @@ def test_whoever_leaves_is_told_how_to_come_back_and_the_deploy_goes_on(api: Api
         terminal.keys("\x03")
         terminal.shows("Ctrl-C again")
         terminal.keys("\x03")
-        terminal.shows("Cancel the deploy? [y/N]:")
+        terminal.shows("Cancel the deploy? [y/N]: ")
         terminal.keys("y\n")
         assert terminal.ended() == 3
         assert any(line.startswith("canceled: ") for line in terminal.screen)
@@ -100,7 +100,7 @@ def shell(api: Api, image: str, docker: Docker) -> Iterator[str]:
 
 def test_a_shell_in_a_container_has_the_terminal_of_the_caller(kctl: Opened, shell: str) -> None:
     with kctl("exec", "-it", shell, "sh", columns=77, lines=24) as terminal:
-        terminal.shows("#")
+        terminal.shows("# ")
         terminal.keys("stty size\n")
         terminal.shows("24 77")
         terminal.keys("echo beg''un; sleep 1000\n")

@@ -112,9 +112,13 @@ class Terminal:
         os.write(self._ours, text.encode())
 
     def shows(self, text: str, within: float = 60.0) -> None:
-        """Wait until this stands somewhere on the screen."""
+        """Wait until this stands somewhere on the screen.
+
+        Ask for a prompt with the space at its end: what is typed before that is drawn has the echo of the terminal,
+        which stands before the space.
+        """
         deadline = time.monotonic() + within
-        while not any(text in line for line in self.screen):
+        while not any(text in line for line in self._screen.lines):
             assert time.monotonic() < deadline, f"{text!r} is not shown within {within} s: {self.screen}"
             self._read(0.1)
 
