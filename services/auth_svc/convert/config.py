@@ -11,12 +11,12 @@ from services.auth_svc.domain.configuration import Json
 _LARGEST_EXACT = 2.0**53
 
 
-def values_to_struct(values: Mapping[str, Json]) -> Struct:
+def values_to_proto(values: Mapping[str, Json]) -> Struct:
     """The values as a free-form object."""
     return ParseDict(dict(values), Struct())
 
 
-def struct_to_values(struct: Struct) -> dict[str, Json]:
+def values_from_proto(struct: Struct) -> dict[str, Json]:
     """The values of a free-form object; whole numbers are integers."""
     return {key: _json(value) for key, value in struct.fields.items()}
 
@@ -33,6 +33,6 @@ def _json(value: Value) -> Any:
         case "list_value":
             return [_json(item) for item in value.list_value.values]
         case "struct_value":
-            return struct_to_values(value.struct_value)
+            return values_from_proto(value.struct_value)
         case _:
             return None

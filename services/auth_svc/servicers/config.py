@@ -5,7 +5,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from kontena.auth.v1 import config_pb2 as pb
 from kontena.auth.v1.config_pb2_grpc import ConfigServiceServicer
-from services.auth_svc.convert.config import struct_to_values, values_to_struct
+from services.auth_svc.convert.config import values_from_proto, values_to_proto
 from services.auth_svc.usecases.config import Config
 from services.kernel import call
 from services.kernel.methods import Context
@@ -18,17 +18,17 @@ class ConfigServicer(ConfigServiceServicer):
         self._config = config
 
     async def GetConfig(self, request: pb.GetConfigRequest, context: Context) -> Struct:
-        return values_to_struct(await self._config.show(call.principal(), request.filter))
+        return values_to_proto(await self._config.show(call.principal(), request.filter))
 
     async def GetConfigKey(self, request: pb.GetConfigKeyRequest, context: Context) -> Struct:
-        return values_to_struct(await self._config.get(call.principal(), request.key))
+        return values_to_proto(await self._config.get(call.principal(), request.key))
 
     async def UpdateConfig(self, request: pb.UpdateConfigRequest, context: Context) -> Empty:
-        await self._config.update(call.principal(), struct_to_values(request.values))
+        await self._config.update(call.principal(), values_from_proto(request.values))
         return Empty()
 
     async def ReplaceConfig(self, request: pb.ReplaceConfigRequest, context: Context) -> Empty:
-        await self._config.replace(call.principal(), struct_to_values(request.values))
+        await self._config.replace(call.principal(), values_from_proto(request.values))
         return Empty()
 
     async def ClearConfig(self, request: pb.ClearConfigRequest, context: Context) -> Empty:

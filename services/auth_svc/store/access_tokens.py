@@ -79,7 +79,7 @@ async def find_by_value(tx: Tx, digest: bytes) -> AccessToken | None:
     return await _first(tx, _table.c.token_digest == digest)
 
 
-async def find_of_user(tx: Tx, user_id: str, page: Page = WHOLE) -> Listing[AccessToken]:
+async def of_user(tx: Tx, user_id: str, page: Page = WHOLE) -> Listing[AccessToken]:
     """The tokens and codes of a user, oldest first, expired ones included."""
     query = _select(_table.c.user_id == user_id).add_columns(_table.c.created_at)
     return await pages.read(tx, query, {"created_at": _table.c.created_at, "id": _table.c.id}, page, _token)

@@ -44,7 +44,7 @@ async def find_by_invite(tx: Tx, digest: bytes) -> User | None:
     return next(iter(await _load(tx, _invited(digest))), None)
 
 
-async def find_members(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[User]:
+async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[User]:
     """The members of a grid, by e-mail."""
     members = sa.select(grid_members.c.user_id).where(grid_members.c.grid_id == grid_id)
     return await _load(tx, users.c.id.in_(members), page)

@@ -21,7 +21,7 @@ class AccessTokens:
     async def list_own(self, caller: Principal, page: Page = WHOLE) -> Listing[AccessToken]:
         """The caller's tokens and unused codes, oldest first."""
         async with self._db.read() as tx:
-            return await access_tokens.find_of_user(tx, caller.user_id, page)
+            return await access_tokens.of_user(tx, caller.user_id, page)
 
     async def get(self, caller: Principal, name: str) -> AccessToken:
         """One token. Raises NotFound, then OAuthError 403 for a token of somebody else."""

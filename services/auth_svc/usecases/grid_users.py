@@ -25,7 +25,7 @@ class GridUsers:
         """The members, by e-mail. Raises NotFound, Forbidden."""
         grid = await self._grids.accessible(caller, grid_name)
         async with self._db.read() as tx:
-            return await users.find_members(tx, grid.id, page)
+            return await users.of_grid(tx, grid.id, page)
 
     async def add(self, caller: Principal, grid_name: str, email: str) -> Listing[User]:
         """Make a user a member and return all. Raises NotFound, Forbidden, ValidationFailed."""
@@ -40,7 +40,7 @@ class GridUsers:
                 await users.void_invitation(tx, user.id, by=caller.user_id)
                 await invalidations.announce(tx, [user.id])
                 await trail.member(tx, "assign user", user, grid.id, grid.name)
-            return await users.find_members(tx, grid.id)
+            return await users.of_grid(tx, grid.id)
 
     async def remove(self, caller: Principal, grid_name: str, email: str) -> Listing[User]:
         """End a membership and return the remaining members. Raises NotFound, Forbidden, ValidationFailed."""
@@ -58,4 +58,4 @@ class GridUsers:
             await grid_members.remove(tx, grid.id, user.id)
             await invalidations.announce(tx, [user.id])
             await trail.member(tx, "unassign user", user, grid.id, grid.name)
-            return await users.find_members(tx, grid.id)
+            return await users.of_grid(tx, grid.id)

@@ -8,7 +8,7 @@ from services.grid_svc.domain.grid_input import GridChanges, LogsInput, NetworkI
 from services.grid_svc.usecases.grids import GridView
 
 
-def to_proto(view: GridView) -> pb.Grid:
+def grid_to_proto(view: GridView) -> pb.Grid:
     """A grid with its counts."""
     grid, counts = view.grid, view.counts
     return pb.Grid(
@@ -16,7 +16,7 @@ def to_proto(view: GridView) -> pb.Grid:
         name=grid.name,
         token=grid.token,
         initial_size=grid.initial_size,
-        stats=stats(grid.statsd),
+        stats=stats_to_proto(grid.statsd),
         default_affinity=grid.default_affinity,
         trusted_subnets=grid.trusted_subnets,
         node_count=counts.nodes,
@@ -25,28 +25,28 @@ def to_proto(view: GridView) -> pb.Grid:
         user_count=counts.users,
         subnet=grid.subnet,
         supernet=grid.supernet,
-        logs=logs(grid.logs),
-        network=network(grid),
+        logs=logs_to_proto(grid.logs),
+        network=network_to_proto(grid),
         host_access=grid.host_access,
     )
 
 
-def stats(statsd: Statsd | None) -> pb.GridStats:
+def stats_to_proto(statsd: Statsd | None) -> pb.GridStats:
     """Metrics export; the object is there even when it is off."""
     return pb.GridStats(statsd=pb.Statsd(server=statsd.server, port=statsd.port) if statsd else None)
 
 
-def logs(value: Logs | None) -> pb.GridLogs | None:
+def logs_to_proto(value: Logs | None) -> pb.GridLogs | None:
     """Log forwarding, absent when it is not configured."""
     return pb.GridLogs(forwarder=value.forwarder, opts=value.opts) if value else None
 
 
-def network(grid: Grid) -> pb.GridNetwork:
+def network_to_proto(grid: Grid) -> pb.GridNetwork:
     """Network settings with the values that are in force."""
     return pb.GridNetwork(mode=grid.network.mode, node_prefix=grid.blocks.prefix)
 
 
-def new_grid(request: pb.CreateGridRequest) -> NewGrid:
+def new_grid_from_proto(request: pb.CreateGridRequest) -> NewGrid:
     """The attributes of a new grid; an attribute that is null is absent."""
     size = request.initial_size if request.HasField("initial_size") else None
     alias = request.initial_size_alias if request.HasField("initial_size_alias") else None
@@ -67,7 +67,7 @@ def new_grid(request: pb.CreateGridRequest) -> NewGrid:
     )
 
 
-def changes(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChanges:
+def changes_from_proto(request: pb.UpdateGridRequest, present: Collection[str]) -> GridChanges:
     """The attributes a request sets: `request` has only those, `present` are their names.
 
     An object that is null stays as it is; a list that is null cannot be told from an empty one, and clears.

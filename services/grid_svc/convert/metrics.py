@@ -7,7 +7,7 @@ from services.grid_svc.domain.metrics import Interfaces, Minute, Window
 from services.kernel.times import shown
 
 
-def to_proto(window: Window, minutes: Sequence[Minute]) -> pb.Metrics:
+def metrics_to_proto(window: Window, minutes: Sequence[Minute]) -> pb.Metrics:
     """What was asked for, and the minutes found."""
     span = {"from": shown(window.start), "to": shown(window.end)}
     return pb.Metrics(**span, stats=[_minute(minute) for minute in minutes])

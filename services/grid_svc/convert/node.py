@@ -16,7 +16,7 @@ from services.grid_svc.usecases.nodes import HealthView, NodeView
 from services.kernel.times import shown
 
 
-def to_proto(view: NodeView) -> pb.Node:
+def node_to_proto(view: NodeView) -> pb.Node:
     """The whole answer."""
     message = _own(view.node)
     message.MergeFrom(_around(view.node.node_number, view.node.name, view.grid))
@@ -75,8 +75,8 @@ def _own(node: Node) -> pb.Node:
         driver=facts.driver,
         # Never absent while connected: it is looked up among the filesystems.
         engine_root_dir=facts.engine_root_dir or ("" if node.connected else None),
-        network_drivers=drivers(facts.network_drivers),
-        volume_drivers=drivers(facts.volume_drivers),
+        network_drivers=drivers_to_proto(facts.network_drivers),
+        volume_drivers=drivers_to_proto(facts.volume_drivers),
         labels=node.labels,
         mem_total=facts.mem_total or 0.0,
         mem_limit=facts.mem_limit or 0.0,
@@ -86,12 +86,12 @@ def _own(node: Node) -> pb.Node:
         agent_version=node.agent_version,
         docker_version=facts.docker_version,
         node_number=node.node_number,
-        resource_usage=resource_usage.of_node(node),
+        resource_usage=resource_usage.usage_to_proto(node),
         key_fingerprint=node.key_fingerprint,
     )
 
 
-def health(found: HealthView) -> pb.NodeHealth:
+def health_to_proto(found: HealthView) -> pb.NodeHealth:
     """The health of a connected node. There is no etcd on our nodes, and clients are told so instead of a guess."""
     node, grid = found.node, found.grid
     return pb.NodeHealth(
@@ -141,7 +141,7 @@ def _peer(peer: Peer, traffic: PeerTraffic | None) -> pb.PeerHealth:
     )
 
 
-def new_node(request: pb.CreateNodeRequest) -> NodeInput:
+def new_node_from_proto(request: pb.CreateNodeRequest) -> NodeInput:
     """The attributes of a node created ahead; an attribute that is null is absent."""
     return NodeInput(
         request.name if request.HasField("name") else None,
@@ -150,18 +150,18 @@ def new_node(request: pb.CreateNodeRequest) -> NodeInput:
     )
 
 
-def label_changes(request: legacy_node_pb2.UpdateLegacyNodeRequest, present: Collection[str]) -> NodeChanges:
+def label_changes_from_proto(request: legacy_node_pb2.UpdateLegacyNodeRequest, present: Collection[str]) -> NodeChanges:
     """The labels a request sets, as `changes`."""
     return NodeChanges(list(request.labels) if request.labels or "labels" in present else None)
 
 
-def changes(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChanges:
+def changes_from_proto(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChanges:
     """The attributes a request sets. Labels that are null cannot be told from an empty list, and clear."""
     labels = list(request.labels) if request.labels or "labels" in present else None
     return NodeChanges(labels, request.availability if request.HasField("availability") else None)
 
 
-def drivers(values: Iterable[Driver]) -> list[pb.Driver]:
+def drivers_to_proto(values: Iterable[Driver]) -> list[pb.Driver]:
     """Plugins of the engine."""
     return [pb.Driver(name=driver.name, version=driver.version) for driver in values]
 
@@ -172,9 +172,9 @@ def _grid(grid: Grid) -> pb.NodeGrid:
         name=grid.name,
         initial_size=grid.initial_size,
         token=grid.token,
-        stats=grids.stats(grid.statsd),
+        stats=grids.stats_to_proto(grid.statsd),
         trusted_subnets=grid.trusted_subnets,
         subnet=grid.subnet,
         supernet=grid.supernet,
-        logs=grids.logs(grid.logs),
+        logs=grids.logs_to_proto(grid.logs),
     )

@@ -37,7 +37,7 @@ def join_tokens(metadata: Mapping[str, str]) -> JoinTokens:
     return JoinTokens(metadata.get("kontena-grid-token", ""), metadata.get("kontena-node-token", ""))
 
 
-async def incoming(requests: AsyncIterator[pb.ConnectRequest]) -> AsyncIterator[Incoming]:
+async def incoming_from_proto(requests: AsyncIterator[pb.ConnectRequest]) -> AsyncIterator[Incoming]:
     """What an agent says."""
     async for request in requests:
         yield _incoming(request)
@@ -58,7 +58,7 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
         case "info":
             return _info(request.info)
         case "stats":
-            return resource_usage.from_proto(request.stats)
+            return resource_usage.usage_from_proto(request.stats)
         case "network":
             return _report(request.network)
         case _:
@@ -66,7 +66,7 @@ def _incoming(request: pb.ConnectRequest) -> Incoming:
             return Heartbeat()
 
 
-def outgoing(message: Outgoing) -> pb.ConnectResponse:
+def outgoing_to_proto(message: Outgoing) -> pb.ConnectResponse:
     """What the master says."""
     match message:
         case Welcome():
@@ -149,7 +149,9 @@ def _description(node: NodeDescription) -> pb.NodeDescription:
     # Not `asdict`, which copies the addresses one by one: a grid may have thousands, and every agent hears of them.
     same = {name: getattr(node, name) for name in _DESCRIBED_AS_IS}
     network = grid_pb2.GridNetwork(mode=node.network.mode, node_prefix=node.network.node_prefix)
-    return pb.NodeDescription(**same, stats=grids.stats(node.statsd), logs=grids.logs(node.logs), network=network)
+    return pb.NodeDescription(
+        **same, stats=grids.stats_to_proto(node.statsd), logs=grids.logs_to_proto(node.logs), network=network
+    )
 
 
 def _text(value: str) -> str | None:

@@ -23,7 +23,7 @@ def finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def from_proto(sample: pb.ResourceUsage) -> ResourceUsage:
+def usage_from_proto(sample: pb.ResourceUsage) -> ResourceUsage:
     """What an agent measured."""
     memory, cpu = sample.memory, sample.cpu
     return ResourceUsage(
@@ -53,12 +53,12 @@ def _interfaces(usage: pb.InterfaceUsage) -> InterfaceUsage:
     return InterfaceUsage(names, *map(finite, numbers))
 
 
-def memory(value: MemoryUsage | None) -> pb.MemoryUsage | None:
+def memory_to_proto(value: MemoryUsage | None) -> pb.MemoryUsage | None:
     """Memory, absent when it was not measured."""
     return pb.MemoryUsage(**asdict(value)) if value else None
 
 
-def of_node(node: Node) -> pb.ResourceUsage | None:
+def usage_to_proto(node: Node) -> pb.ResourceUsage | None:
     """The newest sample of a node.
 
     A connected node always has one, with every load period and a filesystem called like its engine directory:
@@ -68,7 +68,7 @@ def of_node(node: Node) -> pb.ResourceUsage | None:
     if sample is None and not node.connected:
         return None
     return pb.ResourceUsage(
-        memory=memory(sample.memory if sample else None),
+        memory=memory_to_proto(sample.memory if sample else None),
         load=load_of(sample),
         filesystem=[
             pb.FilesystemUsage(**asdict(item)) for item in with_filesystem(sample, node.facts.engine_root_dir or "")

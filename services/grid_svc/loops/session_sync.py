@@ -55,7 +55,7 @@ class SessionSync:
             return
         async with self._db.read() as tx:
             grids = {grid.id: grid for grid in await grid_store.read(tx, grid_ids)}
-            nodes = await node_store.list_of_grids(tx, grid_ids)
+            nodes = await node_store.of_grids(tx, grid_ids)
         by_id = {node.id: node for node in nodes}
         peers: dict[str, list[Peer]] = defaultdict(list)
         for each in sorted(nodes, key=lambda node: node.node_number):

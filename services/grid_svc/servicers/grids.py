@@ -21,10 +21,10 @@ class GridServicer(GridServiceServicer):
 
     async def ListGrids(self, request: pb.ListGridsRequest, context: Context) -> pb.ListGridsResponse:
         views = await self._grids.list(call.principal(), pages.page(request))
-        return pb.ListGridsResponse(grids=map(convert.to_proto, views), next=views.next)
+        return pb.ListGridsResponse(grids=map(convert.grid_to_proto, views), next=views.next)
 
     async def CreateGrid(self, request: pb.CreateGridRequest, context: Context) -> pb.Grid:
-        view = await self._grids.create(call.principal(), convert.new_grid(request))
+        view = await self._grids.create(call.principal(), convert.new_grid_from_proto(request))
         call.reply_created()
         return _answer(view)
 
@@ -32,7 +32,7 @@ class GridServicer(GridServiceServicer):
         return _answer(await self._grids.get(call.principal(), request.grid))
 
     async def UpdateGrid(self, request: pb.UpdateGridRequest, context: Context) -> pb.Grid:
-        changes = convert.changes(
+        changes = convert.changes_from_proto(
             narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
         )
         return _answer(await self._grids.update(call.principal(), request.grid, changes))
@@ -48,4 +48,4 @@ class GridServicer(GridServiceServicer):
 
 def _answer(view: GridView) -> pb.Grid:
     call.reply_etag(view.grid.etag)
-    return convert.to_proto(view)
+    return convert.grid_to_proto(view)

@@ -21,11 +21,11 @@ class LegacyNodeServicer(LegacyNodeServiceServicer):
 
     async def GetLegacyNode(self, request: pb.GetLegacyNodeRequest, context: Context) -> node_pb2.Node:
         token = join_tokens(texts(context)).grid
-        return convert.to_proto(await self._nodes.get(token, request.node_id))
+        return convert.node_to_proto(await self._nodes.get(token, request.node_id))
 
     async def UpdateLegacyNode(self, request: pb.UpdateLegacyNodeRequest, context: Context) -> node_pb2.Node:
         token = join_tokens(texts(context)).grid
-        changes = convert.label_changes(
+        changes = convert.label_changes_from_proto(
             narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
         )
-        return convert.to_proto(await self._nodes.update(token, request.node_id, changes))
+        return convert.node_to_proto(await self._nodes.update(token, request.node_id, changes))

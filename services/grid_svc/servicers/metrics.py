@@ -17,8 +17,8 @@ class MetricsServicer(MetricsServiceServicer):
     async def GetNodeMetrics(self, request: pb.GetNodeMetricsRequest, context: Context) -> pb.Metrics:
         # `from` is a word of the language.
         found = await self._metrics.node(call.principal(), request.id, getattr(request, "from"), request.to)
-        return convert.to_proto(*found)
+        return convert.metrics_to_proto(*found)
 
     async def GetGridMetrics(self, request: pb.GetGridMetricsRequest, context: Context) -> pb.Metrics:
         found = await self._metrics.grid(call.principal(), request.grid, getattr(request, "from"), request.to)
-        return convert.to_proto(*found)
+        return convert.metrics_to_proto(*found)

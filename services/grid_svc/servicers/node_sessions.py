@@ -18,5 +18,5 @@ class NodeSessionServicer(NodeSessionServiceServicer):
 
     async def Connect(self, request_iterator: Any, context: Context) -> AsyncIterator[pb.ConnectResponse]:
         tokens = convert.join_tokens(texts(context))
-        async for message in self._sessions.connect(tokens, convert.incoming(request_iterator)):
-            yield convert.outgoing(message)
+        async for message in self._sessions.connect(tokens, convert.incoming_from_proto(request_iterator)):
+            yield convert.outgoing_to_proto(message)

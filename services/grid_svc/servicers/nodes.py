@@ -27,12 +27,12 @@ class NodeServicer(NodeServiceServicer):
         return listing(pb.ListNodesResponse, "nodes", convert.joined(found), pb.ListNodesResponse(next=found.next))
 
     async def CreateNode(self, request: pb.CreateNodeRequest, context: Context) -> pb.Node:
-        created = await self._nodes.create(call.principal(), request.grid, convert.new_node(request))
+        created = await self._nodes.create(call.principal(), request.grid, convert.new_node_from_proto(request))
         call.reply_created()
         return _answer(created)
 
     async def GetNodeHealth(self, request: pb.GetNodeHealthRequest, context: Context) -> pb.NodeHealth:
-        return convert.health(await self._nodes.health(call.principal(), request.id))
+        return convert.health_to_proto(await self._nodes.health(call.principal(), request.id))
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> Any:
         found = await self._nodes.get(call.principal(), request.id)
@@ -40,7 +40,7 @@ class NodeServicer(NodeServiceServicer):
         return next(convert.joined([found]))
 
     async def UpdateNode(self, request: pb.UpdateNodeRequest, context: Context) -> pb.Node:
-        changes = convert.changes(
+        changes = convert.changes_from_proto(
             narrowed(request, request.update_mask, but=_NOT_MASKED), call.present_fields(request.update_mask)
         )
         return _answer(await self._nodes.update(call.principal(), request.id, changes))
@@ -52,4 +52,4 @@ class NodeServicer(NodeServiceServicer):
 
 def _answer(view: NodeView) -> pb.Node:
     call.reply_etag(view.node.etag)
-    return convert.to_proto(view)
+    return convert.node_to_proto(view)

@@ -17,12 +17,12 @@ class GridWatchServicer(GridWatchServiceServicer):
         self._watches = watches
 
     async def WatchGrids(self, request: pb.WatchGridsRequest, context: Context) -> AsyncIterator[pb.GridEvent]:
-        async for event in sendable(self._watches.grids(), convert.grid_event):
+        async for event in sendable(self._watches.grids(), convert.grid_event_to_proto):
             yield event
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Context) -> AsyncIterator[pb.NodeEvent]:
-        async for event in sendable(self._watches.nodes(), convert.node_event):
+        async for event in sendable(self._watches.nodes(), convert.node_event_to_proto):
             yield event
 
     async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Context) -> pb.GridRecord:
-        return convert.grid_record(await self._watches.grid(request.name))
+        return convert.grid_record_to_proto(await self._watches.grid(request.name))

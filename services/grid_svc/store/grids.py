@@ -24,7 +24,7 @@ _UNIQUE_TOKEN = "uq_grids_token_digest"  # noqa: S105 -- a constraint.
 _BY_NAME = grids.c.name.collate("C")
 
 
-async def list_with_node_counts(tx: Tx, ids: Collection[str] | None, page: Page) -> Listing[tuple[Grid, int]]:
+async def with_node_counts(tx: Tx, ids: Collection[str] | None, page: Page) -> Listing[tuple[Grid, int]]:
     """Grids sorted by name, each with its number of nodes; `ids` None means all. One query."""
     count = sa.select(sa.func.count()).where(nodes.c.grid_id == grids.c.id).scalar_subquery().label("node_count")
     query = sa.select(grids, count)
@@ -60,12 +60,12 @@ async def with_versions(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version
     return [(row.id, (row.xmin, row.ctid), _grid(row)) for row in await tx.execute(query)]
 
 
-async def by_name(tx: Tx, name: str) -> Grid | None:
+async def find(tx: Tx, name: str) -> Grid | None:
     """The grid called `name`."""
     return _one((await tx.execute(sa.select(grids).where(grids.c.name == name))).first())
 
 
-async def by_token(tx: Tx, token: str) -> Grid | None:
+async def find_by_token(tx: Tx, token: str) -> Grid | None:
     """The grid whose join token is `token`: found by digest, then compared in constant time."""
     row = (await tx.execute(sa.select(grids).where(grids.c.token_digest == digest(token)))).first()
     return _grid(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
@@ -141,7 +141,7 @@ def _grid(row: Any) -> Grid:
         Grid,
         row,
         token="",
-        stored_token=join_tokens.token(row),
+        stored_token=join_tokens.row_to_token(row),
         default_affinity=tuple(row.default_affinity),
         trusted_subnets=tuple(row.trusted_subnets),
         statsd=Statsd(row.statsd_server, row.statsd_port) if row.statsd_server else None,

@@ -25,7 +25,7 @@ def values(token: StoredToken | None) -> dict[str, Any]:
     }
 
 
-def token(row: Any) -> StoredToken | None:
+def row_to_token(row: Any) -> StoredToken | None:
     """The token of a row; None for a node without one."""
     return None if row.token_digest is None else StoredToken(row.token_digest, row.token_sealed, row.token or "")
 

@@ -43,20 +43,20 @@ class Sighting:
     age: float
 
 
-async def by_key(tx: Tx, hello: Hello) -> Node | None:
+async def find_by_key(tx: Tx, hello: Hello) -> Node | None:
     """The node that the key in `hello` proves this machine to be, locked; of several, in different grids, the one that
     it was last."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.engine_id == hello.engine_id, nodes.c.node_key == hello.node_key)
     newest = query.order_by(nodes.c.connected_at.desc().nulls_last()).limit(1).with_for_update(of=nodes)
     row = (await tx.execute(newest)).first()
-    return None if row is None else rows.node(row)
+    return None if row is None else rows.row_to_node(row)
 
 
-async def by_token(tx: Tx, token: str) -> Node | None:
+async def find_by_token(tx: Tx, token: str) -> Node | None:
     """The node whose own token is `token`, locked: found by digest, then compared in constant time."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.token_digest == digest(token)).with_for_update(of=nodes)
     row = (await tx.execute(query)).first()
-    return rows.node(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
+    return rows.row_to_node(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
 
 
 async def bind(tx: Tx, node: Node, hello: Hello) -> bool:
@@ -134,14 +134,14 @@ async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -
     values = {**inserted_values(node), **_session_values(hello, clock_skew), **first}
     statement = pg_insert(nodes).values(values).on_conflict_do_nothing(constraint=UNIQUE_ENGINE_ID)
     row = (await tx.execute(telling(statement.returning(*rows.COLUMNS)))).first()
-    return None if row is None else rows.node(row)
+    return None if row is None else rows.row_to_node(row)
 
 
 async def _open(tx: Tx, condition: sa.ColumnElement[bool], hello: Hello, clock_skew: float | None) -> Node | None:
     values = {**_session_values(hello, clock_skew), "session": nodes.c.session + 1, **_starts_with(hello.start_id)}
     statement = nodes.update().where(condition).values(values).returning(*rows.COLUMNS)
     row = (await tx.execute(telling(statement))).first()
-    return None if row is None else rows.node(row)
+    return None if row is None else rows.row_to_node(row)
 
 
 def _starts_with(start_id: str) -> dict[str, Any]:

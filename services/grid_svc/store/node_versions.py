@@ -60,7 +60,7 @@ async def of_grid(tx: Tx, grid_id: str, page: Page) -> Listing[CurrentNode]:
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Node]]:
     """Nodes by id with the versions that they have now."""
     query = sa.select(*rows.COLUMNS, *_VERSION).where(nodes.c.id.in_(ids))
-    return [(row.id, (row.xmin, row.ctid), rows.node(row)) for row in await tx.execute(query)]
+    return [(row.id, (row.xmin, row.ctid), rows.row_to_node(row)) for row in await tx.execute(query)]
 
 
 async def peers(db: Database, grid_id: str) -> list[Peer]:

@@ -25,10 +25,10 @@ class Occupied:
     names: frozenset[str]
 
 
-async def list_of_grids(tx: Tx, grid_ids: Collection[str]) -> list[Node]:
+async def of_grids(tx: Tx, grid_ids: Collection[str]) -> list[Node]:
     """All nodes of the grids, sorted by name."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id.in_(grid_ids)).order_by(nodes.c.name.collate("C"))
-    return [rows.node(row) for row in await tx.execute(query)]
+    return [rows.row_to_node(row) for row in await tx.execute(query)]
 
 
 async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
@@ -36,7 +36,7 @@ async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
     query = sa.select(*rows.COLUMNS)
     if ids is not None:
         query = query.where(nodes.c.id.in_(ids))
-    return [rows.node(row) for row in await tx.execute(query)]
+    return [rows.row_to_node(row) for row in await tx.execute(query)]
 
 
 async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> Node | None:
@@ -44,14 +44,14 @@ async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> N
     column = nodes.c.engine_id if ":" in reference else nodes.c.name
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, column == reference)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
-    return None if row is None else rows.node(row)
+    return None if row is None else rows.row_to_node(row)
 
 
-async def by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
+async def find_by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this engine id, whatever it looks like."""
     query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.engine_id == engine_id)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
-    return None if row is None else rows.node(row)
+    return None if row is None else rows.row_to_node(row)
 
 
 async def peers(tx: Tx, grid_id: str) -> list[Peer]:
@@ -121,7 +121,7 @@ async def change(tx: Tx, node: Node, changes: NodeChanges) -> Node:
         "updated_at": sa.func.now(),
     }
     statement = nodes.update().where(nodes.c.id == node.id).values(values).returning(*rows.COLUMNS)
-    return rows.node((await tx.execute(statement)).one())
+    return rows.row_to_node((await tx.execute(statement)).one())
 
 
 async def stale(tx: Tx, hours: float, *, lock: bool = False) -> list[Node]:
@@ -144,7 +144,7 @@ async def stale(tx: Tx, hours: float, *, lock: bool = False) -> list[Node]:
         )
     )
     locked = query.with_for_update(of=nodes, skip_locked=True)
-    return [rows.node(row) for row in await tx.execute(locked if lock else query)]
+    return [rows.row_to_node(row) for row in await tx.execute(locked if lock else query)]
 
 
 async def delete(tx: Tx, node_id: str) -> None:

@@ -55,7 +55,7 @@ async def _read(tx: Tx, condition: sa.ColumnElement[bool]) -> list[tuple[str, Me
             region=region(row.labels),
             public_ip=row.public_ip,
             private_ip=row.private_ip,
-            network=rows.network(row),
+            network=rows.row_to_network(row),
             block=blocks[key].of(row.node_number),
             overlay_ip=overlay_ip(row.subnet, row.node_number),
         )

@@ -27,19 +27,19 @@ CONFLICT = sa.case(
 COLUMNS = (nodes, _DISCONNECTED_SECONDS, CONFLICT)
 
 
-def node(row: Any) -> Node:
+def row_to_node(row: Any) -> Node:
     """The node of a row that was selected with COLUMNS."""
     return made_of(
         Node,
         row,
-        token=join_tokens.token(row),
+        token=join_tokens.row_to_token(row),
         labels=tuple(row.labels),
         facts=made_of(
             Facts,
             row,
             network_drivers=tuple(Driver(**item) for item in row.network_drivers),
             volume_drivers=tuple(Driver(**item) for item in row.volume_drivers),
-            network=network(row),
+            network=row_to_network(row),
         ),
         stats=None if row.stats is None else usage(row.stats),
         disconnected_seconds=float(row.disconnected_seconds),
@@ -53,7 +53,7 @@ def facts_values(facts: Facts) -> dict[str, Any]:
     return {**values.pop("network"), **values}
 
 
-def network(row: Any) -> NodeNetwork:
+def row_to_network(row: Any) -> NodeNetwork:
     """How the containers of a node are reached, from its row."""
     return NodeNetwork(row.public_key, row.wireguard_port, row.vxlan_port)
 

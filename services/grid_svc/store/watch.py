@@ -24,7 +24,7 @@ async def node_records(tx: Tx, ids: Collection[str] | None) -> list[NodeRecord]:
     query = sa.select(*rows.COLUMNS, grids.c.subnet, grids.c.initial_size).join(grids, grids.c.id == nodes.c.grid_id)
     if ids is not None:
         query = query.where(nodes.c.id.in_(ids))
-    return [_node_record(rows.node(row), row.subnet, row.initial_size) for row in await tx.execute(query)]
+    return [_node_record(rows.row_to_node(row), row.subnet, row.initial_size) for row in await tx.execute(query)]
 
 
 def grid_record(grid: Grid) -> GridRecord:

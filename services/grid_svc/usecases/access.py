@@ -9,7 +9,7 @@ from services.kernel.principal import Principal
 
 async def accessible(tx: Tx, principal: Principal, name: str) -> Grid:
     """The grid, without its token (join_tokens.py). Raises NotFound, then Forbidden."""
-    grid = required(await store.by_name(tx, name))
+    grid = required(await store.find(tx, name))
     if not principal.has_access(grid.id):
         raise Forbidden
     return grid

@@ -75,7 +75,7 @@ class Grids:
         """The grids the caller may see, sorted by name: one query for any number."""
         async with self._db.read() as tx:
             ids = None if principal.sees_all_grids else principal.grid_ids
-            found = await store.list_with_node_counts(tx, ids, page)
+            found = await store.with_node_counts(tx, ids, page)
         shown = partial(self._tokens.shown_to, principal)
         return found.map(lambda one: GridView(shown(one[0]), self._counts.of(one[0].id, one[1])))
 
@@ -184,7 +184,7 @@ class Grids:
             grid = await store.insert(tx, replace(new, stored_token=token))
             if grid is not None:
                 return grid
-            if await store.by_name(tx, name) is None:
+            if await store.find(tx, name) is None:
                 raise ValidationFailed({"token": NOT_USABLE})
             if checked.name is not None:
                 break
@@ -192,7 +192,7 @@ class Grids:
 
     async def _exists(self, name: str) -> bool:
         async with self._db.read() as tx:
-            return await store.by_name(tx, name) is not None
+            return await store.find(tx, name) is not None
 
     async def _record(self, tx: Tx, event: str, grid: Grid) -> None:
         await grid_changed(tx, grid.id)

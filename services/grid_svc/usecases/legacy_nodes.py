@@ -31,8 +31,8 @@ class LegacyNodes:
 
 
 async def _found(tx: Tx, token: str, engine_id: str, *, lock: bool = False) -> tuple[Grid, Node]:
-    found = required(await grid_store.by_token(tx, token) if token else None)
+    found = required(await grid_store.find_by_token(tx, token) if token else None)
     # Who shows the token knows it.
     grid = replace(found, token=token)
-    node = required(await store.by_engine_id(tx, grid.id, engine_id, lock=lock), "Node not found")
+    node = required(await store.find_by_engine_id(tx, grid.id, engine_id, lock=lock), "Node not found")
     return grid, node

@@ -197,9 +197,9 @@ class NodeSessions:
         # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
         grid = await grid_store.lock_by_token(tx, shown.grid)
         if grid is not None:
-            node = await node_store.by_engine_id(tx, grid.id, hello.engine_id, lock=True)
+            node = await node_store.find_by_engine_id(tx, grid.id, hello.engine_id, lock=True)
         else:
-            node = await store.by_key(tx, hello) if hello.node_key else None
+            node = await store.find_by_key(tx, hello) if hello.node_key else None
         if node is None:
             if grid is None:
                 raise SessionRefused(rules.INVALID_GRID_TOKEN)
@@ -211,10 +211,12 @@ class NodeSessions:
 
     async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
         """The node that shows its own token, with its new session; its first machine is bound to it."""
-        node = await store.by_token(tx, shown.node)
+        node = await store.find_by_token(tx, shown.node)
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
-        known = node.engine_id is None and await node_store.by_engine_id(tx, node.grid_id, hello.engine_id) is not None
+        known = (
+            node.engine_id is None and await node_store.find_by_engine_id(tx, node.grid_id, hello.engine_id) is not None
+        )
         refusal = (
             rules.check_own_token(node, hello.engine_id, engine_known=known)
             or rules.check_key(node, hello)

@@ -30,7 +30,7 @@ class Watches:
     async def grid(self, name: str) -> GridRecord:
         """The grid called `name`. Raises NotFound."""
         async with self._db.read() as tx:
-            grid = await grid_store.by_name(tx, name)
+            grid = await grid_store.find(tx, name)
         if grid is None:
             raise NotFound
         return store.grid_record(grid)

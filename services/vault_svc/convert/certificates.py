@@ -13,7 +13,7 @@ from services.vault_svc.usecases.certificates import CertificateView
 from services.vault_svc.usecases.domain_authorizations import AuthorizationView
 
 
-def certificate(view: CertificateView) -> pb.Certificate:
+def certificate_to_proto(view: CertificateView) -> pb.Certificate:
     """The wire form of a certificate."""
     found = view.certificate
     return pb.Certificate(
@@ -27,7 +27,7 @@ def certificate(view: CertificateView) -> pb.Certificate:
     )
 
 
-def export(grid: str, found: Certificate, material: Material) -> pb.ExportCertificateResponse:
+def export_to_proto(grid: str, found: Certificate, material: Material) -> pb.ExportCertificateResponse:
     """A certificate with its key."""
     return pb.ExportCertificateResponse(
         id=f"{grid}/{found.subject}",
@@ -38,7 +38,7 @@ def export(grid: str, found: Certificate, material: Material) -> pb.ExportCertif
     )
 
 
-def record(found: Authorization) -> pb.AuthorizeDomainResponse:
+def record_to_proto(found: Authorization) -> pb.AuthorizeDomainResponse:
     """The DNS record to set."""
     return pb.AuthorizeDomainResponse(
         record_name=RECORD_NAME,
@@ -48,12 +48,12 @@ def record(found: Authorization) -> pb.AuthorizeDomainResponse:
     )
 
 
-def names(found: list[str]) -> HttpBody:
+def names_to_json(found: list[str]) -> HttpBody:
     """A JSON array: a message cannot be one."""
     return HttpBody(content_type="application/json", data=json.dumps(found).encode())
 
 
-def authorization(view: AuthorizationView) -> authorization_pb.DomainAuthorization:
+def authorization_to_proto(view: AuthorizationView) -> authorization_pb.DomainAuthorization:
     """The wire form of a domain authorization."""
     found = view.authorization
     challenge = found.challenge

@@ -11,7 +11,7 @@ from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.usecases.secrets import ListedSecret, SecretView
 
 
-def plaintext(value: str, *, present: bool) -> Plaintext | None:
+def plaintext_from_proto(value: str, *, present: bool) -> Plaintext | None:
     """A value from a request; None when it was absent or null."""
     return Plaintext(value) if present else None
 
@@ -21,7 +21,7 @@ def flag(value: Value) -> bool:
     return value.bool_value or value.string_value in ("true", "1")
 
 
-def secret(view: SecretView) -> pb.Secret:
+def secret_to_proto(view: SecretView) -> pb.Secret:
     """The wire form of a secret with its value."""
     message = _own(view.grid, view.secret)
     message.MergeFrom(_users(view.services))

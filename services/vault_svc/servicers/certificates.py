@@ -8,7 +8,7 @@ from kontena.vault.v1.certificate_pb2_grpc import CertificateServiceServicer
 from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
-from services.vault_svc.convert.secrets import plaintext
+from services.vault_svc.convert.secrets import plaintext_from_proto
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.certificates import Certificates
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
@@ -34,7 +34,7 @@ class CertificateServicer(CertificateServiceServicer):
         domain = request.domain if request.HasField("domain") else None
         found = await self._authorizations.authorize(call.principal(), request.grid, domain)
         call.reply_created()
-        return convert.record(found)
+        return convert.record_to_proto(found)
 
     async def CreateSecretCertificate(self, request: pb.CreateSecretCertificateRequest, context: Context) -> HttpBody:
         names = await self._certificates.create_in_secrets(
@@ -45,39 +45,39 @@ class CertificateServicer(CertificateServiceServicer):
             cert_type=request.cert_type if request.HasField("cert_type") else None,
         )
         call.reply_created()
-        return convert.names(names)
+        return convert.names_to_json(names)
 
     async def ListCertificates(
         self, request: pb.ListCertificatesRequest, context: Context
     ) -> pb.ListCertificatesResponse:
         found = await self._certificates.of_grid(call.principal(), request.grid, pages.page(request))
-        return pb.ListCertificatesResponse(certificates=map(convert.certificate, found), next=found.next)
+        return pb.ListCertificatesResponse(certificates=map(convert.certificate_to_proto, found), next=found.next)
 
     async def CreateCertificate(self, request: pb.CreateCertificateRequest, context: Context) -> pb.Certificate:
         view = await self._certificates.create(call.principal(), request.grid, request.domains)
         call.reply_created()
-        return convert.certificate(view)
+        return convert.certificate_to_proto(view)
 
     async def GetCertificate(self, request: pb.GetCertificateRequest, context: Context) -> pb.Certificate:
-        return convert.certificate(await self._certificates.show(call.principal(), request.id))
+        return convert.certificate_to_proto(await self._certificates.show(call.principal(), request.id))
 
     async def ExportCertificate(
         self, request: pb.ExportCertificateRequest, context: Context
     ) -> pb.ExportCertificateResponse:
         grid, found, material = await self._certificates.export(call.principal(), request.id)
         call.current().reply_headers["cache-control"] = "no-store"
-        return convert.export(grid.name, found, material)
+        return convert.export_to_proto(grid.name, found, material)
 
     async def ImportCertificate(self, request: pb.ImportCertificateRequest, context: Context) -> pb.Certificate:
         view = await self._certificates.import_(
             call.principal(),
             request.id,
             certificate=request.certificate if request.HasField("certificate") else None,
-            private_key=plaintext(request.private_key, present=request.HasField("private_key")),
+            private_key=plaintext_from_proto(request.private_key, present=request.HasField("private_key")),
             chain=list(request.chain),
         )
         call.reply_created()
-        return convert.certificate(view)
+        return convert.certificate_to_proto(view)
 
     async def DeleteCertificate(self, request: pb.DeleteCertificateRequest, context: Context) -> Empty:
         await self._certificates.delete(call.principal(), request.id)

@@ -21,7 +21,7 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
     ) -> pb.ListDomainAuthorizationsResponse:
         found = await self._authorizations.of_grid(call.principal(), request.grid, pages.page(request))
         return pb.ListDomainAuthorizationsResponse(
-            domain_authorizations=map(convert.authorization, found), next=found.next
+            domain_authorizations=map(convert.authorization_to_proto, found), next=found.next
         )
 
     async def CreateDomainAuthorization(
@@ -35,12 +35,12 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
             request.linked_service if request.HasField("linked_service") else None,
         )
         call.reply_created()
-        return convert.authorization(view)
+        return convert.authorization_to_proto(view)
 
     async def GetDomainAuthorization(
         self, request: pb.GetDomainAuthorizationRequest, context: Context
     ) -> pb.DomainAuthorization:
-        return convert.authorization(await self._authorizations.show(call.principal(), request.id))
+        return convert.authorization_to_proto(await self._authorizations.show(call.principal(), request.id))
 
     async def DeleteDomainAuthorization(self, request: pb.DeleteDomainAuthorizationRequest, context: Context) -> Empty:
         await self._authorizations.delete(call.principal(), request.id)

@@ -7,7 +7,7 @@ from kontena.vault.v1.external_registry_pb2_grpc import ExternalRegistryServiceS
 from services.kernel import call, pages
 from services.kernel.methods import Context
 from services.vault_svc.convert import registries as convert
-from services.vault_svc.convert.secrets import plaintext
+from services.vault_svc.convert.secrets import plaintext_from_proto
 from services.vault_svc.usecases.external_registries import ExternalRegistries
 
 
@@ -22,7 +22,7 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
     ) -> pb.ListExternalRegistriesResponse:
         grid, found = await self._registries.of_grid(call.principal(), request.grid, pages.page(request))
         return pb.ListExternalRegistriesResponse(
-            external_registries=[convert.registry(grid, one) for one in found], next=found.next
+            external_registries=[convert.registry_to_proto(grid, one) for one in found], next=found.next
         )
 
     async def CreateExternalRegistry(
@@ -33,16 +33,16 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
             request.grid,
             url=request.url if request.HasField("url") else None,
             username=request.username if request.HasField("username") else None,
-            password=plaintext(request.password, present=request.HasField("password")),
+            password=plaintext_from_proto(request.password, present=request.HasField("password")),
             email=request.email if request.HasField("email") else None,
         )
         call.reply_created()
-        return convert.registry(grid, registry)
+        return convert.registry_to_proto(grid, registry)
 
     async def GetExternalRegistry(
         self, request: pb.GetExternalRegistryRequest, context: Context
     ) -> pb.ExternalRegistry:
-        return convert.registry(*await self._registries.show(call.principal(), request.id))
+        return convert.registry_to_proto(*await self._registries.show(call.principal(), request.id))
 
     async def DeleteExternalRegistry(self, request: pb.DeleteExternalRegistryRequest, context: Context) -> Empty:
         await self._registries.delete(call.principal(), request.id)

@@ -27,7 +27,7 @@ class SecretServicer(SecretServiceServicer):
 
     async def CreateSecret(self, request: pb.CreateSecretRequest, context: Context) -> pb.Secret:
         name = request.name if request.HasField("name") else None
-        value = convert.plaintext(request.value, present=request.HasField("value"))
+        value = convert.plaintext_from_proto(request.value, present=request.HasField("value"))
         return _reply(await self._secrets.create(call.principal(), request.grid, name, value), created=True)
 
     async def GetSecret(self, request: pb.GetSecretRequest, context: Context) -> pb.Secret:
@@ -37,7 +37,7 @@ class SecretServicer(SecretServiceServicer):
         view, created = await self._secrets.update(
             call.principal(),
             request.id,
-            convert.plaintext(request.value, present=request.HasField("value")),
+            convert.plaintext_from_proto(request.value, present=request.HasField("value")),
             body_name=request.name if request.HasField("name") else None,
             upsert=convert.flag(request.upsert),
         )
@@ -48,7 +48,7 @@ class SecretServicer(SecretServiceServicer):
             call.principal(),
             request.grid,
             request.name,
-            convert.plaintext(request.value, present=request.HasField("value")),
+            convert.plaintext_from_proto(request.value, present=request.HasField("value")),
             upsert=convert.flag(request.upsert),
         )
         return _reply(view, created=created)
@@ -62,4 +62,4 @@ def _reply(view: SecretView, *, created: bool = False) -> pb.Secret:
     call.current().reply_headers["cache-control"] = "no-store"
     if created:
         call.reply_created()
-    return convert.secret(view)
+    return convert.secret_to_proto(view)

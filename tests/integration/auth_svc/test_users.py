@@ -123,6 +123,6 @@ async def test_lists_take_one_query_however_many_users(auth_url: str, offline: A
     sa.event.listen(db.engine.sync_engine, "before_cursor_execute", count)
     async with db.read() as tx:
         assert len(await users.find_all(tx)) == 21
-        assert len(await users.find_members(tx, ALPHA)) == 20
+        assert len(await users.of_grid(tx, ALPHA)) == 20
     await db.close()
     assert len(statements) == 2

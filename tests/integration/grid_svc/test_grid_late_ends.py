@@ -180,7 +180,7 @@ async def test_writes_that_wait_for_the_lock_of_a_join(grid: Running, admin: Cal
     await old.hello(name="node-1")
     session = session_of(old)
     async with db.transaction() as tx:
-        node = await node_store.by_engine_id(tx, session.grid_id, old_engine(), lock=True)
+        node = await node_store.find_by_engine_id(tx, session.grid_id, old_engine(), lock=True)
         assert node is not None
         late = [asyncio.create_task(write(db, session)) for write in (_lose, _end, _touch)]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth_svc.convert.config import struct_to_values, values_to_struct
+from services.auth_svc.convert.config import values_from_proto, values_to_proto
 from services.auth_svc.domain import configuration, sealing
 from services.kernel.errors import Unavailable, ValidationFailed
 
@@ -73,4 +73,4 @@ def test_which_changes_end_logins() -> None:
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), JSON, max_size=4))
 def test_any_json_travels_unchanged(values: dict[str, Any]) -> None:
-    assert struct_to_values(values_to_struct(values)) == values
+    assert values_from_proto(values_to_proto(values)) == values

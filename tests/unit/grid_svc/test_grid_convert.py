@@ -27,11 +27,13 @@ def test_which_attributes_an_update_sets(body: dict[str, object], changes: GridC
     request = ParseDict(body, grid_pb2.UpdateGridRequest())
     # Null is not among what is present (services/kernel/call.py).
     present = {name for name, value in body.items() if value is not None} | {*request.update_mask.paths}
-    assert grid.changes(request, present) == changes
+    assert grid.changes_from_proto(request, present) == changes
 
 
 def test_which_attributes_of_a_node_an_update_sets() -> None:
-    assert node.changes(node_pb2.UpdateNodeRequest(), set()) == NodeChanges()
-    assert node.changes(node_pb2.UpdateNodeRequest(), {"labels"}) == NodeChanges([])
-    assert node.changes(node_pb2.UpdateNodeRequest(labels=["a"]), set()) == NodeChanges(["a"])
-    assert node.changes(node_pb2.UpdateNodeRequest(availability="drain"), set()) == NodeChanges(None, "drain")
+    assert node.changes_from_proto(node_pb2.UpdateNodeRequest(), set()) == NodeChanges()
+    assert node.changes_from_proto(node_pb2.UpdateNodeRequest(), {"labels"}) == NodeChanges([])
+    assert node.changes_from_proto(node_pb2.UpdateNodeRequest(labels=["a"]), set()) == NodeChanges(["a"])
+    assert node.changes_from_proto(node_pb2.UpdateNodeRequest(availability="drain"), set()) == NodeChanges(
+        None, "drain"
+    )

@@ -164,9 +164,9 @@ def test_changes() -> None:
 def test_a_connected_node_has_a_filesystem_called_like_its_engine_directory(
     root: str | None, stats: ResourceUsage | None
 ) -> None:
-    shown = resource_usage.of_node(node(connected=True, facts=Facts(engine_root_dir=root), stats=stats))
+    shown = resource_usage.usage_to_proto(node(connected=True, facts=Facts(engine_root_dir=root), stats=stats))
     assert shown is not None
     assert [item.name for item in shown.filesystem].count(root or "") == 1
     assert set(shown.load) == {"1m", "5m", "15m"}
     if stats is None:
-        assert resource_usage.of_node(node(connected=False)) is None
+        assert resource_usage.usage_to_proto(node(connected=False)) is None

@@ -45,11 +45,11 @@ def test_a_list_entry_has_no_value_and_milliseconds() -> None:
 
 
 def test_a_secret_says_when_its_users_are_not_known() -> None:
-    assert convert.secret(SecretView("g", SECRET, Plaintext("v"))).services_unknown
+    assert convert.secret_to_proto(SecretView("g", SECRET, Plaintext("v"))).services_unknown
     assert pb.Secret.FromString(convert.listed(ListedSecret(b"", None))).services_unknown
 
 
 def test_a_single_secret_has_value_and_services() -> None:
-    message = convert.secret(SecretView("g", SECRET, Plaintext("v\n"), (ServiceRef("g/null/web", "web"),)))
+    message = convert.secret_to_proto(SecretView("g", SECRET, Plaintext("v\n"), (ServiceRef("g/null/web", "web"),)))
     assert message.value == "v\n"
     assert [(service.id, service.name) for service in message.services] == [("g/null/web", "web")]
