@@ -13,7 +13,7 @@ from services.auth_svc.settings import Settings as AuthSettings
 from services.deploy_svc.settings import Settings as DeploySettings
 from services.grid_svc.settings import Settings as GridSettings
 from services.kernel.settings import ServiceSettings, variables
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings as VaultSettings
 
 SERVICE_SETTINGS: dict[str, type[ServiceSettings]] = {
     "auth": AuthSettings,

@@ -2,13 +2,13 @@
 
 import sys
 
-from services.auth_svc import admin, app
-from services.kernel import entry
+from services.auth_svc import admin
+from services.auth_svc.app import PROGRAM
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
-    return entry.run("auth_svc", arguments, {"": app.run, "migrate": app.migrate, "admin ...": admin.main})
+    return PROGRAM.run(arguments, {"admin ...": admin.main})
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _explained(error: Exception) -> str:
 
 
 async def _run(options: argparse.Namespace) -> list[str]:
-    async with app.administration(app.load_settings()) as administration:
+    async with app.administration(app.PROGRAM.configure()) as administration:
         return await perform(administration, options)
 
 

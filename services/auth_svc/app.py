@@ -34,10 +34,11 @@ from services.auth_svc.usecases.minting import Mint
 from services.auth_svc.usecases.oauth import OAuth
 from services.auth_svc.usecases.users import Users
 from services.clients import grids
-from services.kernel import audit, logs, server, tracing
+from services.kernel import audit
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
+from services.kernel.entry import Program
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.schema import Migrations
@@ -124,27 +125,8 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
         await db.close()
 
 
-def run() -> None:
-    """Serve until SIGTERM."""
-    settings = load_settings()
-    server.run(settings, partial(build, settings))
-
-
-def migrate() -> None:
-    """Bring the schema up to date."""
-    # Only here: a service that serves is spared alembic.
-    from services.kernel.migrations import migrate as run_migrations  # noqa: PLC0415
-
-    run_migrations(load_settings().database_url, _MIGRATIONS, tables.metadata)
-
-
-def load_settings() -> Settings:
-    """The settings of this process, with logging set up."""
-    settings = Settings()  # type: ignore[call-arg]  # The environment fills it.
-    logs.configure("auth_svc", settings.log_level)
-    tracing.configure("auth_svc", settings.traces_collector)
-    return settings
-
-
 def _initial_code(settings: Settings) -> str | None:
     return settings.initial_admin_code.get_secret_value() if settings.initial_admin_code else None
+
+
+PROGRAM = Program("auth_svc", Settings, build, _MIGRATIONS, tables.metadata)

@@ -1,17 +1,18 @@
 """Settings of auth_svc, and what is made of them: the keys, and the configuration of a new installation."""
 
 import uuid
+from typing import ClassVar
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.auth_svc.domain.configuration import ROOT_URL, SERVER_NAME, Json
 from services.auth_svc.domain.quotas import AuthQuotas
-from services.auth_svc.domain.sealing import keyring
-from services.kernel.sealing import Keyring
-from services.kernel.settings import ServiceSettings, own_or_shared
+from services.auth_svc.domain.sealing import DERIVATION
+from services.kernel.sealing import Derivation
+from services.kernel.settings import SealingSettings, own_or_shared
 
 # Settings that become configuration keys under `oauth2.` as they are.
 _PROVIDER_TEXTS = {
@@ -31,10 +32,12 @@ _PROVIDER_TEXTS = {
 _PURPOSE = b"kontena auth token digest v1"
 
 
-class Settings(ServiceSettings, AuthQuotas):
+class Settings(SealingSettings, AuthQuotas):
     """Read from the environment. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    derivation: ClassVar[Derivation] = DERIVATION
 
     database_url: str = Field(validation_alias=own_or_shared("AUTH_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7401"
@@ -52,15 +55,6 @@ class Settings(ServiceSettings, AuthQuotas):
     )
     invitation_hours: int = Field(
         default=72, ge=1, le=8760, description="Hours in which an invitation can be accepted."
-    )
-    vault_key: SecretStr | None = Field(
-        default=None,
-        description="Encrypts secret configuration values. Without it CLUSTER_SECRET does; see domain/sealing.py.",
-    )
-    vault_old_keys: SecretStr | None = Field(
-        default=None,
-        validation_alias=AliasChoices("VAULT_OLD_KEYS", "VAULT_KEY_PREVIOUS"),
-        description="Comma separated keys that only decrypt.",
     )
 
     # The rest is the configuration of a new installation: each start sets the keys that are not set (README.md).
@@ -88,13 +82,6 @@ class Settings(ServiceSettings, AuthQuotas):
         """32 bytes derived (RFC 5869) from TOKEN_DIGEST_KEY or CLUSTER_SECRET; never the secret itself."""
         secret = self.token_digest_key or self.cluster_secret
         return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.get_secret_value().encode())
-
-    def keyring(self) -> Keyring:
-        """What secret configuration values are encrypted with."""
-        cluster = self.cluster_secret.get_secret_value()
-        old = self.vault_old_keys.get_secret_value().split(",") if self.vault_old_keys else []
-        current = self.vault_key.get_secret_value() if self.vault_key else cluster
-        return keyring(current, (*filter(str.strip, old), cluster))
 
     def seeds(self) -> dict[str, Json]:
         """The configuration of a new installation (docs/spec/auth_grid.md section 4)."""

@@ -50,6 +50,7 @@ from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
+from services.kernel.entry import Program
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.schema import Migrations
@@ -58,7 +59,7 @@ from services.kernel.version import VERSION
 from services.kernel.watch import Watch
 
 _NAME = "grid_svc"
-MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _ENDS_SECONDS = 1.0
 # For what a transaction wrote that began before all tokens were sealed.
 _SEALING_SECONDS = 300.0
@@ -154,7 +155,7 @@ async def build(settings: Settings) -> Application:
         authenticator=Authenticator(tokens, callers.resolve, servicers, callers.on_change),
         servicers=servicers,
         supervisor=supervisor,
-        schema=partial(Migrations(MIGRATIONS, str(tables.metadata.schema)).check, db),
+        schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),
         ready=ready,
         close=close,
     )
@@ -167,3 +168,6 @@ async def seal_tokens(settings: Settings) -> int:
         return min(1, await JoinTokens(settings.keyring()).seal_all(db))
     finally:
         await db.close()
+
+
+PROGRAM = Program(_NAME, Settings, build, _MIGRATIONS, tables.metadata)

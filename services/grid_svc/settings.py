@@ -2,34 +2,28 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from services.grid_svc.domain.join_script import master
-from services.grid_svc.domain.token_sealing import keyring
+from services.grid_svc.domain.token_sealing import DERIVATION
 from services.kernel.cluster_token import NODE_LIFETIME
-from services.kernel.sealing import Keyring
-from services.kernel.settings import ServiceSettings, own_or_shared
+from services.kernel.sealing import Derivation
+from services.kernel.settings import SealingSettings, own_or_shared
 
 # The session ends after this many silent heartbeat periods.
 _GRACE_PERIODS = 3
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
-class Settings(ServiceSettings):
+class Settings(SealingSettings):
     """Everything an operator can set. Durations are in seconds."""
+
+    derivation: ClassVar[Derivation] = DERIVATION
 
     database_url: str = Field(validation_alias=own_or_shared("GRID_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7402"
-    vault_key: SecretStr | None = Field(
-        default=None,
-        description="Encrypts join tokens. Without it CLUSTER_SECRET does; see domain/token_sealing.py.",
-    )
-    vault_old_keys: SecretStr | None = Field(
-        default=None,
-        validation_alias=AliasChoices("VAULT_OLD_KEYS", "VAULT_KEY_PREVIOUS"),
-        description="Comma separated keys that only decrypt.",
-    )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often agents send a sign of life.")
     last_seen_seconds: float = Field(
         default=2.5, gt=0, description="How often signs of life are written, in one batch."
@@ -83,13 +77,6 @@ class Settings(ServiceSettings):
         if url and master(url, "") is None:
             raise ValueError("must be https://HOST:PORT, or http://HOST:PORT for a gateway without TLS")
         return url
-
-    def keyring(self) -> Keyring:
-        """What join tokens are encrypted with."""
-        cluster = self.cluster_secret.get_secret_value()
-        old = self.vault_old_keys.get_secret_value().split(",") if self.vault_old_keys else []
-        current = self.vault_key.get_secret_value() if self.vault_key else cluster
-        return keyring(current, (*filter(str.strip, old), cluster))
 
     @property
     def grace_seconds(self) -> float:

@@ -1,10 +1,55 @@
 """What `python -m services.<name> [command]` does, in every service."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
 
+import sqlalchemy as sa
+
+from services.kernel import logs, server, tracing
+from services.kernel.server import Application
+from services.kernel.settings import ServiceSettings
+
+S = TypeVar("S", bound=ServiceSettings)
 # Returns the exit status; None is 0.
 Command = Callable[..., int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Generic[S]):
+    """A service as a process: its settings come from the environment, `migrations` is the folder of them."""
+
+    name: str
+    settings: type[S]
+    build: Callable[[S], Awaitable[Application]]
+    migrations: Path
+    metadata: sa.MetaData
+
+    def run(self, arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
+        """As `run` below: without arguments it serves, `migrate` migrates, and the rest are the service's own."""
+        return run(self.name, arguments, {"": self.serve, "migrate": self.migrate, **commands})
+
+    def configure(self) -> S:
+        """The settings of this process, with logs and traces set up."""
+        settings = self.settings()  # type: ignore[call-arg]  # The environment fills it.
+        logs.configure(self.name, settings.log_level)
+        tracing.configure(self.name, settings.traces_collector)
+        return settings
+
+    def serve(self) -> None:
+        """Serve until SIGTERM."""
+        settings = self.configure()
+        server.run(settings, partial(self.build, settings))
+
+    def migrate(self) -> None:
+        """Bring the schema up to date."""
+        # Only here: a service that serves is spared alembic.
+        from services.kernel.migrations import migrate  # noqa: PLC0415
+
+        migrate(self.configure().database_url, self.migrations, self.metadata)
 
 
 def run(service: str, arguments: Sequence[str], commands: Mapping[str, Command]) -> int:

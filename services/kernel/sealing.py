@@ -70,6 +70,10 @@ class Derivation:
         """The key of a text; white space around it does not count."""
         return Key(self._expand(text, self.id, _ID).hex(), AESGCM(self._expand(text, self.key, 32)))
 
+    def keyring(self, current: str, others: Iterable[str]) -> Keyring:
+        """The keyring of texts; the others only decrypt."""
+        return Keyring.of(self.derive(current), map(self.derive, others))
+
     def _expand(self, text: str, info: bytes, length: int) -> bytes:
         return HKDF(algorithm=SHA256(), length=length, salt=self.salt, info=info).derive(text.strip().encode())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
@@ -14,6 +14,7 @@ from services.kernel.answers import DEFAULT_BYTES
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.failed_tokens import EXEMPT, PER_MINUTE
 from services.kernel.identity import Callee, Identity
+from services.kernel.sealing import Derivation, Keyring
 
 
 def _addresses(text: str) -> str:
@@ -114,6 +115,29 @@ class ServiceSettings(PartSettings):
             raise ValueError("only Postgres works: postgresql://user:password@host:port/database")
         postgres.addresses(url)
         return url
+
+
+class SealingSettings(ServiceSettings):
+    """Of services that always encrypt. What any of VAULT_KEY, VAULT_OLD_KEYS and CLUSTER_SECRET encrypted opens, so
+    setting or changing VAULT_KEY loses nothing."""
+
+    derivation: ClassVar[Derivation]
+
+    vault_key: SecretStr | None = Field(
+        default=None, description="Encrypts what is secret in the database. Without it CLUSTER_SECRET does."
+    )
+    vault_old_keys: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("VAULT_OLD_KEYS", "VAULT_KEY_PREVIOUS"),
+        description="Comma separated keys that only decrypt.",
+    )
+
+    def keyring(self) -> Keyring:
+        """What this service encrypts with."""
+        cluster = self.cluster_secret.get_secret_value()
+        old = self.vault_old_keys.get_secret_value().split(",") if self.vault_old_keys else []
+        current = self.vault_key.get_secret_value() if self.vault_key else cluster
+        return self.derivation.keyring(current, (*filter(str.strip, old), cluster))
 
 
 def own_or_shared(own: str, shared: str = "DATABASE_URL") -> AliasChoices:

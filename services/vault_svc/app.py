@@ -11,11 +11,12 @@ from services.clients.grids import Grid, GridDirectory
 from services.clients.introspection import Introspection
 from services.clients.secret_usage import SecretUsage
 from services.clients.vault_users import VaultUsers
-from services.kernel import logs, server, tracing
+from services.kernel import logs
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
+from services.kernel.entry import Program
 from services.kernel.errors import Unavailable
 from services.kernel.informer import Change, Delete
 from services.kernel.listen import Listener
@@ -26,7 +27,6 @@ from services.kernel.server import Application
 from services.vault_svc.ca.authority import Authority, Directory
 from services.vault_svc.ca.txt_records import TxtRecords
 from services.vault_svc.convert.secrets import part
-from services.vault_svc.domain.keys import keyring
 from services.vault_svc.loops.departed_grids import DepartedGrids, snapshot_of
 from services.vault_svc.servicers.certificate_delivery import CertificateDeliveryServicer
 from services.vault_svc.servicers.certificates import CertificateServicer
@@ -35,7 +35,7 @@ from services.vault_svc.servicers.external_registries import ExternalRegistrySer
 from services.vault_svc.servicers.registry_delivery import RegistryDeliveryServicer
 from services.vault_svc.servicers.secret_delivery import SecretDeliveryServicer
 from services.vault_svc.servicers.secrets import SecretServicer
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.certificate_delivery import CertificateDelivery
@@ -64,7 +64,7 @@ log = logs.get_logger(__name__)
 class Channels:
     """To the services that vault_svc calls."""
 
-    def __init__(self, settings: VaultSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.tokens = settings.cluster_tokens()
         channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
         self.auth = channel(settings.auth_address, callee=settings.callee("auth-svc"))
@@ -76,13 +76,13 @@ class Channels:
         await asyncio.gather(self.auth.close(), self.grid.close(), self.deploy.close())
 
 
-async def build(settings: VaultSettings) -> Application:
+async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running. Raises ValueError for a key that is no good."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     channels = Channels(settings)
     callers = Introspection(channels.auth)
     usage = SecretUsage(channels.deploy)
-    parts = Parts(db, GridDirectory(channels.grid), _vault(db, settings), settings)
+    parts = Parts(db, GridDirectory(channels.grid), Vault(db, settings.keyring()), settings)
     authority = Authority(_directory(settings))
     users = VaultUsers(channels.deploy)
     work = Work(parts, usage, users, authority=authority, settings=settings)
@@ -119,7 +119,7 @@ class Work:
     """The use cases that depend on one another."""
 
     def __init__(
-        self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: VaultSettings
+        self, parts: Parts, usage: SecretUsage, users: VaultUsers, *, authority: Authority, settings: Settings
     ) -> None:
         limit = settings.acme_issue_timeout
         known = SecretUsers(users)
@@ -150,30 +150,11 @@ def _servicers(parts: Parts, work: Work) -> list[object]:
     ]
 
 
-def run() -> None:
-    """Serve until SIGTERM."""
-    settings = _settings()
-    server.run(settings, partial(build, settings))
-
-
-def migrate() -> None:
-    """Bring the schema up to date."""
-    # Only here: a service that serves is spared alembic.
-    from services.kernel.migrations import migrate as run_migrations  # noqa: PLC0415
-
-    run_migrations(_settings().database_url, _MIGRATIONS, tables.metadata)
-
-
-def rotate_keys() -> int:
+async def rotate(settings: Settings) -> int:
     """Bring all values under the current key; the exit status is 0 when none is left under another one."""
-    return asyncio.run(rotate(_settings()))
-
-
-async def rotate(settings: VaultSettings) -> int:
-    """The body of `rotate_keys`."""
     db = Database(settings.database_url, pool_size=1)
     try:
-        vault = _vault(db, settings)
+        vault = Vault(db, settings.keyring())
         await vault.unlock()
         return min(1, await KeyRotation(db, vault).run())
     except Unavailable as error:
@@ -183,18 +164,7 @@ async def rotate(settings: VaultSettings) -> int:
         await db.close()
 
 
-def _settings() -> VaultSettings:
-    settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
-    logs.configure("vault_svc", settings.log_level)
-    tracing.configure("vault_svc", settings.traces_collector)
-    return settings
-
-
-def _vault(db: Database, settings: VaultSettings) -> Vault:
-    return Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
-
-
-def _directory(settings: VaultSettings) -> Directory:
+def _directory(settings: Settings) -> Directory:
     binding = (settings.acme_eab_kid, settings.acme_eab_hmac_key.get_secret_value())
     return Directory(
         settings.acme_endpoint, settings.acme_ca_file, settings.acme_timeout, binding if all(binding) else None
@@ -210,7 +180,7 @@ def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]
     }
 
 
-def _relay(supervisor: Supervisor, settings: VaultSettings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
+def _relay(supervisor: Supervisor, settings: Settings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
     listener = Listener(settings.database_url, [tables.outbox.channel])
     supervisor.add("listener", listener.run)
     supervisor.add("outbox", partial(tables.outbox.relay, parts.db, listener, handlers))
@@ -225,3 +195,6 @@ def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedG
 
     directory.informer.on_change(on_change)
     supervisor.every("departed_grids", min(_LONGEST_PERIOD, margin.total_seconds()), departed.turn, wake)
+
+
+PROGRAM = Program("vault_svc", Settings, build, _MIGRATIONS, tables.metadata)

@@ -17,9 +17,9 @@ from services.kernel import audit, call, logs
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
 from services.kernel.errors import DomainError
+from services.vault_svc.app import PROGRAM
 from services.vault_svc.domain import backup as format_
-from services.vault_svc.domain.keys import keyring
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 from services.vault_svc.store import sealed_rows, tables
 from services.vault_svc.usecases.backup import Backup
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
@@ -36,8 +36,7 @@ _FOR_THE_OWNER_ONLY = 0o600
 
 def run(command: str, *arguments: str) -> int:
     """One command from the shell; returns the exit status."""
-    settings = VaultSettings()  # type: ignore[call-arg]  # The environment fills it.
-    logs.configure("vault_svc", settings.log_level)
+    settings = PROGRAM.configure()
     call.start_command(f"vault_svc {command}")
     why_not = asyncio.run(refusal(_work(settings, command, *arguments)))
     if why_not:
@@ -45,7 +44,7 @@ def run(command: str, *arguments: str) -> int:
     return 1 if why_not else 0
 
 
-def _work(settings: VaultSettings, command: str, *arguments: str) -> Awaitable[None]:
+def _work(settings: Settings, command: str, *arguments: str) -> Awaitable[None]:
     if command == "start-anew":
         return start_anew(settings)
     grid, file = arguments
@@ -65,7 +64,7 @@ async def refusal(work: Awaitable[None]) -> str:
     return ""
 
 
-async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
+async def export(settings: Settings, grid: str, file: Path, passphrase: str) -> None:
     """Write everything of the grid to a new file that only its owner may read. Raises OSError when it exists,
     ValueError for a passphrase that is too short, and what the vault and grid_svc refuse."""
     format_.check_passphrase(passphrase)
@@ -85,7 +84,7 @@ async def export(settings: VaultSettings, grid: str, file: Path, passphrase: str
     log.info("exported the vault", grid=known.name, secrets=len(contents.secrets), file=str(file))
 
 
-async def import_(settings: VaultSettings, grid: str, file: Path, passphrase: str) -> None:
+async def import_(settings: Settings, grid: str, file: Path, passphrase: str) -> None:
     """Bring the contents of a file into the grid, which need not be the one it was exported from. Raises Unreadable
     or ValueError, also for a wrong passphrase, and what the vault and grid_svc refuse."""
     format_.check_passphrase(passphrase)
@@ -99,12 +98,12 @@ async def import_(settings: VaultSettings, grid: str, file: Path, passphrase: st
     log.info("imported into the vault", grid=known.name, source=contents.grid, **counts)
 
 
-async def start_anew(settings: VaultSettings) -> None:
+async def start_anew(settings: Settings) -> None:
     """Make VAULT_KEY the key of a vault whose key is lost. What was written with others stays as it is: it opens again
     with VAULT_OLD_KEYS, or is replaced by a write or an import. Raises ValidationFailed for a vault that needs none of
     this, and Unavailable."""
     db = Database(settings.database_url, pool_size=1)
-    vault = Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
+    vault = Vault(db, settings.keyring())
     try:
         async with db.transaction() as tx:
             keys = await vault.start_anew(tx)
@@ -115,13 +114,13 @@ async def start_anew(settings: VaultSettings) -> None:
     log.info("the vault has a new key", current_key=keys.current.id, values_of_other_keys=left)
 
 
-async def _open(settings: VaultSettings, grid: str) -> tuple[Backup, Database, Grid]:
+async def _open(settings: Settings, grid: str) -> tuple[Backup, Database, Grid]:
     tokens = settings.cluster_tokens()
     channel = ServiceChannel(settings.grid_address, tokens, "vault_svc", callee=settings.callee("grid-svc"))
     db = Database(settings.database_url, pool_size=1)
     try:
         record = await channel.stub(GridWatchServiceStub).GetGridRecord(watch_pb2.GetGridRecordRequest(name=grid))
-        vault = Vault(db, keyring(settings.vault_key.get_secret_value(), settings.vault_old_keys.get_secret_value()))
+        vault = Vault(db, settings.keyring())
         await vault.unlock()
     except Exception:
         await db.close()

@@ -1,17 +1,15 @@
 """Settings of vault_svc. VAULT_IV of older installations is accepted and ignored: every write has its own nonces."""
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
+from services.kernel.sealing import Keyring
 from services.kernel.settings import ServiceSettings, own_or_shared
+from services.vault_svc.domain.keys import keyring
 from services.vault_svc.domain.quotas import VaultQuotas
 
 
-class VaultSettings(ServiceSettings, VaultQuotas):
+class Settings(ServiceSettings, VaultQuotas):
     """What a key may be is said in domain/keys.py; without VAULT_KEY the vault answers 503."""
-
-    # A key that is refused must not be shown in the message about it.
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     database_url: str = Field(validation_alias=own_or_shared("VAULT_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7404"
@@ -43,3 +41,7 @@ class VaultSettings(ServiceSettings, VaultQuotas):
     certificate_renewal_days: float = Field(
         default=7.0, gt=0, description="Renew with less than this, or than a third of the lifetime, left."
     )
+
+    def keyring(self) -> Keyring | None:
+        """What values are encrypted with; None without a key."""
+        return keyring(self.vault_key.get_secret_value(), self.vault_old_keys.get_secret_value())

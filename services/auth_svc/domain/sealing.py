@@ -5,18 +5,12 @@ any of VAULT_KEY, VAULT_OLD_KEYS and CLUSTER_SECRET open, so setting or changing
 """
 
 import json
-from collections.abc import Iterable
 
 from services.auth_svc.domain.configuration import Json
 from services.kernel import sealing
 from services.kernel.sealing import Derivation, Keyring
 
-_DERIVATION = Derivation(b"kontena auth configuration", b"id", b"key")
-
-
-def keyring(current: str, others: Iterable[str]) -> Keyring:
-    """The keyring of secret texts."""
-    return Keyring.of(_DERIVATION.derive(current), map(_DERIVATION.derive, others))
+DERIVATION = Derivation(b"kontena auth configuration", b"id", b"key")
 
 
 def seal(ring: Keyring, key: str, value: Json) -> bytes:

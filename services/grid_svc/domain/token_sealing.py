@@ -4,18 +4,11 @@ The key is derived from VAULT_KEY, or from CLUSTER_SECRET when there is none; to
 VAULT_KEY, VAULT_OLD_KEYS and CLUSTER_SECRET open.
 """
 
-from collections.abc import Iterable
-
 from services.grid_svc.domain.join_token import StoredToken, digest
 from services.kernel import sealing
 from services.kernel.sealing import Derivation, Keyring
 
-_DERIVATION = Derivation(b"kontena join tokens", b"id", b"key")
-
-
-def keyring(current: str, others: Iterable[str]) -> Keyring:
-    """The keyring of secret texts."""
-    return Keyring.of(_DERIVATION.derive(current), map(_DERIVATION.derive, others))
+DERIVATION = Derivation(b"kontena join tokens", b"id", b"key")
 
 
 def stored(ring: Keyring, owner_id: str, token: str) -> StoredToken:

@@ -31,7 +31,7 @@ from services.grid_svc.store import tables as grid_tables
 from services.kernel.identity import Identity
 from services.kernel.migrations import migrate
 from services.vault_svc import app as vault_app
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings as VaultSettings
 from services.vault_svc.store import tables as vault_tables
 from tests.integration.gateway import proxy
 from tests.support.eventually import eventually

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from services.vault_svc.app import build
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 from tests.integration.vault_svc.json_caller import Answer, JsonCaller
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.pebble import Pebble
@@ -63,7 +63,7 @@ class Acme(JsonCaller):
             await self.ca.set_txt(record.body["record_fqdn"], record.body["record_content"])
 
 
-def server(make: Callable[..., VaultSettings], ca: Pebble, neighbours: Neighbours) -> Serve:
+def server(make: Callable[..., Settings], ca: Pebble, neighbours: Neighbours) -> Serve:
     """Starts the vault, as often as a test wants to."""
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 import services.vault_svc
 from services.kernel.migrations import migrate
 from services.vault_svc.app import build
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 from services.vault_svc.store.tables import metadata
 from tests.integration.vault_svc.acme_fixtures import Serve, server
 from tests.integration.vault_svc.caller import Caller
@@ -23,7 +23,7 @@ from tests.support.running import CLUSTER_SECRET, Running, running
 KEY = "the first key of the vault in tests"
 MIGRATIONS = Path(services.vault_svc.__file__).parent / "migrations"
 
-MakeSettings = Callable[..., VaultSettings]
+MakeSettings = Callable[..., Settings]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ async def vault_neighbours() -> AsyncIterator[Neighbours]:
 
 @pytest.fixture(scope="session")
 def vault_settings(vault_url: str, vault_neighbours: Neighbours) -> MakeSettings:
-    def make(**changed: Any) -> VaultSettings:
+    def make(**changed: Any) -> Settings:
         values = {
             "database_url": vault_url,
             "cluster_secret": CLUSTER_SECRET,
@@ -50,7 +50,7 @@ def vault_settings(vault_url: str, vault_neighbours: Neighbours) -> MakeSettings
             "deploy_address": vault_neighbours.address,
             "vault_key": KEY,
         }
-        return VaultSettings(**(values | changed))
+        return Settings(**(values | changed))
 
     return make
 

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.settings import Endpoint
 from services.kernel.server import follow_readiness
 from services.vault_svc.app import build, rotate
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 from tests.integration.gateway import proxy
 from tests.integration.gateway.echo import Echo
 from tests.integration.vault_svc.caller import Caller
@@ -25,7 +25,7 @@ NEW = "the second key of the vault in tests"
 
 
 @asynccontextmanager
-async def replica(settings: VaultSettings) -> AsyncIterator[Running]:
+async def replica(settings: Settings) -> AsyncIterator[Running]:
     """One that goes on asking whether it is ready, as a process of its own does."""
     async with running(partial(build, settings)) as served:
         readiness = asyncio.create_task(follow_readiness(served.app, served.server))

@@ -18,7 +18,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
-RING = sealing.keyring("a key of sixteen characters", ["an older key"])
+RING = sealing.DERIVATION.keyring("a key of sixteen characters", ["an older key"])
 
 
 @given(JSON)
@@ -31,10 +31,10 @@ def test_a_sealed_value_opens_under_its_key_only(value: Any) -> None:
 
 
 def test_old_keys_open_and_unknown_ones_do_not() -> None:
-    old = sealing.seal(sealing.keyring("an older key", []), "x_secret", "value")
+    old = sealing.seal(sealing.DERIVATION.keyring("an older key", []), "x_secret", "value")
     assert sealing.unseal(RING, "x_secret", old) == "value"
     with pytest.raises(Unavailable) as refused:
-        sealing.unseal(sealing.keyring("another key", []), "x_secret", old)
+        sealing.unseal(sealing.DERIVATION.keyring("another key", []), "x_secret", old)
     assert "value" not in refused.value.message.replace("The value of", "")
     for damaged in (b"", b"\x01", old[:-1], bytes([2]) + old[1:], old[:-1] + bytes([old[-1] ^ 1])):
         with pytest.raises(Unavailable):

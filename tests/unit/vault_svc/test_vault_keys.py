@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.vault_svc.domain.keys import derive, keyring
-from services.vault_svc.settings import VaultSettings
+from services.vault_svc.settings import Settings
 
 BASE64 = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
@@ -63,12 +63,12 @@ def test_settings_read_the_environment_and_hide_keys(monkeypatch: pytest.MonkeyP
         "VAULT_IV": "ignored",
     }.items():
         monkeypatch.setenv(name, value)
-    settings = VaultSettings()  # type: ignore[call-arg]
+    settings = Settings()  # type: ignore[call-arg]
     assert settings.database_url == "postgresql://own/db"
     assert settings.vault_old_keys.get_secret_value() == "an older key 16ch"
     assert "key 16" not in repr(settings)
     monkeypatch.setenv("CLUSTER_SECRET", "hunter2")
     with pytest.raises(ValidationError) as caught:
-        VaultSettings()  # type: ignore[call-arg]
+        Settings()  # type: ignore[call-arg]
     assert "hunter2" not in str(caught.value)
     assert "cluster_secret" in str(caught.value).lower()
