@@ -91,18 +91,26 @@ def both() -> tuple[pb.Assignment, pb.Assignment]:
     return assignment(), assignment(service="db", pod={"stateful": True, "volumes": [{"path": "/data"}]})
 
 
+# Each case on one of the two, or on both.
+SHARES = [2, pytest.param(1, marks=pytest.mark.heavy)]
+
+
 @pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("share", SHARES)
 async def test_what_the_engine_does_not_create_is_known_before_the_container_is_touched(
-    master: Master, engine: Engine
+    master: Master, engine: Engine, share: int
 ) -> None:
     wanted = both()
     master.assign(*wanted)
     before = [await master.running(item) for item in wanted]
-    for pod, words in AT_CREATE:
-        now = await asyncio.gather(*(refused(master, item, pod, words) for item in wanted))
-        for old, status in zip(before, now, strict=True):
-            assert (status.state, status.container_id) == ("running", old.container_id), pod
-            assert status.started_at == old.started_at, pod
+
+    async def untouched(first: int) -> None:
+        for pod, words in AT_CREATE[first % share :: share]:
+            status = await refused(master, wanted[first], pod, words)
+            assert (status.state, status.container_id) == ("running", before[first].container_id), pod
+            assert status.started_at == before[first].started_at, pod
+
+    await asyncio.gather(untouched(0), untouched(1))
     assert names(engine) == ["/db-1", "/web-1"]
     for item, old in zip(wanted, before, strict=True):
         master.assign(good(item))
@@ -111,16 +119,23 @@ async def test_what_the_engine_does_not_create_is_known_before_the_container_is_
 
 
 @pytest.mark.usefixtures("node")
-async def test_what_only_a_start_can_tell_brings_the_container_of_before_back(master: Master, engine: Engine) -> None:
+@pytest.mark.parametrize("share", SHARES)
+async def test_what_only_a_start_can_tell_brings_the_container_of_before_back(
+    master: Master, engine: Engine, share: int
+) -> None:
     wanted = both()
     master.assign(*wanted)
     before = [await master.running(item) for item in wanted]
-    for pod, words in AT_START:
-        now = await asyncio.gather(*(refused(master, item, pod, words) for item in wanted))
-        for old, status in zip(before, now, strict=True):
+
+    async def comes_back(first: int) -> None:
+        own = f"/{wanted[first].pod.container_name}"
+        for pod, words in AT_START[first % share :: share]:
+            status = await refused(master, wanted[first], pod, words)
             assert "the container of before runs again" in status.error, pod
-            assert (status.state, status.container_id) == ("running", old.container_id), pod
-        assert names(engine) == ["/db-1", "/web-1"], pod
+            assert (status.state, status.container_id) == ("running", before[first].container_id), pod
+            assert [name for name in names(engine) if name.startswith(own)] == [own], pod
+
+    await asyncio.gather(comes_back(0), comes_back(1))
     # It is not tried again before somebody deploys again: each time would take down what runs.
     started = engine.inspect("web-1")["State"]["StartedAt"]
     engine.request("POST", "/containers/web-1/kill")
@@ -185,9 +200,9 @@ def put(engine: Engine, wanted: pb.Assignment, suffix: str, revision: int, life:
     body = {"Image": IMAGE, "Cmd": cmd, "Labels": labels}
     engine.request("POST", f"/containers/create?name={name}{suffix}", body)
     if life != "made":
-        engine.run("start", f"{name}{suffix}")
+        engine.request("POST", f"/containers/{name}{suffix}/start")
     if life == "stopped":
-        engine.run("stop", "-t", "0", f"{name}{suffix}")
+        engine.request("POST", f"/containers/{name}{suffix}/stop?t=0")
 
 
 # What an agent that was killed between two steps leaves: name, revision, life. The assignment wants revision 2.
@@ -219,7 +234,7 @@ async def test_a_swap_that_was_cut_short_ends_with_the_successor(
     wanted = cut_short(master, engine, {}, len(CUT_SHORT))
     agent_process.start()
     for item in wanted:
-        status = await master.running(item, within=25)
+        status = await master.running(item)
         shown = engine.inspect(status.container_id)
         assert shown["Name"] == f"/web-{item.instance_number}"
         assert shown["Config"]["Labels"]["io.kontena.container.service_revision"] == "2"
@@ -236,7 +251,7 @@ async def test_a_swap_that_was_cut_short_and_cannot_go_on_ends_with_the_containe
     wanted = cut_short(master, engine, {"cmd": ["nosuch"]}, UNSTARTED)
     agent_process.start()
     for item in wanted:
-        status = await master.status(item, lambda status: bool(status.error), within=25)
+        status = await master.status(item, lambda status: bool(status.error))
         assert "nosuch" in status.error
         shown = engine.inspect(f"web-{item.instance_number}")
         assert (status.state, status.container_id) == ("running", shown["Id"])
@@ -255,7 +270,7 @@ async def test_without_the_secrets_for_its_successor_a_stopped_container_runs_ag
     wanted.deploy_rev += "+"
     agent_process.kill()
     # As if it had been killed while it replaced the container, and the master had gone with it.
-    engine.run("stop", "-t", "0", "web-1")
+    engine.request("POST", "/containers/web-1/stop?t=0")
     await master.stop()
     agent_process.assign_last(wanted)
     agent_process.start()
