@@ -6,12 +6,15 @@ import threading
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
+from tests.support.ports import free_port
+
 
 class Fluentd:
     """Keeps (tag, seconds, record) of every event. `close` also breaks the connections."""
 
     def __init__(self, port: int = 0) -> None:
-        self._listener = socket.create_server(("127.0.0.1", port))
+        # One that nobody else is given while it is closed, and that no connection to it can have at its near end.
+        self._listener = socket.create_server(("127.0.0.1", port or free_port()))
         self._connections: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])
         self.events: list[tuple[str, int, dict[str, Any]]] = []

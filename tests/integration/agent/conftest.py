@@ -12,7 +12,8 @@ from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
 
-IMAGE = "kontena/test-busybox:1"
+# Nobody listens at this registry, so a pull ends at once, whatever the network around has to say to names.
+IMAGE = "127.0.0.1:1/test-busybox:1"
 
 
 @pytest.fixture
@@ -57,8 +58,8 @@ def agent_process(master: Master, engine: Engine, tmp_path: Path) -> Iterator[Ag
 
 @pytest.fixture
 async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[None]:
-    """An agent in this process, attached. It waits 1.5 s for a port."""
-    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host, port_wait_seconds=1.5)
+    """An agent in this process, attached."""
+    chosen = settings(master.uri, tmp_path / "state", runtime="docker", docker_host=engine.host)
     async with running_agent(chosen):
 
         async def attached() -> bool:

@@ -122,7 +122,7 @@ class Asked:
         self._orders.put_nowait(pb.NodeCommand(id=self.id, **order))
 
     async def next(self) -> pb.NodeCommandEvent:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (event := await self.answers.get()).WhichOneof("message") == "read":
                 self.confirmed += event.read.size
         return event

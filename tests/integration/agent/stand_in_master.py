@@ -20,6 +20,8 @@ NODE_ID = "5f" * 12
 NONCE = bytes(range(32))
 # A text in field 100: what a newer release may say in any message.
 UNKNOWN_FIELD = b"\xa2\x06\x03new"
+# An agent that starts, a few containers after another, and tries that are more than ten seconds apart.
+_PATIENCE = 90.0
 
 
 class Master(
@@ -48,6 +50,7 @@ class Master(
         self.stats: list[Any] = []
         self.heartbeats = 0
         self.attached = 0
+        # Batches of lines that the newest stream brought.
         self.pushes = 0
         self.assigned: dict[str, pb.Assignment] = {}
         self.statuses: dict[str, pb.InstanceStatus] = {}
@@ -123,9 +126,7 @@ class Master(
         for queue in self._outgoing:
             queue.put_nowait(message)
 
-    async def status(
-        self, assignment: pb.Assignment, accept: Callable[[pb.InstanceStatus], bool], within: float = 30.0
-    ) -> pb.InstanceStatus:
+    async def status(self, assignment: pb.Assignment, accept: Callable[[pb.InstanceStatus], bool]) -> pb.InstanceStatus:
         """The status of the assignment's rollout that `accept` takes, once the agent reports it."""
 
         async def reported() -> pb.InstanceStatus | None:
@@ -135,12 +136,12 @@ class Master(
             assert fits, f"last report: {status}"
             return status
 
-        found = await eventually(reported, within=within, message=f"the status of {assignment.pod.container_name}")
+        found = await eventually(reported, within=_PATIENCE, message=f"the status of {assignment.pod.container_name}")
         assert found is not None
         return found
 
-    async def running(self, assignment: pb.Assignment, within: float = 30.0) -> pb.InstanceStatus:
-        return await self.status(assignment, lambda status: status.state == "running" and not status.error, within)
+    async def running(self, assignment: pb.Assignment) -> pb.InstanceStatus:
+        return await self.status(assignment, lambda status: status.state == "running" and not status.error)
 
     def texts(self, container_name: str, kind: str = "") -> list[str]:
         return [
@@ -227,6 +228,7 @@ class Master(
 
     async def PushLogs(self, request_iterator: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         await self._authenticate(context)
+        self.pushes = 0
         async for request in self._until_cut("PushLogs", request_iterator, context):
             self.pushes += 1
             if self.confirms:

@@ -77,7 +77,7 @@ async def test_without_a_master_containers_are_kept_running(
     assert engine.inspect("web-1")["Id"] == before.container_id
     master.statuses.clear()
     await master.start()
-    await master.running(wanted, within=25)
+    await master.running(wanted)
 
 
 @pytest.mark.parametrize("forgetful", [False, True])
@@ -168,7 +168,7 @@ async def test_a_container_with_secrets_waits_for_the_master(
     assert engine.containers() == []
     await master.start()
     master.statuses.clear()
-    await master.running(wanted, within=25)
+    await master.running(wanted)
     assert f"PASSWORD={SECRET}" in engine.inspect("web-1")["Config"]["Env"]
 
 
@@ -234,7 +234,7 @@ async def test_an_agent_killed_at_any_step_of_a_deploy_ends_it_after_its_return(
         await eventually(reached, message=step)
         agent_process.kill()
         agent_process.start()
-        await master.running(wanted, within=25)
+        await master.running(wanted)
         names = sorted(name for item in engine.containers() for name in item["Names"])
         assert names == ["/web-1", "/web-2"], step
         revision = engine.inspect("web-1")["Config"]["Labels"]["io.kontena.container.service_revision"]

@@ -1,6 +1,5 @@
 """Mirror, commands and stats of containers on a real engine."""
 
-import asyncio
 import json
 
 import pytest
@@ -107,8 +106,8 @@ async def test_input_without_measure_ends_the_command(chief: ContainerMaster, we
 async def test_exec_with_a_terminal_of_a_size(chief: ContainerMaster, web: str) -> None:
     asked = execute(chief, web, "sh", stdin=True, tty=True)
     asked.send(size=pb.TerminalSize(width=77, height=33))
-    await asyncio.sleep(0)
-    asked.send(input=pb.ExecInput(data=b"sleep 0.3; stty size; exit 4\n"))
+    # The engine hears of the size a moment after the start.
+    asked.send(input=pb.ExecInput(data=b'until stty size | grep "33 77"; do sleep 0.1; done; exit 4\n'))
     out, _, event = await asked.outcome()
     assert b"33 77" in out
     assert event.exit.code == 4
@@ -199,7 +198,7 @@ async def test_a_container_that_goes_while_everything_is_told_anew_leaves_no_gho
     async def forgotten() -> bool:
         return chief.mirror == {}
 
-    await eventually(forgotten, within=10)
+    await eventually(forgotten)
 
 
 async def test_a_volume_is_removed_unless_it_is_in_use_or_of_somebody_else(

@@ -122,10 +122,8 @@ async def test_an_error_of_the_master_is_reported_and_leaves_the_container_alone
 
 @pytest.mark.usefixtures("node")
 async def test_a_taken_port_is_an_error_until_it_is_free(master: Master, engine: Engine) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         wanted = assignment(pod={"ports": [{"ip": "127.0.0.1", "node_port": port, "container_port": 80}]})
         master.assign(wanted)
         status = await master.status(wanted, lambda status: bool(status.error))
@@ -202,8 +200,7 @@ async def test_a_killed_container_comes_back(master: Master, engine: Engine) -> 
     )
     assert after.container_id == before.container_id
     engine.request("DELETE", "/containers/web-1?force=1")
-    again = await master.status(wanted, lambda status: status.container_id != before.container_id)
-    assert again.state == "running"
+    await master.status(wanted, lambda status: status.state == "running" and status.container_id != before.container_id)
 
 
 @pytest.mark.usefixtures("node")
@@ -211,20 +208,21 @@ async def test_stateful_instances_keep_their_data_until_they_are_removed(master:
     pod = {
         "stateful": True,
         "volumes": [{"path": "/data"}],
-        "cmd": ["sh", "-c", "cat /data/x; echo kept > /data/x; exec sleep 1000"],
+        "cmd": ["sh", "-c", "cat /data/x; echo kept > /data/x; echo written; exec sleep 1000"],
         "stop_grace_period": 0,
     }
     wanted = assignment(pod=pod)
     master.assign(wanted)
     await master.running(wanted)
+
+    async def says(text: str) -> bool:
+        return text in master.texts("web-1")
+
+    await eventually(lambda: says("written"))
     newer = redeployed(wanted, service_revision=2)
     master.assign(newer)
     await master.running(newer)
-
-    async def read_back() -> bool:
-        return "kept" in master.texts("web-1")
-
-    await eventually(read_back)
+    await eventually(lambda: says("kept"))
     assert len(engine.containers()) == 1
     master.withdraw(wanted.instance_id)
 
@@ -296,7 +294,6 @@ async def test_an_engine_restart_is_survived_and_nothing_false_is_reported(
             lambda status: (
                 status.state == "running" and status.started_at.ToNanoseconds() > before.started_at.ToNanoseconds()
             ),
-            within=40,
         )
     assert not [status for status in master.history if status.error or status.state == "missing"]
     engine.remove_containers()
@@ -317,7 +314,7 @@ async def test_containers_that_outlive_their_engine_are_not_touched_when_it_is_b
             await asyncio.to_thread(engine.halt)
             await asyncio.to_thread(engine.launch, "--live-restore")
             master.assign(next_one)
-            await master.running(next_one, within=40)
+            await master.running(next_one)
         state = engine.inspect("web-1")["State"]
         assert state["Running"]
         assert {

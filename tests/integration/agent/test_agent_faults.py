@@ -103,7 +103,7 @@ async def test_a_registry_that_says_nothing_holds_up_neither_a_stop_nor_another_
     wanted = assignment()
     master.assign(wanted)
     before = await master.running(wanted)
-    async with silent_server() as (port, asked), asyncio.timeout(30):
+    async with silent_server() as (port, asked), asyncio.timeout(200):
         slow = redeployed(wanted, service_revision=2)
         slow.pod.image = f"127.0.0.1:{port}/slow:1"
         master.assign(slow)

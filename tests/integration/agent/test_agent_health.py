@@ -15,7 +15,8 @@ pytestmark = pytest.mark.docker
 
 
 def check(protocol: str, **changed: object) -> dict[str, object]:
-    return {"protocol": protocol, "port": 8080, "interval": 1, "timeout": 1, "initial_delay": 1, **changed}
+    # One that is slow to answer on a busy machine is not ill, and a test that wants illness does not wait for that.
+    return {"protocol": protocol, "port": 8080, "interval": 1, "timeout": 60, "initial_delay": 1, **changed}
 
 
 @pytest.mark.usefixtures("node")
@@ -46,7 +47,7 @@ async def test_an_unhealthy_instance_is_restarted_once_and_recovers(master: Mast
     wanted = assignment(pod=pod)
     master.assign(wanted)
     first = await master.running(wanted)
-    healthy = await master.status(wanted, lambda status: status.health == "healthy", within=20)
+    healthy = await master.status(wanted, lambda status: status.health == "healthy")
     assert healthy.container_id == first.container_id, "restarted in place"
     starts = {item.started_at.ToNanoseconds() for item in master.history if item.started_at.seconds}
     assert len(starts) == 2, "one failed check makes one restart"
@@ -59,9 +60,7 @@ async def test_a_closed_port_is_unhealthy(master: Master, engine: Engine) -> Non
     wanted = assignment(pod={"cmd": SLEEP, "health_check": check("tcp", initial_delay=0)})
     master.assign(wanted)
     first = await master.running(wanted)
-    await master.status(
-        wanted, lambda status: status.started_at.ToNanoseconds() > first.started_at.ToNanoseconds(), within=20
-    )
+    await master.status(wanted, lambda status: status.started_at.ToNanoseconds() > first.started_at.ToNanoseconds())
 
 
 @pytest.mark.usefixtures("node")
@@ -69,11 +68,11 @@ async def test_a_command_in_the_container_says_whether_it_is_healthy(master: Mas
     """Its first start has no file, its second one has."""
     command = {"protocol": "exec", "cmd": ["sh", "-c", "test -e '/was here' || { echo 'no file'; exit 3; }"]}
     script = "[ -e /was ] && touch '/was here'; touch /was; exec sleep 1000"
-    timing = {"interval": 1, "timeout": 5, "initial_delay": 0}
+    timing = {"interval": 1, "timeout": 60, "initial_delay": 0}
     wanted = assignment(pod={"cmd": ["sh", "-c", script], "health_check": {**command, **timing}})
     master.assign(wanted)
     first = await master.running(wanted)
-    healthy = await master.status(wanted, lambda status: status.health == "healthy", within=20)
+    healthy = await master.status(wanted, lambda status: status.health == "healthy")
     assert healthy.container_id == first.container_id, "restarted in place"
     assert "unhealthy" in {item.health for item in master.history}
 

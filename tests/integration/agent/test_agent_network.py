@@ -1,11 +1,14 @@
 """The network of a grid on a real engine (MH-50): names, addresses, published ports, ports that open late or never."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from agent.machine import Machine
 from agent.runtime.docker import DockerRuntime
 from tests.integration.agent.agent_node import SERVE, SLEEP, assignment, redeployed
+from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -14,12 +17,13 @@ from tests.support.ports import free_port
 pytestmark = pytest.mark.docker
 
 
-async def answers(master: Master, number: int, name: str) -> list[str]:
-    """What a container on the network reads from each address of `name`."""
+async def answers(master: Master, number: int, *names: str) -> dict[str, list[str]]:
+    """What a container on the network reads from each address of each name."""
     # A static busybox cannot resolve names outside nslookup.
-    addresses = f"nslookup {name} | awk '/^Address: [0-9.]+$/ {{print $2}}' | sort -u"
-    read = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 3 $address 8080 | tail -n 1 | grep ."
-    script = f"for address in $({addresses}); do {read} || echo no answer; done; echo end; sleep 1000"
+    addresses = "nslookup $name | awk '/^Address: [0-9.]+$/ {print $2}' | sort -u"
+    read = r"printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 20 $address 8080 | tail -n 1 | grep . || echo no answer"
+    script = f"for name in {' '.join(names)}; do for address in $({addresses}); do echo $name $({read}); done; done"
+    script += "; echo end; sleep 1000"
     client = assignment(
         number, service="client", pod={"cmd": ["sh", "-c", script], "hostname": f"client-{number}", "env": []}
     )
@@ -32,7 +36,8 @@ async def answers(master: Master, number: int, name: str) -> list[str]:
 
     await eventually(ended)
     master.withdraw(client.instance_id)
-    return sorted(text for text in master.texts(client.pod.container_name) if text != "end")
+    told = [text.split(" ", 1) for text in master.texts(client.pod.container_name) if text != "end"]
+    return {name: sorted(host for of, host in told if of == name) for name in names}
 
 
 @pytest.mark.usefixtures("node")
@@ -55,12 +60,12 @@ async def test_containers_find_each_other_by_all_their_names(master: Master, eng
         "shop.main.kontena.local": both,
         "shop-2.main.kontena.local": ["web-2"],
     }
-    for number, (name, hosts) in enumerate(wanted.items(), 1):
-        assert await answers(master, number, name) == hosts, name
+    assert await answers(master, 1, *wanted) == wanted
     stopped = redeployed(second, desired_state="stopped")
     master.assign(stopped)
     await master.status(stopped, lambda status: status.state == "stopped")
-    assert await answers(master, 9, "web.shop.main.kontena.local") == ["web-1"]
+    of_stopped = "web.shop.main.kontena.local"
+    assert await answers(master, 2, of_stopped) == {of_stopped: ["web-1"]}
 
 
 @pytest.mark.usefixtures("node")
@@ -70,8 +75,7 @@ async def test_a_service_of_the_default_stack_is_found_by_its_short_names(master
     master.assign(wanted)
     await master.running(wanted)
     names = ("web", "web.kontena.local", "web-1.kontena.local", "web.main.kontena.local", "web-1.main.kontena.local")
-    for number, name in enumerate(names, 1):
-        assert await answers(master, number, name) == ["web-1"], name
+    assert await answers(master, 1, *names) == {name: ["web-1"] for name in names}
     assert list(engine.inspect("web-1")["NetworkSettings"]["Networks"]) == ["kontena-main"]
 
 
@@ -114,11 +118,14 @@ async def test_the_network_of_another_container_and_of_the_host(master: Master, 
     assert engine.inspect("side-1")["HostConfig"]["NetworkMode"] == f"container:{engine.inspect('web-1')['Id']}"
 
 
-@pytest.mark.usefixtures("node")
-async def test_a_port_that_never_opens_is_an_error_and_the_container_stays(master: Master, engine: Engine) -> None:
+async def test_a_port_that_never_opens_is_an_error_and_the_container_stays(
+    master: Master, engine: Engine, tmp_path: Path
+) -> None:
     wanted = assignment(pod={"cmd": SLEEP, "wait_for_port": 81})
-    master.assign(wanted)
-    status = await master.status(wanted, lambda status: bool(status.error))
+    master.assigned[wanted.instance_id] = wanted
+    chosen = settings(master.uri, tmp_path, runtime="docker", docker_host=engine.host, port_wait_seconds=0.5)
+    async with running_agent(chosen):
+        status = await master.status(wanted, lambda status: bool(status.error))
     assert "port 81 did not accept connections" in status.error
     assert status.state == "running"
 

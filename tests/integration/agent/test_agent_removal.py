@@ -1,5 +1,6 @@
 """`python -m agent remove-containers` and what the next agent does."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,18 +19,21 @@ from tests.support.engine import Engine
 pytestmark = pytest.mark.docker
 
 
-def remove_containers(state_dir: Path) -> subprocess.CompletedProcess[str]:
+async def remove_containers(state_dir: Path) -> subprocess.CompletedProcess[str]:
     """The command as the guide has it: without a token, and without being told which engine the agent used."""
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     variables = {"KONTENA_STATE_DIR": str(state_dir)}
     command = [sys.executable, "-m", "agent", "remove-containers"]
-    return subprocess.run(command, cwd=ROOT, env=env | variables, capture_output=True, text=True, check=False)
+    # The master goes on to answer meanwhile.
+    return await asyncio.to_thread(
+        subprocess.run, command, cwd=ROOT, env=env | variables, capture_output=True, text=True, check=False
+    )
 
 
 async def test_service_containers_go_data_stays_and_the_next_agent_makes_them_again(
     master: Master, engine: Engine, agent_process: AgentProcess, tmp_path: Path
 ) -> None:
-    keep = "[ -e /data/x ] && echo kept; touch /data/x; exec sleep 1000"
+    keep = "[ -e /data/x ] && echo kept; touch /data/x; echo touched; exec sleep 1000"
     stateful = assignment(
         service="db",
         pod={"stateful": True, "volumes": [{"path": "/data"}], "cmd": ["sh", "-c", keep], "stop_grace_period": 0},
@@ -40,21 +44,22 @@ async def test_service_containers_go_data_stays_and_the_next_agent_makes_them_ag
     engine.request("POST", "/containers/create?name=foreign", {"Image": plain.pod.image, "Cmd": ["true"]})
     agent_process.start()
     before = await master.running(plain)
-    await master.running(stateful)
-    assert remove_containers(tmp_path / "state").returncode == 1, "not under a running agent"
+    await master.status(stateful, lambda _: "touched" in master.texts("db-1"))
+    refused = await remove_containers(tmp_path / "state")
+    assert refused.returncode == 1, "not under a running agent"
     assert engine.inspect("web-1")["State"]["Running"]
     agent_process.kill()
 
-    done = remove_containers(tmp_path / "state")
+    done = await remove_containers(tmp_path / "state")
     assert (done.returncode, done.stdout) == (0, "removed 2 containers\n"), done.stderr
     names = sorted(name for item in engine.containers() for name in item["Names"])
     assert names == ["/foreign"]
-    assert remove_containers(tmp_path / "state").stdout == "removed 0 containers\n"
+    assert (await remove_containers(tmp_path / "state")).stdout == "removed 0 containers\n"
 
     master.statuses.clear()
     master.lines.clear()
     agent_process.start()
-    after = await master.running(plain, within=25)
+    after = await master.running(plain)
     await master.running(stateful)
     assert after.container_id != before.container_id
     await master.status(stateful, lambda _: "kept" in master.texts("db-1"))

@@ -39,15 +39,15 @@ async def patient_node(master: Master, engine: Engine, tmp_path: Path) -> AsyncI
 
 @pytest.mark.usefixtures("patient_node")
 async def test_a_command_that_ends_at_once_is_an_error_each_time(master: Master) -> None:
-    ends = {0: "0", 1: "0", 2: "0", 3: "3"}
+    ends, at_once = {0: "0", 1: "0", 2: "0", 3: "3"}, 4
     wanted = {
         number: assignment(
             number, pod={"cmd": ["sh", "-c", f"sleep 0.{number % 3}; exit {ends[number % 4]}"], "stop_grace_period": 0}
         )
-        for number in range(1, 21)
+        for number in range(1, 2 * at_once + 1)
     }
-    for first in range(1, 21, 5):
-        some = {number: wanted[number] for number in range(first, first + 5)}
+    for first in (1, 1 + at_once):
+        some = {number: wanted[number] for number in range(first, first + at_once)}
         master.assign(*some.values())
         for number, word in zip(some, await all_told(master, list(some.values())), strict=True):
             code = ends[number % 4]
@@ -58,19 +58,23 @@ async def test_a_command_that_ends_at_once_is_an_error_each_time(master: Master)
 
 
 @pytest.mark.usefixtures("node")
-async def test_what_stays_up_for_the_moment_is_told_once_it_has(master: Master) -> None:
-    pod = {"cmd": ["sh", "-c", "sleep 3; exit 0"], "stop_grace_period": 0}
-    wanted = [assignment(number, pod=pod) for number in range(1, 6)]
+async def test_what_stays_up_for_the_moment_is_told_once_it_has(master: Master, engine: Engine) -> None:
+    # The first start ends when it is told to, the next one never.
+    script = "[ -e /end ] && exec sleep 1000; while [ ! -e /end ]; do sleep 0.1; done"
+    wanted = [assignment(number, pod={"cmd": ["sh", "-c", script], "stop_grace_period": 0}) for number in range(1, 4)]
     master.assign(*wanted)
     words = await all_told(master, wanted)
     assert {(word.state, word.error) for word in words} == {("running", "")}
-    later = await master.status(wanted[0], lambda status: status.started_at != words[0].started_at)
-    assert (later.state, later.error) == ("running", "")
+    engine.run("exec", "web-1", "touch", "/end")
+    later = await master.status(
+        wanted[0], lambda status: status.state == "running" and status.started_at != words[0].started_at
+    )
+    assert later.error == ""
 
 
 @pytest.mark.usefixtures("node")
 async def test_a_correction_is_not_blamed_for_the_container_of_before(master: Master) -> None:
-    wanted = [assignment(number, pod={"cmd": ["sh", "-c", "exit 1"], "stop_grace_period": 0}) for number in range(1, 6)]
+    wanted = [assignment(number, pod={"cmd": ["sh", "-c", "exit 1"], "stop_grace_period": 0}) for number in range(1, 4)]
     master.assign(*wanted)
     await all_told(master, wanted)
     corrected = [redeployed(item, service_revision=2) for item in wanted]

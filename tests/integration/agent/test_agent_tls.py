@@ -44,6 +44,6 @@ async def test_a_master_that_cannot_prove_who_it_is_gets_no_token(
                 said += capfd.readouterr().out
                 return said.count("not connected to the master") >= 2
 
-            await eventually(refused, within=25)
+            await eventually(refused)
         assert master.join_metadata == []
     assert "grid-token" not in said

@@ -84,7 +84,9 @@ async def test_volumes_from_an_instance_of_the_same_number_in_the_same_stack(mas
     master.assign(*owners)
     for owner in owners:
         await master.running(owner)
-    script = "cat /data/x; touch /data/y 2>/dev/null || echo readonly; exec sleep 1000"
+    # A service that runs has not written yet.
+    script = "until [ -s /data/x ]; do sleep 0.1; done; cat /data/x; "
+    script += "touch /data/y 2>/dev/null || echo readonly; exec sleep 1000"
     pod = {**stack, "volumes_from": ["db-%s:ro"], "cmd": ["sh", "-c", script], "stop_grace_period": 0}
     reader = assignment(2, service="reader", pod=pod)
     master.assign(reader)
