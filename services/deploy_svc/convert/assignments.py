@@ -15,21 +15,21 @@ _LONGEST_TEXT = 4000
 _MOST_DATA_VOLUMES = 100
 
 
-def to_response(item: Outgoing) -> pb.AttachResponse:
+def outgoing_to_proto(item: Outgoing) -> pb.AttachResponse:
     """What is sent to the agent."""
     if isinstance(item, Ack):
         return pb.AttachResponse(ack=pb.ReportAck(sequence=item.sequence))
     if isinstance(item, HooksAck):
         return pb.AttachResponse(hook_started=pb.HookStartedAck(sequence=item.sequence, run=item.run))
     if isinstance(item, Snapshot):
-        return pb.AttachResponse(snapshot=pb.Snapshot(assignments=map(to_assignment, item.assignments)))
-    return pb.AttachResponse(delta=pb.Delta(upserted=map(to_assignment, item.upserted), removed=item.removed))
+        return pb.AttachResponse(snapshot=pb.Snapshot(assignments=map(assignment_to_proto, item.assignments)))
+    return pb.AttachResponse(delta=pb.Delta(upserted=map(assignment_to_proto, item.upserted), removed=item.removed))
 
 
-def to_assignment(item: Assignment) -> pb.Assignment:
+def assignment_to_proto(item: Assignment) -> pb.Assignment:
     """The only place where secret values leave their wrapper."""
     instance, login = item.instance, item.credentials
-    pod = to_pod(instance.pod) if instance.pod else pb.Pod()
+    pod = pod_to_proto(instance.pod) if instance.pod else pb.Pod()
     if login is not None:
         credentials = pb.ImageCredentials(username=login.username, password=login.password, email=login.email)
         pod.image_credentials.CopyFrom(credentials)
@@ -49,16 +49,16 @@ def to_assignment(item: Assignment) -> pb.Assignment:
     )
 
 
-def to_pod(pod: Pod) -> pb.Pod:
+def pod_to_proto(pod: Pod) -> pb.Pod:
     """The pod as it was stored; its secret references stay here."""
     return pb.Pod(**POD.dump_python(pod, exclude={"secrets", "certificates"}))
 
 
-def to_incoming(request: pb.AttachRequest) -> Incoming | None:
+def incoming_from_proto(request: pb.AttachRequest) -> Incoming | None:
     """What an agent says; None when it is something that this release does not know."""
     match request.WhichOneof("message"):
         case "report":
-            return to_report(request)
+            return report_from_proto(request)
         case "hook_started":
             hooks = request.hook_started
             ids = [text for text in map(_text, hooks.hook_ids) if text]
@@ -67,14 +67,14 @@ def to_incoming(request: pb.AttachRequest) -> Incoming | None:
             return None
 
 
-def to_report(request: pb.AttachRequest) -> Report:
+def report_from_proto(request: pb.AttachRequest) -> Report:
     """What an agent reported. Entries in a state that does not exist are dropped."""
     report = request.report
-    statuses = [to_status(status) for status in report.statuses if status.state in STATES]
+    statuses = [status_from_proto(status) for status in report.statuses if status.state in STATES]
     return Report(report.sequence, statuses)
 
 
-def to_status(status: pb.InstanceStatus) -> InstanceStatus:
+def status_from_proto(status: pb.InstanceStatus) -> InstanceStatus:
     """Texts are cut, as an agent's word is not checked by anybody else."""
     return InstanceStatus(
         instance_id=status.instance_id,

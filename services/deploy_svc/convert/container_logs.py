@@ -43,7 +43,7 @@ def query_from_proto(request: _Request) -> LogQuery:
     )
 
 
-def item(scope: LogScope, line: StoredLine) -> dict[str, Any]:
+def line_to_json(scope: LogScope, line: StoredLine) -> dict[str, Any]:
     """A log item. `container_id` is the beginning of the engine's id, in the form of an id of ours; `hook` is there
     when a hook wrote the line."""
     line = named(line)

@@ -10,7 +10,7 @@ from services.deploy_svc.domain.endpoint import EndpointUpdate
 _told: WeakKeyDictionary[EndpointUpdate, pb.EndpointUpdate] = WeakKeyDictionary()
 
 
-def to_update(update: EndpointUpdate) -> pb.EndpointUpdate:
+def update_to_proto(update: EndpointUpdate) -> pb.EndpointUpdate:
     """What is sent to a node."""
     if update not in _told:
         _told[update] = pb.EndpointUpdate(

@@ -46,7 +46,7 @@ def grid_event_from_proto(event: grid_event_pb2.GridEvent) -> Event:
     )
 
 
-def item(scope: EventScope, nodes: Mapping[str, Node], event: StoredEvent) -> dict[str, Any]:
+def event_to_json(scope: EventScope, nodes: Mapping[str, Node], event: StoredEvent) -> dict[str, Any]:
     """An event as clients read it. What does not exist any more is not among the relationships."""
     related = [(scope.grid, "grid")]
     if event.stack is not None:

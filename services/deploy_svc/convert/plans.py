@@ -2,7 +2,7 @@
 
 from kontena.deploy.v1 import plan_pb2 as pb
 from kontena.deploy.v1 import stack_pb2
-from services.deploy_svc.convert.stacks import to_value
+from services.deploy_svc.convert.stacks import value_to_proto
 from services.deploy_svc.domain.stack_plan import PlannedService, ServicePlan, StackPlan
 
 
@@ -31,7 +31,9 @@ def _service(service: PlannedService) -> pb.PlannedService:
         name=service.name,
         action=service.action,
         changes=[
-            pb.PlannedChange(attribute=change.attribute, before=to_value(change.before), after=to_value(change.after))
+            pb.PlannedChange(
+                attribute=change.attribute, before=value_to_proto(change.before), after=value_to_proto(change.after)
+            )
             for change in service.changes
         ],
         placements=[

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 
 from kontena.deploy.v1 import revision_pb2 as pb
-from services.deploy_svc.convert.stacks import to_value
+from services.deploy_svc.convert.stacks import value_to_proto
 from services.deploy_svc.domain.revision import Change, DocumentChanges, ServiceRevision, StackRevision
 from services.kernel.times import shown
 
 
-def service_revisions(found: Iterable[tuple[ServiceRevision, tuple[Change, ...]]]) -> list[pb.ServiceRevision]:
+def service_revisions_to_proto(found: Iterable[tuple[ServiceRevision, tuple[Change, ...]]]) -> list[pb.ServiceRevision]:
     """In the same order."""
     return [
         pb.ServiceRevision(
@@ -21,7 +21,7 @@ def service_revisions(found: Iterable[tuple[ServiceRevision, tuple[Change, ...]]
     ]
 
 
-def stack_revisions(found: Iterable[tuple[StackRevision, DocumentChanges]]) -> list[pb.StackRevision]:
+def stack_revisions_to_proto(found: Iterable[tuple[StackRevision, DocumentChanges]]) -> list[pb.StackRevision]:
     """In the same order."""
     return [
         pb.StackRevision(
@@ -41,6 +41,8 @@ def stack_revisions(found: Iterable[tuple[StackRevision, DocumentChanges]]) -> l
 
 def _changes(changes: Iterable[Change]) -> list[pb.AttributeChange]:
     return [
-        pb.AttributeChange(attribute=change.attribute, before=to_value(change.before), after=to_value(change.after))
+        pb.AttributeChange(
+            attribute=change.attribute, before=value_to_proto(change.before), after=value_to_proto(change.after)
+        )
         for change in changes
     ]

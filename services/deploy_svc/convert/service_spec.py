@@ -10,7 +10,7 @@ from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.domain.service_input import Attributes
 
 
-def attributes(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
+def attributes_from_proto(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
     """What was given by name: None for an explicit null, no key for what was left out or for a list that is null.
 
     `fields` and `nulls` are `present_fields` and `null_fields` of services.kernel.call; an attribute that a gRPC caller

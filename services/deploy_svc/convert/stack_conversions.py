@@ -9,7 +9,7 @@ from services.deploy_svc.usecases.stack_conversions import Conversion, Request
 from services.kernel.errors import ValidationFailed
 
 
-def wanted_of(given: pb.StackSource) -> Request:
+def request_from_proto(given: pb.StackSource) -> Request:
     """What is asked for."""
     source = Source(
         files=dict(given.files),

@@ -9,7 +9,7 @@ from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import stack_pb2 as pb
 from services.deploy_svc.convert import services
 from services.deploy_svc.convert.service_deploys import deploy_to_proto, seconds_between
-from services.deploy_svc.convert.service_spec import attributes as service_attributes
+from services.deploy_svc.convert.service_spec import attributes_from_proto as service_attributes
 from services.deploy_svc.convert.service_spec import plain
 from services.deploy_svc.domain.stack import Document, ShownStack, Stack, StackPart
 from services.deploy_svc.domain.stack_deploy import StackDeploy
@@ -19,7 +19,7 @@ from services.kernel.times import shown
 _TEXTS = ("name", "stack", "version", "registry", "source", "expose", "parent_name")
 
 
-def attributes(spec: pb.StackSpec, fields: Collection[str], nulls: Collection[str] = ()) -> dict[str, Any]:
+def attributes_from_proto(spec: pb.StackSpec, fields: Collection[str], nulls: Collection[str] = ()) -> dict[str, Any]:
     """What was given by name; None for an explicit null of a text."""
     given: dict[str, Any] = {name: None for name in _TEXTS if name in nulls}
     given |= {name: getattr(spec, name) for name in _TEXTS if spec.HasField(name)}  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackD
     )
 
 
-def to_value(value: Any) -> Value:
+def value_to_proto(value: Any) -> Value:
     """Any JSON value."""
     holder = Struct()
     holder.update({"value": _listed(value)})

@@ -9,7 +9,7 @@ from services.deploy_svc.domain.volume import VolumeView
 from services.kernel.times import shown
 
 
-def attributes(spec: pb.VolumeSpec, nulls: Collection[str] = ()) -> dict[str, Any]:
+def attributes_from_proto(spec: pb.VolumeSpec, nulls: Collection[str] = ()) -> dict[str, Any]:
     """What was given by name; None for an explicit null."""
     given: dict[str, Any] = dict.fromkeys(nulls)
     for name in ("name", "scope", "driver"):

@@ -24,11 +24,11 @@ class AssignmentServicer(AssignmentServiceServicer):
         if session is None:
             raise Unauthenticated
         async for item in self._assignments.attach(session, _messages(request_iterator)):
-            yield convert.to_response(item)
+            yield convert.outgoing_to_proto(item)
 
 
 async def _messages(requests: AsyncIterator[pb.AttachRequest]) -> AsyncIterator[Incoming]:
     async for request in requests:
-        message = convert.to_incoming(request)
+        message = convert.incoming_from_proto(request)
         if message is not None:
             yield message

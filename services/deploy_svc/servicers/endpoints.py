@@ -24,4 +24,4 @@ class EndpointServicer(EndpointServiceServicer):
         if session is None:
             raise Unauthenticated
         async for update in self._endpoints.watch(session):
-            yield convert.to_update(update)
+            yield convert.update_to_proto(update)

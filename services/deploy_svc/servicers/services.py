@@ -9,9 +9,9 @@ from kontena.deploy.v1 import service_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import service_pb2 as pb
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
 from services.deploy_svc.convert.plans import service_plan_to_proto
-from services.deploy_svc.convert.revisions import service_revisions
+from services.deploy_svc.convert.revisions import service_revisions_to_proto
 from services.deploy_svc.convert.service_deploys import deploy_to_proto
-from services.deploy_svc.convert.service_spec import attributes
+from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import joined, service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.usecases.idempotency import Idempotency
@@ -55,7 +55,7 @@ class ServiceServicer(ServiceServiceServicer):
 
     async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> Any:
         async def create() -> pb.Service:
-            given = attributes(request.service, present_fields(), null_fields())
+            given = attributes_from_proto(request.service, present_fields(), null_fields())
             view = await self._services.create(principal(), request.grid, given)
             reply_created()
             return _answer(view)
@@ -68,7 +68,7 @@ class ServiceServicer(ServiceServiceServicer):
         return joined(found)
 
     async def UpdateService(self, request: pb.UpdateServiceRequest, context: Context) -> pb.Service:
-        given = attributes(
+        given = attributes_from_proto(
             narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
         )
         return _answer(await self._services.update(principal(), request.id, given))
@@ -132,7 +132,7 @@ class ServiceServicer(ServiceServiceServicer):
         self, request: pb.ListServiceRevisionsRequest, context: Context
     ) -> pb.ListServiceRevisionsResponse:
         found = await self._revisions.list(principal(), request.id, pages.page(request))
-        return pb.ListServiceRevisionsResponse(revisions=service_revisions(found), next=found.next)
+        return pb.ListServiceRevisionsResponse(revisions=service_revisions_to_proto(found), next=found.next)
 
     async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> Any:
         async def rollback() -> deploy_pb.ServiceDeploy:
@@ -142,7 +142,7 @@ class ServiceServicer(ServiceServiceServicer):
         return await self._once.run(request, rollback)
 
     async def PlanService(self, request: pb.PlanServiceRequest, context: Context) -> plan_pb.ServicePlan:
-        given = attributes(
+        given = attributes_from_proto(
             narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
         )
         return service_plan_to_proto(await self._plans.update(principal(), request.id, given))

@@ -8,8 +8,8 @@ from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import stack_pb2 as pb
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceServicer
 from services.deploy_svc.convert.plans import plan_to_proto
-from services.deploy_svc.convert.revisions import stack_revisions
-from services.deploy_svc.convert.stacks import attributes, joined, stack_deploy_to_proto
+from services.deploy_svc.convert.revisions import stack_revisions_to_proto
+from services.deploy_svc.convert.stacks import attributes_from_proto, joined, stack_deploy_to_proto
 from services.deploy_svc.domain.stack import ShownStack
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
@@ -45,7 +45,7 @@ class StackServicer(StackServiceServicer):
 
     async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> Any:
         async def create() -> bytes:
-            given = attributes(request.stack, present_fields(), null_fields())
+            given = attributes_from_proto(request.stack, present_fields(), null_fields())
             made = await self._stacks.create(principal(), request.grid, given)
             reply_created()
             return _answer(made)
@@ -56,7 +56,7 @@ class StackServicer(StackServiceServicer):
         return _answer(await self._stacks.get(principal(), request.id))
 
     async def UpdateStack(self, request: pb.UpdateStackRequest, context: Context) -> Any:
-        given = attributes(request.stack, present_fields(), null_fields())
+        given = attributes_from_proto(request.stack, present_fields(), null_fields())
         return _answer(await self._stacks.update(principal(), request.id, given))
 
     async def DeleteStack(self, request: pb.DeleteStackRequest, context: Context) -> Empty:
@@ -81,11 +81,11 @@ class StackServicer(StackServiceServicer):
         return stack_deploy_to_proto(*await self._deploys.get(principal(), request.id, request.deploy_id))
 
     async def PlanStack(self, request: pb.PlanStackRequest, context: Context) -> pb.StackPlan:
-        given = attributes(request.stack, present_fields(), null_fields())
+        given = attributes_from_proto(request.stack, present_fields(), null_fields())
         return plan_to_proto(await self._plans.update(principal(), request.id, given))
 
     async def PlanNewStack(self, request: pb.PlanNewStackRequest, context: Context) -> pb.StackPlan:
-        given = attributes(request.stack, present_fields(), null_fields())
+        given = attributes_from_proto(request.stack, present_fields(), null_fields())
         return plan_to_proto(await self._plans.create(principal(), request.grid, given))
 
     async def ListStackDeploys(
@@ -102,7 +102,7 @@ class StackServicer(StackServiceServicer):
         self, request: pb.ListStackRevisionsRequest, context: Context
     ) -> pb.ListStackRevisionsResponse:
         found = await self._revisions.list(principal(), request.id, pages.page(request))
-        return pb.ListStackRevisionsResponse(revisions=stack_revisions(found), next=found.next)
+        return pb.ListStackRevisionsResponse(revisions=stack_revisions_to_proto(found), next=found.next)
 
     async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> Any:
         async def rollback() -> deploy_pb.StackDeploy:

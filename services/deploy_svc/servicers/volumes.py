@@ -6,7 +6,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb
 from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceServicer
-from services.deploy_svc.convert.volumes import attributes, volume_to_proto
+from services.deploy_svc.convert.volumes import attributes_from_proto, volume_to_proto
 from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel import pages
@@ -27,7 +27,9 @@ class VolumeServicer(VolumeServiceServicer):
 
     async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> Any:
         async def create() -> pb.Volume:
-            view = await self._volumes.create(principal(), request.grid, attributes(request.volume, null_fields()))
+            view = await self._volumes.create(
+                principal(), request.grid, attributes_from_proto(request.volume, null_fields())
+            )
             reply_created()
             return volume_to_proto(view)
 

@@ -197,7 +197,7 @@ async def set_desired(tx: Tx, subject: Subject, numbers: Collection[int], desire
 
 async def _unchanged(tx: Tx, subject: Subject) -> bool:
     seen = subject.wanted
-    current = await service_store.by_id(tx, seen.id, lock=True)
+    current = await service_store.find_by_id(tx, seen.id, lock=True)
     same = current is not None and (current.state, current.revision, current.deployed_at) == (
         seen.state,
         seen.revision,

@@ -34,13 +34,13 @@ async def insert(tx: Tx, service_id: str, asked: Asked) -> str:
     return deploy_id
 
 
-async def get(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy | None:
+async def find(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy | None:
     """A deploy of the service with its instances in the order they were scheduled."""
-    found = (await by_ids(tx, [deploy_id])).get(deploy_id)
+    found = (await find_many(tx, [deploy_id])).get(deploy_id)
     return found if found is not None and found.service_id == service_id else None
 
 
-async def by_ids(tx: Tx, deploy_ids: Collection[str]) -> dict[str, ServiceDeploy]:
+async def find_many(tx: Tx, deploy_ids: Collection[str]) -> dict[str, ServiceDeploy]:
     """Deploys by id with their instances, in two queries."""
     rows = (await tx.execute(_t.select().where(_t.c.id.in_(deploy_ids)))).all() if deploy_ids else []
     if not rows:

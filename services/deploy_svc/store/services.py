@@ -32,13 +32,13 @@ def row_to_service(row: Any) -> Service:
     return made_of(Service, row, spec=spec, mounts=mounts)
 
 
-async def get(tx: Tx, grid_id: str, stack: str, name: str) -> Service | None:
+async def find(tx: Tx, grid_id: str, stack: str, name: str) -> Service | None:
     """The service at a path."""
     condition = sa.and_(_t.c.grid_id == grid_id, _t.c.stack == stack, _t.c.name == name)
     return await _one(tx, _t.select().where(condition))
 
 
-async def by_id(tx: Tx, service_id: str, *, lock: bool = False) -> Service | None:
+async def find_by_id(tx: Tx, service_id: str, *, lock: bool = False) -> Service | None:
     """The service with a record id; with `lock`, nobody else changes or deletes it before the transaction ends."""
     query = _t.select().where(_t.c.id == service_id)
     # The weaker lock lets other services go on linking to it.
@@ -57,7 +57,7 @@ async def lock_all(tx: Tx, service_ids: Collection[str]) -> None:
         await tx.execute(ordered.with_for_update(key_share=True))
 
 
-async def list_by_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = WHOLE) -> Listing[Service]:
+async def of_grid(tx: Tx, grid_id: str, stack: str | None = None, page: Page = WHOLE) -> Listing[Service]:
     """The services of a grid, newest first; only those of one stack when it is given."""
     query = _t.select().where(_t.c.grid_id == grid_id)
     if stack is not None:

@@ -73,7 +73,7 @@ async def insert(
     return _deploy(row)
 
 
-async def get(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
+async def find(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
     """A deploy of the stack with the deploys of its services."""
     row = (await tx.execute(_t.select().where(_t.c.id == deploy_id, _t.c.stack_id == stack_id))).one_or_none()
     if row is None:
@@ -85,7 +85,7 @@ async def get(tx: Tx, stack_id: str, deploy_id: str) -> StackDeploy | None:
         .order_by(_s.c.position)
     )
     rows = {item.service_deploy_id: services.row_to_service(item) for item in await tx.execute(begun)}
-    found = await service_deploys.by_ids(tx, list(rows))
+    found = await service_deploys.find_many(tx, list(rows))
     return replace(_deploy(row), service_deploys=tuple((rows[key], found[key]) for key in rows if key in found))
 
 
@@ -227,7 +227,7 @@ async def claim_removal(tx: Tx, stack_id: str, connected: Collection[str]) -> tu
     row = (await tx.execute(query)).one_or_none()
     if row is None:
         return None
-    found = await services.list_by_grid(tx, row.grid_id, row.name)
+    found = await services.of_grid(tx, row.grid_id, row.name)
     own: defaultdict[str, list[Instance]] = defaultdict(list)
     table = tables.instances
     for item in await tx.execute(table.select().where(table.c.service_id.in_([service.id for service in found]))):

@@ -34,7 +34,7 @@ without_services = _with_document(
 )
 
 
-async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:
+async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack | None:
     """The stack with a name; with `lock`, nobody else changes it before the transaction ends."""
     where = sa.and_(_t.c.grid_id == grid_id, _t.c.name == name)
     if lock:

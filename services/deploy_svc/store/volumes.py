@@ -30,19 +30,19 @@ async def insert(tx: Tx, **values: Any) -> GridVolume | None:
     return None if row is None else _volume(row)
 
 
-async def list_by_grid(tx: Tx, grid_id: str, page: Page) -> Listing[GridVolume]:
+async def of_grid(tx: Tx, grid_id: str, page: Page) -> Listing[GridVolume]:
     """The volumes of a grid in the order of creation."""
     return await pages.read(tx, _t.select().where(_t.c.grid_id == grid_id), {"seq": _t.c.seq}, page, _volume)
 
 
-async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> GridVolume | None:
+async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> GridVolume | None:
     """The volume with a name; with `lock`, nobody else starts to use it before the transaction ends."""
     query = _t.select().where(_t.c.grid_id == grid_id, _t.c.name == name)
     row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _volume(row)
 
 
-async def named(tx: Tx, grid_id: str, names: Collection[str], *, lock: bool = False) -> dict[str, GridVolume]:
+async def find_many(tx: Tx, grid_id: str, names: Collection[str], *, lock: bool = False) -> dict[str, GridVolume]:
     """Those of the names that exist; with `lock`, they cannot be deleted before the transaction ends."""
     if not names:
         return {}

@@ -73,7 +73,7 @@ class HostAccess:
 
 async def deployed(tx: Tx, grid_id: str, service_id: str | None) -> Deployed | None:
     """What is deployed of a service of the grid; None when there is no such service."""
-    service = await service_store.by_id(tx, service_id) if service_id else None
+    service = await service_store.find_by_id(tx, service_id) if service_id else None
     if service is None or service.grid_id != grid_id:
         return None
     pods = [instance.pod for instance in await instance_store.of_service(tx, service.id)]

@@ -53,7 +53,7 @@ class SecretUsage:
     async def linked_service(self, grid_id: str, stack: str, name: str) -> Service | None:
         """The service that is to publish challenges, or None."""
         async with self._db.read() as tx:
-            return await service_store.get(tx, grid_id, stack, name)
+            return await service_store.find(tx, grid_id, stack, name)
 
     async def deploy_linked(self, grid_id: str, stack: str, name: str, event_id: str) -> str | None:
         """Queue a forced deploy of a service, once per event; its id, or None without such a service."""

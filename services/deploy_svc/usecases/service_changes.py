@@ -81,7 +81,7 @@ async def _check(tx: Tx, hosts: HostAccess, subject: Subject, made: _Made) -> No
 async def _mounts_of_then(tx: Tx, grid: Grid, mounts: Sequence[Mount]) -> tuple[dict[str, Mount], list[str]]:
     """The volumes by the names that the service has for them, as far as they are still the same; what is said of the
     others."""
-    found = await volume_store.named(tx, grid.id, {mount.volume for mount in mounts}, lock=True)
+    found = await volume_store.find_many(tx, grid.id, {mount.volume for mount in mounts}, lock=True)
     there: dict[str, Mount] = {}
     gone: list[str] = []
     for mount in sorted(mounts, key=lambda mount: mount.name):

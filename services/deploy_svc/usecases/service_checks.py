@@ -32,7 +32,7 @@ async def link_problems(tx: Tx, grid: Grid, links: Iterable[Link]) -> dict[str, 
 
 async def mounts(tx: Tx, grid: Grid, names: Collection[str]) -> dict[str, Mount]:
     """The volumes of the grid that exist under these names; they cannot be deleted before the transaction ends."""
-    found = await volume_store.named(tx, grid.id, names, lock=True)
+    found = await volume_store.find_many(tx, grid.id, names, lock=True)
     return {name: bind(name, volume) for name, volume in found.items()}
 
 

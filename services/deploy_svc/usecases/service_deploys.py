@@ -114,8 +114,8 @@ async def queue(tx: Tx, found: Service, asked: Asked) -> tuple[Service, ServiceD
 
 
 async def _locked(tx: Tx, found: Service) -> Service:
-    return required(await service_store.by_id(tx, found.id, lock=True))
+    return required(await service_store.find_by_id(tx, found.id, lock=True))
 
 
 async def _deploy(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy:
-    return required(await store.get(tx, service_id, deploy_id))
+    return required(await store.find(tx, service_id, deploy_id))

@@ -58,7 +58,7 @@ class ServiceEnvs:
         allowed: Callable[[Service], None],
     ) -> None:
         async with self._db.transaction() as tx:
-            service = required(await store.by_id(tx, service_id, lock=True))
+            service = required(await store.find_by_id(tx, service_id, lock=True))
             allowed(service)
             call.check_if_match(service.etag)
             env = change(service.spec.env)

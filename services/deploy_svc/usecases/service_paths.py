@@ -39,7 +39,7 @@ class Access:
     async def _find(self, grid: Grid, path: str) -> Service:
         stack, name = _names(path)
         async with self._db.read() as tx:
-            service = await store.get(tx, grid.id, stack, name)
+            service = await store.find(tx, grid.id, stack, name)
         if service is None:
             raise NotFound
         return service

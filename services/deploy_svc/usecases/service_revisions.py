@@ -53,7 +53,7 @@ class ServiceRevisions:
                 raise not_kept(number, await store.kept(tx, service_id=found.id))
         known = await self._vault.existing(grid, everything(then.version.spec).vault_names)
         async with self._db.transaction() as tx:
-            service = required(await service_store.by_id(tx, found.id, lock=True))
+            service = required(await service_store.find_by_id(tx, found.id, lock=True))
             call.check_if_match(service.etag)
             made = await as_before(tx, self._access.hosts, Subject(principal, grid, service, known), then.version)
             if (made.spec, made.mounts) != (service.spec, service.mounts):

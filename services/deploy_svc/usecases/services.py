@@ -98,7 +98,7 @@ class Services:
         given = parse(attributes, creating=False, stack=found.stack)
         known = await self._vault.existing(grid, given.vault_names)
         async with self._db.transaction() as tx:
-            service = _still_there(await store.by_id(tx, found.id, lock=True))
+            service = _still_there(await store.find_by_id(tx, found.id, lock=True))
             call.check_if_match(service.etag)
             made = await updated(tx, self._access.hosts, Subject(principal, grid, service, known), given)
             if made.spec != service.spec or given.force:

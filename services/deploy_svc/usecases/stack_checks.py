@@ -52,7 +52,7 @@ async def prepare(
     when `deploying`, what `held` says is for the caller to judge. Raises what `allow` raises for a service as it is or
     as it would be."""
     document = arranged(document, stack)
-    volumes = await volume_store.named(tx, grid.id, set(document.volumes.values()), lock=True)
+    volumes = await volume_store.find_many(tx, grid.id, set(document.volumes.values()), lock=True)
     errors: dict[str, Any] = {}
     missing = {
         name: {"external": f"Volume {external} does not exist"}

@@ -73,7 +73,7 @@ class StackConversions:
         document: Document | None = None
         if source.name:
             async with self._db.read() as tx:
-                stack = await stack_store.get(tx, grid.id, source.name)
+                stack = await stack_store.find(tx, grid.id, source.name)
             document = stack.document if stack is not None else None
         if document is None:
             if not source.files:
@@ -101,7 +101,7 @@ class StackConversions:
 
     async def _needed(self, grid: Grid, made: Converted) -> Converted:
         async with self._db.read() as tx:
-            volumes = await volume_store.named(tx, grid.id, {volume["name"] for volume in made.volumes})
+            volumes = await volume_store.find_many(tx, grid.id, {volume["name"] for volume in made.volumes})
         names = VaultNames(secrets=frozenset(secret["name"] for secret in made.secrets))
         secrets = (await self._vault.existing(grid, names)).secrets
         return replace(

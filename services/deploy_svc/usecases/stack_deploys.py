@@ -53,10 +53,10 @@ class StackDeploys:
         checks.refuse_null(name, "deployed")
         for _ in range(_TRIES):
             async with self._db.read() as tx:
-                seen, document = checks.still_there(await stack_store.get(tx, grid.id, name))
+                seen, document = checks.still_there(await stack_store.find(tx, grid.id, name))
             known = await self._vault.existing(grid, checks.vault_names(document))
             async with self._db.transaction() as tx:
-                stack, _ = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
+                stack, _ = checks.still_there(await stack_store.find(tx, grid.id, name, lock=True))
                 if stack.revision == seen.revision:
                     asked = Asked("deploy", principal.email or None)
                     return stack, await self.queue(tx, principal, grid, stack, known=known, asked=asked)
@@ -69,8 +69,8 @@ class StackDeploys:
         if not is_id(deploy_id):
             raise NotFound
         async with self._db.read() as tx:
-            stack = await stack_store.get(tx, grid.id, name)
-            deploy = await store.get(tx, stack.id, deploy_id) if stack else None
+            stack = await stack_store.find(tx, grid.id, name)
+            deploy = await store.find(tx, stack.id, deploy_id) if stack else None
         if stack is None or deploy is None:
             raise NotFound
         return stack, deploy
@@ -80,7 +80,7 @@ class StackDeploys:
         grid = await self._grids.accessible(principal, path.partition("/")[0])
         name = checks.stack_name(path)
         async with self._db.read() as tx:
-            stack = required(await stack_store.get(tx, grid.id, name))
+            stack = required(await stack_store.find(tx, grid.id, name))
             return stack, await store.history(tx, stack.id, page)
 
     async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
@@ -91,15 +91,15 @@ class StackDeploys:
         if not is_id(deploy_id):
             raise NotFound
         async with self._db.transaction() as tx:
-            stack = required(await stack_store.get(tx, grid.id, name))
+            stack = required(await stack_store.find(tx, grid.id, name))
             deploy, steps = required(await store.lock(tx, stack.id, deploy_id))
             if cancels.is_over(deploy):
-                return stack, required(await store.get(tx, stack.id, deploy_id))
+                return stack, required(await store.find(tx, stack.id, deploy_id))
             by = cancels.who(principal)
             events = await self._cancel_services(tx, principal, grid, steps)
             await store.end(tx, deploy_id, canceled(steps, by), canceled=True)
             await audit.record(tx, tables.outbox, "cancel_deploy", checks.resource(grid, stack, name))
-            answer = required(await store.get(tx, stack.id, deploy_id))
+            answer = required(await store.find(tx, stack.id, deploy_id))
             await event_logs.record(tx, *events)
             return stack, answer
 
@@ -108,8 +108,8 @@ class StackDeploys:
         events = []
         # In one order for everybody, so that two transactions never wait for one another.
         for service_id, service_deploy_id in sorted(begun.items()):
-            service = await service_store.by_id(tx, service_id, lock=True)
-            deploy = await service_deploys.get(tx, service_id, service_deploy_id)
+            service = await service_store.find_by_id(tx, service_id, lock=True)
+            deploy = await service_deploys.find(tx, service_id, service_deploy_id)
             if service is None or deploy is None or deploy.finished_at is not None:
                 continue
             self._hosts.check_service(principal, grid, service)
@@ -141,5 +141,5 @@ class StackDeploys:
         deploy = await store.insert(tx, stack, (), made.surplus, asked)
         await store.end(tx, deploy.id, Finish("error", cannot_remove(name, linkers)))
         await audit.record(tx, tables.outbox, asked.origin or "", checks.resource(grid, stack, stack.name))
-        ended = await store.get(tx, stack.id, deploy.id)
+        ended = await store.find(tx, stack.id, deploy.id)
         return ended or deploy

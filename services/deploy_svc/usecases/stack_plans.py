@@ -59,8 +59,8 @@ class StackPlans:
         service_checks.refuse(stack_input.problems(given))
         known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.read() as tx:
-            stack, current = checks.still_there(await stack_store.get(tx, grid.id, name))
-            existing = await service_store.list_by_grid(tx, grid.id, name)
+            stack, current = checks.still_there(await stack_store.find(tx, grid.id, name))
+            existing = await service_store.of_grid(tx, grid.id, name)
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, name, given.over(current), existing, known=known, allow=allow)
             services = await self._planned(tx, grid, name, made)

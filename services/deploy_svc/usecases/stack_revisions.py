@@ -36,7 +36,7 @@ class StackRevisions:
         grid = await self._grids.accessible(principal, path.partition("/")[0])
         name = checks.stack_name(path)
         async with self._db.read() as tx:
-            stack = required(await stack_store.get(tx, grid.id, name))
+            stack = required(await stack_store.find(tx, grid.id, name))
             found = await store.of_stack(tx, stack.id, page)
             before = await store.stack_before(tx, stack.id, found[-1].revision) if found else None
         older = [*found[1:], before]
@@ -54,17 +54,17 @@ class StackRevisions:
         checks.refuse_null(name, "changed")
         number = wanted(number)
         async with self._db.read() as tx:
-            stack, _ = checks.still_there(await stack_store.get(tx, grid.id, name))
+            stack, _ = checks.still_there(await stack_store.find(tx, grid.id, name))
             then = await store.stack_revision(tx, stack.id, number)
             if then is None:
                 raise not_kept(number, await store.kept(tx, stack_id=stack.id))
         known = await self._vault.existing(grid, checks.vault_names(then.document))
         asked = Asked("rollback", principal.email or None, str(number))
         async with self._db.transaction() as tx:
-            stack, current = checks.still_there(await stack_store.get(tx, grid.id, name, lock=True))
+            stack, current = checks.still_there(await stack_store.find(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
             if checks.without_revision(then.document) != checks.without_revision(current):
                 await self._quotas.change_stack(tx, grid.id, current, then.document)
                 await stack_store.revise(tx, stack, then.document, self._quotas.note(principal))
-                stack = required(await stack_store.get(tx, grid.id, name))
+                stack = required(await stack_store.find(tx, grid.id, name))
             return stack, await self._deploys.queue(tx, principal, grid, stack, known=known, asked=asked)

@@ -78,7 +78,7 @@ class Stacks:
             for service in made.services:
                 await self._quotas.add_service(tx, grid.id, service.spec, f"services.{service.name}.")
                 await checks.write_wanted(tx, grid, given.name, service, note)
-            stack = await store.get(tx, grid.id, given.name)
+            stack = await store.find(tx, grid.id, given.name)
             await audit.record(tx, tables.outbox, "create", checks.resource(grid, stack, given.name))
             return required(await self._reads.one(grid, given.name))
 
@@ -91,15 +91,15 @@ class Stacks:
         name = checks.stack_name(path)
         if name != NULL_STACK:
             async with self._db.read() as tx:
-                required(await store.get(tx, grid.id, name))
+                required(await store.find(tx, grid.id, name))
         given, note = rules.parse(attributes, creating=False), self._quotas.note(principal)
         checks.refuse_null(name, "changed")
         service_checks.refuse(rules.problems(given))
         known = await self._vault.existing(grid, checks.vault_names(given.document))
         async with self._db.one_transaction() as tx:
-            stack, current = checks.still_there(await store.get(tx, grid.id, name, lock=True))
+            stack, current = checks.still_there(await store.find(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
-            services = await service_store.list_by_grid(tx, grid.id, name)
+            services = await service_store.of_grid(tx, grid.id, name)
             allow = partial(self._hosts.check_spec, principal, grid)
             made = await checks.prepare(tx, grid, name, given.over(current), services, known=known, allow=allow)
             if checks.without_revision(made.document) != checks.without_revision(current):
@@ -118,9 +118,9 @@ class Stacks:
         name = checks.stack_name(path)
         checks.refuse_null(name, "deleted")
         async with self._db.transaction() as tx:
-            stack = required(await store.get(tx, grid.id, name, lock=True))
+            stack = required(await store.find(tx, grid.id, name, lock=True))
             call.check_if_match(stack.etag)
-            services = await service_store.list_by_grid(tx, grid.id, name)
+            services = await service_store.of_grid(tx, grid.id, name)
             for service in services:
                 self._hosts.check_service(principal, grid, service)
             linkers = sorted({one for item in services for one in await checks.foreign_linkers(tx, item)})
@@ -170,14 +170,14 @@ async def refuse_taken(tx: Tx, grid: Grid, name: str) -> None:
 
 async def lock_services(tx: Tx, grid: Grid, name: str) -> list[Service]:
     """The services of a stack, locked in one order for everybody."""
-    ids = sorted(service.id for service in await service_store.list_by_grid(tx, grid.id, name))
-    found = [await service_store.by_id(tx, service_id, lock=True) for service_id in ids]
+    ids = sorted(service.id for service in await service_store.of_grid(tx, grid.id, name))
+    found = [await service_store.find_by_id(tx, service_id, lock=True) for service_id in ids]
     return [service for service in found if service is not None]
 
 
 async def _locked_stack(tx: Tx, grid: Grid, name: str) -> Stack | None:
     """The stack, locked; None for that of services that belong to none. Raises NotFound."""
-    stack = await store.get(tx, grid.id, name, lock=True)
+    stack = await store.find(tx, grid.id, name, lock=True)
     if stack is None and name != NULL_STACK:
         raise NotFound
     return stack

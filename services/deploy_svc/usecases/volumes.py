@@ -36,7 +36,7 @@ class Volumes:
         """The volumes of a grid in the order of creation."""
         grid = await _named(grid_name, self._grids.accessible(principal, grid_name))
         async with self._db.read() as tx:
-            found = await store.list_by_grid(tx, grid.id, page)
+            found = await store.of_grid(tx, grid.id, page)
             return Listing(await _views(tx, grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> VolumeView:
@@ -92,7 +92,7 @@ async def _named(name: str, grid: Any) -> Grid:
 
 async def _find(tx: Tx, grid: Grid, name: str, *, lock: bool = False) -> GridVolume:
     return required(
-        await store.get(tx, grid.id, name, lock=lock) if NAME.fullmatch(name) else None, f"Volume {name} not found"
+        await store.find(tx, grid.id, name, lock=lock) if NAME.fullmatch(name) else None, f"Volume {name} not found"
     )
 
 

@@ -187,14 +187,14 @@ class Engine:
     async def stop(self, service_id: str) -> None:
         """Stop a service like the REST side does."""
         async with self.db.transaction() as tx:
-            await services.by_id(tx, service_id, lock=True)
+            await services.find_by_id(tx, service_id, lock=True)
             await services.set_state(tx, service_id, "stopped")
             await instances.set_desired_state(tx, service_id, "stopped")
 
     async def result(self, service_id: str, deploy_id: str) -> ServiceDeploy:
         """The deploy as it is now."""
         async with self.db.read() as tx:
-            found = await service_deploys.get(tx, service_id, deploy_id)
+            found = await service_deploys.find(tx, service_id, deploy_id)
         assert found is not None
         return found
 

@@ -123,7 +123,7 @@ class HttpWorld:
         """The node reports running containers of a service."""
         stack, _, name = path.partition("/")
         async with self.engine.db.read() as tx:
-            found = await services.get(tx, GRID, stack, name)
+            found = await services.find(tx, GRID, stack, name)
         assert found is not None
         node = self.engine.around.grids.nodes.records[NODE_1]
         async with (

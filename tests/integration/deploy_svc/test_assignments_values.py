@@ -12,7 +12,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.clients.registries import RegistryCredentials
 from services.clients.secrets import SecretValue
 from services.deploy_svc import app
-from services.deploy_svc.convert.assignments import to_assignment
+from services.deploy_svc.convert.assignments import assignment_to_proto
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.service_spec import CertificateRef, Hook, SecretRef
@@ -85,7 +85,7 @@ async def test_certificates_come_after_secrets_and_challenges_last(vault: tuple[
     }
     found, waiting = await values.complete(GRID, [instance(image="registry.test/app:1", **refs)])
     assert waiting == []
-    message = to_assignment(found[0])
+    message = assignment_to_proto(found[0])
     assert [(item.name, item.value) for item in message.secrets] == [
         ("SSL_CERTS", "pw"),
         ("SSL_CERTS", f"A {KEY}"),
@@ -99,7 +99,7 @@ async def test_certificates_come_after_secrets_and_challenges_last(vault: tuple[
 async def test_images_of_other_registries_get_no_login(vault: tuple[Vault, PodValues]) -> None:
     _, values = vault
     found, _ = await values.complete(GRID, [instance(image="other.test/app"), instance(2, image="app")])
-    assert [to_assignment(item).pod.HasField("image_credentials") for item in found] == [False, False]
+    assert [assignment_to_proto(item).pod.HasField("image_credentials") for item in found] == [False, False]
 
 
 async def test_a_missing_certificate_is_named(vault: tuple[Vault, PodValues]) -> None:

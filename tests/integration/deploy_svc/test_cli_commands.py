@@ -254,7 +254,7 @@ async def said(edge: HttpWorld, path: str) -> None:
     session = edge.engine.around.grids.nodes.records[NODE_1].session
     await edge.report(f"{name}-1", path=path)
     async with edge.engine.db.read() as tx:
-        found = await services.get(tx, GRID, stack, name)
+        found = await services.find(tx, GRID, stack, name)
     assert found is not None
     async with log_pusher(edge.served.channel, session=session) as pusher:
         await pusher.push([log_line("hello", service_id=found.id, container_id=container(f"{name}-1").container_id)])

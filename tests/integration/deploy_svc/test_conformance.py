@@ -154,7 +154,7 @@ async def test_16_a_deleted_stack_is_gone_in_the_end(http: Http, node: Agent) ->
 async def pushed(edge: HttpWorld, *lines: str, container: str = "c1") -> None:
     session = edge.engine.around.grids.nodes.records[NODE_1].session
     async with edge.engine.db.read() as tx:
-        found = await services.get(tx, GRID, "null", "redis")
+        found = await services.find(tx, GRID, "null", "redis")
     assert found is not None
     async with (
         running_it(edge.engine.db, found.id, NODE_1),

@@ -30,7 +30,7 @@ async def ids(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbours, as
     for name in ("web", "db"):
         await rest.created(name)
     async with deploy_db.read() as tx:
-        found = {service.name: service.id for service in await services.list_by_grid(tx, GRID)}
+        found = {service.name: service.id for service in await services.of_grid(tx, GRID)}
 
     for service_id in found.values():
         await placed(deploy_db, service_id, NODE_1, NODE_2)
@@ -105,7 +105,7 @@ async def test_a_follower_of_a_stack_sees_services_that_come_later(
     assert await anext(stream) is None
     await rest.created("late")
     async with deploy_db.read() as tx:
-        late = await services.get(tx, GRID, "null", "late")
+        late = await services.find(tx, GRID, "null", "late")
     assert late is not None
     await placed(deploy_db, late.id, NODE_1)
     started = time.monotonic()

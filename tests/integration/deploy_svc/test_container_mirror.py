@@ -37,7 +37,7 @@ async def service_id(rest: Rest, deploy_db: Database, deploy_neighbours: Neighbo
 
     await rest.created(secrets=[{"secret": "PW", "name": "DB_PASSWORD"}])
     async with deploy_db.read() as tx:
-        found = await services.get(tx, GRID, "null", "web")
+        found = await services.find(tx, GRID, "null", "web")
     assert found is not None
     await placed(deploy_db, found.id, NODE_1)
     return found.id

@@ -120,9 +120,9 @@ async def test_a_service_that_an_admin_gave_the_node_a_moment_ago_is_not_changed
     """The check is made under the lock: whoever looked before the admin's change is refused after it."""
     await rest.created()
     async with deploy_db.transaction() as tx:
-        found = await service_store.get(tx, GRID, "null", "web")
+        found = await service_store.find(tx, GRID, "null", "web")
         assert found is not None
-        assert await service_store.by_id(tx, found.id, lock=True)
+        assert await service_store.find_by_id(tx, found.id, lock=True)
         change = asyncio.create_task(rest.put({"image": "evil:1"}))
 
         async def looked() -> bool:
@@ -156,7 +156,7 @@ async def test_a_member_enters_containers_of_plain_services_only(
     await rest.created("plain")
     await admins.created("strong", privileged=True)
     async with deploy_db.read() as tx:
-        found = {service.name: service.id for service in await service_store.list_by_grid(tx, GRID)}
+        found = {service.name: service.id for service in await service_store.of_grid(tx, GRID)}
     for service_id in found.values():
         await placed(deploy_db, service_id, NODE_1)
     async with container_pusher(deploy.channel) as pusher:

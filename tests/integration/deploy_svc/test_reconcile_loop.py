@@ -234,7 +234,7 @@ async def test_a_changed_spec_is_deployed_and_a_default_affinity_moves(world: En
     world.attach(replica, NODE_2)
     plain = await deployed(world, name="plain", affinity=("node==n1",))
     async with world.db.transaction() as tx:
-        found = await service_store.by_id(tx, plain, lock=True)
+        found = await service_store.find_by_id(tx, plain, lock=True)
         assert found is not None
         await service_store.update(tx, plain, found.spec, bump=True)
     assert (await automatic(world, plain)).state == "success"
@@ -276,7 +276,7 @@ async def test_a_failed_deploy_is_rolled_back_on_the_nodes(world: Engine) -> Non
     agents = [world.attach(replica, NODE_1, behave=picky), world.attach(replica, NODE_2, behave=picky)]
     service_id = await deployed(world, instances=2, image="good", deploy_opts=DeployOpts(rollback=True))
     async with world.db.transaction() as tx:
-        found = await service_store.by_id(tx, service_id, lock=True)
+        found = await service_store.find_by_id(tx, service_id, lock=True)
         assert found is not None
         from dataclasses import replace  # noqa: PLC0415
 

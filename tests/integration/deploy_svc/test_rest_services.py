@@ -343,7 +343,7 @@ async def test_services_of_a_deleted_grid_go_away(
 ) -> None:
     await rest.created()
     async with deploy_db.transaction() as tx:
-        service = await services.get(tx, GRID, "null", "web")
+        service = await services.find(tx, GRID, "null", "web")
         assert service is not None
         await service_deploys.insert(tx, service.id, Asked("deploy"))
         spec = ServiceSpec(image="x", stateful=False)

@@ -180,7 +180,7 @@ async def test_a_stack_stays_while_somebody_links_to_one_of_its_services(
     async with world.db.transaction() as tx:
         # As when the link came after the check of the request.
         await service_store.insert(tx, grid_id=GRID, grid="g1", stack="null", name="late", spec=spec)
-        stack = await stack_store.get(tx, GRID, "shop", lock=True)
+        stack = await stack_store.find(tx, GRID, "shop", lock=True)
         assert stack is not None
         await stack_store.request_removal(tx, stack)
 

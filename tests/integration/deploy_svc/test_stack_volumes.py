@@ -101,7 +101,7 @@ async def test_names_of_a_stack_mean_volumes_of_the_grid(stacks: StackRest, rest
     mounts = ["instances:/i", "stacks:/s:ro", "v-grid:/g", "/anonymous", "/host:/h"]
     await stacks.created(service("web", volumes=mounts), volumes=[*volumes, {"name": "v-grid", "external": True}])
     async with deploy_db.read() as tx:
-        web = await service_store.get(tx, GRID, "shop", "web")
+        web = await service_store.find(tx, GRID, "shop", "web")
     assert web is not None
     built = pod.build(web, 2, "n1").volumes
     own: dict[str, Any] = {"driver": "nfs", "driver_opts": {"o": "1"}}

@@ -31,7 +31,7 @@ async def service_id(rest: Rest, deploy: Running, deploy_db: Database, deploy_ne
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
     await rest.created()
     async with deploy_db.read() as tx:
-        found = await services.get(tx, GRID, "null", "web")
+        found = await services.find(tx, GRID, "null", "web")
     assert found is not None
     await placed(deploy_db, found.id, NODE_1)
     async with container_pusher(deploy.channel) as pusher:

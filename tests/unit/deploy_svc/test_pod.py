@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from services.deploy_svc.convert.assignments import to_pod
+from services.deploy_svc.convert.assignments import pod_to_proto
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.pod import PodVolume
 from services.deploy_svc.domain.service_spec import DeployOpts, HealthCheck, Hook, Port, SecretRef
@@ -78,6 +78,6 @@ def test_secrets_are_references_in_order_and_everything_survives_json() -> None:
     stored = json.loads(json.dumps(to_json(POD, built)))
     assert stored["secrets"] == [{"name": "CERTS", "secret": "one"}, {"name": "CERTS", "secret": "two"}]
     assert POD.validate_python(stored) == built
-    message = to_pod(built)
+    message = pod_to_proto(built)
     assert (message.image, message.cpus, message.memory, message.wait_for_port) == ("app", 1.5, 64, 80)
     assert (message.ports[0].node_port, message.health_check.protocol, message.log_opts["a"]) == (80, "http", "b")

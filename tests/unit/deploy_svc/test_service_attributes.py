@@ -11,8 +11,8 @@ from google.protobuf.json_format import ParseDict
 
 from agent.runtime.config import NodeIdentity, container_config
 from kontena.deploy.v1 import assignment_pb2, service_pb2
-from services.deploy_svc.convert.assignments import to_pod
-from services.deploy_svc.convert.service_spec import attributes
+from services.deploy_svc.convert.assignments import pod_to_proto
+from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import service_to_proto
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.service_input import parse
@@ -84,7 +84,7 @@ NAMES = [field.name for field in fields(ServiceSpec)]
 
 
 def read(body: dict[str, Any], *, creating: bool) -> Any:
-    return parse(attributes(ParseDict(body, service_pb2.ServiceSpec()), body.keys()), creating=creating)
+    return parse(attributes_from_proto(ParseDict(body, service_pb2.ServiceSpec()), body.keys()), creating=creating)
 
 
 def spec_with(name: str) -> ServiceSpec:
@@ -98,7 +98,7 @@ def shown(spec: ServiceSpec) -> service_pb2.Service:
 
 def sent(spec: ServiceSpec) -> assignment_pb2.Pod:
     service = make_service(**{name: getattr(spec, name) for name in NAMES})
-    return to_pod(pod.build(service, 1, "n1"))
+    return pod_to_proto(pod.build(service, 1, "n1"))
 
 
 PLAIN = new_spec(read(MINIMAL, creating=True))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kontena.deploy.v1 import service_pb2 as pb
-from services.deploy_svc.convert.service_spec import attributes
+from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import joined, part, service_to_proto
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_input import parse
@@ -86,7 +86,7 @@ def service(spec: ServiceSpec) -> Service:
 def test_any_input_is_accepted_or_refused(message: pb.ServiceSpec, fields: frozenset[str], creating: bool) -> None:
     current = ServiceSpec(image="busybox", stateful=True, volumes=("/data",))
     try:
-        found = parse(attributes(message, fields), creating=creating, stack="shop")
+        found = parse(attributes_from_proto(message, fields), creating=creating, stack="shop")
     except DomainError:
         return
     spec = new_spec(found) if creating else merge(current, found)
@@ -167,13 +167,13 @@ bodies = st.fixed_dictionaries(
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(bodies, st.sampled_from([(), ("label==x",)]))
 def test_an_answer_sent_back_changes_nothing(body: dict[str, Any], default: tuple[str, ...]) -> None:
-    spec = new_spec(parse(attributes(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
+    spec = new_spec(parse(attributes_from_proto(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
     made, around = service(spec), Surroundings("g1", spec.links, spec.affinity or default)
     shown = service_to_proto(ServiceView(made, around))
     assert pb.Service.FromString(joined(ShownService(made.id, part(made), around))) == shown
     again = MessageToDict(shown, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     message = ParseDict(again, pb.ServiceSpec(), ignore_unknown_fields=True)
-    sent_back = parse(attributes(message, _fields(again)), creating=False, stack="null")
+    sent_back = parse(attributes_from_proto(message, _fields(again)), creating=False, stack="null")
     assert merge(spec, sent_back, default) == spec
     assert problems(spec, sent_back, spec) == {}
 
