@@ -15,6 +15,7 @@ from services.clients.nodes import NodeDirectory
 from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
 from services.deploy_svc import engine_app, stacks_app
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.containers_app import CHANNELS, ContainerParts
 from services.deploy_svc.convert.services import part
 from services.deploy_svc.engine_app import EngineParts
@@ -45,7 +46,6 @@ from services.deploy_svc.usecases.service_plans import ServicePlans
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, child, entry, logs, server, tracing
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel

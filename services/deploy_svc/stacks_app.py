@@ -2,6 +2,7 @@
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.convert.stacks import part
 from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
@@ -21,7 +22,6 @@ from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stack_reads import StackReads
 from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.db import Database
 from services.kernel.loops import Supervisor

@@ -1,6 +1,6 @@
 """Revisions: what users asked of a service or a stack at some time, and how one differs from another. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document
 from services.deploy_svc.domain.volume import Mount
+from services.kernel.errors import ValidationFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,19 @@ def document_changes(before: Document, after: Document) -> DocumentChanges:
     ]
     gone = [ServiceChange(name, "remove") for name in was if name not in now]
     return DocumentChanges(tuple(attributes), (*services, *gone))
+
+
+def wanted_revision(number: int | None) -> int:
+    """The number that was given. Raises ValidationFailed without one."""
+    if number is None:
+        raise ValidationFailed({"revision": "Revision can't be nil: give the number of one that is kept"})
+    return number
+
+
+def not_kept(number: int, kept: Sequence[int]) -> ValidationFailed:
+    """The error about a revision that nobody can go back to."""
+    known = ", ".join(map(str, kept)) or "none"
+    return ValidationFailed({"revision": f"Revision {number} is not kept; kept are {known}"})
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:

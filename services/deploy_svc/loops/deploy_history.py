@@ -1,6 +1,6 @@
 """Keeps the newest finished deploys of each service and stack and drops the others."""
 
-from services.deploy_svc.store import deploy_history
+from services.deploy_svc.store import service_deploys
 from services.kernel.db import Database
 from services.kernel.logs import get_logger
 
@@ -19,6 +19,6 @@ class DeployHistory:
     async def turn(self) -> None:
         """Drop what is too old. Unfinished deploys are never dropped."""
         async with self._db.transaction() as tx:
-            dropped = await deploy_history.trim(tx, KEPT)
+            dropped = await service_deploys.trim(tx, KEPT)
         if dropped:
             log.info("old deploys dropped", deploys=dropped)

@@ -9,14 +9,14 @@ import prometheus_client
 
 from services.clients.grids import Grid, GridDirectory
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.clients import node_news
+from services.deploy_svc.clients.node_news import News
 from services.deploy_svc.domain.reconcile import Case, Decision, Redeploy, Resume, assess
 from services.deploy_svc.domain.rollout_events import about_service
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.store import event_logs, reconciles
 from services.deploy_svc.store.placement_facts import memory_need
 from services.deploy_svc.store.reconciles import Subject
-from services.deploy_svc.usecases import node_news
-from services.deploy_svc.usecases.node_news import News
 from services.deploy_svc.usecases.patience import Patience
 from services.kernel.db import Database, Tx
 from services.kernel.informer import Change, Upsert

@@ -10,13 +10,20 @@ import prometheus_client
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.clients import node_news
+from services.deploy_svc.clients.node_news import News
 from services.deploy_svc.domain import rollout_events
 from services.deploy_svc.domain.rollout import next_step
 from services.deploy_svc.loops.faults import is_rolled_back, passes
-from services.deploy_svc.store import event_logs, instances, reconciles, rollout_plans, rollout_snapshots, rollouts
+from services.deploy_svc.store import (
+    event_logs,
+    instances,
+    reconciles,
+    rollout_plans,
+    rollout_snapshots,
+    service_deploys,
+)
 from services.deploy_svc.store.tables import SERVICE_CHANGED
-from services.deploy_svc.usecases import node_news
-from services.deploy_svc.usecases.node_news import News
 from services.deploy_svc.usecases.patience import Patience
 from services.kernel.db import Database
 from services.kernel.listen import Listener, drain
@@ -86,7 +93,7 @@ class RolloutLoop:
 
     async def _want_due(self) -> None:
         async with self._db.read() as tx:
-            self._want(await rollouts.due(tx))
+            self._want(await service_deploys.due(tx))
 
     def _hear(self, news: News) -> None:
         """A node that became worse is noticed soon enough by the deploys that it concerns."""
@@ -113,7 +120,7 @@ class RolloutLoop:
         async with self._db.transaction() as tx:
             removed, grids = set(self._removed_nodes), set(self._changed_grids)
             await reconciles.expedite_services(tx, await instances.forget_nodes(tx, removed))
-            self._want(await rollouts.deploying_in(tx, grids))
+            self._want(await service_deploys.deploying_in(tx, grids))
         self._removed_nodes -= removed
         self._changed_grids -= grids
 
@@ -178,7 +185,7 @@ class RolloutLoop:
         await self._nodes.all()
         grids = await self._grids.informer.items()
         async with self._db.transaction() as tx:
-            claim = await rollouts.claim(tx, service_id)
+            claim = await service_deploys.claim(tx, service_id)
             if claim is None:
                 return
             grid = grids.get(claim.service.grid_id)
@@ -206,4 +213,4 @@ class RolloutLoop:
 
     async def _end_broken(self, service_id: str) -> None:
         async with self._db.transaction() as tx:
-            await rollouts.end_broken(tx, service_id, "Aborted: internal error, see the log of deploy_svc")
+            await service_deploys.end_broken(tx, service_id, "Aborted: internal error, see the log of deploy_svc")

@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.deploy_svc.domain.deploy_cancel import Cancellation
-from services.deploy_svc.store import rollout_plans, rollouts
+from services.deploy_svc.store import rollout_plans
+from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store.instances import lock
 from services.deploy_svc.store.tables import (
     NODE_CHANGED,
@@ -38,7 +39,7 @@ async def apply(tx: Tx, service_id: str, plan: Cancellation) -> None:
     touched |= await _run_again(tx, service_id, plan.again)
     touched |= await _drop(tx, service_id, plan.dropped)
     await rollout_plans.mark(tx, plan.marks)
-    await rollouts.end(tx, service_id, plan.finish, canceled=True)
+    await deploy_store.end(tx, service_id, plan.finish, canceled=True)
     await _hold(tx, service_id)
     if touched:
         nodes = sa.func.unnest(sa.cast(sorted(touched), ARRAY(sa.Text)))

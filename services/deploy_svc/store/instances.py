@@ -1,4 +1,4 @@
-"""Instances: what requests and nodes read and write of them. The rollout loop has its own module, rollouts.py."""
+"""Instances: what requests and nodes read and write of them. What rollouts write is in rollout_plans.py."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -17,10 +17,11 @@ from services.deploy_svc.domain.scheduling.own_records import with_own
 from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.store import good_specs, recorded, rollouts
+from services.deploy_svc.store import good_specs
+from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store.instances import lock, notify_nodes, row_to_instance
-from services.deploy_svc.store.placement_facts import held_volumes
+from services.deploy_svc.store.placement_facts import held_volumes, recorded_in_grid
 from services.deploy_svc.store.stack_tables import stack_deploys, stacks
 from services.deploy_svc.store.tables import SERVICE_CHANGED, instances, service_checks, service_deploys, services
 from services.kernel.db import Tx, notify
@@ -149,7 +150,7 @@ async def with_nodes(tx: Tx, grid_id: str, subjects: Sequence[Subject], nodes: S
     curious = {subject.wanted.id for subject in subjects if _looks_at_others(subject.case)}
     everything: Sequence[NodeView] = ()
     if curious:
-        there = await recorded.in_grid(tx, grid_id)
+        there = await recorded_in_grid(tx, grid_id)
         everything = tuple(node.with_recorded(*there.get(node.id, ())) for node in nodes)
     volumes = await held_volumes(tx, [subject.case.service for subject in subjects])
     found = []
@@ -174,7 +175,7 @@ async def redeploy(tx: Tx, subject: Subject, situation: str | None, *, force: bo
         return False
     service_id = subject.wanted.id
     if subject.case.pinned and subject.case.service.revision == subject.case.deployed_revision:
-        await rollouts.queue_rollback(tx, service_id, situation)
+        await deploy_store.queue_rollback(tx, service_id, situation)
         return True
     await service_store.request_deploy(tx, service_id, bump=force)
     values = {"id": new_id(), "service_id": service_id, "cause": "automatic", "situation": situation}

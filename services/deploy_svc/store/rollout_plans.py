@@ -19,7 +19,8 @@ from services.deploy_svc.domain.rollout_plan import (
     StopOnOldNode,
     Unplaced,
 )
-from services.deploy_svc.store import good_specs, rollouts, volumes
+from services.deploy_svc.store import good_specs, volumes
+from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store.instances import lock
 from services.deploy_svc.store.jsonb import POD, to_json
 from services.deploy_svc.store.tables import (
@@ -46,7 +47,7 @@ async def apply(tx: Tx, snapshot: Snapshot, plan: Plan) -> None:
     await mark(tx, _all(plan, MarkInstance))
     left = await _apply_ends(tx, snapshot, _all(plan, Finish))
     if _all(plan, RollBack):
-        await rollouts.queue_rollback(tx, snapshot.service.id)
+        await deploy_store.queue_rollback(tx, snapshot.service.id)
         left = True
     if left:
         await _look_again(tx, snapshot.service.id, plan.until)
@@ -58,7 +59,7 @@ async def apply(tx: Tx, snapshot: Snapshot, plan: Plan) -> None:
 async def _apply_ends(tx: Tx, snapshot: Snapshot, ends: Sequence[Finish]) -> bool:
     """Whether deploys of the service are left."""
     for finish in ends:
-        await rollouts.end(tx, snapshot.service.id, finish)
+        await deploy_store.end(tx, snapshot.service.id, finish)
         if finish.state == "success":
             await good_specs.remember(tx, snapshot.service.id, changed=snapshot.deploys[0].cause != "rollback")
     left = len(snapshot.deploys) > len(ends)

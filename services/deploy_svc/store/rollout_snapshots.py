@@ -10,10 +10,10 @@ from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
-from services.deploy_svc.store import good_specs, recorded
+from services.deploy_svc.store import good_specs
 from services.deploy_svc.store.instances import of_service
-from services.deploy_svc.store.placement_facts import held_volumes, memory_need
-from services.deploy_svc.store.rollouts import Claim, unfinished
+from services.deploy_svc.store.placement_facts import held_volumes, memory_need, recorded_of_others
+from services.deploy_svc.store.service_deploys import Claim, unfinished
 from services.kernel import locks
 from services.kernel.db import Tx
 
@@ -63,7 +63,7 @@ async def _neighbours(tx: Tx, service: Service, affinity: tuple[str, ...]) -> di
     if ports:
         # Two services that want the same port must not both find it free: in a grid they are placed one by one.
         await locks.hold(tx, locks.PLACEMENT, service.grid_id)
-    return await recorded.of_others(tx, service, None if by_name else ports)
+    return await recorded_of_others(tx, service, None if by_name else ports)
 
 
 def _unknown_homes(own: Sequence[Instance], nodes: Sequence[NodeView]) -> list[NodeView]:

@@ -1,16 +1,25 @@
-"""The queue of deploys: written by requests, read for progress and history. The rollout loop owns the rest
-(store/rollouts.py)."""
+"""Deploys: queued by requests, read for progress and history, claimed by the rollout loop and brought to their end.
+
+The row lock of a claim keeps every other replica, and every request that changes the state of the service, out of the
+same step. What a step reads is in rollout_snapshots.py, what it writes in rollout_plans.py.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from services.deploy_svc.domain.rollout_plan import Finish
+from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Asked, InstanceDeploy, Origin, ServiceDeploy
-from services.deploy_svc.store import tables
+from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store.services import row_to_service
+from services.deploy_svc.store.tables import services
 from services.kernel import pages
-from services.kernel.db import Tx
+from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
 from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
@@ -18,11 +27,19 @@ from services.kernel.pages import Listing, Page
 _t = tables.service_deploys
 _i = tables.instance_deploys
 
-
 # All but `former`, which is large and nobody's business here.
-INSTANCE_DEPLOY = [column for column in _i.c if column.name != "former"]
+_INSTANCE_DEPLOY = [column for column in _i.c if column.name != "former"]
 # What deploys came from that no request asked for.
 _BY_CAUSE: Mapping[str, Origin] = {"automatic": "automatic", "rollback": "failed_deploy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A service whose row is locked until the transaction ends; `now` is the clock of the database."""
+
+    service: Service
+    now: datetime
+    last_rev: str | None
 
 
 async def insert(tx: Tx, service_id: str, asked: Asked) -> str:
@@ -45,17 +62,131 @@ async def find_many(tx: Tx, deploy_ids: Collection[str]) -> dict[str, ServiceDep
     rows = (await tx.execute(_t.select().where(_t.c.id.in_(deploy_ids)))).all() if deploy_ids else []
     if not rows:
         return {}
-    instances: defaultdict[str, list[InstanceDeploy]] = defaultdict(list)
-    query = sa.select(*INSTANCE_DEPLOY).where(_i.c.deploy_id.in_(deploy_ids)).order_by(_i.c.position)
-    for item in await tx.execute(query):
-        instances[item.deploy_id].append(row_to_instance_deploy(item))
-    return {row.id: row_to_deploy(row, tuple(instances[row.id])) for row in rows}
+    instances = await _instances(tx, deploy_ids)
+    return {row.id: row_to_deploy(row, instances.get(row.id, ())) for row in rows}
 
 
 async def history(tx: Tx, service_id: str, page: Page) -> Listing[ServiceDeploy]:
     """Deploys of the service, newest first, without their instances."""
     query = _t.select().where(_t.c.service_id == service_id)
     return await pages.read(tx, query, {"seq": _t.c.seq}, page, row_to_deploy, newest_first=True)
+
+
+async def due(tx: Tx, limit: int = 200) -> list[str]:
+    """Services with an unfinished deploy whose time has come, longest waiting first."""
+    query = (
+        sa.select(_t.c.service_id)
+        .where(_t.c.finished_at.is_(None), _t.c.due_at <= sa.func.now())
+        .group_by(_t.c.service_id)
+        .order_by(sa.func.min(_t.c.due_at))
+        .limit(limit)
+    )
+    return list((await tx.execute(query)).scalars())
+
+
+async def deploying_in(tx: Tx, grid_ids: Collection[str]) -> list[str]:
+    """Services of the grids with an unfinished deploy."""
+    query = (
+        sa.select(_t.c.service_id)
+        .join(services, services.c.id == _t.c.service_id)
+        .where(_t.c.finished_at.is_(None), services.c.grid_id.in_(grid_ids))
+        .distinct()
+    )
+    return list((await tx.execute(query)).scalars())
+
+
+async def claim(tx: Tx, service_id: str) -> Claim | None:
+    """Lock the service if it has an unfinished deploy and nobody else holds it; None otherwise."""
+    unfinished = sa.exists().where(_t.c.service_id == services.c.id, _t.c.finished_at.is_(None))
+    last_rev = (
+        sa.select(_t.c.deploy_rev)
+        .where(_t.c.service_id == services.c.id, _t.c.deploy_rev.is_not(None))
+        .order_by(_t.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(services, sa.func.now().label("now"), last_rev.label("last_rev"))
+        .where(services.c.id == service_id, unfinished)
+        # Not FOR UPDATE: that would make requests wait that only insert a deploy.
+        .with_for_update(of=services, skip_locked=True, key_share=True)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else Claim(row_to_service(row), row.now, row.last_rev)
+
+
+async def unfinished(tx: Tx, service_id: str) -> list[ServiceDeploy]:
+    """Unfinished deploys, oldest first; the first one with its instances."""
+    query = _t.select().where(_t.c.service_id == service_id, _t.c.finished_at.is_(None)).order_by(_t.c.seq)
+    rows = (await tx.execute(query)).all()
+    placed = await _instances(tx, [row.id for row in rows[:1] if row.started_at is not None])
+    return [row_to_deploy(row, placed.get(row.id, ())) for row in rows]
+
+
+async def end(tx: Tx, service_id: str, finish: Finish, *, canceled: bool = False) -> None:
+    """Write the final state together with the time and tell who waits for it; an ended deploy stays as it is."""
+    now = sa.func.clock_timestamp()
+    await tx.execute(
+        _t.update()
+        .where(_t.c.id == finish.deploy_id, _t.c.finished_at.is_(None))
+        .values(state=finish.state, reason=finish.reason, finished_at=now, canceled_at=now if canceled else None)
+        .returning(sa.func.pg_notify(tables.DEPLOY_ENDED, service_id))
+    )
+
+
+async def queue_rollback(tx: Tx, service_id: str, situation: str | None = None) -> None:
+    """Queue a deploy of the last good spec. Call with the service locked.
+
+    It gets a revision of its own, so that nodes recreate what ran something else; the next deploy of a user gets a
+    greater one again. Until then the service stays with its last good spec.
+    """
+    table = services.c
+    changed = services.update().where(table.id == service_id).returning(table.revision)
+    revision = (
+        await tx.execute(changed.values(revision=table.revision + 2, deployed_revision=table.revision + 2, pinned=True))
+    ).scalar_one()
+    values = {"id": new_id(), "service_id": service_id, "cause": "rollback", "revision": revision - 1}
+    await tx.execute(_t.insert().values(**values, situation=situation))
+    await notify(tx, tables.SERVICE_CHANGED, service_id)
+
+
+async def end_broken(tx: Tx, service_id: str, reason: str) -> None:
+    """End the oldest unfinished deploy of a service and what it has in transition, because it cannot be carried on."""
+    deploys = await unfinished(tx, service_id)
+    if not deploys:
+        return
+    broken = _i.c
+    await tx.execute(
+        _i.update()
+        .where(broken.deploy_id == deploys[0].id, broken.state.in_(("created", "ongoing")))
+        .values(state="error", error=reason)
+    )
+    await end(tx, service_id, Finish(deploys[0].id, "error", reason))
+    await notify(tx, tables.SERVICE_CHANGED, service_id)
+
+
+async def trim(tx: Tx, keep: int) -> int:
+    """Of each service and of each stack keep the newest `keep` finished deploys; unfinished ones stay. Returns how many
+    went."""
+    stack_deploys = stack_tables.stack_deploys
+    gone = await _trim(tx, _t, _t.c.service_id, _t.c.seq, keep)
+    return gone + await _trim(tx, stack_deploys, stack_deploys.c.stack_id, stack_deploys.c.created_at, keep)
+
+
+async def _trim(tx: Tx, table: sa.Table, owner: sa.Column[str], age: sa.Column[Any], keep: int) -> int:
+    rank = sa.func.row_number().over(partition_by=owner, order_by=age.desc())
+    ranked = sa.select(table.c.id, rank.label("n")).where(table.c.finished_at.is_not(None)).subquery()
+    old = sa.select(ranked.c.id).where(ranked.c.n > keep)
+    return (await tx.execute(table.delete().where(table.c.id.in_(old)))).rowcount
+
+
+async def _instances(tx: Tx, deploy_ids: Collection[str]) -> Mapping[str, tuple[InstanceDeploy, ...]]:
+    """Of deploys, in the order they were scheduled; one query, or none for none."""
+    found: defaultdict[str, list[InstanceDeploy]] = defaultdict(list)
+    query = sa.select(*_INSTANCE_DEPLOY).where(_i.c.deploy_id.in_(deploy_ids)).order_by(_i.c.position)
+    for row in await tx.execute(query) if deploy_ids else ():
+        found[row.deploy_id].append(row_to_instance_deploy(row))
+    return {deploy_id: tuple(instances) for deploy_id, instances in found.items()}
 
 
 def asked_columns(asked: Asked) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.deploy_svc.domain.revision import Note
+from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store.jsonb import DOCUMENT, to_json
@@ -44,12 +45,12 @@ async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> Stack 
     return None if row is None else row_to_stack(row)
 
 
-async def names(tx: Tx, grid_id: str, wanted: Collection[str]) -> set[str]:
-    """Those of the names that are stacks."""
-    if not wanted:
-        return set()
-    query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(set(wanted))))
-    return set((await tx.execute(query)).scalars())
+async def existing(tx: Tx, grid_id: str, names: Collection[str]) -> set[str]:
+    """Those of the names that are stacks of the grid; the `null` stack always is."""
+    asked = set(names) - {NULL_STACK}
+    query = sa.select(_t.c.name).where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(asked)))
+    found = set((await tx.execute(query)).scalars()) if asked else set()
+    return found | ({NULL_STACK} & set(names))
 
 
 async def parents(tx: Tx, grid_id: str) -> dict[str, str | None]:

@@ -9,7 +9,6 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.container_paths import ContainerAccess
 from services.deploy_svc.usecases.following import Reader
 from services.deploy_svc.usecases.service_paths import Access
-from services.deploy_svc.usecases.stack_paths import require_stack
 from services.kernel.db import Database
 from services.kernel.listen import Wakes
 from services.kernel.principal import Principal
@@ -39,10 +38,7 @@ class ContainerLogs:
 
     async def stack(self, principal: Principal, path: str) -> LogScope:
         """The lines of a stack. Raises NotFound for an unknown one."""
-        grid_name, _, stack = path.partition("/")
-        grid = await self._grids.accessible(principal, grid_name)
-        async with self._db.read() as tx:
-            await require_stack(tx, grid.id, stack)
+        grid, stack = await self._access.stack(principal, path)
         return LogScope(grid.id, grid.name, stack=stack)
 
     async def container(self, principal: Principal, path: str) -> LogScope:

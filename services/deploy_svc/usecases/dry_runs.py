@@ -6,15 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.clients.grids import Grid
+from services.deploy_svc.clients.node_views import NodeViews
 from services.deploy_svc.domain import stack_changes
 from services.deploy_svc.domain.rollout_plan import Limits
 from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_plan import PlannedService, place
-from services.deploy_svc.store import recorded as record_store
-from services.deploy_svc.store.placement_facts import held_volumes, memory_need
-from services.deploy_svc.usecases.node_views import NodeViews
+from services.deploy_svc.store.placement_facts import held_volumes, memory_need, recorded_in_grid
 from services.kernel.db import Tx
 
 
@@ -27,7 +26,7 @@ class DryRuns:
 
     async def planned(self, tx: Tx, grid: Grid, stack: str, services: Sequence[Wanted]) -> tuple[PlannedService, ...]:
         """What a deploy of the services, in this order, would do now."""
-        recorded = await record_store.in_grid(tx, grid.id)
+        recorded = await recorded_in_grid(tx, grid.id)
         nodes: Sequence[NodeView] = [
             node.with_recorded(*recorded.get(node.id, ())) for node in await self._nodes.in_grid(grid.id)
         ]

@@ -8,14 +8,13 @@ from services.deploy_svc.domain.event import NODE_TYPES, Event, NodeEvent, Store
 from services.deploy_svc.domain.log_scope import EventScope, names
 from services.deploy_svc.store import event_logs as store
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.store import stack_names
+from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.container_logs import node_ids
 from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
 from services.deploy_svc.usecases.node_pace import NodePace
 from services.deploy_svc.usecases.service_paths import Access
-from services.deploy_svc.usecases.stack_paths import require_stack
 from services.kernel.db import Database
 from services.kernel.listen import Wakes
 from services.kernel.principal import NodeSession, Principal
@@ -38,10 +37,7 @@ class EventLogs:
 
     async def stack(self, principal: Principal, path: str) -> EventScope:
         """The events of a stack. Raises NotFound for an unknown one."""
-        grid_name, _, stack = path.partition("/")
-        grid = await self._grids.accessible(principal, grid_name)
-        async with self._db.read() as tx:
-            await require_stack(tx, grid.id, stack)
+        grid, stack = await self._access.stack(principal, path)
         return EventScope(grid.id, grid.name, stacks=frozenset({stack}))
 
     async def grid(self, principal: Principal, grid_name: str, *, nodes: str, stacks: str, services: str) -> EventScope:
@@ -58,7 +54,7 @@ class EventLogs:
                 node_ids=await node_ids(self._nodes, grid, names(nodes)),
                 stacks=None
                 if wanted_stacks is None
-                else frozenset(await stack_names.existing(tx, grid.id, wanted_stacks)),
+                else frozenset(await stack_store.existing(tx, grid.id, wanted_stacks)),
             )
 
     async def nodes(self) -> Mapping[str, Node]:

@@ -1,9 +1,9 @@
 """How long lost nodes are waited for: one answer for deploys, the loops and dry runs."""
 
 from services.clients.nodes import NodeDirectory
+from services.deploy_svc.clients.node_views import MISTRUST_SECONDS, NodeViews
 from services.deploy_svc.domain.reconcile import Pace
 from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS, Limits
-from services.deploy_svc.usecases.node_views import MISTRUST_SECONDS, NodeViews
 
 
 class Patience:

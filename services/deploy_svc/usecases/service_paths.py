@@ -1,18 +1,19 @@
-"""From `grid/stack/service` to the service, if the caller may reach it: 404 before 403, then the child."""
+"""From `grid/stack/service` to the service or stack, if the caller may reach it: 404 before 403, then the child."""
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.store import services as store
+from services.deploy_svc.store import stacks
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.kernel.audit import Resource
 from services.kernel.db import Database
-from services.kernel.errors import NotFound
+from services.kernel.errors import NotFound, required
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
 
 class Access:
-    """Looks services up by path."""
+    """Looks services and stacks up by path."""
 
     def __init__(self, db: Database, grids: GridDirectory, hosts: HostAccess) -> None:
         self._db = db
@@ -36,13 +37,18 @@ class Access:
         self.hosts.check_service(principal, grid, service)
         return grid, service
 
-    async def _find(self, grid: Grid, path: str) -> Service:
-        stack, name = _names(path)
+    async def stack(self, principal: Principal, path: str) -> tuple[Grid, str]:
+        """The grid and the name of a stack, for a member. Raises NotFound, Forbidden, NotFound."""
+        grid_name, _, stack = path.partition("/")
+        grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            service = await store.find(tx, grid.id, stack, name)
-        if service is None:
-            raise NotFound
-        return service
+            if not await stacks.existing(tx, grid.id, [stack]):
+                raise NotFound
+        return grid, stack
+
+    async def _find(self, grid: Grid, path: str) -> Service:
+        async with self._db.read() as tx:
+            return required(await store.find(tx, grid.id, *_names(path)))
 
 
 def _names(path: str) -> tuple[str, str]:

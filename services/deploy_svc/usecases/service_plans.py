@@ -1,12 +1,12 @@
 """Dry run of a service: what an update and a deploy would do. Nothing is written."""
 
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_plan import ServicePlan
 from services.deploy_svc.usecases.dry_runs import DryRuns
 from services.deploy_svc.usecases.service_changes import Subject, updated
 from services.deploy_svc.usecases.service_paths import Access
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel.db import Database
 from services.kernel.principal import Principal
 

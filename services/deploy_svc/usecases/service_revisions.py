@@ -1,16 +1,15 @@
 """Revisions of services: history, and the way back to one."""
 
-from services.deploy_svc.domain.revision import Change, ServiceRevision, service_changes
+from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.deploy_svc.domain.revision import Change, ServiceRevision, not_kept, service_changes, wanted_revision
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Asked, ServiceDeploy
 from services.deploy_svc.store import revisions as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.revision_numbers import not_kept, wanted
 from services.deploy_svc.usecases.service_changes import Subject, as_before, everything
 from services.deploy_svc.usecases.service_deploys import queue
 from services.deploy_svc.usecases.service_paths import Access
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import call
 from services.kernel.db import Database
 from services.kernel.errors import required
@@ -46,7 +45,7 @@ class ServiceRevisions:
         """Make the attributes of a kept revision those of the service, and queue a deploy. Raises ValidationFailed when
         it is not kept, or needs what is gone."""
         grid, found = await self._access.changeable(principal, path)
-        number = wanted(number)
+        number = wanted_revision(number)
         async with self._db.read() as tx:
             then = await store.service_revision(tx, found.id, number)
             if then is None:

@@ -1,18 +1,18 @@
 """Services: list, create, get, update, delete (docs/spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
 
 from services.clients.grids import GridDirectory
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.service_view import ServiceView, ShownService
-from services.deploy_svc.store import instances, service_versions, stack_names, tables
+from services.deploy_svc.store import instances, service_versions, stacks, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.service_changes import Subject, updated
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.deploy_svc.usecases.service_reads import ServiceReads
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -50,7 +50,7 @@ class Services:
             raise NotFound("Stack not found")
         async with self._db.read() as tx:
             found = await service_versions.of_grid(tx, grid.id, {stack} if stack else None, page)
-            if stack and not found and stack not in await stack_names.existing(tx, grid.id, {stack}):
+            if stack and not found and stack not in await stacks.existing(tx, grid.id, {stack}):
                 raise NotFound("Stack not found")
         return Listing(await self._reads.shown(grid, found), found.next)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.clients.converter import Converter
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.findings import Finding
 from services.deploy_svc.domain.stack import Document
 from services.deploy_svc.domain.stack_conversion import Outcome
@@ -22,7 +23,6 @@ from services.deploy_svc.domain.stack_source import (
 from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import volumes as volume_store
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel.db import Database
 from services.kernel.errors import ValidationFailed
 from services.kernel.principal import Principal

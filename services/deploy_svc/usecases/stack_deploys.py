@@ -3,6 +3,7 @@
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.event import Event
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.stack import Stack
@@ -19,7 +20,6 @@ from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import lock_services
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, Unavailable, required

@@ -3,6 +3,7 @@
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain import stack_input
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_input import Attributes
@@ -15,7 +16,6 @@ from services.deploy_svc.usecases.dry_runs import DryRuns
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel.db import Database, Tx
 from services.kernel.principal import Principal
 

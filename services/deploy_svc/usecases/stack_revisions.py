@@ -1,7 +1,14 @@
 """Revisions of stacks: history, and the way back to one."""
 
 from services.clients.grids import GridDirectory
-from services.deploy_svc.domain.revision import DocumentChanges, StackRevision, document_changes
+from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.deploy_svc.domain.revision import (
+    DocumentChanges,
+    StackRevision,
+    document_changes,
+    not_kept,
+    wanted_revision,
+)
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.stack import Stack
 from services.deploy_svc.domain.stack_deploy import StackDeploy
@@ -9,9 +16,7 @@ from services.deploy_svc.store import revisions as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.revision_numbers import not_kept, wanted
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import call
 from services.kernel.db import Database
 from services.kernel.errors import required
@@ -52,7 +57,7 @@ class StackRevisions:
         grid = await self._grids.changeable(principal, path.partition("/")[0])
         name = checks.stack_name(path)
         checks.refuse_null(name, "changed")
-        number = wanted(number)
+        number = wanted_revision(number)
         async with self._db.read() as tx:
             stack, _ = checks.still_there(await stack_store.find(tx, grid.id, name))
             then = await store.stack_revision(tx, stack.id, number)

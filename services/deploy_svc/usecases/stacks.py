@@ -3,6 +3,7 @@
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
+from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.stack import ShownStack, Stack
@@ -15,7 +16,6 @@ from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_reads import StackReads
-from services.deploy_svc.usecases.vault_directory import VaultDirectory
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
@@ -164,7 +164,7 @@ class Stacks:
 
 async def refuse_taken(tx: Tx, grid: Grid, name: str) -> None:
     """Raise ValidationFailed when a stack, or services of one, have the name."""
-    if name == NULL_STACK or await store.names(tx, grid.id, [name]) or await service_store.stacks(tx, grid.id, [name]):
+    if await store.existing(tx, grid.id, [name]) or await service_store.stacks(tx, grid.id, [name]):
         raise ValidationFailed(rules.NAME_TAKEN)
 
 

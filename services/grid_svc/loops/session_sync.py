@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from services.grid_svc.domain.node import AddressBook, Peer, peer
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import INVALID_GRID_TOKEN, describe, standing
 from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store.channels import GRIDS, NODES, grid_of
 from services.grid_svc.usecases.live_sessions import LiveSessions
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.db import Database
 from services.kernel.listen import Listener, drain
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from services.grid_svc.domain.network import PeerUpdate, merged
 from services.grid_svc.domain.node import AddressBook
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
 
 # Steps that wait for a slow agent; more become one.

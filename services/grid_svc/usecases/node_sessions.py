@@ -13,6 +13,7 @@ from services.grid_svc.domain.names import node_name
 from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.network_report import NetworkReport
 from services.grid_svc.domain.node import AddressBook, Node, peer
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.resource_usage import ResourceUsage
 from services.grid_svc.domain.session import Heartbeat, Hello, JoinTokens, KeyProof, NodeDescription, NodeInfo, Refusal
 from services.grid_svc.store import grids as grid_store
@@ -22,7 +23,6 @@ from services.grid_svc.store import tables
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.network_reports import NetworkReports
 from services.grid_svc.usecases.peers import Peers
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.grid_svc.usecases.samples import Samples
 from services.kernel import audit
 from services.kernel.cluster_token import ClusterTokens

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_deploy import Asked
-from services.deploy_svc.store import deploy_history, service_deploys, tables
+from services.deploy_svc.store import service_deploys, tables
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, ignore, obey
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, link, service
@@ -145,7 +145,7 @@ async def test_the_newest_deploys_of_each_stack_are_kept(world: Engine) -> None:
         ids.append((await stacks.deploy()).body["id"])
         await stacks.cancel(ids[-1])
     async with world.db.transaction() as tx:
-        await deploy_history.trim(tx, 2)
+        await service_deploys.trim(tx, 2)
     assert [item["id"] for item in (await stacks.deploys()).body["deploys"]] == ids[:0:-1]
 
 

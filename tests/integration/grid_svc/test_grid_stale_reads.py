@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import NodeDescription
 from services.grid_svc.loops.session_sync import SessionSync
 from services.grid_svc.usecases.live_sessions import LiveSessions
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.db import Database, Tx
 from services.kernel.listen import Listener
 from tests.integration.grid_svc.agents import joined, session_of

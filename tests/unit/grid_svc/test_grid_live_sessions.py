@@ -3,9 +3,9 @@ import asyncio
 import pytest
 
 from services.grid_svc.domain.node import AddressBook
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import NodeDescription, silent
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.principal import NodeSession
 
 ONE = NodeSession("g", "n", 1)

@@ -5,6 +5,7 @@ import pytest
 from services.grid_svc.domain.grid import Grid
 from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node
+from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import (
     Close,
     Hello,
@@ -17,7 +18,6 @@ from services.grid_svc.domain.session import (
     first_join,
     standing,
 )
-from services.grid_svc.usecases.refusals import SessionRefused
 from services.kernel.session_refusals import SessionReason
 
 
