@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.kernel.validation import clean
 
-KEY_BYTES = 32
 NONCE_BYTES = 32
 _PURPOSE = b"kontena node sign-in 1"
 

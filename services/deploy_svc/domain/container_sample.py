@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from services.deploy_svc.domain.log_query import leading_number
 from services.kernel.errors import InvalidRequest
 
-SortKey = Literal["cpu", "memory", "rx_bytes", "tx_bytes"]
 _LONGEST = timedelta(days=31)
 
 

@@ -1,6 +1,8 @@
 """Revisions of services and stacks: noted with what makes them, read for history and rollback."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,7 +14,9 @@ from services.kernel import pages
 from services.kernel.db import Tx
 from services.kernel.pages import Listing, Page
 
-_s, _t = service_revisions.c, stack_revisions.c
+R = TypeVar("R", ServiceRevision, StackRevision)
+
+_s = service_revisions.c
 
 
 def noted(statement: sa.Insert | sa.Update, note: Note) -> sa.Select[Any]:
@@ -37,52 +41,6 @@ def noted(statement: sa.Insert | sa.Update, note: Note) -> sa.Select[Any]:
     return sa.select(made).add_cte(insert.cte("noted"), trim.cte("trimmed"))
 
 
-async def of_service(tx: Tx, service_id: str, page: Page) -> Listing[ServiceRevision]:
-    """The kept revisions, newest first."""
-    query = service_revisions.select().where(_s.service_id == service_id)
-    return await pages.read(tx, query, {"revision": _s.revision}, page, _service_revision, newest_first=True)
-
-
-async def service_before(tx: Tx, service_id: str, revision: int) -> ServiceRevision | None:
-    """The newest kept one that is older."""
-    query = service_revisions.select().where(_s.service_id == service_id, _s.revision < revision)
-    row = (await tx.execute(query.order_by(_s.revision.desc()).limit(1))).one_or_none()
-    return None if row is None else _service_revision(row)
-
-
-async def of_stack(tx: Tx, stack_id: str, page: Page) -> Listing[StackRevision]:
-    """The kept revisions, newest first."""
-    query = stack_revisions.select().where(_t.stack_id == stack_id)
-    return await pages.read(tx, query, {"revision": _t.revision}, page, _stack_revision, newest_first=True)
-
-
-async def stack_before(tx: Tx, stack_id: str, revision: int) -> StackRevision | None:
-    """The newest kept one that is older."""
-    query = stack_revisions.select().where(_t.stack_id == stack_id, _t.revision < revision)
-    row = (await tx.execute(query.order_by(_t.revision.desc()).limit(1))).one_or_none()
-    return None if row is None else _stack_revision(row)
-
-
-async def service_revision(tx: Tx, service_id: str, revision: int) -> ServiceRevision | None:
-    """One of them, if it is kept."""
-    query = service_revisions.select().where(_s.service_id == service_id, _s.revision == revision)
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _service_revision(row)
-
-
-async def stack_revision(tx: Tx, stack_id: str, revision: int) -> StackRevision | None:
-    """One of them, if it is kept."""
-    query = stack_revisions.select().where(_t.stack_id == stack_id, _t.revision == revision)
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _stack_revision(row)
-
-
-async def kept(tx: Tx, *, service_id: str = "", stack_id: str = "") -> list[int]:
-    """The numbers of those that are kept, of a service or of a stack."""
-    own = (_s.revision, _s.service_id == service_id) if service_id else (_t.revision, _t.stack_id == stack_id)
-    return list((await tx.execute(sa.select(own[0]).where(own[1]).order_by(own[0]))).scalars())
-
-
 def _service_revision(row: Any) -> ServiceRevision:
     version = Version(SPEC.validate_python(row.spec), row.exposed, MOUNTS.validate_python(row.mounts))
     return ServiceRevision(row.revision, version, row.author, row.created_at)
@@ -90,3 +48,44 @@ def _service_revision(row: Any) -> ServiceRevision:
 
 def _stack_revision(row: Any) -> StackRevision:
     return StackRevision(row.revision, DOCUMENT.validate_python(row.document), row.author, row.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions(Generic[R]):
+    """The kept revisions of services, or those of stacks: of which one, its id says."""
+
+    _table: sa.Table
+    _owner: sa.Column[Any]
+    _row_to_revision: Callable[[Any], R]
+
+    async def find(self, tx: Tx, owner_id: str, revision: int) -> R | None:
+        """One of them, if it is kept."""
+        return await self._first(tx, self._of(owner_id).where(self._table.c.revision == revision))
+
+    async def history(self, tx: Tx, owner_id: str, page: Page) -> Listing[tuple[R, R | None]]:
+        """All of them, newest first, each with the one before it."""
+        query, number = self._of(owner_id), self._table.c.revision
+        found: Listing[R] = await pages.read(
+            tx, query, {"revision": number}, page, self._row_to_revision, newest_first=True
+        )
+        if not found:
+            return Listing()
+        older = query.where(number < found[-1].revision).order_by(number.desc()).limit(1)
+        before: list[R | None] = list(found[1:])
+        before.append(await self._first(tx, older))
+        return Listing(zip(found, before, strict=True), found.next)
+
+    async def numbers(self, tx: Tx, owner_id: str) -> list[int]:
+        """Of all of them."""
+        return sorted((await tx.execute(self._of(owner_id).with_only_columns(self._table.c.revision))).scalars())
+
+    async def _first(self, tx: Tx, query: sa.Select[Any]) -> R | None:
+        row = (await tx.execute(query)).one_or_none()
+        return None if row is None else self._row_to_revision(row)
+
+    def _of(self, owner_id: str) -> sa.Select[Any]:
+        return self._table.select().where(self._owner == owner_id)
+
+
+OF_SERVICES = Revisions(service_revisions, _s.service_id, _service_revision)
+OF_STACKS = Revisions(stack_revisions, stack_revisions.c.stack_id, _stack_revision)

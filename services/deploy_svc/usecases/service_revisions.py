@@ -32,13 +32,8 @@ class ServiceRevisions:
         """The kept revisions, newest first, each with what it changed."""
         _, service = await self._access.readable(principal, path)
         async with self._db.read() as tx:
-            found = await store.of_service(tx, service.id, page)
-            before = await store.service_before(tx, service.id, found[-1].revision) if found else None
-        older = [*found[1:], before]
-        shown = [
-            (item, service_changes(was.version, item.version) if was else ())
-            for item, was in zip(found, older, strict=False)
-        ]
+            found = await store.OF_SERVICES.history(tx, service.id, page)
+        shown = [(item, service_changes(was.version, item.version) if was else ()) for item, was in found]
         return Listing(shown, found.next)
 
     async def rollback(self, principal: Principal, path: str, number: int | None) -> tuple[Service, ServiceDeploy]:
@@ -47,9 +42,9 @@ class ServiceRevisions:
         grid, found = await self._access.changeable(principal, path)
         number = wanted_revision(number)
         async with self._db.read() as tx:
-            then = await store.service_revision(tx, found.id, number)
+            then = await store.OF_SERVICES.find(tx, found.id, number)
             if then is None:
-                raise not_kept(number, await store.kept(tx, service_id=found.id))
+                raise not_kept(number, await store.OF_SERVICES.numbers(tx, found.id))
         known = await self._vault.existing(grid, everything(then.version.spec).vault_names)
         async with self._db.transaction() as tx:
             service = required(await service_store.find_by_id(tx, found.id, lock=True))

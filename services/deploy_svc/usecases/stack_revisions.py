@@ -42,12 +42,9 @@ class StackRevisions:
         name = checks.stack_name(path)
         async with self._db.read() as tx:
             stack = required(await stack_store.find(tx, grid.id, name))
-            found = await store.of_stack(tx, stack.id, page)
-            before = await store.stack_before(tx, stack.id, found[-1].revision) if found else None
-        older = [*found[1:], before]
+            found = await store.OF_STACKS.history(tx, stack.id, page)
         shown = [
-            (item, document_changes(was.document, item.document) if was else DocumentChanges())
-            for item, was in zip(found, older, strict=False)
+            (item, document_changes(was.document, item.document) if was else DocumentChanges()) for item, was in found
         ]
         return Listing(shown, found.next)
 
@@ -60,9 +57,9 @@ class StackRevisions:
         number = wanted_revision(number)
         async with self._db.read() as tx:
             stack, _ = checks.still_there(await stack_store.find(tx, grid.id, name))
-            then = await store.stack_revision(tx, stack.id, number)
+            then = await store.OF_STACKS.find(tx, stack.id, number)
             if then is None:
-                raise not_kept(number, await store.kept(tx, stack_id=stack.id))
+                raise not_kept(number, await store.OF_STACKS.numbers(tx, stack.id))
         known = await self._vault.existing(grid, checks.vault_names(then.document))
         asked = Asked("rollback", principal.email or None, str(number))
         async with self._db.transaction() as tx:

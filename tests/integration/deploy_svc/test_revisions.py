@@ -136,7 +136,7 @@ async def test_as_many_revisions_are_kept_as_the_setting_says(deploy_db: Databas
         for number in range(5):
             env = (f"A={number}",)
             await services.update(tx, made.id, ServiceSpec("app", stateful=False, env=env), bump=True, note=note)
-        kept = await revisions.of_service(tx, made.id, Page())
+        kept = [item for item, _ in await revisions.OF_SERVICES.history(tx, made.id, Page())]
     assert [item.revision for item in kept] == [7, 6, 5]
     assert [item.version.spec.env for item in kept] == [("A=4",), ("A=3",), ("A=2",)]
     async with deploy_db.transaction() as tx:
