@@ -3,12 +3,11 @@
 import sys
 
 from services.deploy_svc import app
-from services.kernel import entry
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
-    return entry.run("deploy_svc", arguments, app.COMMANDS)
+    return app.PROGRAM.run(arguments, {"migrate": app.migrate, app.BESIDE: app.run_engine_beside})
 
 
 if __name__ == "__main__":

@@ -46,10 +46,11 @@ from services.deploy_svc.usecases.service_plans import ServicePlans
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
-from services.kernel import audit, child, entry, logs, server, tracing
+from services.kernel import audit, child, logs, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Database
+from services.kernel.entry import Program
 from services.kernel.errors import NotReady
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
@@ -59,7 +60,7 @@ from services.kernel.watch import Watch
 
 _NAME = "deploy_svc"
 # The command with which a process of the role `both` starts its engine.
-_BESIDE = "engine-beside"
+BESIDE = "engine-beside"
 _NICE = 5
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # How often followers are compared with the database.
@@ -121,8 +122,8 @@ class Shared:
 
 
 async def build(settings: Settings) -> Application:
-    """Make everything that the role needs, and connect it. With the role `both` the loops share the event loop with the
-    requests, which `run` never does."""
+    """Make everything that the role needs, and connect it. With `both`, the loops share the event loop with requests,
+    as in no process that serves."""
     shared = Shared(settings)
     api = ApiParts(shared) if settings.role != "engine" else None
     if api:
@@ -220,11 +221,8 @@ class ApiParts:
 
 def migrate(settings: Settings | None = None) -> None:
     """Bring the schema up to date and make the partitions of the next days. Idempotent."""
-    chosen = settings or _from_environment()
-    # Only here: a service that serves is spared alembic.
-    from services.kernel import migrations  # noqa: PLC0415
-
-    migrations.migrate(chosen.database_url, _MIGRATIONS, tables.metadata)
+    chosen = settings or PROGRAM.configure()
+    PROGRAM.migrate(chosen)
     asyncio.run(_prepare_partitions(chosen))
 
 
@@ -236,21 +234,13 @@ async def _prepare_partitions(settings: Settings) -> None:
         await db.close()
 
 
-def run() -> None:
-    """Serve until SIGTERM, in the role that the settings name. For `both`, the loops run in a process beside this one,
-    where they cannot delay a request; it is started again when it ends, and ends with this one."""
-    settings = _from_environment()
-    logs.configure(_NAME, settings.log_level)
-    tracing.configure(_NAME, settings.traces_collector)
+async def _build_for_role(settings: Settings) -> Application:
+    """As `build`; for `both`, the loops run in a process beside this one, where they cannot delay a request; it is
+    started again when it ends, and ends with this one."""
     if settings.role != "both":
-        server.run(settings, partial(build, settings))
-        return
-    server.run(settings, partial(_build_with_engine_beside, settings.model_copy(update={"role": "api"})))
-
-
-async def _build_with_engine_beside(settings: Settings) -> Application:
-    app = await build(settings)
-    app.supervisor.add("engine", partial(child.run, [sys.executable, "-m", __package__, _BESIDE]))
+        return await build(settings)
+    app = await build(settings.model_copy(update={"role": "api"}))
+    app.supervisor.add("engine", partial(child.run, [sys.executable, "-m", __package__, BESIDE]))
     return app
 
 
@@ -258,7 +248,7 @@ def run_engine_beside() -> None:
     """The engine of a process with the role `both`, which ends when that does."""
     # Where cores are scarce, requests come first; an engine still gets a quarter of one.
     os.nice(_NICE)
-    given = _from_environment()
+    given = Settings()  # type: ignore[call-arg]  # The environment fills it.
     own = {"listen_address": "127.0.0.1:0", "metrics_address": given.engine_metrics_address, "health_address": ""}
     changes = {"role": "engine", **own}
     settings = given.model_copy(update=changes)
@@ -272,8 +262,4 @@ def run_engine_beside() -> None:
     server.run(settings, build_child)
 
 
-COMMANDS: dict[str, entry.Command] = {"": run, "migrate": migrate, _BESIDE: run_engine_beside}
-
-
-def _from_environment() -> Settings:
-    return Settings()  # type: ignore[call-arg]  # The values come from the environment.
+PROGRAM = Program(_NAME, Settings, _build_for_role, _MIGRATIONS, tables.metadata)

@@ -29,7 +29,8 @@ class Program(Generic[S]):
     metadata: sa.MetaData
 
     def run(self, arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
-        """As `run` below: without arguments it serves, `migrate` migrates, and the rest are the service's own."""
+        """As `run` below: without arguments it serves, `migrate` migrates, unless a command of the service
+        itself says so."""
         return run(self.name, arguments, {"": self.serve, "migrate": self.migrate, **commands})
 
     def configure(self) -> S:
@@ -44,12 +45,12 @@ class Program(Generic[S]):
         settings = self.configure()
         server.run(settings, partial(self.build, settings))
 
-    def migrate(self) -> None:
-        """Bring the schema up to date."""
+    def migrate(self, settings: S | None = None) -> None:
+        """Bring the schema up to date: that of the settings, or of this process."""
         # Only here: a service that serves is spared alembic.
         from services.kernel.migrations import migrate  # noqa: PLC0415
 
-        migrate(self.configure().database_url, self.migrations, self.metadata)
+        migrate((settings or self.configure()).database_url, self.migrations, self.metadata)
 
 
 def run(service: str, arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
