@@ -108,7 +108,7 @@ async def test_a_stream_ends_with_the_token_it_began_with() -> None:
     await world.began.wait()
     world.known = Unauthenticated("Token expired")
     with pytest.raises(Unauthenticated, match="Token expired"):
-        await asyncio.wait_for(stream, 5)
+        await asyncio.wait_for(stream, 30)
 
 
 async def test_the_end_of_a_token_is_decided_by_auth_svc_and_asked_for_until_it_answers(
@@ -128,10 +128,10 @@ async def test_the_end_of_a_token_is_decided_by_auth_svc_and_asked_for_until_it_
         return next(answers)
 
     world.answer = next_answer
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), 30)
     assert not stream.done()
     with pytest.raises(Unauthenticated, match="Token expired"):
-        await asyncio.wait_for(stream, 10)
+        await asyncio.wait_for(stream, 30)
 
 
 async def test_streams_of_services_are_not_looked_at() -> None:

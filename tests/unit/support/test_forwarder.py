@@ -30,11 +30,11 @@ def forwarder(port: int, gateway: int) -> Iterator[Forwarder]:
 
 
 def test_a_gateway_that_is_away_for_a_moment_is_reached_again(forwarder: Forwarder, port: int, gateway: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as refused:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as refused:
         assert refused.recv(1) == b""
     with (
         socket.create_server(("127.0.0.1", gateway)) as master,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as client,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as client,
     ):
         accepted, _ = master.accept()
         with accepted:
@@ -43,6 +43,6 @@ def test_a_gateway_that_is_away_for_a_moment_is_reached_again(forwarder: Forward
             forwarder.cut()
             assert client.recv(1) == b""
             with pytest.raises(ConnectionError):
-                socket.create_connection(("127.0.0.1", port), timeout=5)
+                socket.create_connection(("127.0.0.1", port), timeout=60)
             forwarder.start()
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
