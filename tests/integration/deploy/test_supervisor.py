@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -48,10 +49,16 @@ def test_what_is_killed_starts_again_however_often_and_with_its_log(folder: Path
                 with contextlib.suppress(psutil.NoSuchProcess):
                     psutil.Process(started(folder, name)).kill()
         for name in NAMES:
-            log = (folder / "logs" / f"{name}.log").read_text()
-            assert all(f"started {pid}\n" in log for pid in seen[name] - {0})
+            told = partial(_tells, folder / "logs" / f"{name}.log", seen[name] - {0})
+            soon(told, message=f"all starts of {name} are in its log")
     finally:
         supervisor.stop()
+
+
+def _tells(log: Path, pids: set[int]) -> bool:
+    """The supervisor writes down what it is told a moment later."""
+    text = log.read_text()
+    return all(f"started {pid}\n" in text for pid in pids)
 
 
 def started(folder: Path, name: str) -> int:
