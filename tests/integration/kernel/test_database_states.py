@@ -23,8 +23,9 @@ PREPARED = Statement(sa.select(sa.func.pg_backend_pid().label("pid")))
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[TestPostgres]:
-    """One of our own: the others of this worker must not notice."""
-    server = TestPostgres()
+    """One of our own: the others of this worker must not notice. All its connections are used at times, so these are
+    few."""
+    server = TestPostgres(max_connections=30)
     yield server
     server.stop()
 

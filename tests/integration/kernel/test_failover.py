@@ -162,7 +162,8 @@ async def test_a_primary_that_was_busy_for_a_moment_is_asked_again(postgres: Tes
     async with await asyncio.start_server(silent_at_first, host, port := free_port()):
         connection = await connect(f"postgresql://{parts.username}@{host}:{port},{host}:{free_port()}{parts.path}")
         await connection.close()
-    assert asked == 2
+    # One that has too much to do is asked more often.
+    assert asked >= 2
 
 
 @pytest.mark.parametrize(
