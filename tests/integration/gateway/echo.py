@@ -3,7 +3,7 @@
 A test steers the answer of its own call with the request header `x-test`, a JSON object:
 `initial` and `trailing` (pairs of metadata), `abort` ([code, message]), `after` (messages to send before the abort),
 `reply` (the response as JSON), `bodies` (raw bodies of a stream), `burst` (number of generated bodies), `pause`
-(seconds before each body but the first), `wait` (seconds before a unary answer), `then_wait` (never ends by itself).
+(seconds before each body but the first), `then_wait` (never ends by itself).
 """
 
 import asyncio
@@ -52,6 +52,8 @@ class Echo:
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     calls: dict[str, Call] = field(default_factory=dict)
+    # Whether it answers unary calls at all.
+    silent: bool = False
     _last_call: float = 0.0
 
     def start(self) -> None:
@@ -59,7 +61,7 @@ class Echo:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(30), "echo server did not start"
+        assert ready.wait(60), "echo server did not start"
 
     def stop(self) -> None:
         """End at once, as a killed process would; does nothing when it is not running."""
@@ -76,7 +78,7 @@ class Echo:
 
     async def _drain(self) -> None:
         await self._serving.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-        end = time.monotonic() + 3
+        end = time.monotonic() + 20
         while (left := min(end, self._last_call + 0.3) - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
         await self._server.stop(10)
@@ -85,7 +87,7 @@ class Echo:
         if not self._loop.is_running():
             how.close()
             return
-        asyncio.run_coroutine_threadsafe(how, self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(how, self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)
 
@@ -115,7 +117,7 @@ class Echo:
 
         async def unary(request: Any, context: Any) -> Any:
             _, plan = await self._begin(path, request, context)
-            await asyncio.sleep(60 if plan.get("then_wait") else plan.get("wait", 0))
+            await asyncio.sleep(60 if self.silent or plan.get("then_wait") else 0)
             await _maybe_abort(plan, context)
             return json_format.ParseDict(plan.get("reply", {}), response_class())
 
@@ -184,8 +186,8 @@ def services() -> list[Any]:
 
 
 def main() -> None:
-    """Serve on the port in the first argument, as a process that a test can kill."""
-    server = Echo(port=int(sys.argv[1]))
+    """Serve on the port in the first argument, as a process that a test can kill; with `never` it does not answer."""
+    server = Echo(port=int(sys.argv[1]), silent="never" in sys.argv)
     server.start()
     threading.Event().wait()
 

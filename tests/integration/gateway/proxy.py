@@ -60,7 +60,7 @@ class Gateway:
         return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def eventually(check: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def eventually(check: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until `check` is true. One that asserts or looks up what is not there yet, or meets an error of the network,
     is asked again; the last reason is told."""
     deadline = time.monotonic() + seconds

@@ -105,14 +105,19 @@ def test_a_path_without_a_node_reaches_who_may_refuse_it(bridged: Gateway, echo:
 
 
 def test_the_connection_ends_with_the_session(bridged: Gateway) -> None:
-    """For clients that wait for it."""
-    with opened(bridged) as client:
-        client.send('{"stdin":"too early"}')
-        assert "error" in json.loads(client.recv(timeout=20))
-        started = time.monotonic()
-        with pytest.raises(ConnectionClosed):
-            client.recv(timeout=20)
-        assert time.monotonic() - started < 0.6
+    """For clients that wait for it: sooner than the second for which Envoy lingers unless it is told otherwise."""
+
+    def ends_at_once() -> bool:
+        with opened(bridged) as client:
+            client.send('{"stdin":"too early"}')
+            assert "error" in json.loads(client.recv(timeout=60))
+            started = time.monotonic()
+            with pytest.raises(ConnectionClosed):
+                client.recv(timeout=60)
+            return time.monotonic() - started < 0.8
+
+    # Other work may hold up one of them, but what lingers does so each time.
+    eventually(ends_at_once, "a session whose connection ends with it")
 
 
 def test_without_an_upgrade_it_is_said_what_is_missing(bridged: Gateway, echo: Echo) -> None:

@@ -32,7 +32,7 @@ def test_certificate_is_replaced_while_clients_stay(echo: Echo, tmp_path: Path) 
         assert served(gateway) == first
         context = ssl.create_default_context(cafile=str(certificate))
         with (
-            socket.create_connection(("127.0.0.1", config.port), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", config.port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as sock,
         ):
             connection = Connection(sock)

@@ -60,7 +60,7 @@ class Connection:
 @contextmanager
 def connect(target: str, source: str = "127.0.0.1") -> Iterator[Connection]:
     host, _, port = target.partition(":")
-    with socket.create_connection((host, int(port)), timeout=10, source_address=(source, 0)) as sock:
+    with socket.create_connection((host, int(port)), timeout=60, source_address=(source, 0)) as sock:
         yield Connection(sock)
 
 
