@@ -129,14 +129,16 @@ async def suite(suite_url: str, tmp_path_factory: pytest.TempPathFactory) -> Asy
         envoy = _envoy(tmp_path_factory.mktemp("envoy"), folder / "gateway", ports)
         gateway = await asyncio.to_thread(envoy.__enter__)
         stack.push_async_callback(asyncio.to_thread, envoy.__exit__, None, None, None)
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=gateway.url, timeout=20))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=gateway.url, timeout=60))
         answer = await http.post("/oauth2/token", json={"grant_type": "authorization_code", "code": CODE})
         assert answer.status_code < 300, answer.text
         http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
         found = Suite(folder, ports, health, http, gateway)
 
         async def all_know_one_another() -> bool:
-            return (await http.post("/v1/grids", json={"name": "trusted"})).status_code in (200, 201, 422)
+            await http.post("/v1/grids", json={"name": "trusted"})
+            shown = [await http.get(f"/v1/grids/trusted{more}") for more in ("", "/services", "/secrets")]
+            return all(answer.status_code == 200 for answer in shown)
 
         await eventually(all_know_one_another, message="the suite answers")
         yield found

@@ -44,7 +44,7 @@ async def channel(suite: Suite, to: str, identity: Identity, name: str = "") -> 
 
 
 async def health(opened: grpc.aio.Channel) -> grpc.StatusCode:
-    return await code(health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(), timeout=5))
+    return await code(health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(), timeout=60))
 
 
 async def code(answer: Any) -> grpc.StatusCode:
@@ -62,7 +62,7 @@ async def shaken_hands(port: int, context: ssl.SSLContext) -> bool:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="exec-bridge")
         try:
             writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-            return bool(await asyncio.wait_for(reader.read(1), 5))
+            return bool(await asyncio.wait_for(reader.read(1), 60))
         finally:
             writer.close()
     except (ssl.SSLError, ConnectionError):
@@ -148,11 +148,11 @@ async def test_a_part_that_is_not_in_the_table_is_refused(suite: Suite, name: st
     request = secret_delivery_pb2.ResolveSecretsRequest()
     async with channel(suite, "vault-svc", suite.issue(name)) as opened:
         resolve = secret_delivery_pb2_grpc.SecretDeliveryServiceStub(opened).ResolveSecrets
-        answer = resolve(request, metadata=service_metadata("deploy_svc"), timeout=5)
+        answer = resolve(request, metadata=service_metadata("deploy_svc"), timeout=60)
         assert await code(answer) is grpc.StatusCode.PERMISSION_DENIED
     async with channel(suite, "vault-svc", suite.issue("deploy-svc")) as opened:
         resolve = secret_delivery_pb2_grpc.SecretDeliveryServiceStub(opened).ResolveSecrets
-        assert await code(resolve(request, metadata=service_metadata("deploy_svc"), timeout=5)) is grpc.StatusCode.OK
+        assert await code(resolve(request, metadata=service_metadata("deploy_svc"), timeout=60)) is grpc.StatusCode.OK
 
 
 async def test_a_part_calls_in_its_own_name_only(suite: Suite) -> None:
@@ -164,7 +164,7 @@ async def test_a_part_calls_in_its_own_name_only(suite: Suite) -> None:
             ("grid_svc", grpc.StatusCode.OK),
             ("deploy_svc", grpc.StatusCode.PERMISSION_DENIED),
         ):
-            assert await code(introspect(request, metadata=service_metadata(service), timeout=5)) is expected
+            assert await code(introspect(request, metadata=service_metadata(service), timeout=60)) is expected
 
 
 async def test_only_the_gateway_brings_calls_of_users(suite: Suite) -> None:
@@ -194,7 +194,7 @@ async def test_the_gateway_does_not_call_what_is_between_services(suite: Suite) 
 async def test_probes_without_a_certificate_learn_of_health_and_nothing_else(suite: Suite) -> None:
     async with grpc.aio.insecure_channel(suite.health) as plain:
         assert await health(plain) is grpc.StatusCode.OK
-        user = user_pb2_grpc.UserServiceStub(plain).GetCurrentUser(user_pb2.GetCurrentUserRequest(), timeout=5)
+        user = user_pb2_grpc.UserServiceStub(plain).GetCurrentUser(user_pb2.GetCurrentUserRequest(), timeout=60)
         assert await code(user) is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -202,7 +202,7 @@ def served(suite: Suite, part: str) -> int:
     """Serial number of the certificate that a new connection is shown."""
     context = client_context(suite.folder / "authority", suite.folder / "gateway")
     with (
-        socket.create_connection(("127.0.0.1", suite.ports[part]), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", suite.ports[part]), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=part) as connection,
     ):
         shown = connection.getpeercert(binary_form=True)
@@ -252,12 +252,12 @@ async def test_certificates_are_replaced_under_load_without_a_lost_request(
     async def rotated() -> None:
         before, asked = await asyncio.to_thread(taken_over), users.asked
         await asyncio.to_thread(suite.rotate)
-        await eventually(all_shown, message="every part shows its new certificate")
+        await eventually(all_shown, within=60, message="every part shows its new certificate")
 
         async def used() -> bool:
             return await asyncio.to_thread(taken_over) > before and users.asked > asked + 60
 
-        await eventually(used, message="Envoy calls with its new certificate, and requests go on")
+        await eventually(used, within=60, message="Envoy calls with its new certificate, and requests go on")
 
     tasks = [asyncio.create_task(users.use()) for _ in range(3)]
     try:
