@@ -78,7 +78,7 @@ class Agent:
                 return message.heartbeat
 
     async def read(self) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             message = await self.call.read()
         if message is grpc.aio.EOF:
             # Raises the error that the stream ended with.
@@ -89,7 +89,7 @@ class Agent:
 
     async def goodbye(self) -> None:
         await self.call.done_writing()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.call.read() is not grpc.aio.EOF:
                 pass
 

@@ -12,6 +12,7 @@ from services.grid_svc.settings import Settings
 from services.grid_svc.store.tables import metadata
 from services.kernel.db import Database
 from services.kernel.migrations import migrate
+from tests.integration.grid_svc import grace
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.stand_ins import Neighbours, neighbours
 from tests.support.postgres import TestPostgres, empty_tables
@@ -44,8 +45,8 @@ def grid_settings(grid_url: str, grid_neighbours: Neighbours) -> MakeSettings:
             "cluster_secret": CLUSTER_SECRET,
             "auth_address": grid_neighbours.address,
             "deploy_address": grid_neighbours.address,
-            "count_deadline_seconds": 5,
-            "reconnect_grace_seconds": 0.6,
+            "count_deadline_seconds": 30,
+            "reconnect_grace_seconds": grace.SECONDS,
             "liveness_seconds": 0.1,
             "sample_seconds": 0.1,
             "statsd_allowed": "127.0.0.1,localhost",

@@ -1,7 +1,6 @@
 """A replica that stops ends its streams at once: agents and followers go elsewhere."""
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -36,13 +35,13 @@ async def test_streams_end_at_once_and_the_agent_is_never_offline(
         watch = stub.WatchNodes(watch_pb2.WatchNodesRequest(), metadata=service_metadata())
         assert (await watch.read()).upserted.name == "node-1"
 
-        started = time.monotonic()
-        stopping = asyncio.create_task(server.stop(30))
-        code, why, _ = await agent.end()
-        assert (code, why) == (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
-        assert await _code(watch) is grpc.StatusCode.UNAVAILABLE
-        await stopping
-        assert time.monotonic() - started < 10, "nobody waits for the grace"
+        # Nobody waits for the grace.
+        stopping = asyncio.create_task(server.stop(600))
+        async with asyncio.timeout(60):
+            code, why, _ = await agent.end()
+            assert (code, why) == (grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING")
+            assert await _code(watch) is grpc.StatusCode.UNAVAILABLE
+            await stopping
         async with joined(other_replica.channel, token):
             shown = (await admin.node("alpha/node-1")).body
             assert (shown["connected"], "disconnected_at" in shown) == (True, False)

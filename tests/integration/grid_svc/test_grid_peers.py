@@ -10,6 +10,8 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from kontena.grid.v1 import node_session_pb2 as pb
+from services.kernel.db import Database
+from tests.integration.grid_svc import grace
 from tests.integration.grid_svc.agents import Agent, joined
 from tests.integration.grid_svc.caller import Caller
 from tests.support.eventually import eventually
@@ -67,6 +69,7 @@ async def sees(follower: Follower, wanted: dict[str, tuple[str, str]], within: f
 
 
 WIREGUARD, VXLAN = "wireguard", "vxlan"
+COUNTED = 77
 
 
 async def test_nodes_hear_of_each_other_and_of_every_change(grid: Running, admin: Caller, token: str) -> None:
@@ -98,27 +101,27 @@ async def test_a_node_on_another_replica_is_heard_of_too(
         await sees(two, {"node-1": (WIREGUARD, "10.0.0.1:51820")})
 
 
-async def test_a_removed_node_and_a_revoked_token_are_out_within_a_second(
-    grid: Running, admin: Caller, token: str
-) -> None:
+async def test_a_removed_node_and_a_revoked_token_are_out_at_once(grid: Running, admin: Caller, token: str) -> None:
+    """The others are told, well before their replica would look by itself, after 30 s."""
     async with following(grid.channel, token, 1) as one:
         async with following(grid.channel, token, 2):
             await sees(one, {"node-2": (WIREGUARD, "10.0.0.2:51820")})
             await admin.delete_node("alpha/node-2")
-            await sees(one, {}, within=1.0)
+            await sees(one, {}, within=20.0)
         async with following(grid.channel, token, 3):
             await sees(one, {"node-3": (WIREGUARD, "10.0.0.3:51820")})
             revoked = await admin.set_node_token("alpha/node-3", {"token": "t" * 20, "reset_connection": True})
             assert revoked.status == 200, revoked.body
-            await sees(one, {}, within=1.0)
+            await sees(one, {}, within=20.0)
 
 
-async def test_a_node_that_is_away_stays_a_peer(grid: Running, admin: Caller, token: str) -> None:
+async def test_a_node_that_is_away_stays_a_peer(grid: Running, admin: Caller, token: str, db: Database) -> None:
     async with following(grid.channel, token, 1) as one:
         async with following(grid.channel, token, 2):
             await sees(one, {"node-2": (WIREGUARD, "10.0.0.2:51820")})
 
         async def offline() -> bool:
+            await grace.over(db)
             return bool((await admin.node("alpha/node-2")).body["status"] == "offline")
 
         await eventually(offline)
@@ -186,7 +189,8 @@ async def test_health_shows_the_network(grid: Running, admin: Caller, token: str
 
 
 async def test_traffic_is_counted_per_node_while_it_is_here(grid: Running, admin: Caller, token: str) -> None:
-    async with following(grid.channel, token, 1) as one:
+    # A number of its own: what was counted of another node of this process may go a moment later.
+    async with following(grid.channel, token, COUNTED) as one:
         for received, wanted in ((100, 100.0), (250, 250.0), (40, 290.0)):
             peers = [pb.PeerTraffic(id=f"peer-{number}", rx_bytes=received // 2, tx_bytes=7) for number in (1, 2)]
             await one.agent.call.write(pb.ConnectRequest(network=pb.NetworkReport(state="overlay", peers=peers)))
@@ -195,6 +199,6 @@ async def test_traffic_is_counted_per_node_while_it_is_here(grid: Running, admin
 
 
 async def _counts(**wanted: float | None) -> bool:
-    labels = [{"grid": "alpha", "node": "node-1", "direction": direction} for direction in wanted]
+    labels = [{"grid": "alpha", "node": f"node-{COUNTED}", "direction": direction} for direction in wanted]
     assert [REGISTRY.get_sample_value("node_network_bytes_total", each) for each in labels] == list(wanted.values())
     return True

@@ -9,9 +9,11 @@ import pytest
 from services.grid_svc.app import build
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.store import node_sessions as store
+from services.grid_svc.usecases import node_sessions
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession
+from tests.integration.grid_svc import grace
 from tests.integration.grid_svc.agents import Agent, engine_id, joined, session_of
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MakeSettings
@@ -72,8 +74,10 @@ async def test_a_goodbye_disconnects_at_once(grid: Running, admin: Caller, token
 
 
 async def test_a_broken_stream_counts_as_connected_for_a_moment(
-    grid: Running, admin: Caller, token: str, db: Database
+    grid: Running, admin: Caller, token: str, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a busy machine it takes longer until a broken stream does not look like one that was closed.
+    monkeypatch.setattr(node_sessions, "_GOODBYE_SECONDS", 5.0)
     agent = Agent(grid.channel, {GRID: token})
     await agent.hello(name="node-1")
     agent.break_off()
@@ -84,6 +88,7 @@ async def test_a_broken_stream_counts_as_connected_for_a_moment(
         return row.lost_at is not None and row.connected
 
     await eventually(lost)
+    await grace.over(db)
     await becomes(admin, connected=False)
 
 
@@ -95,7 +100,7 @@ async def test_an_agent_that_comes_back_in_time_was_never_offline(
     async with db.transaction() as tx:
         await store.lose(tx, [session_of(agent)])
     async with joined(other_replica.channel, token):
-        # The grace of the broken session is over, and its end is written once more, late.
+        # The end of the broken session is written once more, late, and its grace is over.
         async with db.transaction() as tx:
             await store.lose(tx, [session_of(agent)])
             await store.end(tx, [session_of(agent)])
@@ -155,8 +160,8 @@ async def test_a_node_that_was_given_up_resets_its_session(
 
 @pytest.fixture
 async def hasty(grid_settings: MakeSettings) -> AsyncIterator[Running]:
-    """A replica whose agents must speak five times a second; no loop gives a node up before its session does."""
-    async with running(partial(build, grid_settings(heartbeat_seconds=0.2))) as served:
+    """A replica whose agents must speak twice a second; no loop gives a node up before its session does."""
+    async with running(partial(build, grid_settings(heartbeat_seconds=0.5))) as served:
         yield served
 
 
@@ -171,7 +176,7 @@ async def patient(grid_settings: MakeSettings) -> AsyncIterator[Running]:
 async def test_silence_ends_the_session(hasty: Running, admin: Caller, token: str) -> None:
     async with joined(hasty.channel, token) as agent:
         code, why, message = await agent.end()
-        assert (code, why, message) == (grpc.StatusCode.ABORTED, "HEARTBEAT_TIMEOUT", "ping timeout after 0.6s")
+        assert (code, why, message) == (grpc.StatusCode.ABORTED, "HEARTBEAT_TIMEOUT", "ping timeout after 1.5s")
         await becomes(admin, connected=False)
 
 

@@ -23,7 +23,7 @@ class Watch:
         self.seen: list[Any] = []
 
     async def until(self, fact: Callable[[Any], bool]) -> Any:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 event = await self.call.read()
                 assert event is not grpc.aio.EOF
@@ -96,7 +96,7 @@ async def test_nodes_as_snapshot_then_changes_on_any_replica(
             await again.goodbye()
         lost = (await watch.until(lambda event: event.HasField("upserted") and not event.upserted.connected)).upserted
         assert lost.HasField("disconnected_at")
-        assert 0 <= lost.disconnected_seconds < 10
+        assert 0 <= lost.disconnected_seconds < 60
         await admin.delete_node("alpha/node-1")
         await watch.until(lambda event: event.deleted == record.id)
         watch.call.cancel()
