@@ -68,8 +68,8 @@ def provider_beside() -> Iterator[StandIn]:
     thread.start()
     server = provider_stand_in()
     try:
-        yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+        yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(60)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(60)

@@ -101,13 +101,13 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
     work = (listener.run(), outbox.relay(db, listener, {"first": hangs, "second": arrives}))
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
-        await asyncio.wait_for(arrived.wait(), 20)
+        await asyncio.wait_for(arrived.wait(), 60)
         # Also what is written while the first delivery is under way.
         arrived.clear()
         async with db.transaction() as tx:
             await outbox.emit(tx, "second", {})
-        await asyncio.wait_for(arrived.wait(), 20)
-        assert await outbox.delivered(db, "second", {}, within=20)
+        await asyncio.wait_for(arrived.wait(), 60)
+        assert await outbox.delivered(db, "second", {}, within=60)
         assert not await outbox.delivered(db, "first", {}, within=0.1)
     finally:
         for task in tasks:
@@ -130,7 +130,7 @@ async def test_who_waits_for_a_delivery_learns_at_once_that_it_failed(lonely_url
         await outbox.emit(tx, "refused", {"name": "A"})
     waiting = asyncio.create_task(outbox.delivered(db, "refused", {"name": "A"}, within=600))
     assert await outbox.deliver_due(db, "refused", refuses) == 1
-    assert await asyncio.wait_for(waiting, 20) is False
+    assert await asyncio.wait_for(waiting, 60) is False
     async with db.transaction() as tx:
         await tx.execute(tables.outbox.table.delete())
     await db.close()
@@ -151,7 +151,7 @@ async def test_a_process_that_ends_leaves_what_it_was_delivering_to_the_others(l
     async with db.transaction() as tx:
         await outbox.emit(tx, "left", {})
     ending = asyncio.create_task(outbox.deliver_due(db, "left", hangs))
-    await asyncio.wait_for(under_way.wait(), 20)
+    await asyncio.wait_for(under_way.wait(), 60)
     assert await outbox.deliver_due(db, "left", arrives) == 0, "it is the other's"
     ending.cancel()
     with pytest.raises(asyncio.CancelledError):

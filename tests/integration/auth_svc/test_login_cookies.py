@@ -22,7 +22,7 @@ async def test_a_browser_brings_back_what_it_was_given(
     # It waits for health checks, which this very loop answers.
     gateway = await asyncio.to_thread(proxied.__enter__)
     try:
-        async with httpx.AsyncClient(base_url=gateway.url, timeout=20) as browser:
+        async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as browser:
             begin = {"redirect_uri": "http://localhost:5000/x", "invite_code": code}
             begun = await browser.get("/authenticate", params=begin)
             assert begun.status_code == 302, begun.text
