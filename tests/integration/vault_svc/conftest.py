@@ -90,7 +90,7 @@ async def _told(url: str) -> None:
             " where seq in (select seq from vault.outbox where attempts = 0 for update skip locked)"
         )
         await connection.execute("select pg_notify('vault_outbox', topic) from vault.outbox")
-        await eventually(everything, within=30, message="the neighbours are told")
+        await eventually(everything, within=60, message="the neighbours are told")
     finally:
         await connection.close()
 

@@ -25,12 +25,13 @@ async def test_each_is_recorded_once(serve: Serve, vault_neighbours: Neighbours)
                 for event in vault_neighbours.audit.events.values()
                 if event.resource_type != "GridSecret"
             ]
-            return events == [
+            # Two replicas tell, each what it takes in turn.
+            return sorted(events) == [
+                ("Certificate", "create", "a.test"),
+                ("Certificate", "create", "b.test"),
                 ("Certificate", "register", "john.doe@domain.com"),
                 ("GridDomainAuthorization", "authorize", "a.test"),
-                ("Certificate", "create", "a.test"),
                 ("GridDomainAuthorization", "create", "b.test"),
-                ("Certificate", "create", "b.test"),
                 ("GridDomainAuthorization", "create", "c.test"),
                 ("GridDomainAuthorization", "delete", "c.test"),
             ]

@@ -37,7 +37,7 @@ def _run(url: str, address: str, *arguments: str, **env: str) -> subprocess.Comp
         env=os.environ | known | env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

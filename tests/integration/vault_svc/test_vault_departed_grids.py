@@ -85,7 +85,8 @@ async def test_nothing_goes_before_the_margin_and_a_returning_grid_is_forgotten(
 async def test_a_watch_that_is_wrong_costs_nothing(
     vault_settings: MakeSettings, vault_url: str, vault_neighbours: Neighbours
 ) -> None:
-    async with running(partial(build, vault_settings(grid_purge_seconds=SOON))) as served:
+    # For so long that it is seen between the notice and the second look.
+    async with running(partial(build, vault_settings(grid_purge_seconds=3))) as served:
         await Caller(served.channel, "member").create("NAME", "v")
         noticed: list[str] = []
         # The watch says that the grid is gone; a new snapshot says that it is not.

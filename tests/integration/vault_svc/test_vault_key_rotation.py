@@ -105,7 +105,7 @@ def _command(url: str, *arguments: str, **env: str) -> subprocess.CompletedProce
         env=os.environ | {"DATABASE_URL": url, "CLUSTER_SECRET": "0123456789abcdef"} | env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -101,7 +101,7 @@ async def test_keys_and_passwords_reach_no_log_row_audit_event_or_error(
     output = asyncio.create_task(process.communicate())
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            await asyncio.wait_for(channel.channel_ready(), 60)
+            await asyncio.wait_for(channel.channel_ready(), 120)
             acme = Acme(channel, "member")
             acme.ca = eab_ca
 

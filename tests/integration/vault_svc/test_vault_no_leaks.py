@@ -67,7 +67,7 @@ async def test_values_reach_no_log_row_audit_event_or_error(vault_url: str, vaul
     output = asyncio.create_task(process.communicate())
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            await asyncio.wait_for(channel.channel_ready(), 60)
+            await asyncio.wait_for(channel.channel_ready(), 120)
             member = Caller(channel, "member")
 
             async def open_() -> bool:

@@ -53,7 +53,7 @@ async def test_without_a_key_it_is_ready_only_while_nobody_has_one(
             async def left() -> bool:
                 return not await _serves(keyless)
 
-            await eventually(left, within=30, message="it leaves to who has the key")
+            await eventually(left, within=60, message="it leaves to who has the key")
     assert "VAULT_KEY is not set, but this vault has a key" in "".join(capsys.readouterr())
 
 
@@ -102,11 +102,11 @@ async def test_the_gateway_asks_those_with_the_key_even_if_most_have_another(
 
             assert await ready() == 200
             assert await rotate(ahead) == 0
-            await eventually(one_key, within=30, message="only who has the key is asked")
+            await eventually(one_key, within=60, message="only who has the key is asked")
             assert await ready() == 200
             await right.server.serving(yes=False)
 
             async def nobody() -> bool:
                 return await ready() == 503
 
-            await eventually(nobody, within=30, message="no replica is ready")
+            await eventually(nobody, within=60, message="no replica is ready")

@@ -1,7 +1,6 @@
 import asyncio
 
 import grpc
-import sqlalchemy as sa
 
 from kontena.vault.v1 import secret_delivery_pb2 as pb
 from kontena.vault.v1 import secret_delivery_pb2_grpc
@@ -12,6 +11,7 @@ from services.kernel.cluster_token import ClusterTokens
 from tests.integration.vault_svc.caller import Caller, answer, resolve
 from tests.integration.vault_svc.stand_ins import ALPHA, BETA, Neighbours
 from tests.support.running import CLUSTER_SECRET, Running
+from tests.support.statements import statements_of
 
 
 async def test_values_of_existing_secrets_by_name(vault: Running, member: Caller) -> None:
@@ -58,17 +58,8 @@ async def test_it_takes_one_query_and_no_other_service(
 ) -> None:
     names = [f"N{number}" for number in range(20)]
     await asyncio.gather(*(member.create(name, name) for name in names))
-    statements: list[str] = []
-
-    def count(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        if "vault.secrets" in statement:
-            statements.append(statement)
-
-    sa.event.listen(sa.engine.Engine, "before_cursor_execute", count)
-    try:
+    with statements_of("ResolveSecrets") as statements:
         found = await resolve(vault.channel, ALPHA, *names)
-    finally:
-        sa.event.remove(sa.engine.Engine, "before_cursor_execute", count)
     assert dict(found.body.values) == {name: name for name in names}
     assert len(statements) == 1
 

@@ -1,6 +1,7 @@
 from functools import partial
 
 import asyncpg
+import pytest
 
 from services.clients.grids import Grid
 from services.clients.vault_users import VaultUsers
@@ -8,6 +9,7 @@ from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.vault_svc.app import build
+from services.vault_svc.usecases import usage
 from services.vault_svc.usecases.usage import Redeploys, SecretUsers
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.conftest import MakeSettings
@@ -37,9 +39,10 @@ async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault
 
 
 async def test_users_are_told_of_a_value_before_its_writer_has_the_answer(
-    member: Caller, vault_neighbours: Neighbours
+    member: Caller, vault_neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or what the writer deploys next would be deployed a second time."""
+    monkeypatch.setattr(usage, "_TOLD_SECONDS", 60.0)
     await _used(member, vault_neighbours, "A")
     for number, write in enumerate((member.create("A", "1"), member.update("alpha/A", "2")), start=1):
         await write
@@ -47,8 +50,9 @@ async def test_users_are_told_of_a_value_before_its_writer_has_the_answer(
 
 
 async def test_of_a_secret_that_nobody_uses_nobody_is_told(
-    member: Caller, vault_neighbours: Neighbours, vault_url: str
+    member: Caller, vault_neighbours: Neighbours, vault_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(usage, "_TOLD_SECONDS", 60.0)
     await _used(member, vault_neighbours, "used")
     for write in (member.create("A", "1"), member.update("alpha/A", "2"), member.create("used", "1")):
         assert (await write).status in (200, 201)
@@ -94,7 +98,7 @@ async def test_without_deploy_svc_secrets_are_served_and_changes_wait(
         async def told() -> bool:
             return len(vault_neighbours.deploy.changed) == 2
 
-        await eventually(told, within=45)
+        await eventually(told, within=90)
 
 
 async def test_a_write_that_is_done_is_not_refused_when_the_database_goes_away() -> None:
