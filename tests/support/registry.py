@@ -87,7 +87,7 @@ class Registry:
         return subprocess.run(["docker", *words], env=env, capture_output=True, check=False).returncode == 0
 
     def _wait_until_up(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 urllib.request.urlopen(f"http://{self.address}/v2/", timeout=2).close()
