@@ -74,7 +74,8 @@ soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listen
 	$(BIN)/pytest -q -s tests/upgrade
 bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: prints a table, writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(BENCH)
-bench-scale: setup ## 500 and 1,000 hollow nodes: joins, telling all of peers, requests while the engine is busy
+bench-scale: setup ## 1,000 hollow nodes and 10,000 instances: writes docs/benchmarks-scale.md; then peers, endpoints, a busy engine
+	$(BIN)/python -m tests.bench.scale $(BENCH)
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py \
 	  tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 bench-network: setup ## Throughput and latency between containers on two nodes in each mode; answers of the resolver

@@ -56,5 +56,5 @@ def _seconds(pid: int) -> float:
     with suppress(psutil.NoSuchProcess):
         times = psutil.Process(pid).cpu_times()
         # Children that ended count as well: shims of containers, processes of Postgres.
-        return float(times.user + times.system)
+        return float(times.user + times.system + times.children_user + times.children_system)
     return 0.0

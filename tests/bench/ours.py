@@ -25,7 +25,10 @@ from tests.support.suite import REPOSITORY, Api, Suite, soon
 
 IMAGE = "kontena/e2e-busybox:1"
 SERVICES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
-_SERVICE = {"image": IMAGE, "stateful": False, "cmd": ["sleep", "3600"], "env": ["MODE=production", "LEVEL=info"]}
+# It ends when it is told to, so that rounds do not wait for a grace period.
+COMMAND = ["sh", "-c", "trap exit TERM; sleep 3600 & wait"]
+ENV = ["MODE=production", "LEVEL=info"]
+_SERVICE = {"image": IMAGE, "stateful": False, "cmd": COMMAND, "env": ENV}
 
 
 @dataclass
@@ -126,9 +129,10 @@ class Ours:
 
 
 @contextmanager
-def suite(folder: Path, docker_host: str) -> Iterator[Suite]:
-    """`make up` in a copy of the tree, until the block ends."""
+def suite(folder: Path, docker_host: str, **env: str) -> Iterator[Suite]:
+    """`make up` in a copy of the tree, with more of an environment, until the block ends."""
     found = Suite(folder, docker_host)
+    found.env |= env
     found.copy_tree()
     try:
         found.make("up")

@@ -4,28 +4,40 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench import goals
+from tests.bench.loglines import LogTimes
 from tests.bench.measure import CONNECTIONS, Row
+from tests.bench.rolling import Rolled
+from tests.bench.sections import Sections
+from tests.bench.stacks import StackTimes
 from tests.support.suite import REPOSITORY
 
 _ONE, _MANY = CONNECTIONS
 
 
-@dataclass(frozen=True)
+@dataclass
 class Results:
     """Everything that one run found; `sizes` are rows of lists by number of items, `memory` MiB and `rest` cores by
-    part of the suite."""
+    part of the suite. What failed or was left out is empty."""
 
-    rows: Sequence[Row]
-    sizes: Mapping[int, Row]
-    deploys: Mapping[int, Mapping[str, Sequence[float]]]
-    memory: Mapping[str, float]
-    rest: Mapping[str, float]
     rounds: int
     seconds: float
+    sections: Sections = field(default_factory=Sections)
+    load: float = field(default_factory=lambda: os.getloadavg()[2])
+    rows: Sequence[Row] = ()
+    sizes: Mapping[int, Row] = field(default_factory=dict)
+    deploys: dict[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    rolled: Rolled | None = None
+    logs: LogTimes | None = None
+    stack: StackTimes | None = None
+    memory: Mapping[str, float] = field(default_factory=dict)
+    memory_filled: Mapping[str, float] = field(default_factory=dict)
+    filled_with: int = 0
+    rest: Mapping[str, float] = field(default_factory=dict)
 
 
 def markdown(found: Results) -> str:
@@ -35,20 +47,52 @@ def markdown(found: Results) -> str:
         "Written by `make bench` (`tests/bench/`), which runs everything on one machine and in turn. *Floor* is the "
         "same route through the same gateway and interceptors, answered with a message that is ready. CPU is that of "
         "all processes that take part, beyond what they use at rest, per request at "
-        f"{_MANY} connections; it says most where other work slows the machine down.",
+        f"{_MANY} connections; it says most where other work slows the machine down. "
+        "What 1,000 nodes take: `make bench-scale`, [benchmarks-scale.md](benchmarks-scale.md).",
         _machine(found),
-        "## Requests\n" + _table(_requests(found.rows)),
-        "## CPU per request of the suite, in milliseconds\n" + _table(_costs(found.rows)),
-        "## Deploys\nSeconds from the first request until all containers run: median (best to worst).\n"
-        + _table(_deploys(found.deploys)),
-        "## Lists by size\n" + _table(_sizes(found.sizes)) + "\n\n![CPU of a list by its size](benchmarks-lists.png)",
-        "![CPU per request by part](benchmarks-cpu.png)",
-        "## At rest\n" + _table(_at_rest(found)),
+        "## Goals\n" + table([goals.HEAD, *(goal.cells for goal in all_goals(found))]),
     ]
+    if found.rows:
+        parts += [
+            "## Requests\n" + table(_requests(found.rows)),
+            "## CPU per request of the suite, in milliseconds\n" + table(_costs(found.rows)),
+            "![CPU per request by part](benchmarks-cpu.png)",
+        ]
+    if found.sizes:
+        parts.append(
+            "## Lists by size\n" + table(_sizes(found.sizes)) + "\n\n![CPU of a list by its size](benchmarks-lists.png)"
+        )
+    if found.deploys:
+        parts.append(
+            "## Deploys\nSeconds from the first request until all containers run: median (best to worst).\n"
+            + table(_deploys(found.deploys))
+        )
+    parts.append("## At rest\n" + table(_at_rest(found)))
     return "\n\n".join(parts) + "\n"
 
 
+def all_goals(found: Results) -> Iterator[goals.Goal]:
+    """Those of what was measured."""
+    if found.rows:
+        yield from goals.requests(found.rows)
+    yield from goals.lists(found.sizes)
+    yield from goals.deploys(found.deploys)
+    if found.stack:
+        yield from goals.stack(found.stack)
+    if found.rolled:
+        yield from goals.rolled(found.rolled)
+    if found.logs:
+        yield from goals.logs(found.logs)
+    yield from goals.memory(found.memory)
+
+
 def _machine(found: Results) -> str:
+    rounds = f"median of {found.rounds}, {found.seconds:g} s per row, number of connections and round"
+    return "\n".join([*machine(found.load), f"- rounds: {rounds}", *found.sections.lines()])
+
+
+def machine(load: float) -> list[str]:
+    """Facts for the head of a page."""
     commit = subprocess.run(
         ["git", "log", "-1", "--format=%h of %cs"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -57,10 +101,9 @@ def _machine(found: Results) -> str:
         "commit": commit,
         "processor": f"{os.cpu_count()} x {model[0].partition(':')[2].strip() if model else platform.machine()}",
         "kernel": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "load when it began": f"{os.getloadavg()[2]:.1f} (mean of 15 minutes)",
-        "rounds": f"median of {found.rounds}, {found.seconds:g} s per row, number of connections and round",
+        "load when it began": f"{load:.1f} (mean of 15 minutes)",
     }
-    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return [f"- {name}: {value}" for name, value in facts.items()]
 
 
 def _requests(rows: Sequence[Row]) -> list[list[str]]:
@@ -112,12 +155,20 @@ def _sizes(sizes: Mapping[int, Row]) -> list[list[str]]:
 
 
 def _at_rest(found: Results) -> list[list[str]]:
-    table = [["part", "memory MiB (shares of what is shared)", "cores"]]
-    table += [[name, f"{size:.0f}", f"{found.rest[name]:.3f}"] for name, size in found.memory.items()]
-    return [*table, ["sum", f"{sum(found.memory.values()):.0f}", f"{sum(found.rest.values()):.3f}"]]
+    """A filled suite has answered the whole list of requests as well."""
+    head = ["part", "memory MiB (shares of what is shared)", f"with {found.filled_with:,} services", "cores"]
+    shown = [
+        [name, f"{size:.0f}", _filled(found, name), f"{found.rest[name]:.3f}"] for name, size in found.memory.items()
+    ]
+    filled = f"{sum(found.memory_filled.values()):.0f}" if found.memory_filled else ""
+    return [head, *shown, ["sum", f"{sum(found.memory.values()):.0f}", filled, f"{sum(found.rest.values()):.3f}"]]
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _filled(found: Results, name: str) -> str:
+    return f"{found.memory_filled[name]:.0f}" if name in found.memory_filled else ""
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -126,7 +177,9 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def plots(found: Results, folder: Path) -> None:
-    """PNG files beside the page."""
+    """PNG files beside the page; none where requests were not measured."""
+    if not found.rows:
+        return
     import matplotlib.pyplot as plt  # noqa: PLC0415 -- a second that whoever wants no plots need not wait.
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")

@@ -1,7 +1,7 @@
 """Docker Swarm's manager on an engine of its own, and the bare API of that engine."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +9,10 @@ from pathlib import Path
 import psutil
 
 from tests.bench.cpu import family
-from tests.bench.ours import IMAGE
+from tests.bench.ours import COMMAND, ENV, IMAGE
 from tests.bench.wrk import Request
 from tests.support.engine import Engine
 from tests.support.ports import free_port
-
-_TASK = {"ContainerSpec": {"Image": IMAGE, "Command": ["sleep", "3600"], "Env": ["MODE=production", "LEVEL=info"]}}
-_TASK |= {"RestartPolicy": {"Condition": "any"}}
 
 
 class Swarm:
@@ -56,6 +53,16 @@ class Swarm:
         """Make a service that is to run; returns when that was accepted."""
         self._create(name, instances)
 
+    def create(self, name: str, instances: int, command: Sequence[str]) -> None:
+        """The same with a command of its own."""
+        self.engine.request("POST", "/services/create", _service(name, instances, command))
+
+    def update(self, name: str, instances: int, command: Sequence[str], how: Mapping[str, object]) -> None:
+        """Give it another command; `how` is Swarm's UpdateConfig."""
+        version = self.engine.request("GET", f"/services/{name}")["Version"]["Index"]
+        body = {**_service(name, instances, command), "UpdateConfig": how}
+        self.engine.request("POST", f"/services/{name}/update?version={version}", body)
+
     def remove(self, name: str) -> None:
         """Remove a service with its containers."""
         self.engine.request("DELETE", f"/services/{name}")
@@ -85,7 +92,7 @@ class Bare:
         self._engine.remove_containers()
 
     def _run(self, name: str) -> None:
-        body = {"Image": IMAGE, "Cmd": ["sleep", "3600"], "Env": ["MODE=production", "LEVEL=info"]}
+        body = {"Image": IMAGE, "Cmd": COMMAND, "Env": ENV}
         self._engine.request("POST", f"/containers/create?name={name}", body)
         self._engine.request("POST", f"/containers/{name}/start")
 
@@ -102,8 +109,10 @@ def swarm(folder: Path) -> Iterator[Swarm]:
         engine.request("POST", "/swarm/leave?force=1")
 
 
-def _service(name: str, instances: int) -> dict[str, object]:
-    return {"Name": name, "TaskTemplate": _TASK, "Mode": {"Replicated": {"Replicas": instances}}}
+def _service(name: str, instances: int, command: Sequence[str] = COMMAND) -> dict[str, object]:
+    container = {"Image": IMAGE, "Command": command, "Env": ENV}
+    task = {"ContainerSpec": container, "RestartPolicy": {"Condition": "any"}}
+    return {"Name": name, "TaskTemplate": task, "Mode": {"Replicated": {"Replicas": instances}}}
 
 
 def _daemon(engine: Engine) -> int:
