@@ -1,12 +1,10 @@
 """Answers made of many JSON documents: one list, or one document per message."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
-
-T = TypeVar("T")
 
 JSON = "application/json"
 # Bytes per message: a long answer leaves in pieces that fit any message limit on the way.
@@ -26,15 +24,18 @@ def listing(documents: Iterable[dict[str, Any]]) -> Iterator[HttpBody]:
     yield HttpBody(content_type=JSON, data=bytes(piece + b"]}"))
 
 
-async def following(
-    batches: AsyncIterator[Sequence[T]], document: Callable[[T], dict[str, Any]]
-) -> AsyncIterator[HttpBody]:
-    """Each document as one message, hence one HTTP chunk; a blank line for an empty batch."""
+async def following(batches: AsyncIterator[Sequence[bytes]]) -> AsyncIterator[HttpBody]:
+    """Each line as one message, hence one HTTP chunk; a blank line for an empty batch."""
     async for batch in batches:
         for item in batch:
-            yield HttpBody(content_type=JSON, data=dump(document(item)) + b"\n")
+            yield HttpBody(content_type=JSON, data=item)
         if not batch:
             yield KEEP_ALIVE
+
+
+def line(value: object) -> bytes:
+    """Compact JSON with a newline."""
+    return dump(value) + b"\n"
 
 
 def body(value: object) -> HttpBody:

@@ -8,7 +8,7 @@ from google.api.httpbody_pb2 import HttpBody
 from kontena.deploy.v1 import container_log_pb2 as pb
 from kontena.deploy.v1.container_log_pb2_grpc import ContainerLogServiceServicer
 from services.deploy_svc.convert.container_logs import line_to_json, query_from_proto
-from services.deploy_svc.convert.json_streams import following, listing
+from services.deploy_svc.convert.json_streams import following, line, listing
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.usecases.container_logs import ContainerLogs
@@ -51,7 +51,8 @@ class ContainerLogServicer(ContainerLogServiceServicer):
     async def _answer(self, scope: LogScope, query: LogQuery) -> AsyncIterator[HttpBody]:
         document = partial(line_to_json, scope)
         if query.follow:
-            async for piece in following(self._logs.reader.follow(scope, query), document):
+            lines = self._logs.reader.follow(scope, query, lambda found: line(document(found)))
+            async for piece in following(lines):
                 yield piece
             return
         for piece in listing(map(document, await self._logs.reader.read(scope, query))):

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.usecases.tail import Entry, Read, Tail
 from services.kernel.db import Database, Tx
 from services.kernel.listen import Wakes
 
 _FOLLOW_BATCH = 300
 _KEEP_ALIVE_SECONDS = 0.5
-# Notifications wake a follower; this is for those that were lost.
-_POLL_SECONDS = 5.0
-# A busy grid notifies more often than a follower needs to look.
-_SHORTEST_PAUSE = 0.05
 
 
 class Arrived(Protocol):
@@ -40,6 +37,16 @@ I = TypeVar("I", bound=Arrived)  # noqa: E741
 
 Select = Callable[[Tx, S, LogQuery], Awaitable[Sequence[I]]]
 NewestId = Callable[[Tx, S], Awaitable[int]]
+Encode = Callable[[I], bytes]
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A tail and what wakes it, for as long as anybody follows."""
+
+    tail: Tail
+    subscription: ExitStack
+    followers: int = 0
 
 
 class Reader(Generic[S, I]):
@@ -51,37 +58,65 @@ class Reader(Generic[S, I]):
         self._wakes = wakes
         self._select = select
         self._newest_id = newest_id
+        self._tails: dict[tuple[S, LogQuery], _Shared] = {}
 
     async def read(self, scope: S, query: LogQuery) -> Sequence[I]:
         """The selected items, oldest first."""
         async with self._db.read() as tx:
             return await self._select(tx, scope, query)
 
-    async def follow(self, scope: S, query: LogQuery) -> AsyncIterator[Sequence[I]]:
-        """The selected items, then new ones as they arrive, for ever. An empty list means that there is nothing new: it
-        comes first when nothing was selected, and whenever there was nothing for half a second, whatever the database
-        and the rest of the grid do."""
-        async for batch in kept_alive(self._batches(scope, query), _KEEP_ALIVE_SECONDS):
+    async def follow(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncIterator[Sequence[bytes]]:
+        """The selected items, then new ones as they arrive, for ever, each as clients get it: `encode` gives the same
+        for an item whoever follows. An empty list means that there is nothing new: it comes first when nothing was
+        selected, and whenever there was nothing for half a second, whatever the database and the rest of the grid do.
+        New items are read once for all that follow the same."""
+        async for batch in kept_alive(self._batches(scope, query, encode), _KEEP_ALIVE_SECONDS):
             yield batch
 
-    async def _batches(self, scope: S, query: LogQuery) -> AsyncGenerator[Sequence[I]]:
+    async def _batches(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncGenerator[Sequence[bytes]]:
         """What was selected, even if it is nothing, then what arrives."""
-        with self._wakes.subscribe(scope.grid_id) as wake:
-            last, items = await self._begin(scope, query)
-            yield items
+        last, items = await self._begin(scope, query)
+        # Not all at once: encoding many lines would hold up other requests.
+        for start in range(0, max(1, len(items)), _FOLLOW_BATCH):
+            yield [encode(item) for item in items[start : start + _FOLLOW_BATCH]]
+        wanted = replace(query, after=None, since=None if items else query.since, limit=_FOLLOW_BATCH)
+
+        async def read(after: int) -> tuple[int, Sequence[Entry], bool]:
+            reached, found = await self._next(scope, wanted, after)
+            return reached, [(item.id, encode(item)) for item in found], len(found) == _FOLLOW_BATCH
+
+        async with self._tail((scope, wanted), last, read) as tail:
+            await tail.look()
             while True:
-                if items:
-                    query = replace(query, since=None)
-                if len(items) < _FOLLOW_BATCH:
-                    await _until_woken(wake)
-                wake.clear()
-                last, items = await self._next(scope, query, last)
-                if items:
-                    yield items
+                # Who is too far behind reads for itself until the others are reached.
+                found = await tail.after(last)
+                reached, entries = found if found is not None else (await read(last))[:2]
+                last = max(last, reached)
+                if entries:
+                    yield [data for _, data in entries]
+
+    @asynccontextmanager
+    async def _tail(self, key: tuple[S, LogQuery], begin: int, read: Read) -> AsyncIterator[Tail]:
+        """The tail of all that follow the same."""
+        shared = self._tails.get(key)
+        if shared is None:
+            subscription = ExitStack()
+            wake = subscription.enter_context(self._wakes.subscribe(key[0].grid_id))
+            shared = self._tails[key] = _Shared(Tail(begin, read, wake), subscription)
+        shared.followers += 1
+        try:
+            yield shared.tail
+        finally:
+            shared.followers -= 1
+            if not shared.followers:
+                del self._tails[key]
+                shared.subscription.close()
+                await shared.tail.close()
 
     async def _begin(self, scope: S, query: LogQuery) -> tuple[int, Sequence[I]]:
         if query.after is not None:
-            return await self._next(scope, query, query.after)
+            reached, items = await self._next(scope, query, query.after)
+            return max(reached, query.after), items
         async with self._db.read() as tx:
             # Read first: an item that arrives in between is selected below or comes after this id.
             newest = await self._newest_id(tx, scope)
@@ -94,7 +129,7 @@ class Reader(Generic[S, I]):
             newest = await self._newest_id(tx, scope)
             items = await self._select(tx, scope, wanted) if newest > last else []
         if len(items) == _FOLLOW_BATCH or newest <= last:
-            return (items[-1].id if items else last), items
+            return (items[-1].id if items else newest), items
         # Items that the filters left out are not looked at again.
         return max(newest, items[-1].id if items else 0), items
 
@@ -115,13 +150,3 @@ async def kept_alive(batches: AsyncGenerator[Sequence[T]], seconds: float) -> As
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _until_woken(wake: asyncio.Event) -> None:
-    """Return when something may have arrived, or was not notified."""
-    clock = asyncio.get_running_loop()
-    looked = clock.time()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_POLL_SECONDS):
-            await wake.wait()
-    await asyncio.sleep(max(0.0, looked + _SHORTEST_PAUSE - clock.time()))
