@@ -23,19 +23,40 @@ def free_block(size: int, among: range = _BLOCKS) -> int:
     """The first of `size` consecutive ports nobody listens on."""
     starts = range(among.start, among.stop - size + 1, size)
     for first in random.sample(starts, len(starts)):
-        if claimed(f"ports-{first}") and all(port_is_free(port) for port in range(first, first + size)):
+        if _all_claimed(range(first, first + size)):
             return first
     raise AssertionError(f"no {size} free ports in {among}")
+
+
+def _all_claimed(ports: range) -> bool:
+    """Each port for itself, as blocks of several sizes overlap; what was claimed is given back when one is missing."""
+    claims: list[socket.socket] = []
+    for port in ports:
+        claim = _claim(f"port-{port}")
+        claims += [claim] if claim else []
+        if not claim or not port_is_free(port):
+            for each in claims:
+                each.close()
+            return False
+    for each in claims:
+        each.detach()
+    return True
 
 
 def claimed(name: str) -> bool:
     """Whether the name is this process's from now on: no other process of the machine had it. The claim is a socket,
     which goes with the process, however it ends."""
+    claim = _claim(name)
+    if claim:
+        claim.detach()
+    return claim is not None
+
+
+def _claim(name: str) -> socket.socket | None:
     claim = socket.socket(socket.AF_UNIX)
     try:
         claim.bind(f"\0kontena-test-{name}")
     except OSError:
         claim.close()
-        return False
-    claim.detach()
-    return True
+        return None
+    return claim

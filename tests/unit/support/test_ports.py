@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.support.ports import free_block, free_port
 
 
@@ -11,3 +13,11 @@ def test_outgoing_connections_take_none() -> None:
     first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     assert free_port() < int(first)
     assert free_block(30) + 30 <= int(first)
+
+
+def test_blocks_of_several_sizes_share_no_port() -> None:
+    middle = free_block(1, range(9_941, 9_942))
+    with pytest.raises(AssertionError, match="no 3 free ports"):
+        free_block(3, range(9_940, 9_943))
+    # What was taken before it turned out so is free again.
+    assert {free_block(1, range(9_940, 9_943)) for _ in range(2)} == {middle - 1, middle + 1}
