@@ -130,8 +130,9 @@ def _left(session: Session, deploy: Followed, again: str) -> int:
     output.say(f"\nLeft alone; the deploy goes on. Come back with: {again}")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return Exit.DETACHED
-    output.say(f"Ctrl-C again within {_SECOND_CTRL_C_SECONDS:.0f} s to cancel the deploy")
     try:
+        # Whoever reads this may be quick.
+        output.say(f"Ctrl-C again within {_SECOND_CTRL_C_SECONDS:.0f} s to cancel the deploy")
         time.sleep(_SECOND_CTRL_C_SECONDS)
     except KeyboardInterrupt:
         output.say()
