@@ -15,7 +15,7 @@ import tests.support.quiet  # noqa: F401 -- before anything loads gRPC.
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.postgres import TestPostgres
-from tests.support.suite import Api, Suite
+from tests.support.suite import REPOSITORY, Api, Suite, soon
 
 IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
@@ -65,20 +65,34 @@ def suite_engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def suite(suite_engine: Engine) -> Iterator[Suite]:
+def installs() -> bool:
+    """Whether the suite installs what it needs, as on a new machine; once per run is enough."""
+    return True
+
+
+@pytest.fixture(scope="session")
+def suite(suite_engine: Engine, installs: bool) -> Iterator[Suite]:
     """The whole suite from a clean copy of the tree, brought up as the README says."""
     with tempfile.TemporaryDirectory(prefix="ksuite") as folder:
         suite = Suite(Path(folder), f"unix://{suite_engine.socket}")
         suite.copy_tree()
+        if not installs:
+            suite.borrow(REPOSITORY)
         try:
             suite.make("up")
             yield suite
             leaks = suite.leaks()
         finally:
             suite.make("down")
-        left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or [])]
-        assert left == [], "make down leaves nothing behind"
+        soon(lambda: _nothing_left(folder), message="make down leaves nothing behind")
         assert leaks == [], "no secret value of any test is anywhere in what the suite wrote"
+
+
+def _nothing_left(folder: str) -> bool:
+    """Whether no process has to do with the folder. What another one started ends a moment after it."""
+    left = [p.info for p in psutil.process_iter(["pid", "cmdline"]) if folder in " ".join(p.info["cmdline"] or [])]
+    assert left == []
+    return True
 
 
 @pytest.fixture(scope="session")

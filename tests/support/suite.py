@@ -24,7 +24,7 @@ T = TypeVar("T")
 _TRUST = ssl.create_default_context()
 
 
-def soon(fact: Callable[[], T | None], *, within: float = 60.0, message: str = "") -> T:
+def soon(fact: Callable[[], T | None], *, within: float = 90.0, message: str = "") -> T:
     """Poll `fact` until it returns something truthy; fails with the last reason.
 
     A fact that asserts, unpacks or looks up what is not there yet is asked again.
@@ -80,7 +80,7 @@ class Api:
         document: dict[str, Any] = answer.json()
         return document
 
-    def deployed(self, service: str, deploy: dict[str, Any], within: float = 120.0) -> dict[str, Any]:
+    def deployed(self, service: str, deploy: dict[str, Any], within: float = 240.0) -> dict[str, Any]:
         """Wait for the end of a deploy."""
 
         def ended() -> dict[str, Any] | None:
@@ -150,6 +150,12 @@ class Suite:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, target)
 
+    def borrow(self, folder: Path) -> None:
+        """Use what was installed and generated in another copy, if it was."""
+        for name in (".venv", "gen"):
+            if (folder / name).is_dir():
+                (self.folder / name).symlink_to(folder / name)
+
     def leaks(self) -> list[str]:
         """Where a secret value of the tests can be found in what the suite wrote: nowhere."""
         return leaks(Api.secrets, self.var, self.database_url)
@@ -180,13 +186,14 @@ class Suite:
         return "\n".join(texts)
 
     def pids(self, name: str) -> list[int]:
-        """Process ids of one process of the suite, e.g. `deploy_svc`, its `engine`, `agent`, `gateway`."""
+        """Process ids of one process of the suite, e.g. `deploy_svc`, its `engine`, `agent`, `gateway`. A child
+        with the command line of its parent is about to become another program, and does not count."""
         others = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}
         words = {**others, "engine": "services.deploy_svc engine-beside"}.get(name, f"services.{name}")
-        found = []
-        for process in psutil.process_iter(["pid", "cmdline"]):
+        found: dict[int, int] = {}
+        for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
             command = " ".join(process.info["cmdline"] or [])
             beside = "engine-beside" in command and name != "engine"
             if words in command and str(self.folder) in command and not beside:
-                found.append(int(process.info["pid"]))
-        return sorted(found)
+                found[int(process.info["pid"])] = int(process.info["ppid"])
+        return sorted(pid for pid, parent in found.items() if parent not in found)
