@@ -24,7 +24,7 @@ def rendered(url: str, profile: Path) -> tuple[str, str]:
         pytest.skip("chromium is not installed")
     words = [*_FLAGS, f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=15000"]
     done = subprocess.run(
-        [_CHROMIUM, *words, "--dump-dom", url], capture_output=True, text=True, timeout=90, check=True
+        [_CHROMIUM, *words, "--dump-dom", url], capture_output=True, text=True, timeout=240, check=True
     )
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return done.stdout, "\n".join(line for line in said if '"Warning: ' not in line)

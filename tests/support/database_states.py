@@ -50,7 +50,7 @@ def _restarter(data: Path) -> Callable[..., None]:
         server = " ".join(("-h ''", f"-k {socket}", *words))
         command: list[str | Path] = [pg_ctl, "-D", data, "-m", "fast", "-l", data / "restarts.log", "-o", server]
         subprocess.run(
-            [*command, "-w" if wait else "-W", "restart"],
+            [*command, "-w" if wait else "-W", "-t", "180", "restart"],
             check=True,
             stdout=subprocess.DEVNULL,
             user=data.owner() if os.getuid() == 0 else None,

@@ -53,7 +53,7 @@ class TestPostgres:
         """Stop the server and remove its data."""
         self._server.cleanup()
         # A server that a test started anew ends a moment later, and writes until then.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 return self._folder.cleanup()

@@ -90,7 +90,7 @@ class Registry:
         deadline = time.monotonic() + 60
         while True:
             try:
-                urllib.request.urlopen(f"http://{self.address}/v2/", timeout=2).close()
+                urllib.request.urlopen(f"http://{self.address}/v2/", timeout=10).close()
             except urllib.error.HTTPError as error:
                 error.close()
                 return

@@ -38,7 +38,7 @@ class Server:
     def start(self) -> None:
         """Returns when it takes connections."""
         options = f"-p {self.port} -c listen_addresses={self.host} -c unix_socket_directories='' -c shared_buffers=16MB"
-        run("pg_ctl", "-D", self.data, "-l", self._log, "-o", options, "-w", "-t", "60", "start")
+        run("pg_ctl", "-D", self.data, "-l", self._log, "-o", options, "-w", "-t", "180", "start")
 
     def set(self, setting: str) -> None:
         """From now on."""
@@ -52,7 +52,7 @@ class Server:
 
     def promote(self) -> None:
         """From now on it takes writes."""
-        run("pg_ctl", "-D", self.data, "-w", "promote")
+        run("pg_ctl", "-D", self.data, "-w", "-t", "180", "promote")
 
     def stop(self) -> None:
         """If it runs."""
@@ -100,5 +100,5 @@ class Pair:
 
 def run(program: str, *words: str | Path) -> None:
     """A program of Postgres, which refuses to be root."""
-    done = subprocess.run([BIN / program, *words], user=_USER, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([BIN / program, *words], user=_USER, check=False, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, f"{program}: {done.stdout} {done.stderr}"
