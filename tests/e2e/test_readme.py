@@ -64,14 +64,14 @@ def bare(suite: Suite) -> Iterator[Suite]:
         bare = Suite(Path(folder), "")
         bare.env["KONTENA_RUNTIME"] = "hollow"
         bare.copy_tree()
-        for name in (".venv", "gen"):
-            (bare.folder / name).symlink_to(suite.folder / name)
+        bare.borrow(suite.folder)
         try:
             yield bare
         finally:
             bare.make("down")
 
 
+@pytest.mark.heavy
 def test_without_an_engine_the_tour_says_that_nothing_runs(bare: Suite) -> None:
     line, port, pretended = plain("local-node", 0), 8899, []
 
