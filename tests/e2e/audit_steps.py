@@ -62,7 +62,7 @@ def deployed_container(api: Api, known: dict[str, str]) -> None:
 def provider_state(api: Api, known: dict[str, str]) -> None:
     """A login that was begun, for the user that was invited."""
     invited = {**REDIRECT, "invite_code": known["invitation"]}
-    begun = httpx.get(f"{api.url}/authenticate", params=invited, timeout=20)
+    begun = httpx.get(f"{api.url}/authenticate", params=invited, timeout=60)
     known["state"] = httpx.URL(begun.headers["location"]).params["state"]
 
 

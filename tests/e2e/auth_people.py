@@ -8,7 +8,7 @@ import httpx
 
 from tests.support.suite import Api
 
-_CLIENT = httpx.Client(timeout=20)
+_CLIENT = httpx.Client(timeout=60)
 
 # Enough of a provider for invitations; nobody answers at its addresses.
 PROVIDER = {

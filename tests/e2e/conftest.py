@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.engine import Engine
 from tests.support.pebble import MISSING, Pebble, pebble
-from tests.support.suite import Api, Suite
+from tests.support.suite import Api, Suite, soon
 
 TLS_IMAGE = "kontena/e2e-openssl:1"
 
@@ -34,7 +34,8 @@ async def authority(request: pytest.FixtureRequest, suite: Suite, api: Api) -> A
         yield Authority(ca, domains_at)
         for kind in ("domain_authorizations", "certificates"):
             for one in api.call("GET", f"/v1/grids/{api.grid}/{kind}")[kind]:
-                api.call("DELETE", f"/v1/{kind}/{one['id']}")
+                # Not before the service is gone that has it.
+                soon(lambda path=f"/v1/{kind}/{one['id']}": api.request("DELETE", path).status_code in (200, 404))
         api.request("DELETE", f"/v1/secrets/{api.grid}/LE_PRIVATE_KEY")
 
 

@@ -13,6 +13,6 @@ def deployed(api: Api, path: str) -> dict[str, Any]:
         found = api.call("GET", f"{path}/deploys/{requested['id']}")
         return found if found["state"] in ("success", "error") else None
 
-    deploy = soon(ended, within=90, message="the stack deploy ends")
+    deploy = soon(ended, within=180, message="the stack deploy ends")
     assert deploy["state"] == "success", deploy
     return deploy

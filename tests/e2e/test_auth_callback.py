@@ -33,7 +33,7 @@ def provider(api: Api) -> Iterator[StandIn]:
 
 def begun(api: Api, **parameters: str) -> tuple[str, str]:
     """The state of a new login, and the cookie of the browser that began it."""
-    answer = httpx.get(f"{api.url}/authenticate", params={"redirect_uri": "/code", **parameters}, timeout=20)
+    answer = httpx.get(f"{api.url}/authenticate", params={"redirect_uri": "/code", **parameters}, timeout=60)
     assert answer.status_code == 302, answer.text
     state = str(httpx.URL(answer.headers["location"]).params["state"])
     return state, answer.headers["set-cookie"].partition(";")[0]
@@ -46,7 +46,7 @@ def begin(api: Api, **parameters: str) -> str:
 
 def end(api: Api, state: str, code: str = "from-the-provider", cookie: str = "") -> httpx.Response:
     headers = {"cookie": cookie} if cookie else {}
-    return httpx.get(f"{api.url}/cb", params={"state": state, "code": code}, headers=headers, timeout=20)
+    return httpx.get(f"{api.url}/cb", params={"state": state, "code": code}, headers=headers, timeout=60)
 
 
 def log_in(api: Api, **parameters: str) -> httpx.Response:
@@ -141,7 +141,7 @@ def test_where_a_login_ends_and_how_its_tokens_follow_one_another(api: Api, prov
     )  # fmt: skip
 
     def exchange(**grant: str) -> httpx.Response:
-        return httpx.post(f"{api.url}/oauth2/token", json=grant, timeout=20)
+        return httpx.post(f"{api.url}/oauth2/token", json=grant, timeout=60)
 
     first = exchange(grant_type="authorization_code", code=fields["code"][0]).json()
     assert (first["user"]["name"], first["server"]) == ("Carl", {"name": "rows"})

@@ -15,7 +15,7 @@ from tests.support.suite import Api
 # Told on purpose: no provider is configured, or the provider sent an error.
 EXPLAINED = {501, 502}
 # One for all requests: to make one takes longer than a request.
-CLIENT = httpx.Client(timeout=20)
+CLIENT = httpx.Client(timeout=60)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 WORDS = st.sampled_from(
     ["admin", "viewer", "/code", "http://localhost/", "*", "null", "server.salt", "x_secret", "token", "code", "invite",

@@ -69,7 +69,7 @@ def log_in(
     jar: httpx.Cookies | None = None,
 ) -> str:
     """Follow the redirects of a login; returns the address of our callback with its query. `jar` gets the cookies."""
-    with httpx.Client(timeout=20) as browser:
+    with httpx.Client(timeout=60) as browser:
         begun = browser.get(f"{api.url}/authenticate", params=parameters)
         assert begun.status_code == 302, begun.text
         form = browser.get(begun.headers["location"])

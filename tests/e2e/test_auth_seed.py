@@ -18,7 +18,7 @@ def send(api: Api, method: str, path: str, body: str | None = None, **headers: s
     """Exactly these headers; a token in lower case, as the reference writes it."""
     given = {"Accept": "application/json", "Authorization": f"bearer {api.token}", **headers}
     content = None if body is None else body.encode()
-    return httpx.request(method, f"{api.url}{path}", headers=given, content=content, timeout=20)
+    return httpx.request(method, f"{api.url}{path}", headers=given, content=content, timeout=60)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def box(api: Api, image: str) -> Iterator[str]:
 def opened(api: Api, container: str, query: str = "", token: str | None = None) -> ClientConnection:
     sent = {"Authorization": f"Bearer {api.token if token is None else token}"} if token != "" else {}
     url = f"{api.url.replace('http', 'ws', 1)}/v1/containers/{container}/exec{query}"
-    return connect(url, additional_headers=sent, compression=None)
+    return connect(url, additional_headers=sent, compression=None, open_timeout=60, ping_timeout=60)
 
 
 def say(client: ClientConnection, **frame: Any) -> None:
@@ -53,7 +53,7 @@ def heard(client: ClientConnection, until: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {"stdout": "", "stderr": ""}
     try:
         while not (until and found["stdout"].endswith(until)):
-            frame = json.loads(client.recv(timeout=20))
+            frame = json.loads(client.recv(timeout=60))
             if "stream" in frame:
                 found[frame["stream"]] += frame["chunk"]
             else:
@@ -181,5 +181,6 @@ def test_a_killed_bridge_ends_its_sessions_and_comes_back(api: Api, box: str, su
 
 def test_sessions_are_counted(api: Api, box: str, suite: Suite) -> None:
     assert run(api, box, "true")["exit"] == 0
-    assert 'exec_bridge_sessions_ended_total{how="exit"}' in suite.metrics(16)
+    # The client hears of the end first.
+    soon(lambda: 'exec_bridge_sessions_ended_total{how="exit"}' in suite.metrics(16))
     soon(lambda: "exec_bridge_sessions 0.0" in suite.metrics(16))

@@ -77,6 +77,6 @@ def test_answers_keep_to_the_document(case: schemathesis.Case[Any], api: Api, gr
         case.path_parameters["grid"] = grid
     case.query.pop("follow", None)
     response = case.call(
-        base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=20, allow_redirects=False
+        base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=60, allow_redirects=False
     )
     case.validate_response(response, checks=[no_fault, *CONFORMANCE])

@@ -111,18 +111,16 @@ def ask(url: str, query: str) -> list[Any]:
 
 def test_prometheus_answers_every_query(suite: Suite, api: Api, prometheus: str) -> None:
     every = [str(len(targets(suite)))]
-    soon(
-        lambda: [row["value"][1] for row in ask(prometheus, "sum(up)")] == every,
-        within=60,
-        message="all targets are up",
-    )
+    # A busy machine may make one of them too late for a scrape, whose deadline is a second here.
+    up = "sum(max_over_time(up[60s]))"
+    soon(lambda: [row["value"][1] for row in ask(prometheus, up)] == every, within=120, message="all targets are up")
     # Some happen only when something goes wrong.
     rare = ("loop_failures_total", 'code!="OK"', 'class="5"')
 
     def empty() -> list[str]:
         api.request("GET", f"/v1/grids/{api.grid}/nodes")
-        asked = {query: ask(prometheus, query.replace("$__rate_interval", "20s")) for _, query in QUERIES}
+        asked = {query: ask(prometheus, query.replace("$__rate_interval", "60s")) for _, query in QUERIES}
         return [query for query, rows in asked.items() if not rows and not any(word in query for word in rare)]
 
-    soon(lambda: empty() == [], within=60, message="every query has an answer")
+    soon(lambda: empty() == [], within=120, message="every query has an answer")
     assert Path(FOLDER / "prometheus.yml").is_file()

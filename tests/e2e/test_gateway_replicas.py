@@ -60,7 +60,7 @@ def load(api: Api, grid: str, work: Work) -> Iterator[Counter[object]]:
             outcomes["lost or repeated", n, read.text] += 1
 
     def run(client: int) -> None:
-        with httpx.Client(base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=20) as http:
+        with httpx.Client(base_url=api.url, headers={"authorization": f"Bearer {api.token}"}, timeout=60) as http:
             for n in itertools.count(1):
                 if stop.wait(PAUSE):
                     return

@@ -55,8 +55,8 @@ def test_the_unit_makes_a_machine_a_node(suite: Suite, api: Api, root: Path) -> 
         soon(joined, message="the pasted node is online")
     finally:
         agent.terminate()
-        agent.wait(30)
-        api.request("DELETE", f"/v1/nodes/{api.grid}/{NAME}")
+        agent.wait(60)
+        soon(lambda: api.request("DELETE", f"/v1/nodes/{api.grid}/{NAME}").status_code in (200, 404))
 
 
 def test_the_address_is_asked_for_where_it_is_not_known_or_another_one(api: Api) -> None:

@@ -1,5 +1,6 @@
 """What `make up` leaves on the machine, and what its commands say."""
 
+import contextlib
 import json
 import os
 import re
@@ -24,7 +25,10 @@ def test_nobody_else_reads_what_the_suite_keeps(suite: Suite) -> None:
             names.remove("postgres")
             files.append("postgres")
         paths = [suite.var / folder / name for name in (*names, *files)]
-        open_to_others += [path.name for path in paths if path.stat().st_mode & 0o077]
+        for path in paths:
+            # The suite runs, so one may go away meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                open_to_others += [path.name] if path.stat().st_mode & 0o077 else []
     # A number, which circus makes readable.
     assert set(open_to_others) <= {"circus.pid"}
 
@@ -116,7 +120,7 @@ def test_logs_become_detailed_without_a_restart(suite: Suite, api: Api) -> None:
     soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "debug" for name in names))
     api.call("GET", f"/v1/grids/{api.grid}/nodes")
     soon(lambda: [one for one in lines("grid_svc", "rpc") if "ListNodes" in one["method"]], message="each call is told")
-    assert "deploy_svc engine" in {one["service"] for one in lines("deploy_svc", "log level changed")}
+    soon(lambda: "deploy_svc engine" in {one["service"] for one in lines("deploy_svc", "log level changed")})
     local(suite, "log-level", "info")
     soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "info" for name in names))
     assert {name: suite.pids(name) for name in before} == before

@@ -21,7 +21,7 @@ def test_lines_of_a_service_reach_fluentd_while_the_grid_asks_for_it(api: Api, i
         assert record["log"].startswith("line ")
         expected = {"source": "stdout", "node": "local-node", "grid": api.grid, "stack": "null", "service": "talker"}
         assert expected.items() <= record.items()
-        logs = soon(lambda: api.call("GET", f"/v1/services/{service}/container_logs")["logs"])
+        logs = soon(lambda: api.call("GET", f"/v1/services/{service}/container_logs?limit=5000")["logs"])
         assert logs[0]["data"] == "line 1", "the master gets all lines as ever"
     finally:
         api.call("PUT", path, {"logs": {"forwarder": "none"}})

@@ -153,7 +153,7 @@ def invoke(channel: grpc.Channel, method: Method, token: str, message: bytes) ->
     """The status of a call with these bytes; the first answer of a stream is enough."""
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     call: Any = channel.stream_stream(method.path)
-    responses = call(iter([message]), metadata=metadata, timeout=10)
+    responses = call(iter([message]), metadata=metadata, timeout=60)
     try:
         next(responses, None)
     except grpc.RpcError as error:

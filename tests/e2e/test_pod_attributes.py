@@ -65,7 +65,7 @@ def test_the_engine_is_asked_for_every_attribute_of_a_service(
         soon(lambda: docker.all(name) == [])
     # Data of named volumes outlives services.
     docker.command("volume", "rm", "whole.kept-1")
-    api.call("DELETE", f"/v1/volumes/{api.grid}/kept")
+    soon(lambda: api.request("DELETE", f"/v1/volumes/{api.grid}/kept").status_code == 200)
     for name in ("ONE", "TWO"):
         api.call("DELETE", f"/v1/secrets/{api.grid}/{name}")
 

@@ -52,7 +52,8 @@ def test_an_unhealthy_instance_is_restarted_and_shown(api: Api, docker: Docker, 
     check = {"protocol": "tcp", "port": 81, "interval": 1, "timeout": 1, "initial_delay": 1}
     with service(api, "sick", image, health_check=check) as name:
         api.deploy(name)
-        [(container, first)] = docker.running(name).values()
+        # Not there for a moment whenever it is restarted.
+        [(container, first)] = soon(lambda: list(docker.running(name).values()))
 
         def restarted() -> bool:
             return [
@@ -105,6 +106,6 @@ def test_instances_find_each_other_by_name(api: Api, docker: Docker, image: str)
             return {line.split()[1] for line in out.splitlines() if line.startswith("Address: ")}
 
         own = {entry["NetworkSettings"]["Networks"][f"kontena-{api.grid}"]["IPAddress"] for entry in docker.all(name)}
-        assert addresses(f"named.{api.grid}.kontena.local") == own
+        soon(lambda: addresses(f"named.{api.grid}.kontena.local") == own, message="both are answered")
         assert len(addresses(f"named-2.{api.grid}.kontena.local")) == 1
         assert addresses("named") == own

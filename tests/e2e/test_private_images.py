@@ -8,7 +8,7 @@ import pytest
 from tests.support.containers import Docker
 from tests.support.engine import Engine
 from tests.support.registry import PASSWORD, USER, Registry
-from tests.support.suite import Api
+from tests.support.suite import Api, soon
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_private_image_is_pulled_with_the_login_of_the_grid(
     deploy = api.deploy(service)
     container = docker.one(service)
     assert (container["State"]["Running"], container["Config"]["Image"]) == (True, image)
-    assert docker.command("logs", container["Id"]) == "private\n"
+    soon(lambda: docker.command("logs", container["Id"]) == "private\n", message="it says its marker")
     assert PASSWORD not in str([made, deploy, container])
     api.call("DELETE", f"/v1/services/{service}")
     api.call("DELETE", f"/v1/external_registries/{api.grid}/{registry.address}")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.containers import Docker
+from tests.support.ports import free_port
 from tests.support.suite import Api, soon
 
 
@@ -104,9 +105,7 @@ def test_back_to_the_third_last_revision_after_everything_changed(
     volume = {"name": "undo-data", "scope": "grid", "driver": "local"}
     api.call("POST", f"/v1/volumes/{api.grid}", volume, status=201)
     docker.command("tag", image, "undo:2")
-    ports = [{"ip": "127.0.0.1", "node_port": 0, "container_port": 80}]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        ports[0]["node_port"] = free.getsockname()[1]
+    ports = [{"ip": "127.0.0.1", "node_port": free_port(), "container_port": 80}]
     secret = {"secret": "UNDO_A", "name": "SECRET"}
     wanted = {"secrets": [secret], "volumes": ["undo-data:/data"], "ports": ports, "env": ["VERSION=A"]}
     api.call("PUT", service, {**wanted, "instances": 1})

@@ -42,7 +42,7 @@ def sent(api: Api, verb: str, path: str, body: str | None = None, *, status: int
     """The JSON answer to a request as it is printed, with the scheme in lower case."""
     headers = {"Authorization": f"bearer {api.token}", "Accept": "application/json"}
     headers |= {"Content-Type": "application/json"} if body is not None else {}
-    answer = httpx.request(verb, f"{api.url}{path}", headers=headers, content=body, timeout=20)
+    answer = httpx.request(verb, f"{api.url}{path}", headers=headers, content=body, timeout=60)
     assert answer.status_code == status, f"{verb} {path}: {answer.status_code} {answer.text}"
     return answer.json()
 
