@@ -69,7 +69,7 @@ test-e2e: setup ## Through Envoy on real containers
 soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listeners; lost nodes; each process stopped for a minute
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py tests/network
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
-	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py tests/e2e/test_gateway_replicas.py
+	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py tests/chaos/test_revocation.py tests/e2e/test_gateway_replicas.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/chaos/test_soak.py
 	$(BIN)/pytest -q -s tests/upgrade
 bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: prints a table, writes docs/benchmarks.md

@@ -7,10 +7,10 @@ from tests.support.suite import Api, soon
 CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "engine", "vault_svc")
 
 
-def ended(api: Api, service: str, deploy: str, within: float = 90.0) -> dict[str, object]:
+def ended(api: Api, service: str, deploy: str, within: float = 240.0) -> dict[str, object]:
     def found() -> dict[str, object] | None:
         try:
-            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=8)
+            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=20)
         except httpx.TransportError:
             return None
         return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
@@ -27,9 +27,9 @@ def asked(api: Api, method: str, path: str, status: int = 200) -> dict[str, obje
 
     def answered() -> dict[str, object] | None:
         try:
-            answer = api.request(method, path, {} if method == "POST" else None, timeout=8)
+            answer = api.request(method, path, {} if method == "POST" else None, timeout=20)
         except httpx.TransportError:
             return None
         return answer.json() if answer.status_code == status else None
 
-    return soon(answered, message=f"{method} {path} answers {status}")
+    return soon(answered, within=120, message=f"{method} {path} answers {status}")

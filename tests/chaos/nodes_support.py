@@ -25,7 +25,7 @@ def statuses(api: Api) -> dict[str, str]:
 
 def all_online(api: Api, count: int = 2) -> None:
     """Wait until this many nodes, and no others, are online: earlier tests may have cut them off."""
-    soon(lambda: list(statuses(api).values()) == ["online"] * count, message=f"{count} nodes are online")
+    soon(lambda: list(statuses(api).values()) == ["online"] * count, within=120, message=f"{count} nodes are online")
 
 
 @contextmanager
@@ -70,7 +70,7 @@ class SecondNode:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent"], cwd=self._suite.folder, env=env, stdout=log, stderr=log
             )
-        soon(lambda: self.status() == "online", message=f"the second node is online {self.log()[-2000:]}")
+        soon(lambda: self.status() == "online", within=120, message=f"the second node is online {self.log()[-2000:]}")
         with service(self._api, "first", self._image, affinity=[f"node=={NAME}"]) as first:
             soon(lambda: self._api.deploy(first), message="the scheduler knows the node")
 

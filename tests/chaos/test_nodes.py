@@ -74,6 +74,34 @@ def test_a_drained_node_is_left_and_used_again_after_its_return(
             assert len(second.docker.running(returned)) == 1
 
 
+def test_stateless_instances_move_and_stateful_ones_wait_for_their_node(
+    api: Api, docker: Docker, second: SecondNode, image: str
+) -> None:
+    with service(api, "web", image, instances=2) as web, service(api, "db", image, instances=2, stateful=True) as db:
+        api.deploy(web)
+        api.deploy(db)
+        here, there = docker.running(db), second.docker.running(db)
+        assert (len(here), len(there), len(second.docker.running(web))) == (1, 1, 1)
+        [(container, (identity, _))] = there.items()
+        second.docker.command("exec", container, "sh", "-c", "echo kept > /kept")
+
+        node = api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "drain"})
+        assert (node["status"], node["availability"]) == ("drain", "drain")
+        try:
+            soon(lambda: len(docker.running(web)) == 2 and not second.docker.all(web), message="web moved")
+            soon(lambda: not second.docker.running(db), message="db is stopped")
+            [stopped] = [each for each in second.docker.all(db) if each["Name"] == f"/{container}"]
+            assert (stopped["Id"], stopped["State"]["Running"]) == (identity, False)
+            assert docker.running(db) == here, "nothing else of it was touched"
+        finally:
+            node = api.call("PUT", f"/v1/nodes/{second.id}", {"availability": "active"})
+        assert node["status"] == "online"
+        soon(lambda: list(second.docker.running(db)) == [container], message="db is back")
+        assert second.docker.running(db)[container][0] == identity, "the same container"
+        assert second.docker.command("exec", container, "cat", "/kept") == "kept\n"
+        assert docker.running(db) == here
+
+
 def test_a_rolling_deploy_of_a_new_image_fails_no_request(
     api: Api, docker: Docker, second: SecondNode, suite_engine: Engine, tmp_path: Path
 ) -> None:
@@ -106,14 +134,14 @@ class Client:
         self._service = name
         self._ports: list[int] = []
         # A connection for each request.
-        self._http = httpx.Client(timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._discover, self._ask)]
         self.answers: list[str] = []
         self.failed: list[str] = []
 
     def __enter__(self) -> "Client":
-        self._look()
+        self._ports = self._look()
         for thread in self._threads:
             thread.start()
         return self
@@ -121,33 +149,30 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(120)
         self._http.close()
 
-    def _look(self) -> None:
-        found = []
+    def _look(self) -> list[int]:
+        found: list[int] = []
         for node in self._nodes:
             for entry in node.all(self._service):
                 bindings = (entry["NetworkSettings"]["Ports"] or {}).get("8080/tcp") or []
                 found += [int(binding["HostPort"]) for binding in bindings]
-        self._ports = found
+        return found
 
     def _discover(self) -> None:
         while not self._stop.wait(0.05):
-            self._look()
+            self._ports = self._look()
 
     def _ask(self) -> None:
         turn = 0
         while not self._stop.wait(0.005):
             turn += 1
             problems: list[str] = []
-            if not self._answered(turn, problems):
-                self._look()
-                if not self._answered(turn, problems):
-                    self.failed.append(f"{time.time()}: {problems}")
+            if not self._answered(self._ports, turn, problems) and not self._answered(self._look(), turn, problems):
+                self.failed.append(f"{time.time()}: {problems}")
 
-    def _answered(self, turn: int, problems: list[str]) -> bool:
-        ports = list(self._ports)
+    def _answered(self, ports: list[int], turn: int, problems: list[str]) -> bool:
         for port in ports[turn % 2 :] + ports[: turn % 2]:
             try:
                 answer = self._http.get(f"http://127.0.0.1:{port}/")
@@ -193,7 +218,7 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_it_is_used_ag
         try:
             second.kill()
             second.engine.halt()
-            soon(lambda: len(docker.running(lost)) == 2, within=90, message="the lost instance runs elsewhere")
+            soon(lambda: len(docker.running(lost)) == 2, within=180, message="the lost instance runs elsewhere")
             assert stays.items() <= docker.running(lost).items()
         finally:
             beside.close()
@@ -205,6 +230,7 @@ def test_instances_of_a_lost_node_are_replaced_after_the_grace_and_it_is_used_ag
                 sorted([*docker.running(lost), *second.docker.running(lost)]) == ["lost-1", "lost-2"]
                 and len(docker.running(lost)) == 1
             ),
+            within=180,
             message=f"each node has one instance: {second.log()[-3000:]}",
         )
 

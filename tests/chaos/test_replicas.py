@@ -22,14 +22,14 @@ def second_deploy_svc(suite: Suite) -> Iterator[str]:
 def test_no_deploy_is_executed_twice(api: Api, docker: Docker, image: str) -> None:
     began = str(int(time.time()))
     body = {"image": image, "stateful": False, "instances": 2, "cmd": ["sleep", "100000"], "stop_grace_period": "0s"}
-    names = [f"twice-{number}" for number in range(8)]
+    names = [f"twice-{number}" for number in range(6)]
 
     def deploy(name: str) -> str:
         service = str(api.call("POST", f"/v1/grids/{api.grid}/services", {**body, "name": name}, status=201)["id"])
         api.deploy(service)
         return service
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(6) as pool:
         services = list(pool.map(deploy, names))
     for service in services:
         assert len(docker.running(service)) == 2

@@ -1,6 +1,8 @@
-"""What an administrator takes away is gone in every replica of every service within a second. Measured."""
+"""What an administrator takes away is gone in every replica of every service within a second. Measured; that it is so
+is asked of a machine that does nothing else (`make soak`)."""
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,7 +25,10 @@ from tests.e2e.auth_people import email, people, token_of
 from tests.support.replica import replica
 from tests.support.suite import Api, Suite, soon
 
-ROUNDS = 15
+SOAK = bool(os.environ.get("KONTENA_SOAK"))
+ROUNDS = 15 if SOAK else 5
+# Of the one in the middle, and of each. Other tests run beside the short form.
+MOST_SECONDS = (1.0, 5.0) if SOAK else (10.0, 60.0)
 GRANT = {"grant_type": "authorization_code"}
 OK, UNKNOWN, REFUSED = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 
@@ -65,10 +70,10 @@ def replicas(suite: Suite) -> Iterator[Replicas]:
 
 
 def seconds_until(look: Callable[[], list[grpc.StatusCode]], expected: list[grpc.StatusCode]) -> float:
-    """How long it takes from now, without a pause between two looks; gives up after five seconds."""
+    """How long it takes from now, without a pause between two looks; fails when it takes too long."""
     began = time.monotonic()
-    while look() != expected and time.monotonic() - began < 5:
-        pass
+    while (found := look()) != expected:
+        assert time.monotonic() - began < MOST_SECONDS[1], found
     return time.monotonic() - began
 
 
@@ -76,9 +81,9 @@ def report(what: str, took: list[float]) -> None:
     took.sort()
     median, longest = took[len(took) // 2] * 1000, took[-1] * 1000
     print(f"\n{what}: {len(took)} times, median {median:.0f} ms, longest {longest:.0f} ms")  # noqa: T201
-    # One of them may have met a moment in which the machine did something else.
-    assert took[-2] < 1.0
-    assert took[-1] < 5.0
+    # Some of them may have met a moment in which the machine did something else.
+    assert took[len(took) // 2] < MOST_SECONDS[0]
+    assert took[-1] < MOST_SECONDS[1]
 
 
 def test_a_revoked_token(api: Api, replicas: Replicas) -> None:
@@ -134,13 +139,13 @@ def followed_events(api: Api, token: dict[str, Any]) -> Iterator[Callable[[], No
     """An open stream of events; the function waits for its end."""
     url = f"{api.url}/v1/grids/{api.grid}/event_logs?follow=1"
     headers = {"Authorization": f"Bearer {token['access_token']}"}
-    with httpx.stream("GET", url, headers=headers, timeout=20) as stream:
+    with httpx.stream("GET", url, headers=headers, timeout=60) as stream:
         assert stream.status_code == 200
         chunks = stream.iter_raw()
-        next(chunks)
+        next(chunks, b"")
 
         def end() -> None:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             # Without an end this would go on for ever: an idle stream sends a blank line each second.
             for _ in chunks:
                 assert time.monotonic() < deadline
@@ -162,7 +167,13 @@ def test_streams_of_a_revoked_token_end(api: Api, replicas: Replicas) -> None:
 
 
 def test_streams_end_with_their_token(api: Api) -> None:
-    began = time.monotonic()
-    with followed_events(api, token_of(api, "admin", seconds=2)) as end:
-        end()
-    assert time.monotonic() - began > 1.9, "not before"
+    def lived() -> float:
+        """For how many seconds more than a token its stream went on. The short one may be too old before it begins."""
+        seconds = next(lives)
+        began = time.monotonic()
+        with followed_events(api, token_of(api, "admin", seconds=seconds)) as end:
+            end()
+        return 1 + time.monotonic() - began - seconds
+
+    lives = iter((2, 15, 60))
+    assert soon(lived) > 0.9, "not before"
