@@ -1,5 +1,6 @@
 """Three nodes on machines of their own: a grid whose containers reach each other over the network between them."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,18 @@ from tests.support.underlay import Underlay
 
 IMAGE = "kontena/network-test:1"
 GRID = "mesh"
+SOAK = bool(os.environ.get("KONTENA_SOAK"))
+# What a container that reads from another one may take, connections and names included. Only a machine that does
+# nothing else (`make soak`) tells how long that is; beside other tests, it is about whether it is read at all.
+AT_ONCE = 2.0 if SOAK else 20.0
 # The first two lie in one /29, the third does not.
 HOSTS = (2, 3, 9)
 BIG = 1 << 20
+# More than what the buffers of a connection hold.
+HUGE = 48 << 20
 SERVE = (
     "mkdir -p /www; echo plain-$HOSTNAME > /www/index.html; touch /www/healthy; "
-    f"dd if=/dev/zero of=/www/big bs=1024 count={BIG // 1024} 2>/dev/null; exec httpd -f -p 8080 -h /www"
+    f"truncate -s {BIG} /www/big; truncate -s {HUGE} /www/huge; exec httpd -f -p 8080 -h /www"
 )
 
 
@@ -61,12 +68,12 @@ class Mesh:
         """Name of the instance of a service on a node."""
         return next(name for name in node.running() if name.startswith(f"{service}-"))
 
-    def fetch(self, node: MeshNode, name: str, path: str = "/", seconds: float = 2.0) -> str:
+    def fetch(self, node: MeshNode, name: str, path: str = "/", seconds: float = AT_ONCE) -> str:
         """What a container on `node` reads from `name`; fails when it reads nothing."""
         url = f"http://{name}.{GRID}.kontena.local:8080{path}"
         return node.execute(self.instance("web", node), "/usr/bin/curl", "-fsS", "-m", str(seconds), url).strip()
 
-    def all_reach_all(self, within: float = 30.0) -> None:
+    def all_reach_all(self, within: float = 60.0) -> None:
         """Wait until a container of each node reads from the `db` on each node, by name."""
         wanted = {f"plain-{self.instance('db', node)}" for node in self.nodes}
         for node in self.nodes:
@@ -75,7 +82,7 @@ class Mesh:
             soon(lambda read=read: read() == wanted, within=within, message=f"{node.name} reaches all")
 
     def _reads(self, node: MeshNode, names: list[str]) -> set[str]:
-        return {self.fetch(node, name) for name in names}
+        return {self.fetch(node, name, seconds=2.0) for name in names}
 
     def addresses(self, node: MeshNode, name: str) -> set[str]:
         """What the resolver of a node answers its containers."""
@@ -95,7 +102,7 @@ class Mesh:
     def connected(self) -> None:
         """Wait until each node takes part and knows the others."""
         for node in self.nodes:
-            soon(partial(self._connected, node), message=f"{node.name} is connected")
+            soon(partial(self._connected, node), within=120, message=f"{node.name} is connected")
 
     def _connected(self, node: MeshNode) -> bool:
         health = self.health(node)
@@ -108,6 +115,12 @@ class Mesh:
         found = {item["name"]: item["status"] for item in nodes}
         assert found.get(node.name) == "online", (found, node.log()[-1500:])
         return True
+
+
+@pytest.fixture(scope="session")
+def installs() -> bool:
+    """The tests of e2e are on a suite that does."""
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +140,7 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
                 list(pool.map(start_engine, nodes))
             for node in nodes:
                 node.start(grid["token"])
-                soon(partial(found.online, node), message=f"{node.name} is online")
+                soon(partial(found.online, node), within=180, message=f"{node.name} is online")
             found.connected()
             for name in ("web", "db"):
                 found.serve(name)

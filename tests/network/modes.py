@@ -15,8 +15,12 @@ def choose(mesh: Mesh, mode: str) -> None:
     trusted, ways = settings(mesh, mode)
     mesh.grid(trusted_subnets=trusted)
     for node, wanted in zip(mesh.nodes, ways, strict=True):
-        soon(lambda node=node, wanted=wanted: mesh.modes(node) == wanted, message=f"{node.name} is told {wanted}")
-        soon(partial(_brought_about, node, wanted), message=f"{node.name} has done {wanted}")
+        soon(
+            lambda node=node, wanted=wanted: mesh.modes(node) == wanted,
+            within=120,
+            message=f"{node.name} is told {wanted}",
+        )
+        soon(partial(_brought_about, node, wanted), within=120, message=f"{node.name} has done {wanted}")
 
 
 def settings(mesh: Mesh, mode: str) -> tuple[list[str], list[list[str]]]:
@@ -26,6 +30,10 @@ def settings(mesh: Mesh, mode: str) -> tuple[list[str], list[list[str]]]:
         VXLAN: ([mesh.underlay.subnet], [[VXLAN] * 2] * 3),
         "mixed": ([f"{mesh.underlay.prefix}.0/29"], [[VXLAN, WIREGUARD], [VXLAN, WIREGUARD], [WIREGUARD] * 2]),
     }[mode]
+
+
+def _told(mesh: Mesh, node: MeshNode, wanted: list[str]) -> bool:
+    return mesh.modes(node) == wanted
 
 
 def _brought_about(node: MeshNode, wanted: list[str]) -> bool:

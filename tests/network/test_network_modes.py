@@ -1,12 +1,13 @@
 """Containers of a grid reach each other over nodes by name: encrypted, plain, and both in one grid."""
 
 import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.network.conftest import BIG, GRID, Mesh
+from tests.network.conftest import BIG, GRID, HUGE, Mesh
 from tests.network.modes import VXLAN, WIREGUARD, choose
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
@@ -22,41 +23,50 @@ def test_containers_reach_each_other_by_name_and_with_megabytes(mesh: Mesh, mode
         capture = tmp_path / way
         with mesh.underlay.capture(one.machine, capture):
             assert mesh.fetch(one, name) == f"plain-{name}"
-            size = len(one.execute(mesh.instance("web", one), "/usr/bin/curl", "-fsS", "-m", "20", _big(name)))
+            size = len(one.execute(mesh.instance("web", one), "/usr/bin/curl", "-fsS", "-m", "60", _file(name, "big")))
         assert size == BIG, "a megabyte comes through"
         plain = mode == VXLAN or (mode == "mixed" and way == "trusted")
         assert (f"plain-{name}".encode() in capture.read_bytes()) == plain, "what others on the way can read"
 
 
-def _big(name: str) -> str:
-    return f"http://{name}.{GRID}.kontena.local:8080/big"
+def _file(name: str, file: str) -> str:
+    return f"http://{name}.{GRID}.kontena.local:8080/{file}"
+
+
+@contextmanager
+def _transfer(mesh: Mesh) -> Iterator[None]:
+    """For as long as the block lasts, a container of the first node is in the middle of a transfer from the second one;
+    then the rest arrives. Nobody reads what arrives meanwhile, and it is more than all buffers on the way hold."""
+    one, two, _ = mesh.nodes
+    inside = ["nsenter", "-t", one.pid_of(mesh.instance("web", one)), "-n", "-m", "--"]
+    read = ["/usr/bin/curl", "-fsS", "-m", "240", _file(mesh.instance("db", two), "huge")]
+    with subprocess.Popen([*inside, *read], stdout=subprocess.PIPE) as transfer:
+        try:
+            assert transfer.stdout is not None
+            first = transfer.stdout.read(1)
+            assert first, "it has begun"
+            yield
+            assert transfer.poll() is None, "it was under way meanwhile"
+            content, _ = transfer.communicate(timeout=240)
+        finally:
+            transfer.kill()
+    assert (transfer.returncode, len(first + content)) == (0, HUGE)
 
 
 @pytest.mark.parametrize("mode", [VXLAN, WIREGUARD])
 def test_a_connection_survives_the_change_of_its_way(mesh: Mesh, mode: str) -> None:
-    one, two, _ = mesh.nodes
-    pid = one.pid_of(mesh.instance("web", one))
-    slowly = ["/usr/bin/curl", "-fsS", "-m", "30", "--limit-rate", "200k", _big(mesh.instance("db", two))]
-    with subprocess.Popen(["nsenter", "-t", pid, "-n", "-m", "--", *slowly], stdout=subprocess.PIPE) as transfer:
+    with _transfer(mesh):
         choose(mesh, mode)
-        assert transfer.poll() is None, "it was under way meanwhile"
-        content, _ = transfer.communicate(timeout=40)
-    assert (transfer.returncode, len(content)) == (0, BIG)
 
 
 def test_keys_rotate_under_a_connection(mesh: Mesh) -> None:
     choose(mesh, WIREGUARD)
     one, two, _ = mesh.nodes
     before = _key(two)
-    pid = one.pid_of(mesh.instance("web", one))
-    slowly = ["/usr/bin/curl", "-fsS", "-m", "40", "--limit-rate", "100k", _big(mesh.instance("db", two))]
-    with subprocess.Popen(["nsenter", "-t", pid, "-n", "-m", "--", *slowly], stdout=subprocess.PIPE) as transfer:
+    with _transfer(mesh):
         two.command("rotate-network-key")
         soon(lambda: _key(two) != before, message="the node has another key")
         soon(lambda: _key(two) in one.inside("wg", "show", _device(one), "peers"), message="its peers know the key")
-        assert transfer.poll() is None, "it was under way meanwhile"
-        content, _ = transfer.communicate(timeout=50)
-    assert (transfer.returncode, len(content)) == (0, BIG)
     private = two.folder / "state" / "wireguard.json"
     assert private.stat().st_mode & 0o777 == 0o600
     shown = next(peer for peer in mesh.health(one)["peers"] if peer["name"] == two.name)
@@ -74,9 +84,8 @@ def _key(node: MeshNode) -> str:
 def test_ipv6_is_answered_at_once_and_strange_names_go_on(mesh: Mesh) -> None:
     one = mesh.nodes[0]
     web = mesh.instance("web", one)
-    started = time.monotonic()
     shown = one.execute(web, "/bin/nslookup", "-type=aaaa", f"db.{GRID}.kontena.local", check=False)
-    assert time.monotonic() - started < 1, "it is no time-out"
+    assert "timed out" not in shown
     assert "has AAAA address" not in shown
     assert "NXDOMAIN" not in shown
     assert len(mesh.addresses(one, "db")) == 3

@@ -18,7 +18,7 @@ def address(node: MeshNode, container: str) -> str:
 def test_nobody_speaks_under_the_address_of_another(mesh: Mesh) -> None:
     one, two, _ = mesh.nodes
     web, target = mesh.instance("web", one), address(two, mesh.instance("db", two))
-    assert "plain-db" in shout(one, web, "curl", "-sS", "-m", "2", f"http://{target}:8080/")
+    assert "plain-db" in shout(one, web, "curl", "-sS", "-m", "20", f"http://{target}:8080/")
     for stolen in ("10.81.3.200", "192.0.2.7"):
         shout(one, web, "ip", "addr", "add", f"{stolen}/32", "dev", "eth0")
         said = shout(one, web, "curl", "-sS", "-m", "1", "--interface", stolen, f"http://{target}:8080/")
@@ -75,7 +75,7 @@ def test_nobody_speaks_under_the_addresses_of_a_container_beside_it(mesh: Mesh) 
     soon(lambda: guarded(one, victim) and guarded(one, address(one, web)), message="both are held to their addresses")
 
     def read() -> str:
-        return shout(two, mesh.instance("web", two), "curl", "-sS", "-m", "2", f"http://{victim}:8080/").strip()
+        return shout(two, mesh.instance("web", two), "curl", "-sS", "-m", "20", f"http://{victim}:8080/").strip()
 
     assert read() == f"plain-{db}"
     before = learned(one, mac)
@@ -119,7 +119,7 @@ def test_frames_that_a_container_makes_are_not_taken_for_those_of_its_node(mesh:
             return True
 
         # Not at the first try perhaps: rules that the agent writes anew count from nothing.
-        soon(goes_nowhere, within=20, message="dropped")
+        soon(goes_nowhere, message="dropped")
     finally:
         mesh.grid(trusted_subnets=[])
 
