@@ -19,6 +19,8 @@ from tests.support.suite import REPOSITORY, Api, Suite, soon
 
 IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
+# Both together take as long as those of e2e, so one suite does for them.
+_WITH = {"network": "chaos"}
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
@@ -35,11 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class OneWorkerPerFolder(LoadScopeScheduling):
-    """Tests of a folder that share a running suite go to one worker, in file order, and begin first."""
+    """Tests of folders that share a running suite go to one worker, in file order, and begin first."""
 
     def _split_scope(self, nodeid: str) -> str:
         _, folder, *_ = nodeid.split("/")
-        return folder if folder in _SHARING else nodeid
+        return _WITH.get(folder, folder) if folder in _SHARING else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,6 +16,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", PAGE, re
 def test_the_examples_print_what_the_page_says(api: Api, suite_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"KONTENA_URL": api.url, "KONTENA_TOKEN": api.token, "KONTENA_GRID": api.grid}.items():
         monkeypatch.setenv(name, value)
+    suite_engine.import_busybox("busybox:latest")
     assert len(EXAMPLES) >= 5
     names: dict[str, object] = {}
     for source, printed in EXAMPLES:

@@ -1,6 +1,7 @@
 """What memory each process of the running suite takes, and how that changes."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -49,5 +50,7 @@ class Memory(Background):
         begun = time.monotonic()
         while not self._stop.wait(EVERY):
             for name, found in self._processes.items():
-                size = sum(process.memory_full_info().uss for process in found)
-                self.courses[name].points.append((time.monotonic() - begun, size))
+                # Who ended all the same has no course from then on.
+                with suppress(psutil.NoSuchProcess):
+                    size = sum(process.memory_full_info().uss for process in found)
+                    self.courses[name].points.append((time.monotonic() - begun, size))
