@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 30.0, message: str = "") -> T:
+async def eventually(fact: Callable[[], Awaitable[T]], *, within: float = 90.0, message: str = "") -> T:
     """Poll `fact` until it returns something truthy; fails with the last reason.
 
     A fact that asserts, unpacks or looks up what is not there yet is asked again. `within` costs nothing when the fact

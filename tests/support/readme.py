@@ -12,7 +12,7 @@ from tests.support.suite import soon
 _INDENT, _PROMPT = "    ", "    $ "
 _MARK = "\x1e"
 # What only looks may be asked again; the world needs a moment to become what the text says.
-_LOOKS = ("curl ", "docker ", "api GET ", "kctl ps", "kctl logs")
+_LOOKS = ("curl ", "docker ", "api GET ", "kctl ps", "kctl logs", "kctl exec ", "api POST /v1/containers/")
 
 
 @dataclass(frozen=True)
