@@ -40,7 +40,7 @@ def _transfer(mesh: Mesh) -> Iterator[None]:
     one, two, _ = mesh.nodes
     inside = ["nsenter", "-t", one.pid_of(mesh.instance("web", one)), "-n", "-m", "--"]
     read = ["/usr/bin/curl", "-fsS", "-m", "240", _file(mesh.instance("db", two), "huge")]
-    with subprocess.Popen([*inside, *read], stdout=subprocess.PIPE) as transfer:
+    with subprocess.Popen([*inside, *read], stdout=subprocess.PIPE, bufsize=0) as transfer:
         try:
             assert transfer.stdout is not None
             first = transfer.stdout.read(1)

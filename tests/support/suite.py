@@ -160,7 +160,7 @@ class Suite:
         """Where a secret value of the tests can be found in what the suite wrote: nowhere."""
         return leaks(Api.secrets, self.var, self.database_url)
 
-    def make(self, target: str, timeout: float = 400) -> str:
+    def make(self, target: str, timeout: float = 800) -> str:
         """Run a make target in the copy; returns its output."""
         done = subprocess.run(
             ["make", target],
