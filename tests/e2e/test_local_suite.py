@@ -109,12 +109,8 @@ def test_logs_become_detailed_without_a_restart(suite: Suite, api: Api) -> None:
     before = {name: suite.pids(name) for name in (*names, "engine")}
 
     def lines(name: str, event: str) -> list[dict[str, str]]:
-        found = [
-            json.loads(line)
-            for line in (suite.var / "logs" / f"{name}.log").read_text().splitlines()
-            if line[:1] == "{"
-        ]
-        return [line for line in found if line["event"] == event]
+        text = (suite.var / "logs" / f"{name}.log").read_text()
+        return [json.loads(line) for line in text.splitlines() if f'"event": "{event}"' in line]
 
     local(suite, "log-level", "debug")
     soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "debug" for name in names))
