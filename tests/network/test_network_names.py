@@ -30,6 +30,9 @@ def api_service(mesh: Mesh) -> Iterator[Mesh]:
     soon(lambda: len(mesh.addresses(mesh.nodes[0], "api")) == 3, message="all are answered")
     yield mesh
     mesh.api.request("DELETE", f"/v1/services/{API}")
+    soon(
+        lambda: not any(name.startswith("api-") for node in mesh.nodes for name in node.running()), message="it is gone"
+    )
 
 
 def without_failures(mesh: Mesh, node: MeshNode) -> None:
