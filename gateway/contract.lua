@@ -57,6 +57,15 @@ local function plain_query_names(path)
   return path:sub(1, mark) .. query
 end
 
+-- A deploy that is followed: lines are the answer of another RPC, and the transcoder looks at no query to choose one.
+local function following_deploy(method, path)
+  local deploy, query = path:match("^(/v1/s[^?]*/deploy)(%?.*)$")
+  local value = method == "POST" and deploy and (query .. "&"):match("[?&]follow=([^&]*)&")
+  if value and value ~= "" and value ~= "0" and value ~= "false" then
+    return deploy .. "/follow" .. query
+  end
+end
+
 -- Whether the body is a free document, in which a number is a number.
 local function is_free(path)
   for _, prefix in ipairs(FREE_BODIES) do
@@ -73,6 +82,10 @@ function envoy_on_request(handle)
   local path = not grpc and plain_query_names(headers:get(":path"))
   if path then
     headers:replace(":path", path)
+  end
+  local follow = not grpc and following_deploy(headers:get(":method"), headers:get(":path") or "")
+  if follow then
+    headers:replace(":path", follow)
   end
   if grpc or not WITH_BODY[headers:get(":method")] or headers:get(":path"):sub(1, 4) ~= "/v1/" then
     return

@@ -13,6 +13,8 @@ from gateway.openapi.schemas import Schema, Schemas, is_field_mask
 
 _HTTP_BODY = "google.api.HttpBody"
 _JSON, _FORM, _HTML = "application/json", "application/x-www-form-urlencoded", "text/html"
+# Of answers whose comment says so: one document per line.
+NDJSON = "application/x-ndjson"
 _HEADERS = {
     "If-Match": "Do it only if the entity tag of the resource is still this one.",
     "Idempotency-Key": "A repeated request with the same key gets the first answer again.",
@@ -90,6 +92,8 @@ class Operations:
             return {_JSON: {"schema": self._schemas.reply(rpc.output_type)}}
         if "HTML" in comment:
             return {_HTML: {"schema": {"type": "string"}}}
+        if "JSON lines" in comment:
+            return {NDJSON: {"schema": {"type": "string"}}}
         content: Schema = {_JSON: {"schema": {}}}
         return {**content, _FORM: {"schema": {"type": "object"}}} if "a form" in comment else content
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalog import Service
+from gateway.openapi.operations import NDJSON
 
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _VERBS = ("get", "put", "post", "delete", "patch")
@@ -37,12 +38,16 @@ def write(document: Mapping[str, Any], services: Iterable[Service], folder: Path
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """(verb, path, operation) of each call, by the name of its RPC; other paths of the same RPC are left out."""
+    """(verb, path, operation) of each call, by the name of its RPC; other paths of the same RPC are left out, and what
+    answers with lines."""
     found = [
         (verb, path, verbs[verb])
         for path, verbs in document["paths"].items()
         for verb in _VERBS
-        if verb in verbs and verbs[verb]["tags"] != ["Gateway"] and verbs[verb]["operationId"].count("_") == 1
+        if verb in verbs
+        and verbs[verb]["tags"] != ["Gateway"]
+        and verbs[verb]["operationId"].count("_") == 1
+        and NDJSON not in verbs[verb]["responses"].get("200", {}).get("content", ())
     ]
     yield from sorted(found, key=lambda one: _rpc(one[2]))
 

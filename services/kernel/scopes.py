@@ -13,8 +13,8 @@ DEPLOY_METHODS = frozenset(
     {_SERVICE + name for name in ("CreateService", "UpdateService", "DeployService", "ScaleService", "StartService")}
     | {_SERVICE + name for name in ("StopService", "RestartService", "AddServiceEnv", "RemoveServiceEnv")}
     | {_STACK + name for name in ("CreateStack", "UpdateStack", "DeployStack", "StopStack", "RestartStack")}
-    | {_STACK + name for name in ("PlanStack", "PlanNewStack", "CancelStackDeploy")}
-    | {_SERVICE + name for name in ("CancelServiceDeploy", "RollbackService", "PlanService")}
+    | {_STACK + name for name in ("PlanStack", "PlanNewStack", "CancelStackDeploy", "DeployAndFollowStack")}
+    | {_SERVICE + name for name in ("CancelServiceDeploy", "RollbackService", "PlanService", "DeployAndFollowService")}
     | {_STACK + "RollbackStack", "/kontena.deploy.v1.StackConversionService/ConvertStack"}
 )
 

@@ -128,8 +128,9 @@ def grids() -> list[Step]:
 def deploy(image: str) -> list[Step]:
     service, stack = "/v1/services/$grid/null/audited", "/v1/stacks/$grid/audited"
     body = {"image": image, "stateful": False, "cmd": ["sleep", "1000"], "stop_grace_period": "0s", "name": "audited"}
-    document = {"name": "audited", "stack": "a/b", "version": "1", "registry": "file://", "source": "", "services": [
-        {**body, "name": "one", "deploy_opts": {"wait_for_port": 9}}]}  # fmt: skip
+    one = {**body, "name": "one"}
+    quick = {"name": "audited", "stack": "a/b", "version": "1", "registry": "file://", "source": "", "services": [one]}
+    document = {**quick, "services": [{**one, "deploy_opts": {"wait_for_port": 9}}]}
     box = "/v1/containers/$container"
     return [
         Step("ServiceService/CreateService", "POST", "/v1/grids/$grid/services", body, ("GridService: create",), 201),
@@ -151,6 +152,8 @@ def deploy(image: str) -> list[Step]:
         Step("ServiceService/PlanService", "POST", f"{service}/plan", {"env": ["A=2"]}),
         Step("ServiceService/RollbackService", "POST", f"{service}/rollback", {"revision": 1},
              ("GridService: rollback",), keep={"deploy": "id"}),
+        Step("ServiceService/DeployAndFollowService", "POST", f"{service}/deploy?follow=1", {},
+             ("GridService: deploy",)),
         Step("ServiceService/AddServiceEnv", "POST", f"{service}/envs", {"env": "B=1"}, ("GridService: add_env",)),
         Step("ServiceService/RemoveServiceEnv", "DELETE", f"{service}/envs/B", None, ("GridService: remove_env",)),
         Step("ServiceService/StopService", "POST", f"{service}/stop", {}, ("GridService: stop",)),
@@ -163,7 +166,8 @@ def deploy(image: str) -> list[Step]:
         Step("StackService/PlanNewStack", "POST", "/v1/grids/$grid/stacks/plan", document),
         Step("StackConversionService/ConvertStack", "POST", "/v1/grids/$grid/stacks/convert",
              {"files": {"compose.yaml": "name: audited\nservices: {one: {image: a}}"}}),
-        Step("StackService/CreateStack", "POST", "/v1/grids/$grid/stacks", document, ("Stack: create",), 201),
+        Step("StackService/CreateStack", "POST", "/v1/grids/$grid/stacks", quick, ("Stack: create",), 201),
+        Step("StackService/DeployAndFollowStack", "POST", f"{stack}/deploy?follow=1", {}, ("Stack: deploy",)),
         Step("StackService/PlanStack", "POST", f"{stack}/plan", {**document, "version": "2"}),
         Step("StackService/UpdateStack", "PUT", stack, {**document, "version": "2"}, ("Stack: update",)),
         Step("StackService/DeployStack", "POST", f"{stack}/deploy", {}, ("Stack: deploy",),

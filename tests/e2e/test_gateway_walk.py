@@ -1,6 +1,7 @@
 """Each documented route does its work once, through Envoy: status, content type and body as the table and the document
 say. One life of everything, from a new grid to its end."""
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -194,6 +195,8 @@ def stacks_and_volumes(walk: Walk, image: str) -> None:
     deploy = walk("POST", "/v1/stacks/{grid}/{stack}/deploy", {}, stack="st")
     walk("GET", "/v1/stacks/{grid}/{stack}/deploys/{deploy_id}", stack="st", deploy_id=deploy["id"])
     walk("GET", "/v1/stacks/{grid}/{stack}/deploys", stack="st")
+    walk("GET", "/v1/stacks/{grid}/{stack}/deploys/{deploy_id}/follow", stack="st", deploy_id=deploy["id"])
+    walk("POST", "/v1/stacks/{grid}/{stack}/deploy/follow", {}, stack="st")
 
     def canceled() -> Any:
         """A deploy, before it has found that the grid has no node."""
@@ -231,6 +234,9 @@ def running_service(walk: Walk, api: Api, image: str) -> Iterator[None]:
         deploy = walk("POST", f"{service}/deploy", {})
         assert api.deployed(f"{api.grid}/null/walk", deploy)["state"] == "success"
         walk("GET", f"{service}/deploys/{{deploy_id}}", deploy_id=deploy["id"])
+        walk("GET", f"{service}/deploys/{{deploy_id}}/follow", deploy_id=deploy["id"])
+        lines = walk("POST", f"{service}/deploy/follow", {}).splitlines()
+        assert json.loads(lines[-1])["state"] == "success"
         # Nothing opens this port, so the deploy goes on until it is canceled.
         walk("PUT", service, {"deploy_opts": {"wait_for_port": 9}})
         deploy = walk("POST", f"{service}/deploy", {})

@@ -92,6 +92,8 @@ POST   /v1/stacks/{grid}/{stack}/stop                                 token 200 
 POST   /v1/stacks/{grid}/{stack}/restart                              token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/deploys                              token 200 application/json
 POST   /v1/stacks/{grid}/{stack}/deploys/{deploy_id}/cancel           token 200 application/json
+GET    /v1/stacks/{grid}/{stack}/deploys/{deploy_id}/follow           token 200 application/x-ndjson
+POST   /v1/stacks/{grid}/{stack}/deploy/follow                        token 200 application/x-ndjson
 GET    /v1/stacks/{grid}/{stack}/deploys/{deploy_id}                  token 200 application/json
 GET    /v1/stacks/{grid}/{stack}/revisions                            token 200 application/json
 POST   /v1/stacks/{grid}/{stack}/rollback                             token 200 application/json
@@ -110,6 +112,8 @@ POST   /v1/services/{grid}/{stack}/{service}/stop                     token 200 
 POST   /v1/services/{grid}/{stack}/{service}/restart                  token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/deploys                  token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/cancel token 200 application/json
+GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/follow token 200 application/x-ndjson
+POST   /v1/services/{grid}/{stack}/{service}/deploy/follow            token 200 application/x-ndjson
 GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}      token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/revisions                token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/rollback                 token 200 application/json

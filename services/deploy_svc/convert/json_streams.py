@@ -7,10 +7,10 @@ from typing import Any
 from google.api.httpbody_pb2 import HttpBody
 
 JSON = "application/json"
+# Lines that end: no document as a whole, unlike what a client of `follow` on logs has always been told.
+NDJSON = "application/x-ndjson"
 # Bytes per message: a long answer leaves in pieces that fit any message limit on the way.
 _PIECE = 256 * 1024
-
-KEEP_ALIVE = HttpBody(content_type=JSON, data=b"\n")
 
 
 def listing(documents: Iterable[dict[str, Any]]) -> Iterator[HttpBody]:
@@ -24,13 +24,13 @@ def listing(documents: Iterable[dict[str, Any]]) -> Iterator[HttpBody]:
     yield HttpBody(content_type=JSON, data=bytes(piece + b"]}"))
 
 
-async def following(batches: AsyncIterator[Sequence[bytes]]) -> AsyncIterator[HttpBody]:
+async def following(batches: AsyncIterator[Sequence[bytes]], kind: str = JSON) -> AsyncIterator[HttpBody]:
     """Each line as one message, hence one HTTP chunk; a blank line for an empty batch."""
     async for batch in batches:
         for item in batch:
-            yield HttpBody(content_type=JSON, data=item)
+            yield HttpBody(content_type=kind, data=item)
         if not batch:
-            yield KEEP_ALIVE
+            yield HttpBody(content_type=kind, data=b"\n")
 
 
 def line(value: object) -> bytes:

@@ -1,7 +1,9 @@
 """ServiceService: decode, call, encode."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import plan_pb2 as plan_pb
@@ -10,7 +12,7 @@ from kontena.deploy.v1 import service_pb2 as pb
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
 from services.deploy_svc.convert.plans import service_plan_to_proto
 from services.deploy_svc.convert.revisions import service_revisions_to_proto
-from services.deploy_svc.convert.service_deploys import deploy_to_proto
+from services.deploy_svc.convert.service_deploys import deploy_to_proto, progress
 from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import joined, service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
@@ -20,9 +22,9 @@ from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_plans import ServicePlans
 from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
-from services.kernel import pages
+from services.kernel import call, pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
-from services.kernel.encoded import listing
+from services.kernel.encoded import listing, serialize
 from services.kernel.masks import narrowed
 from services.kernel.methods import Context
 
@@ -82,6 +84,15 @@ class ServiceServicer(ServiceServiceServicer):
             return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
 
         return await self._once.run(request, deploy)
+
+    async def DeployAndFollowService(
+        self, request: pb.DeployServiceRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        # From here on nobody may send it to another replica, which would deploy once more.
+        call.current().begun = True
+        begun = deploy_pb.ServiceDeploy.FromString(serialize(await self.DeployService(request, context)))
+        async for piece in self._progress(request.id, begun.id):
+            yield piece
 
     async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> Any:
         async def scale() -> deploy_pb.ServiceDeploy:
@@ -146,6 +157,15 @@ class ServiceServicer(ServiceServiceServicer):
             narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
         )
         return service_plan_to_proto(await self._plans.update(principal(), request.id, given))
+
+    async def FollowServiceDeploy(
+        self, request: pb.FollowServiceDeployRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        async for piece in self._progress(request.id, request.deploy_id):
+            yield piece
+
+    def _progress(self, path: str, deploy_id: str) -> AsyncIterator[HttpBody]:
+        return progress(self._deploys.follow(principal(), path, deploy_id))
 
 
 def _answer(view: ServiceView) -> pb.Service:

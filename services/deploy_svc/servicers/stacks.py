@@ -1,7 +1,9 @@
 """StackService: decode, call, encode."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import stack_deploy_pb2 as deploy_pb
@@ -9,6 +11,7 @@ from kontena.deploy.v1 import stack_pb2 as pb
 from kontena.deploy.v1.stack_pb2_grpc import StackServiceServicer
 from services.deploy_svc.convert.plans import plan_to_proto
 from services.deploy_svc.convert.revisions import stack_revisions_to_proto
+from services.deploy_svc.convert.service_deploys import progress
 from services.deploy_svc.convert.stacks import attributes_from_proto, joined, stack_deploy_to_proto
 from services.deploy_svc.domain.stack import ShownStack
 from services.deploy_svc.usecases.idempotency import Idempotency
@@ -16,9 +19,9 @@ from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
-from services.kernel import pages
+from services.kernel import call, pages
 from services.kernel.call import null_fields, present_fields, principal, reply_created, reply_etag
-from services.kernel.encoded import listing
+from services.kernel.encoded import listing, serialize
 from services.kernel.methods import Context
 
 
@@ -69,6 +72,13 @@ class StackServicer(StackServiceServicer):
 
         return await self._once.run(request, deploy)
 
+    async def DeployAndFollowStack(self, request: pb.DeployStackRequest, context: Context) -> AsyncIterator[HttpBody]:
+        # From here on nobody may send it to another replica, which would deploy once more.
+        call.current().begun = True
+        begun = deploy_pb.StackDeploy.FromString(serialize(await self.DeployStack(request, context)))
+        async for piece in self._progress(request.id, begun.id):
+            yield piece
+
     async def StopStack(self, request: pb.StopStackRequest, context: Context) -> Empty:
         await self._stacks.stop(principal(), request.id)
         return Empty()
@@ -110,6 +120,15 @@ class StackServicer(StackServiceServicer):
             return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
 
         return await self._once.run(request, rollback)
+
+    async def FollowStackDeploy(
+        self, request: pb.FollowStackDeployRequest, context: Context
+    ) -> AsyncIterator[HttpBody]:
+        async for piece in self._progress(request.id, request.deploy_id):
+            yield piece
+
+    def _progress(self, path: str, deploy_id: str) -> AsyncIterator[HttpBody]:
+        return progress(self._deploys.follow(principal(), path, deploy_id))
 
 
 def _answer(stack: ShownStack) -> bytes:

@@ -136,7 +136,7 @@ class Reader(Generic[S, I]):
 
 async def kept_alive(batches: AsyncGenerator[Sequence[T]], seconds: float) -> AsyncIterator[Sequence[T]]:
     """The batches in order, and an empty one whenever the next takes longer than `seconds` to come. Asks for the next
-    only when the last one was taken. Closes `batches` at the end."""
+    only when the last one was taken. Ends with `batches`, and closes them."""
     async with aclosing(batches):
         coming = asyncio.ensure_future(anext(batches))
         try:
@@ -145,7 +145,11 @@ async def kept_alive(batches: AsyncGenerator[Sequence[T]], seconds: float) -> As
                 if not done:
                     yield []
                     continue
-                yield coming.result()
+                try:
+                    batch = coming.result()
+                except StopAsyncIteration:
+                    return
+                yield batch
                 coming = asyncio.ensure_future(anext(batches))
         finally:
             coming.cancel()

@@ -1,7 +1,9 @@
 """Deploy, scale, start, stop and restart services; progress and history of deploys (sections 4.9, 4.10 and 6)."""
 
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
+from services.deploy_svc.domain.deploy_progress import Line, of_service
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Asked, ServiceDeploy
 from services.deploy_svc.domain.service_input import MOST_INSTANCES
@@ -9,6 +11,7 @@ from services.deploy_svc.store import event_logs, instances, tables
 from services.deploy_svc.store import service_deploys as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases import deploy_cancels as cancels
+from services.deploy_svc.usecases.deploy_following import follow
 from services.deploy_svc.usecases.service_paths import Access, resource
 from services.kernel import audit
 from services.kernel.db import Database, Tx
@@ -87,6 +90,16 @@ class ServiceDeploys:
         _, service = await self._access.readable(principal, path)
         async with self._db.read() as tx:
             return service, await store.history(tx, service.id, page)
+
+    async def follow(self, principal: Principal, path: str, deploy_id: str) -> AsyncIterator[Sequence[Line]]:
+        """How a deploy goes on, until it has ended; nothing for a while is an empty list. Raises NotFound."""
+
+        async def look() -> tuple[Iterable[Line], bool]:
+            service, deploy = await self.get(principal, path, deploy_id)
+            return of_service(service.path, deploy), deploy.finished_at is not None
+
+        async for lines in follow(look):
+            yield lines
 
     async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Service, ServiceDeploy]:
         """End a deploy; what runs stays. One that was canceled stays as it is. Raises NotFound, ValidationFailed when

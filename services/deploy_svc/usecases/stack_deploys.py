@@ -1,9 +1,11 @@
 """Deploys of stacks: requests, progress and history (docs/spec/deploy_rest.md sections 3.4 and 6.2)."""
 
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 
 from services.clients.grids import Grid, GridDirectory
 from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.deploy_svc.domain.deploy_progress import Line, of_stack
 from services.deploy_svc.domain.event import Event
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.stack import Stack
@@ -16,6 +18,7 @@ from services.deploy_svc.store import stack_deploys as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases import stack_checks as checks
+from services.deploy_svc.usecases.deploy_following import follow
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.stack_checks import Prepared
@@ -82,6 +85,17 @@ class StackDeploys:
         async with self._db.read() as tx:
             stack = required(await stack_store.find(tx, grid.id, name))
             return stack, await store.history(tx, stack.id, page)
+
+    async def follow(self, principal: Principal, path: str, deploy_id: str) -> AsyncIterator[Sequence[Line]]:
+        """How a deploy and those of its services go on, until it has ended; nothing for a while is an empty list.
+        Raises NotFound."""
+
+        async def look() -> tuple[Iterable[Line], bool]:
+            _, deploy = await self.get(principal, path, deploy_id)
+            return of_stack(deploy), deploy.finished_at is not None
+
+        async for lines in follow(look):
+            yield lines
 
     async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:
         """End a deploy and those of its services that are under way; what runs stays. One that was canceled stays as it

@@ -1,5 +1,7 @@
 """A REST caller for stacks and volumes, seen from the service."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -64,6 +66,12 @@ class StackRest:
 
     async def deploys(self, path: str = "g1/shop", **page: Any) -> Answer:
         return await self._stack("ListStackDeploys", stack_pb2.ListStackDeploysRequest(id=path, **page))
+
+    async def follow(self, deploy_id: str, path: str = "g1/shop") -> Sequence[dict[str, Any]]:
+        """The lines of the answer, once it has ended."""
+        request = stack_pb2.FollowStackDeployRequest(id=path, deploy_id=deploy_id)
+        pieces = [piece.data async for piece in self._stacks.FollowStackDeploy(request, metadata=self._metadata)]
+        return [json.loads(line) for line in b"".join(pieces).splitlines() if line]
 
     async def cancel(self, deploy_id: str, path: str = "g1/shop") -> Answer:
         return await self._stack("CancelStackDeploy", stack_pb2.CancelStackDeployRequest(id=path, deploy_id=deploy_id))

@@ -1,5 +1,7 @@
 """The deploys of services and stacks, newest first, and canceling them in each phase: real replicas, scripted nodes."""
 
+import asyncio
+import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +10,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.store import service_deploys, tables
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, ignore, obey
+from tests.integration.deploy_svc.http_world import Http, HttpWorld
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, link, service
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
@@ -147,6 +150,75 @@ async def test_the_newest_deploys_of_each_stack_are_kept(world: Engine) -> None:
     async with world.db.transaction() as tx:
         await service_deploys.trim(tx, 2)
     assert [item["id"] for item in (await stacks.deploys()).body["deploys"]] == ids[:0:-1]
+
+
+async def test_a_follower_is_told_each_step_and_the_end(edge: HttpWorld, http: Http) -> None:
+    body = {"name": "web", "image": "x", "stateful": False}
+    await http.call("POST", "/v1/grids/g1/services", body, 201)
+    deploy = await http.call("POST", "/v1/services/g1/null/web/deploy?follow=0", {})
+    path = f"/v1/services/g1/null/web/deploys/{deploy['id']}"
+    lines: list[Any] = []
+    async with asyncio.timeout(30), http.client.stream("GET", f"{path}/follow") as answer:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+        async for line in answer.aiter_lines():
+            if not line:
+                # The grid has no node, so nothing goes on before somebody ends it.
+                await http.send("POST", f"{path}/cancel", {})
+            else:
+                lines.append(json.loads(line))
+    assert lines[0] == {"deploy_id": deploy["id"], "step": "queued", "state": "created", "service": "g1/null/web"}
+    assert (lines[-1]["step"], lines[-1]["state"]) == ("finished", "error")
+    assert lines[-1]["reason"]
+    assert (await http.refused("GET", path.replace(deploy["id"], "f" * 24) + "/follow"))[0] == 404
+
+
+async def test_a_deploy_can_be_followed_in_its_own_answer(edge: HttpWorld, http: Http) -> None:
+    path = "/v1/services/g1/null/web"
+    await http.call("POST", "/v1/grids/g1/services", {"name": "web", "image": "x", "stateful": False}, 201)
+    assert (await http.refused("POST", "/v1/services/g1/null/other/deploy?follow=1", {}))[0] == 404
+    key = {"Idempotency-Key": "once"}
+    ids = []
+    for _ in range(2):
+        async with asyncio.timeout(30), http.client.stream("POST", f"{path}/deploy?follow=1", headers=key) as answer:
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+            ids.append(json.loads(await anext(answer.aiter_lines()))["deploy_id"])
+    # Whoever leaves leaves the deploy alone, and the same key is the same deploy.
+    (found,) = (await http.call("GET", f"{path}/deploys"))["deploys"]
+    assert (ids, "finished_at" in found) == ([found["id"]] * 2, False)
+    again = http.client.stream("POST", f"{path}/deploy?x=1&follow=true")
+    async with asyncio.timeout(30), edge.node(), again as answer:
+        lines = [json.loads(line) async for line in answer.aiter_lines() if line]
+    told = [(line["step"], line["state"], line.get("instance"), line.get("node")) for line in lines]
+    assert told[0] == ("queued", "created", None, None)
+    assert told[-2:] == [("instance", "success", 1, "node-1"), ("finished", "success", None, None)]
+
+
+async def test_who_follows_a_deploy_hears_that_it_was_removed(edge: HttpWorld, http: Http) -> None:
+    await http.call("POST", "/v1/grids/g1/services", {"name": "web", "image": "x", "stateful": False}, 201)
+    path = "/v1/services/g1/null/web"
+    async with asyncio.timeout(30), http.client.stream("POST", f"{path}/deploy?follow=1") as answer:
+        lines = answer.aiter_lines()
+        first = json.loads(await anext(lines))
+        await http.call("DELETE", path)
+        last = [json.loads(line) async for line in lines if line][-1]
+    assert first["deploy_id"] == last["deploy_id"]
+    assert (last["step"], last["state"], bool(last["reason"])) == ("finished", "error", True)
+
+
+async def test_followers_of_stacks_hear_of_their_services(world: Engine) -> None:
+    replica = await world.start_replica()
+    for node in (NODE_1, NODE_2):
+        world.attach(replica, node)
+    stacks = StackRest(replica.channel)
+    await stacks.created(service("web", links=[link("db")]), service("db"))
+    lines = await stacks.follow((await stacks.deploy()).body["id"])
+    told = [(line.get("service"), line["step"], line["state"]) for line in lines]
+    assert told[0] == (None, "queued", "created")
+    assert told[-1] == (None, "finished", "success")
+    ends = [service for service, step, state in told if (step, state) == ("finished", "success")]
+    assert ends == ["g1/shop/db", "g1/shop/web", None]
+    placed = [line for line in lines if line["step"] == "instance" and line["state"] == "success"]
+    assert {(line["instance"], line["node"] in {"n1", "n2"}) for line in placed} == {(1, True)}
 
 
 async def ended(rest: Rest, deploy_id: str) -> bool:

@@ -76,10 +76,14 @@ def test_timeouts_and_retries(service: catalog.Service, method: catalog.Method) 
     assert compressed != method.streaming, "compression would merge the messages of a stream"
 
 
-def test_exec_is_the_only_write_that_may_be_repeated_after_a_process_has_seen_it() -> None:
-    """Another one that streams must not say that it stops once it has begun (services/kernel/call.py)."""
+def test_streams_are_the_only_writes_that_may_be_repeated_after_a_process_has_seen_them() -> None:
+    """Each must not say that it stops once it has begun (services/kernel/call.py)."""
     writes = [m.path for s, m in METHODS if s.public and m.bindings and m.streaming and not m.is_read]
-    assert writes == ["/kontena.deploy.v1.ContainerService/ExecContainer"]
+    assert writes == [
+        "/kontena.deploy.v1.ContainerService/ExecContainer",
+        "/kontena.deploy.v1.ServiceService/DeployAndFollowService",
+        "/kontena.deploy.v1.StackService/DeployAndFollowStack",
+    ]
 
 
 def is_limited(route: Any) -> bool:
