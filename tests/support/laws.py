@@ -61,6 +61,8 @@ def refused(snapshot: Snapshot, node: NodeView, number: int, beside: list[int]) 
     taken = {port for item in node.recorded for port in item.node_ports}
     if ports and (beside or ports & taken):
         return "a node port is taken"
+    if service.spec.max_per_node is not None and len(beside) >= service.spec.max_per_node:
+        return "it has as many as it may"
     names = {item.service for item in node.recorded} | ({f"{service.stack}/{service.name}"} if beside else set())
     broken = [rule for rule in snapshot.affinity if not _kept(rule, number, node, names)]
     return f"rules {broken}" if broken else None

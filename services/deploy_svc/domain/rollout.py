@@ -92,7 +92,7 @@ class _Step:
         self._rollouts = {item.instance_number: item for item in self._deploy.instance_deploys}
         self._actions: list[Action] = []
         self._until = now + timedelta(seconds=limits.recheck)
-        self._scheduler = Scheduler(snapshot.service, (), snapshot.affinity, snapshot.memory_need)
+        self._scheduler = Scheduler(snapshot.service, (), snapshot.affinity, snapshot.memory_need, departed=False)
 
     def plan(self) -> Plan:
         if self._deploy.started_at is None:

@@ -34,6 +34,7 @@ MOST_INSTANCES = 10_000
 # What the name of a container can begin with: that of a stack, or of a service outside any.
 CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*", re.ASCII)
 _NET = re.compile(r"bridge|host|container:.+")
+_LABEL = re.compile(r"[^=\s]+")
 _PATH = re.compile(r"/.*", re.DOTALL)
 _PATH_WITH_OPTIONS = re.compile(r"/[^:]*(:[^:]*)?", re.DOTALL)
 _STOP_SIGNAL = re.compile(r"SIG([A-Z0-9]+|RTMIN\+\d+|RTMAX-\d+)|\d+", re.ASCII | re.IGNORECASE)
@@ -56,6 +57,14 @@ class Attribute:
     host: HostLevel = never
 
 
+def _label(check: Checker, name: str, value: Any) -> str | None:
+    return "" if value == "" else text(pattern=_LABEL, longest=255)(check, name, value)
+
+
+def _unless_empty(_: Any, given: Any) -> Any:
+    return given or None
+
+
 # The members of ServiceSpec.
 ATTRIBUTES: Mapping[str, Attribute] = {
     "image": Attribute(text(longest=1024), required=True),
@@ -71,6 +80,8 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "ports": Attribute(elements.ports),
     "links": Attribute(elements.links),
     "affinity": Attribute(texts()),
+    "spread": Attribute(_label, _unless_empty),
+    "max_per_node": Attribute(number(0, MOST_INSTANCES), _unless_empty),
     "deploy_opts": Attribute(elements.deploy_opts, elements.merge_deploy_opts),
     "volumes": Attribute(elements.volumes, host=host_level.binds),
     "volumes_from": Attribute(texts(), host=host_level.anything),

@@ -146,6 +146,8 @@ class ServiceSpec(ContainerSpec):
     entrypoint: str | None = None
     links: tuple[Link, ...] = ()
     affinity: tuple[str, ...] = ()
+    spread: Annotated[str | None, UNSET] = None
+    max_per_node: Annotated[int | None, UNSET] = None
     deploy_opts: DeployOpts = field(default_factory=DeployOpts)
     volumes: tuple[str, ...] = ()
     hooks: tuple[Hook, ...] = ()

@@ -41,6 +41,8 @@ def problems(
         found["strategy"] = f"Strategy {spec.strategy} is not one of {', '.join(get_args(Strategy))}"
     if spec.stateful and spec.volumes_from and (current is None or "volumes_from" in given.values):
         found["volumes_from"] = "Cannot combine stateful and volumes_from"
+    if spec.strategy == "daemon":
+        found.update(_daemon_problems(spec))
     check = spec.health_check
     if given.values.get("health_check") and check is not None and check.interval < check.timeout:
         found["health_check"] = "Interval must not be shorter than timeout"
@@ -48,6 +50,15 @@ def problems(
         found["volumes"] = refused
     if spec.deploy_opts.order == "start_first" and (reasons := one_at_a_time(spec, volumes)):
         found["deploy_opts"] = {"order": f"start_first needs room for two containers of an instance: {reasons}"}
+    return found
+
+
+def _daemon_problems(spec: ServiceSpec) -> dict[str, str]:
+    found = {}
+    if spec.spread:
+        found["spread"] = "A daemon runs on every node, so there is nothing to spread: leave it empty"
+    if spec.max_per_node is not None and spec.instances > spec.max_per_node:
+        found["max_per_node"] = f"A daemon of {spec.instances} instances has as many on each node: set instances lower"
     return found
 
 

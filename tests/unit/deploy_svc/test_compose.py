@@ -79,6 +79,14 @@ def test_what_a_swarm_deploys_becomes_rollout_options() -> None:
     assert (vote["cpus"], vote["memory"], vote["affinity"]) == (0.5, 134217728, ["label==zone=a"])
 
 
+def test_instances_are_spread_and_bounded_per_node() -> None:
+    placement = "{preferences: [{spread: node.labels.zone}], max_replicas_per_node: 2}"
+    made = convert(f"name: a\nservices: {{web: {{image: a, deploy: {{placement: {placement}}}}}}}").made
+    assert made is not None
+    (web,) = made.document["services"]
+    assert (web["spread"], web["max_per_node"]) == ("zone", 2)
+
+
 def test_a_successor_may_start_first() -> None:
     made = convert("name: a\nservices: {w: {image: x, deploy: {update_config: {order: start-first}}}}").made
     assert made is not None

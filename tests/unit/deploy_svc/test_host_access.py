@@ -132,6 +132,7 @@ def test_every_attribute_was_thought_about() -> None:
     assert inside == {
         "affinity", "cap_drop", "certificates", "cmd", "cpu_shares", "cpus", "deploy_opts", "dns_servers", "entrypoint",
         "env", "extra_hosts", "group_add", "health_check", "hooks", "image", "init", "instances", "labels", "links",
-        "log_driver", "memory", "memory_swap", "ports", "read_only", "secrets", "shm_size", "stateful",
-        "stop_grace_period", "stop_signal", "strategy", "sysctls", "tmpfs", "ulimits", "user", "working_dir",
+        "log_driver", "max_per_node", "memory", "memory_swap", "ports", "read_only", "secrets", "shm_size", "spread",
+        "stateful", "stop_grace_period", "stop_signal", "strategy", "sysctls", "tmpfs", "ulimits", "user",
+        "working_dir",
     }  # fmt: skip

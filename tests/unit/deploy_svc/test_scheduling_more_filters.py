@@ -56,6 +56,24 @@ def test_nodes_that_hold_the_volume_of_the_instance_are_preferred() -> None:
     assert one(shared, [NodeView("a", "a", 1), holder]) == "a"
 
 
+def test_no_node_with_room_is_said_with_the_rule() -> None:
+    nodes = [node.with_recorded(Recorded("s1", "stack/web", node.number)) for node in make_nodes(3)]
+    subject = make_service(instances=4, max_per_node=1)
+    assert [one(subject, nodes, number=number) for number in (1, 2, 3)] == ["n1", "n2", "n3"]
+    with pytest.raises(CannotPlace) as error:
+        one(subject, nodes, number=4)
+    words = "the room filter left no node; room refused n1, n2, n3: max_per_node 1 is reached"
+    assert str(error.value) == f"Cannot place g/stack/web-4: {words}"
+
+
+def test_data_stays_and_the_rule_that_forbids_it_is_said() -> None:
+    full = make_nodes(2)
+    full[0] = full[0].with_recorded(Recorded("s1", "stack/web", 1), Recorded("s1", "stack/web", 2))
+    reason = why_not(make_service(instances=2, stateful=True, max_per_node=1), full)
+    assert "the data of g/stack/web-1 is on node n1" in reason
+    assert "max_per_node 1 is reached" in reason
+
+
 def test_containers_to_attach_to_must_be_there() -> None:
     db = Recorded("s2", "stack/db", 1, container="stack.db-1")
     foreign = Recorded("s3", "other/db", 1, container="other.db-1")

@@ -1,6 +1,7 @@
 """Ordering rules of the strategies: the vectors of docs/spec/orchestration.md section 1.3."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -39,6 +40,20 @@ def grid(
 def place_all(subject: Service, nodes: list[NodeView]) -> list[str]:
     scheduler = Scheduler(subject, nodes)
     return [scheduler.schedule(number).name for number in range(1, scheduler.total() + 1)]
+
+
+def test_a_random_service_spreads_what_is_new_and_moves_nothing() -> None:
+    subject = service("random", 4)
+    subject = replace(subject, spec=replace(subject.spec, spread="az"))
+    nodes = grid(["a1", "a2", "b1"], {1: "a1", 2: "a1"}, {"a1": "a", "a2": "a", "b1": "b"})
+    assert place_all(subject, nodes) == ["a1", "a1", "b1", "b1"]
+
+
+def test_a_full_zone_counts_with_all_that_it_has() -> None:
+    """Nodes that can take no more are not asked any more, but what they have is there."""
+    subject = service("ha", 2)
+    subject = replace(subject, spec=replace(subject.spec, max_per_node=1))
+    assert place_all(subject, grid(["a1", "a2", "b1"], zones={"a1": "a", "a2": "a", "b1": "b"})) == ["a1", "b1"]
 
 
 DAEMON = [

@@ -39,6 +39,8 @@ EXAMPLES: dict[str, Any] = {
     "ports": [{"node_port": 80, "container_port": 8080}],
     "links": [{"name": "db", "alias": "db"}],
     "affinity": ["label==a"],
+    "spread": "zone",
+    "max_per_node": 2,
     "deploy_opts": {"wait_for_port": 80, "parallelism": 3, "order": "start_first"},
     "volumes": ["/data"],
     "volumes_from": ["other-%s"],
@@ -74,7 +76,7 @@ FIXED_ON_CREATE = {"stateful"}
 # Answers never had them (docs/spec/deploy_rest.md section 4.2).
 HIDDEN = {"privileged", "devices"}
 # What decides where and how often to run it; values of the vault travel beside the pod.
-NOT_FOR_NODES = {"instances", "strategy", "links", "affinity", "secrets", "certificates"}
+NOT_FOR_NODES = {"instances", "strategy", "links", "affinity", "spread", "max_per_node", "secrets", "certificates"}
 # What the agent acts on by itself, beside the container.
 NOT_FOR_THE_ENGINE = {"deploy_opts", "hooks", "stateful"}
 # Members of a request that are no attribute of the spec.

@@ -131,6 +131,8 @@ bodies = st.fixed_dictionaries(
         ),
         "links": st.lists(link, max_size=3),
         "affinity": word_lists,
+        "spread": st.sampled_from(["", "zone"]),
+        "max_per_node": st.integers(0, 5),
         "deploy_opts": st.fixed_dictionaries(
             {}, optional={"wait_for_port": numbers, "min_health": st.floats(0, 1) | st.none(), "interval": numbers}
         ),
@@ -164,8 +166,13 @@ bodies = st.fixed_dictionaries(
 )
 
 
+def _no_contradiction(body: dict[str, Any]) -> bool:
+    most = body.get("max_per_node") or body.get("instances", 1)
+    return body.get("strategy") != "daemon" or (not body.get("spread") and body.get("instances", 1) <= most)
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(bodies, st.sampled_from([(), ("label==x",)]))
+@given(bodies.filter(_no_contradiction), st.sampled_from([(), ("label==x",)]))
 def test_an_answer_sent_back_changes_nothing(body: dict[str, Any], default: tuple[str, ...]) -> None:
     spec = new_spec(parse(attributes_from_proto(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
     made, around = service(spec), Surroundings("g1", spec.links, spec.affinity or default)

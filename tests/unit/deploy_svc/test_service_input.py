@@ -117,6 +117,7 @@ def test_create_requires_a_name_an_image_and_statefulness(body: dict[str, Any], 
         ({"extra_hosts": ["a", "b:c"]}, {"extra_hosts": [
             "Extra Hosts[0] isn't name:address", "Extra Hosts[1] isn't name:address"]}),
         ({"dns_servers": ["resolver"]}, {"dns_servers": ["Dns Servers[0] isn't an address"]}),
+        ({"spread": "zone=a"}, {"spread": "Spread isn't in the right format"}),
         ({"working_dir": "srv"}, {"working_dir": "Working Dir isn't in the right format"}),
         ({"health_check": {"protocol": "exec"}}, {"health_check": {"cmd": "Cmd is required"}}),
         ({"health_check": {"protocol": "exec", "cmd": []}}, {"health_check": {"cmd": "Cmd can't be nil"}}),
@@ -202,6 +203,7 @@ def test_all_wrong_attributes_are_reported_together() -> None:
         ({"dns": "10.0.0.1"}, "dns_servers", ("10.0.0.1",)),
         ({"dns": "web.g1.kontena.local", "dns_servers": ["::1"]}, "dns_servers", ("::1",)),
         ({"group_add": [1000, "audio"]}, "group_add", ("1000", "audio")),
+        ({"spread": ""}, "spread", ""),
         (
             {"health_check": {"protocol": "exec", "cmd": ["test", "-e", ""]}},
             "health_check",

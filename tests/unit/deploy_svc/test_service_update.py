@@ -125,6 +125,22 @@ def test_a_stateful_service_takes_no_volumes_of_others_and_no_new_anonymous_volu
     assert problems(merge(stateful, kept), kept, stateful) == {}
 
 
+def test_placement_rules_can_be_taken_back() -> None:
+    ruled = merge(WEB, parse({"spread": "zone", "max_per_node": 2}, creating=False))
+    assert (ruled.spread, ruled.max_per_node) == ("zone", 2)
+    assert merge(ruled, parse({"spread": "", "max_per_node": 0}, creating=False)) == WEB
+
+
+def test_rules_that_contradict_a_daemon_are_refused() -> None:
+    given = parse({"strategy": "daemon", "instances": 2, "spread": "zone", "max_per_node": 1}, creating=False)
+    assert problems(merge(WEB, given), given, WEB) == {
+        "spread": "A daemon runs on every node, so there is nothing to spread: leave it empty",
+        "max_per_node": "A daemon of 2 instances has as many on each node: set instances lower",
+    }
+    given = parse({"strategy": "daemon", "instances": 1, "max_per_node": 1}, creating=False)
+    assert problems(merge(WEB, given), given, WEB) == {}
+
+
 def test_start_first_is_refused_with_the_attribute_that_forbids_it() -> None:
     volumes = {
         "own": Mount("own", "1", "own", "instance", "local"),

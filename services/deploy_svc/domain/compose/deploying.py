@@ -44,6 +44,19 @@ def _constraints(place: Place, given: Any, _: Project) -> Attributes:
     return {"affinity": rules}
 
 
+def _preferences(place: Place, given: Any, _: Project) -> Attributes:
+    attributes: Attributes = {}
+    for index, item in enumerate(given if isinstance(given, list) else []):
+        label = str(item.get("spread")) if isinstance(item, dict) and len(item) == 1 else ""
+        if not label.startswith(_LABELS) or label == _LABELS:
+            place.at(index).unsupported("Instances are spread over the values of a label: `spread: node.labels.NAME`.")
+        elif attributes:
+            place.at(index).unsupported("Instances are spread over one label: leave all but the first out.")
+        else:
+            attributes["spread"] = label.removeprefix(_LABELS)
+    return attributes
+
+
 def _only(allowed: Any, message: str) -> Key:
     """A key of which one value changes nothing, and any other one is not supported."""
 
@@ -133,8 +146,8 @@ KEYS: Mapping[str, Key] = {
     "rollback_config": Key("", members=_ROLLBACK),
     "placement": Key("", members={
         "constraints": Key("`affinity`: node.hostname, node.labels.NAME, with == or !=", _constraints),
-        "preferences": Key("Instances are spread over nodes and availability zones by themselves: leave it out."),
-        "max_replicas_per_node": Key("Use `mode: global` for one on each node, or leave it out: instances are spread."),
+        "preferences": Key("`spread`, for one preference `spread: node.labels.NAME`", _preferences),
+        "max_replicas_per_node": value("max_per_node", scalars.integer),
     }),
     "restart_policy": Key("", members={
         "condition": restart,

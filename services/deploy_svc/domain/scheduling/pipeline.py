@@ -17,6 +17,7 @@ from services.deploy_svc.domain.scheduling.filters.dependency import Dependency
 from services.deploy_svc.domain.scheduling.filters.ephemeral import Ephemeral
 from services.deploy_svc.domain.scheduling.filters.memory import Memory
 from services.deploy_svc.domain.scheduling.filters.port import Port
+from services.deploy_svc.domain.scheduling.filters.room import Room
 from services.deploy_svc.domain.scheduling.filters.volume_instance import VolumeInstance
 from services.deploy_svc.domain.scheduling.filters.volume_plugin import VolumePlugin
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, Recorded
@@ -33,6 +34,7 @@ FILTERS: tuple[Filter, ...] = (
     VolumeInstance(),
     Affinity(),
     Port(),
+    Room(),
     Cpu(),
     Memory(),
     Dependency(),
@@ -47,6 +49,7 @@ class Scheduler:
     """Places instances of one service, one after the other; remembers what it placed in this run.
 
     `nodes` are all nodes of the grid. Candidates are the connected ones; the others count only as homes of instances.
+    `departed` is as in Placement.
     """
 
     service: Service
@@ -54,10 +57,12 @@ class Scheduler:
     affinity: tuple[str, ...] = ()
     memory_need: float = 0.0
     scheduled: dict[int, str] = field(default_factory=dict)
+    departed: bool = True
     _kept: tuple[NodeView, ...] | None = None
     _refused: tuple[Refusal, ...] = ()
     _own: dict[str, set[int]] = field(default_factory=dict)
     _homes: dict[int, NodeView] = field(default_factory=dict)
+    _labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._index()
@@ -151,6 +156,7 @@ class Scheduler:
     def _index(self) -> None:
         """Where instances of the service are: asked for each instance and each node."""
         self._own, self._homes = {}, {}
+        self._labels = {node.id: node.labels for node in self.nodes}
         for node in self.nodes:
             for number in node.numbers(self.service.id) if node.recorded else ():
                 self._own.setdefault(node.id, set()).add(number)
@@ -158,7 +164,9 @@ class Scheduler:
 
     def _placement(self, number: int) -> Placement:
         scheduled = MappingProxyType(self.scheduled)
-        return Placement(self.service, number, self.affinity, self.memory_need, scheduled, self._own)
+        return Placement(
+            self.service, number, self.affinity, self.memory_need, scheduled, self._own, self._labels, self.departed
+        )
 
     def _candidates(self) -> tuple[NodeView, ...]:
         return tuple(node for node in self.nodes if node.connected)

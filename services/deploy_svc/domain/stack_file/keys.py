@@ -89,7 +89,7 @@ def _depends_on(place: Place, given: Any, _: Project) -> Attributes:
 
 
 _BOOLEANS = ("stateful", "privileged", "read_only", "init")
-_TEXTS = ("image", "user", "pid", "net", "log_driver", "stop_signal", "working_dir", "strategy")
+_TEXTS = ("image", "user", "pid", "net", "log_driver", "stop_signal", "working_dir", "strategy", "spread")
 _LISTS = (
     "affinity", "cap_add", "cap_drop", "devices", "volumes", "volumes_from", "tmpfs", "extra_hosts", "group_add",
 )  # fmt: skip
@@ -105,6 +105,7 @@ SERVICE: Mapping[str, Key] = {
     "shm_size": value("shm_size", scalars.size),
     "build": COMPOSE["build"],
     "instances": value("instances", scalars.integer),
+    "max_per_node": value("max_per_node", scalars.integer),
     "cpus": value("cpus", scalars.number),
     "cpu_shares": value("cpu_shares", scalars.integer),
     "command": Key("`cmd`", parts.command("cmd")),

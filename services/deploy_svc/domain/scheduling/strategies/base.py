@@ -1,10 +1,12 @@
 """What every strategy is."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any, Protocol
 
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, label
 
 
 class NothingChosen(Exception):
@@ -45,6 +47,23 @@ def pick(nodes: Sequence[NodeView], rank: Callable[[NodeView], Any], rng: Random
     least = min(ranks)
     best = sorted((node for node, own in zip(nodes, ranks, strict=True) if own == least), key=_order)
     return best[0] if rng is None else rng.choice(best)
+
+
+def emptiest(placement: Placement, survivors: Sequence[NodeView], key: str, load: Mapping[str, int]) -> list[NodeView]:
+    """The survivors with those values of the label `key` that have the fewest instances; `load` is by node, also of
+    nodes that did not survive. Nodes without the label are one value."""
+    in_zone: Counter[str] = Counter()
+    for node_id, number in load.items():
+        in_zone[_zone(placement.labels.get(node_id, ()), key)] += number
+    loads = [in_zone[_zone(node.labels, key)] for node in survivors]
+    least = min(loads)
+    return [node for node, own in zip(survivors, loads, strict=True) if own == least]
+
+
+@lru_cache(maxsize=10_000)
+def _zone(labels: tuple[str, ...], key: str) -> str:
+    """Asked for each node and each instance, of labels that most nodes share."""
+    return label(labels, key)
 
 
 def _order(node: NodeView) -> tuple[int, str]:

@@ -1,12 +1,14 @@
-"""High availability: spread over zones, then over nodes; then stay; then prefer free memory."""
+"""High availability: spread over zones (label `az`, or that of `spread`), then over nodes; then stay; then prefer free
+memory."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from random import Random
 
-from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, label
-from services.deploy_svc.domain.scheduling.strategies.base import pick, stay
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
+from services.deploy_svc.domain.scheduling.strategies.base import emptiest, pick, stay
+
+ZONE = "az"
 
 
 class Ha:
@@ -24,9 +26,8 @@ class Ha:
         if placement.service.spec.stateful and home is not None:
             return stay(placement, survivors, home)
         load = Counter(placement.scheduled.values())
-        zones = [_zone(node.labels) for node in survivors]
         if load:
-            survivors = _least_loaded(survivors, zones, load)
+            survivors = _least_loaded(placement, survivors, placement.service.spec.spread or ZONE, load)
 
         def rank(node: NodeView) -> tuple[bool, int, float]:
             elsewhere = home is None or node.id != home.id
@@ -35,25 +36,13 @@ class Ha:
         return pick(survivors, rank, rng)
 
 
-def _least_loaded(survivors: Sequence[NodeView], zones: Sequence[str], load: Mapping[str, int]) -> list[NodeView]:
+def _least_loaded(
+    placement: Placement, survivors: Sequence[NodeView], key: str, load: Mapping[str, int]
+) -> list[NodeView]:
     """Of the zones with the fewest instances of this run the nodes with the fewest."""
-    here = [load.get(node.id, 0) for node in survivors]
-    in_zone: Counter[str] = Counter()
-    for zone, number in zip(zones, here, strict=True):
-        if number:
-            in_zone[zone] += number
-    emptiest = min(in_zone[zone] for zone in set(zones))
-    there = {zone for zone in set(zones) if in_zone[zone] == emptiest}
-    least = min(number for zone, number in zip(zones, here, strict=True) if zone in there)
-    return [
-        node for node, zone, number in zip(survivors, zones, here, strict=True) if number == least and zone in there
-    ]
-
-
-@lru_cache(maxsize=10_000)
-def _zone(labels: tuple[str, ...]) -> str:
-    """Asked for each node and each instance, of labels that most nodes share."""
-    return label(labels, "az")
+    there = emptiest(placement, survivors, key, load)
+    least = min(load.get(node.id, 0) for node in there)
+    return [node for node in there if load.get(node.id, 0) == least]
 
 
 def _coming(placement: Placement, node: NodeView) -> int:

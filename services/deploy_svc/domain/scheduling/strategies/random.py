@@ -1,10 +1,11 @@
-"""Random: any node; an instance that has one keeps it."""
+"""Random: any node, or with `spread` any of the values with the fewest instances; an instance that has one keeps it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from random import Random as Rng
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import pick, stay
+from services.deploy_svc.domain.scheduling.strategies.base import emptiest, pick, stay
 
 
 class Random:
@@ -22,4 +23,12 @@ class Random:
         stays = home is not None and any(node.id == home.id for node in survivors)
         if home is not None and (stays or placement.service.spec.stateful):
             return stay(placement, survivors, home)
+        if key := placement.service.spec.spread:
+            survivors = emptiest(placement, survivors, key, _load(placement))
         return pick(survivors, lambda _node: 0, rng)
+
+
+def _load(placement: Placement) -> Counter[str]:
+    """Instances by node: those that this run placed, and those that stay where they are."""
+    homes = {number: node_id for node_id, numbers in placement.own.items() for number in numbers}
+    return Counter({**homes, **placement.scheduled}.values())
