@@ -38,6 +38,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
+from services.deploy_svc.usecases.rebalances import Rebalances
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
@@ -186,6 +187,7 @@ class ApiParts:
             ServiceEnvs(db, access, quotas),
             ServicePlans(db, access, names, self._stacks.dry_runs),
             ServiceRevisions(db, access, names, quotas),
+            rebalances=Rebalances(db, access, grids, self._stacks.dry_runs),
             once=self._stacks.once,
         )
         self.servicers: list[object] = [

@@ -15,6 +15,7 @@ DEPLOY_METHODS = frozenset(
     | {_STACK + name for name in ("CreateStack", "UpdateStack", "DeployStack", "StopStack", "RestartStack")}
     | {_STACK + name for name in ("PlanStack", "PlanNewStack", "CancelStackDeploy", "DeployAndFollowStack")}
     | {_SERVICE + name for name in ("CancelServiceDeploy", "RollbackService", "PlanService", "DeployAndFollowService")}
+    | {_SERVICE + name for name in ("RebalanceService", "PlanServiceRebalance", "RebalanceGrid", "PlanGridRebalance")}
     | {_STACK + "RollbackStack", "/kontena.deploy.v1.StackConversionService/ConvertStack"}
 )
 

@@ -154,6 +154,11 @@ def deploy(image: str) -> list[Step]:
              ("GridService: rollback",), keep={"deploy": "id"}),
         Step("ServiceService/DeployAndFollowService", "POST", f"{service}/deploy?follow=1", {},
              ("GridService: deploy",)),
+        # All is on one node.
+        Step("ServiceService/PlanServiceRebalance", "POST", f"{service}/rebalance/plan", {}),
+        Step("ServiceService/RebalanceService", "POST", f"{service}/rebalance", {}),
+        Step("ServiceService/PlanGridRebalance", "POST", "/v1/grids/$grid/rebalance/plan", {}),
+        Step("ServiceService/RebalanceGrid", "POST", "/v1/grids/$grid/rebalance", {}),
         Step("ServiceService/AddServiceEnv", "POST", f"{service}/envs", {"env": "B=1"}, ("GridService: add_env",)),
         Step("ServiceService/RemoveServiceEnv", "DELETE", f"{service}/envs/B", None, ("GridService: remove_env",)),
         Step("ServiceService/StopService", "POST", f"{service}/stop", {}, ("GridService: stop",)),

@@ -246,6 +246,9 @@ def running_service(walk: Walk, api: Api, image: str) -> Iterator[None]:
         walk("POST", f"{service}/plan", {"env": ["C=3"]})
         back = walk("POST", f"{service}/rollback", {"revision": 1})
         assert api.deployed(f"{api.grid}/null/walk", back)["state"] == "success"
+        for rebalanced in (service, "/v1/grids/{grid}"):
+            walk("POST", f"{rebalanced}/rebalance/plan", {})
+            walk("POST", f"{rebalanced}/rebalance", {})
         for facts in ("containers", "instances", "container_logs", "event_logs", "stats", "metrics"):
             walk("GET", f"{service}/{facts}")
         yield

@@ -1,6 +1,6 @@
 """A service, its deploys and its nodes in memory: applies rollout plans the way the store does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -65,11 +65,13 @@ class Cluster:
 
     # What users and nodes do.
 
-    def deploy(self, cause: Cause = "request", revision: int | None = None) -> str:
+    def deploy(
+        self, cause: Cause = "request", revision: int | None = None, moves: Mapping[int, str] | None = None
+    ) -> str:
         self.now += timedelta(milliseconds=1)
         deploy_id = f"d{len(self.deploys) + 1}"
         made = ServiceDeploy(deploy_id, "s1", "created", None, None, None, self.now, None, None, None)
-        self.deploys.append(replace(made, cause=cause, revision=revision))
+        self.deploys.append(replace(made, cause=cause, revision=revision, moves=moves))
         return deploy_id
 
     def change(self, **spec: Any) -> None:

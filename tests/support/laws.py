@@ -114,7 +114,8 @@ def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
     begin = next((action for action in plan.actions if isinstance(action, Start)), None)
     total = begin.total if begin is not None else (deploy.total or 0)
     health = snapshot.service.spec.deploy_opts.min_health
-    most = max(1, min(floor(total * (1.0 - (0.8 if health is None else health))), 20))
+    of = total if deploy.moves is None else len(snapshot.instances)
+    most = max(1, min(floor(of * (1.0 - (0.8 if health is None else health))), 20))
     settled = {action.instance_number for action in plan.actions if isinstance(action, MarkInstance)}
     ongoing = {item.instance_number for item in deploy.instance_deploys if item.state == "ongoing"} - settled
     placed = {action.instance_number for action in plan.actions if isinstance(action, Place)}
@@ -129,4 +130,5 @@ def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
         if ordered or (number in known and known[number].node_id and known[number].container_id)
     }
     assert not placed & missed or len(missed) <= most, "too many instances in transition"
-    assert all(number <= total for number in placed), "more than wanted"
+    wanted = set(range(1, total + 1)) if deploy.moves is None else set(deploy.moves)
+    assert placed <= wanted, "more than wanted"

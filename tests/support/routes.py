@@ -113,6 +113,10 @@ POST   /v1/services/{grid}/{stack}/{service}/restart                  token 200 
 GET    /v1/services/{grid}/{stack}/{service}/deploys                  token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/cancel token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}/follow token 200 application/x-ndjson
+POST   /v1/services/{grid}/{stack}/{service}/rebalance                token 200 application/json
+POST   /v1/services/{grid}/{stack}/{service}/rebalance/plan           token 200 application/json
+POST   /v1/grids/{grid}/rebalance                                     token 200 application/json
+POST   /v1/grids/{grid}/rebalance/plan                                token 200 application/json
 POST   /v1/services/{grid}/{stack}/{service}/deploy/follow            token 200 application/x-ndjson
 GET    /v1/services/{grid}/{stack}/{service}/deploys/{deploy_id}      token 200 application/json
 GET    /v1/services/{grid}/{stack}/{service}/revisions                token 200 application/json

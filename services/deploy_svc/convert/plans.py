@@ -1,8 +1,12 @@
 """Plans as answers show them."""
 
+from collections.abc import Iterable
+
 from kontena.deploy.v1 import plan_pb2 as pb
 from kontena.deploy.v1 import stack_pb2
+from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.stacks import value_to_proto
+from services.deploy_svc.domain.rebalanced import Rebalanced
 from services.deploy_svc.domain.stack_plan import PlannedService, ServicePlan, StackPlan
 
 
@@ -24,6 +28,26 @@ def service_plan_to_proto(plan: ServicePlan) -> pb.ServicePlan:
         changed=plan.service.action != "keep",
         service=_service(plan.service),
     )
+
+
+def rebalance_to_proto(found: Rebalanced) -> pb.ServiceRebalance:
+    """What moves of a service, with the deploy if there is one."""
+    answer = pb.ServiceRebalance(
+        service_id=found.service.path,
+        moves=[
+            pb.PlannedMove(instance_number=move.instance_number, current_node=move.current, node=move.node)
+            for move in found.rebalance.moves
+        ],
+        reason=found.rebalance.reason,
+    )
+    if found.deploy is not None:
+        answer.deploy.CopyFrom(deploy_to_proto(found.service, found.deploy))
+    return answer
+
+
+def grid_rebalance_to_proto(found: Iterable[Rebalanced]) -> pb.GridRebalance:
+    """The same of all services."""
+    return pb.GridRebalance(services=map(rebalance_to_proto, found))
 
 
 def _service(service: PlannedService) -> pb.PlannedService:

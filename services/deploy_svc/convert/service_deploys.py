@@ -19,7 +19,7 @@ _NOWHERE = "(none)"
 
 
 def deploy_to_proto(service: Service, deploy: ServiceDeploy) -> pb.ServiceDeploy:
-    """The whole answer; `instance_count` is what the service wants now."""
+    """The whole answer; `instance_count` is what the service wants now, or how many a rebalance moves."""
     return pb.ServiceDeploy(
         id=deploy.id,
         created_at=shown(deploy.created_at),
@@ -29,7 +29,7 @@ def deploy_to_proto(service: Service, deploy: ServiceDeploy) -> pb.ServiceDeploy
         service_id=service.path,
         state=deploy.state,
         reason=deploy.reason,
-        instance_count=service.spec.instances,
+        instance_count=service.spec.instances if deploy.moves is None else len(deploy.moves),
         instance_deploys=[
             pb.InstanceDeploy(
                 instance_number=item.instance_number, node=item.node or _NOWHERE, state=item.state, error=item.error

@@ -49,7 +49,7 @@ def cancel(
         ("gone, as they did not run yet", dropped),
         ("still going on", met(_GOES_ON)),
         ("failed", [item.instance_number for item in deploy.instance_deploys if item.state == "error"]),
-        ("not begun", [number for number in range(1, (deploy.total or 0) + 1) if number not in begun]),
+        ("not begun", [number for number in _wanted(deploy) if number not in begun]),
     ]
     return Cancellation(tuple(marks), back, again, dropped, Finish(deploy.id, "error", _reason(deploy, told, who)))
 
@@ -81,6 +81,10 @@ def _reason(deploy: ServiceDeploy, told: Iterable[tuple[str, Sequence[int]]], wh
         return f"Canceled by {who} before it began: nothing was changed"
     found = "; ".join(f"{_numbers(numbers)} {what}" for what, numbers in told if numbers)
     return f"Canceled by {who}. Instances: {found or 'none'}"
+
+
+def _wanted(deploy: ServiceDeploy) -> Iterable[int]:
+    return range(1, (deploy.total or 0) + 1) if deploy.moves is None else sorted(deploy.moves)
 
 
 def _numbers(numbers: Sequence[int]) -> str:

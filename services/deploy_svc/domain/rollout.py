@@ -4,7 +4,7 @@ A step may be repeated at any time by any replica: everything it needs to know i
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -122,12 +122,13 @@ class _Step:
         """Fix revision and total, drop what is too many. False when the deploy ended at once, or has to wait."""
         self._prepare_scheduler()
         rev = new_rev(self._now, self._last_rev)
-        total = self._scheduler.total()
-        hopeless = total == 0 and self._service.spec.instances > 0
+        total = self._scheduler.total() if self._deploy.moves is None else len(self._pending())
+        hopeless = self._deploy.moves is None and total == 0 and self._service.spec.instances > 0
         if hopeless and self._may_change():
             return False
         # A deploy that cannot place anything takes nothing away either.
-        surplus = () if hopeless else tuple(sorted(number for number in self._instances if number > total))
+        keeps = hopeless or self._deploy.moves is not None
+        surplus = () if keeps else tuple(sorted(number for number in self._instances if number > total))
         self._actions.append(Start(self._deploy.id, rev, total, surplus))
         self._deploy = replace(self._deploy, state="ongoing", deploy_rev=rev, total=total, started_at=self._now)
         for number in surplus:
@@ -239,21 +240,41 @@ class _Step:
         """Place as many instances as may be in transition at once; end the deploy when nothing is left to wait for."""
         total = self._deploy.total or 0
         failure = self._failure()
-        while failure is None and len(self._rollouts) < total:
-            number = len(self._rollouts) + 1
-            if not self._has_room(number, total):
+        while failure is None and (pending := self._pending()):
+            if not self._has_room(pending[0], total if self._deploy.moves is None else len(self._instances)):
                 break
-            if self._home_may_return(self._instances.get(number)):
+            if self._home_may_return(self._instances.get(pending[0])):
                 return
-            try:
-                self._place(number)
-            except CannotPlace as error:
+            refused = self._place_one(pending)
+            if refused is not None:
                 # What is in transition may free what is missing, and a node may come back: only then this is final.
                 if not self._in_flight() and not self._may_change():
-                    self._cannot_place(number, str(error))
+                    self._cannot_place(pending[0], str(refused))
                 return
         if not self._in_flight() and (failure is not None or len(self._rollouts) >= total):
             self._finish(failure)
+
+    def _pending(self) -> Sequence[int]:
+        """The instances that may come next: the next number, or any of those that a rebalance has not moved yet."""
+        if self._deploy.moves is not None:
+            return [
+                number for number in sorted(self._deploy.moves.keys() & self._instances) if number not in self._rollouts
+            ]
+        following = len(self._rollouts) + 1
+        return [following] if following <= (self._deploy.total or 0) else []
+
+    def _place_one(self, pending: Sequence[int]) -> CannotPlace | None:
+        """Place the first of them that can be; why the first one cannot, when none can. What moves may have to wait for
+        another one to make room."""
+        first: CannotPlace | None = None
+        for number in pending:
+            try:
+                self._place(number)
+            except CannotPlace as error:
+                first = first or error
+            else:
+                return None
+        return first
 
     def _has_room(self, number: int, total: int) -> bool:
         """Whether the instance may begin. New ones take nothing away that runs, so they begin all at once, unless the
@@ -279,7 +300,7 @@ class _Step:
         self._finish(cause)
 
     def _place(self, number: int) -> None:
-        node = self._scheduler.schedule(number, self._chance(number) if self._chance else None)
+        node = self._chosen(number)
         instance = self._instances.get(number)
         self._actions.append(Place(self._deploy.id, number, len(self._rollouts), node.id, node.name))
         rollout = InstanceDeploy(number, node.id, node.name, "ongoing", None, self._now)
@@ -291,6 +312,11 @@ class _Step:
         else:
             self._actions.append(StopOnOldNode(number, self._deploy_rev))
             self._timed_out(rollout)
+
+    def _chosen(self, number: int) -> NodeView:
+        if self._deploy.moves is not None:
+            return self._scheduler.put(number, self._deploy.moves[number])
+        return self._scheduler.schedule(number, self._chance(number) if self._chance else None)
 
     def _run(self, rollout: InstanceDeploy) -> None:
         number = rollout.instance_number

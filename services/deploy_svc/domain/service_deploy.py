@@ -1,5 +1,6 @@
 """A deploy of a service: its queue entry, its progress and its outcome (docs/spec/deploy_rest.md section 6)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -7,8 +8,9 @@ from typing import Literal
 DeployState = Literal["created", "ongoing", "success", "error"]
 Cause = Literal["request", "automatic", "rollback"]
 Origin = Literal[
-    "deploy", "scale", "rollback", "stack", "secret", "certificate", "challenge", "automatic", "failed_deploy"
-]
+    "deploy", "scale", "rollback", "rebalance", "stack", "secret", "certificate", "challenge", "automatic",
+    "failed_deploy",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class InstanceDeploy:
 class ServiceDeploy:
     """`finished_at` is set together with the final state, never later than a client can see it.
 
-    `revision` is what a rollback gives to the instances that it changes, None for other deploys.
+    `revision` is what a rollback gives to the instances that it changes, None for other deploys. `moves` has the nodes
+    by number of the instances that a rebalance moves, None for deploys of all instances.
     """
 
     id: str
@@ -54,3 +57,4 @@ class ServiceDeploy:
     revision: int | None = None
     asked: Asked = field(default=Asked())
     canceled_at: datetime | None = None
+    moves: Mapping[int, str] | None = None

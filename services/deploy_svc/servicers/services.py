@@ -10,13 +10,14 @@ from kontena.deploy.v1 import plan_pb2 as plan_pb
 from kontena.deploy.v1 import service_deploy_pb2 as deploy_pb
 from kontena.deploy.v1 import service_pb2 as pb
 from kontena.deploy.v1.service_pb2_grpc import ServiceServiceServicer
-from services.deploy_svc.convert.plans import service_plan_to_proto
+from services.deploy_svc.convert.plans import grid_rebalance_to_proto, rebalance_to_proto, service_plan_to_proto
 from services.deploy_svc.convert.revisions import service_revisions_to_proto
 from services.deploy_svc.convert.service_deploys import deploy_to_proto, progress
 from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import joined, service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
 from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.rebalances import Rebalances
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
 from services.deploy_svc.usecases.service_plans import ServicePlans
@@ -40,6 +41,7 @@ class ServiceServicer(ServiceServiceServicer):
         plans: ServicePlans,
         revisions: ServiceRevisions,
         *,
+        rebalances: Rebalances,
         once: Idempotency,
     ) -> None:
         self._services = services
@@ -47,6 +49,7 @@ class ServiceServicer(ServiceServiceServicer):
         self._envs = envs
         self._plans = plans
         self._revisions = revisions
+        self._rebalances = rebalances
         self._once = once
 
     async def ListServices(self, request: pb.ListServicesRequest, context: Context) -> Any:
@@ -157,6 +160,26 @@ class ServiceServicer(ServiceServiceServicer):
             narrowed(request.service, request.update_mask), present_fields(request.update_mask), null_fields()
         )
         return service_plan_to_proto(await self._plans.update(principal(), request.id, given))
+
+    async def PlanServiceRebalance(
+        self, request: pb.PlanServiceRebalanceRequest, context: Context
+    ) -> plan_pb.ServiceRebalance:
+        return rebalance_to_proto(await self._rebalances.plan(principal(), request.id))
+
+    async def RebalanceService(self, request: pb.RebalanceServiceRequest, context: Context) -> Any:
+        async def rebalance() -> plan_pb.ServiceRebalance:
+            return rebalance_to_proto(await self._rebalances.service(principal(), request.id))
+
+        return await self._once.run(request, rebalance)
+
+    async def PlanGridRebalance(self, request: pb.PlanGridRebalanceRequest, context: Context) -> plan_pb.GridRebalance:
+        return grid_rebalance_to_proto(await self._rebalances.plan_grid(principal(), request.grid))
+
+    async def RebalanceGrid(self, request: pb.RebalanceGridRequest, context: Context) -> Any:
+        async def rebalance() -> plan_pb.GridRebalance:
+            return grid_rebalance_to_proto(await self._rebalances.grid(principal(), request.grid))
+
+        return await self._once.run(request, rebalance)
 
     async def FollowServiceDeploy(
         self, request: pb.FollowServiceDeployRequest, context: Context

@@ -45,6 +45,16 @@ async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Ins
     return await pages.read(tx, query, by_number, page, row_to_instance)
 
 
+async def with_other_revisions(tx: Tx, service_ids: Collection[str]) -> set[str]:
+    """Those of the services of which an instance is of another revision than the service."""
+    query = (
+        sa.select(services.c.id)
+        .join(instances, instances.c.service_id == services.c.id)
+        .where(services.c.id.in_(service_ids), instances.c.service_revision != services.c.revision)
+    )
+    return set((await tx.execute(query.distinct())).scalars())
+
+
 async def counts(tx: Tx, service_ids: Collection[str]) -> dict[str, InstanceCounts]:
     """Counts of each service, in one query; every id asked for is in the answer."""
     table = instances.c

@@ -124,7 +124,7 @@ async def load(tx: Tx, service_ids: Collection[str], default_affinity: Mapping[s
     query = sa.select(services, sa.func.now().label("now")).where(services.c.id.in_(service_ids))
     rows = (await tx.execute(query.order_by(services.c.id))).all()
     own = await _own(tx, service_ids)
-    busy = await _busy(tx, service_ids)
+    busy = await deploying(tx, service_ids)
     past = await _past(tx, service_ids)
     good = await good_specs.of_services(tx, [row.id for row in rows if row.pinned])
     by_grid: defaultdict[str, list[Subject]] = defaultdict(list)
@@ -204,7 +204,7 @@ async def _unchanged(tx: Tx, subject: Subject) -> bool:
         seen.revision,
         seen.deployed_at,
     )
-    return same and (subject.case.busy or seen.id not in await _busy(tx, [seen.id]))
+    return same and (subject.case.busy or seen.id not in await deploying(tx, [seen.id]))
 
 
 async def _own(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]]:
@@ -217,7 +217,7 @@ async def _own(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]
     return found
 
 
-async def _busy(tx: Tx, service_ids: Collection[str]) -> set[str]:
+async def deploying(tx: Tx, service_ids: Collection[str]) -> set[str]:
     """Services with an unfinished deploy, of their own or of their stack."""
     table, stack = service_deploys.c, stack_deploys.c
     own = sa.select(table.service_id).where(table.service_id.in_(service_ids), table.finished_at.is_(None))

@@ -42,11 +42,14 @@ class Claim:
     last_rev: str | None
 
 
-async def insert(tx: Tx, service_id: str, asked: Asked) -> str:
-    """Queue a deploy and wake the rollout loop when the transaction commits. Returns its id."""
+async def insert(tx: Tx, service_id: str, asked: Asked, moves: Mapping[int, str] | None = None) -> str:
+    """Queue a deploy, or a rebalance that moves these instances, and wake the rollout loop when the transaction
+    commits. Returns its id."""
     deploy_id = new_id()
     wake = sa.func.pg_notify(tables.SERVICE_CHANGED, service_id)
-    values = {"id": deploy_id, "service_id": service_id, **asked_columns(asked)}
+    values: dict[str, Any] = {"id": deploy_id, "service_id": service_id, **asked_columns(asked)}
+    if moves is not None:
+        values["moves"] = {str(number): node_id for number, node_id in moves.items()}
     await tx.execute(_t.insert().values(values).returning(wake))
     return deploy_id
 
@@ -197,7 +200,8 @@ def asked_columns(asked: Asked) -> dict[str, str | None]:
 def row_to_deploy(row: Any, instance_deploys: tuple[InstanceDeploy, ...] = ()) -> ServiceDeploy:
     """The domain object of a row with all columns of `service_deploys`."""
     asked = Asked(row.origin or _BY_CAUSE.get(row.cause), row.asked_by, row.origin_name)
-    return made_of(ServiceDeploy, row, instance_deploys=instance_deploys, asked=asked)
+    moves = None if row.moves is None else {int(number): node_id for number, node_id in row.moves.items()}
+    return made_of(ServiceDeploy, row, instance_deploys=instance_deploys, asked=asked, moves=moves)
 
 
 def row_to_instance_deploy(row: Any) -> InstanceDeploy:

@@ -78,6 +78,8 @@ service_deploys = sa.Table(
     sa.Column("origin_name", sa.Text),
     # Written by requests: set together with the end.
     sa.Column("canceled_at", timestamp()),
+    # Of a rebalance: the nodes (ids) by instance number, of those that move. Nothing else is touched.
+    sa.Column("moves", JSONB),
     sa.CheckConstraint("state in ('created', 'ongoing', 'success', 'error')", name="state"),
     sa.CheckConstraint("cause in ('request', 'automatic', 'rollback')", name="cause"),
     sa.Index("ix_service_deploys_service_id_seq", "service_id", "seq"),

@@ -48,6 +48,14 @@ class HostAccess:
         """The caller may change, deploy or start the service as it is."""
         self.check_spec(principal, grid, service.name, service.spec, service.mounts)
 
+    def may_change(self, principal: Principal, grid: Grid, service: Service) -> bool:
+        """Whether `check_service` passes."""
+        try:
+            self.check_service(principal, grid, service)
+        except Forbidden:
+            return False
+        return True
+
     def check_container(self, principal: Principal, grid: Grid, deployed: Deployed | None) -> None:
         """The caller may run commands in a container of what is deployed. Nobody knows what one has that belongs to
         no service."""

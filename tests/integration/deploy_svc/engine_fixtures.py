@@ -241,6 +241,16 @@ async def deployed(world: Engine, agent: Agent, **spec: Any) -> str:
     return service_id
 
 
+async def audited(world: Engine, count: int) -> list[Any]:
+    """The audit events, once there are so many."""
+
+    async def arrived() -> list[Any] | None:
+        found = list(world.around.audit.events.values())
+        return found if len(found) >= count else None
+
+    return await eventually(arrived) or []
+
+
 async def ended(agent: Agent) -> grpc.aio.AioRpcError | None:
     return agent.failure
 

@@ -111,6 +111,16 @@ class Rest:
     async def rollback(self, revision: int | None, path: str = "g1/null/web") -> Answer:
         return await self._call("RollbackService", pb.RollbackServiceRequest(id=path, revision=revision))
 
+    async def rebalance(self, path: str = "g1/null/web", *, plan: bool = False) -> Answer:
+        if plan:
+            return await self._call("PlanServiceRebalance", pb.PlanServiceRebalanceRequest(id=path))
+        return await self._call("RebalanceService", pb.RebalanceServiceRequest(id=path))
+
+    async def rebalance_grid(self, grid: str = "g1", *, plan: bool = False) -> Answer:
+        if plan:
+            return await self._call("PlanGridRebalance", pb.PlanGridRebalanceRequest(grid=grid))
+        return await self._call("RebalanceGrid", pb.RebalanceGridRequest(grid=grid))
+
     async def plan(self, body: dict[str, Any], path: str = "g1/null/web") -> Answer:
         return await self._call("PlanService", pb.PlanServiceRequest(id=path), body)
 

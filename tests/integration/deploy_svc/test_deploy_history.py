@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.store import service_deploys, tables
-from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, ignore, obey
+from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, audited, ignore, obey
 from tests.integration.deploy_svc.http_world import Http, HttpWorld
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, link, service
@@ -237,13 +237,3 @@ def images(agents: list[Agent]) -> dict[str, tuple[str, str]]:
     """Image and rollout by instance."""
     found: list[pb.Assignment] = [item for agent in agents for item in agent.assigned.values()]
     return {item.instance_id: (item.pod.image, item.deploy_rev) for item in found}
-
-
-async def audited(world: Engine, count: int) -> list[Any]:
-    """The audit events, once there are so many."""
-
-    async def arrived() -> list[Any] | None:
-        found = list(world.around.audit.events.values())
-        return found if len(found) >= count else None
-
-    return await eventually(arrived) or []

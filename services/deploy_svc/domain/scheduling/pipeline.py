@@ -84,12 +84,28 @@ class Scheduler:
         self.scheduled[number] = node.id
         return node
 
+    def put(self, number: int, node_id: str) -> NodeView:
+        """That node, for an instance that shall go there and nowhere else. Raises CannotPlace."""
+        if not self.permits(number, node_id):
+            name = next((node.name for node in self.nodes if node.id == node_id), node_id)
+            raise CannotPlace(self._placement(number).path, f"node {name} cannot take it any more")
+        self.scheduled[number] = node_id
+        return next(node for node in self.nodes if node.id == node_id)
+
     def permits(self, number: int, node_id: str) -> bool:
         """Whether the filters let instance `number` be on that node."""
+        return node_id in self.allowed(number)
+
+    def allowed(self, number: int) -> list[str]:
+        """The nodes, by id, that the filters leave for instance `number`."""
         try:
-            return any(node.id == node_id for node in self._survivors(self._placement(number))[0])
+            return [node.id for node in self._survivors(self._placement(number))[0]]
         except CannotPlace:
-            return False
+            return []
+
+    def varies(self) -> bool:
+        """Whether the filters may answer differently for each instance number."""
+        return self._varies(self._placement(0))
 
     def total(self) -> int:
         """How many instances the service wants on the nodes that can take some (section 1.2)."""
