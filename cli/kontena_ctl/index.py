@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "wait": Entry("deploy", "Wait until a service or stack is as it shall be, or until a deploy has ended"),
         "history": Entry("history", "Deploys of a service or stack, and what became of them"),
         "rollback": Entry("rollback", "Go back to a revision of before, and follow the deploy"),
+        "rebalance": Entry("rebalance", "Move instances to where there is more room, and follow the deploys"),
         "cancel": Entry("history", "End a deploy that goes on"),
         "restart": Entry("life", "Restart the instances of services"),
         "stop": Entry("life", "Stop services"),

@@ -1,6 +1,6 @@
 """What a stack's document would do, in lines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kontena_ctl.words import count
@@ -18,6 +18,22 @@ def lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         reasons = [service.get("reason"), *(one.get("reason") for one in service["placements"])]
         for reason in filter(None, reasons):
             yield f"    {reason}", "red"
+
+
+def rebalance_lines(services: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What would move of each service, and why no more."""
+    found = False
+    for service in services:
+        found = True
+        moves = service["moves"]
+        what = f"{count(len(moves), 'instance')} to move" if moves else "nothing to move"
+        yield f"{service['service_id']}: {what}"
+        for move in moves:
+            yield f"    instance {move['instance_number']}: {move['current_node']} -> {move['node']}"
+        if service.get("reason"):
+            yield f"    {service['reason']}"
+    if not found:
+        yield "Nothing to move: every service lies evenly on its nodes"
 
 
 def impossible(plan: Mapping[str, Any]) -> bool:

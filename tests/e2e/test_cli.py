@@ -152,6 +152,12 @@ def test_a_deploy_that_is_rolled_back(api: Api, docker: Docker, kctl: Kctl, file
     assert kctl.ok("history", "shop", "-n", "1").lines[1].split()[-3:-1] == ["rollback", "1"]
 
 
+def test_a_grid_of_one_node_has_nothing_to_move(kctl: Kctl) -> None:
+    told = "Nothing to move: every service lies evenly on its nodes"
+    assert kctl.ok("rebalance", "--plan").lines == [told]
+    assert kctl.ok("rebalance").err.splitlines() == [told]
+
+
 def test_the_plan_that_was_shown_is_the_one_that_is_carried_out(api: Api, kctl: Kctl, file: Path) -> None:
     """Names that are wrong, files that are wrong: nothing happens."""
     (file.parent / "broken.json").write_text("{")

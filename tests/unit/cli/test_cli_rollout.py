@@ -5,6 +5,7 @@ from typing import Any
 
 from kontena_ctl.failures import Exit
 from kontena_ctl.output import Format, Output
+from kontena_ctl.plans import rebalance_lines
 from kontena_ctl.progress import Json, Plain
 from kontena_ctl.rollout import Rollout, changes, conclusion, of_service, of_stack
 
@@ -99,3 +100,16 @@ def test_programs_get_a_line_of_json_for_each_change() -> None:
     shown.show(rollout)
     shown.show(rollout, "news")
     assert len(err.getvalue().splitlines()) == 2
+
+
+def test_a_rebalance_is_told_move_by_move() -> None:
+    move = {"instance_number": 2, "current_node": "n1", "node": "n2"}
+    web = {"service_id": "g/null/web", "moves": [move]}
+    db = {"service_id": "g/null/db", "moves": [], "reason": "data"}
+    assert list(rebalance_lines([web, db])) == [
+        "g/null/web: 1 instance to move",
+        "    instance 2: n1 -> n2",
+        "g/null/db: nothing to move",
+        "    data",
+    ]
+    assert list(rebalance_lines([])) == ["Nothing to move: every service lies evenly on its nodes"]
