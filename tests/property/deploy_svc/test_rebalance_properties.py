@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.deploy_svc.domain.scheduling.rebalance import Rebalance, rebalance
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from tests.support.cluster import make_nodes, make_service
+from tests.support.cluster_events import cluster_of, happen, nodes, services
 
 Homes = Mapping[int, str]
 
@@ -98,3 +99,33 @@ def test_nothing_leaves_or_enters_a_node_that_is_lost_or_drained(
     for move in rebalance(make_service(instances=len(there)), nodes).moves:
         assert there[move.instance_number] not in away
         assert move.node_id not in away
+
+
+moves = st.dictionaries(st.integers(1, 6), st.integers(1, 6).map("n{}".format), max_size=4)
+happenings = st.lists(
+    st.tuples(st.sampled_from(["step", "obey", "report", "lose", "regain", "drain", "time"]), st.integers(0, 6)),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(services, nodes, st.sampled_from([None, None, 1, 2]), moves, happenings)
+def test_moves_break_no_law_and_touch_nothing_else(
+    service: Service, views: list[NodeView], most: int | None, wanted: Homes, events: list[tuple[str, int]]
+) -> None:
+    """Whatever somebody asks to move where, and whatever happens meanwhile; the laws look at each step."""
+    cluster = cluster_of(replace(service, spec=replace(service.spec, max_per_node=most)), views, 1)
+    cluster.deploy()
+    cluster.run()
+    before = dict(cluster.instances)
+    deploy = cluster.deploy(moves=wanted)
+    for event, value in events:
+        happen(cluster, event, value)
+    cluster.run()
+    assert cluster.result(deploy).finished_at is not None
+    assert set(cluster.instances) == set(before)
+    for number in before.keys() - wanted.keys():
+        assert cluster.instances[number].node_id == before[number].node_id
+        assert cluster.instances[number].deploy_rev == before[number].deploy_rev
+    for number in before.keys() & wanted.keys():
+        assert cluster.instances[number].node_id in {before[number].node_id, wanted[number]}
