@@ -56,7 +56,7 @@ _WRONG: list[dict[str, Any]] = [
     {"health_check": {"protocol": "tcp"}}, {"health_check": {"protocol": "udp", "port": 1}},
     {"health_check": {"protocol": "tcp", "port": 0}},
     {"health_check": {"protocol": "tcp", "port": 1, "interval": 1, "timeout": 2}},
-    {"deploy_opts": {"min_health": 2}}, {"deploy_opts": {"interval": -1}},
+    {"deploy_opts": {"min_health": 2}}, {"deploy_opts": {"interval": -1}}, {"spread": "a=b"}, {"max_per_node": -1},
 ]  # fmt: skip
 ATTRIBUTES: list[Row] = [
     *(wrong(name, value) for changed in _WRONG for name, value in changed.items()),
@@ -125,17 +125,24 @@ VOLUME_ROWS: list[Row] = [
     ("GET", "/v1/volumes/none", None, 404, "Grid none not found"),
     ("PUT", f"{VOLUMES}/data", VOLUME, *GONE),
 ]
+# Of services and stacks.
+_UNDO = [
+    ("GET", "/deploys"), ("POST", f"/deploys/{ID}/cancel"), ("GET", f"/deploys/{ID}/follow"),
+    ("POST", "/deploy?follow=1"), ("GET", "/revisions"), ("POST", "/rollback"), ("POST", "/plan"),
+]  # fmt: skip
 _SERVICE_PATHS = [
     ("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/deploy"), ("POST", "/scale"), ("POST", "/start"),
     ("POST", "/stop"), ("POST", "/restart"), ("GET", "/instances"), ("GET", f"/instances/{ID}"),
     ("DELETE", f"/instances/{ID}"), ("GET", "/containers"), ("GET", f"/deploys/{ID}"), ("POST", "/envs"),
     ("DELETE", "/envs/A"), ("GET", "/container_logs"), ("GET", "/event_logs"), ("GET", "/stats"), ("GET", "/metrics"),
+    *_UNDO, ("POST", "/rebalance"), ("POST", "/rebalance/plan"),
 ]  # fmt: skip
 _STACK_PATHS = [
     ("GET", ""), ("DELETE", ""), ("POST", "/deploy"), ("POST", "/stop"), ("POST", "/restart"),
-    ("GET", f"/deploys/{ID}"), ("GET", "/container_logs"), ("GET", "/event_logs"),
+    ("GET", f"/deploys/{ID}"), ("GET", "/container_logs"), ("GET", "/event_logs"), *_UNDO,
 ]  # fmt: skip
-_BODIES: dict[str, Any] = {"/scale": {"instances": 1}, "/envs": {"env": "A=1"}}
+_BODIES: dict[str, Any] = {"/scale": {"instances": 1}, "/envs": {"env": "A=1"}, "/rollback": {"revision": 1}}
+_STACK_BODIES: dict[str, Any] = {"/rollback": {"revision": 1}, "/plan": document()}
 UNKNOWN: list[Row] = [
     *(("GET", f"/v1/grids/none/{name}", None, *GONE) for name in ("services", "stacks", "container_logs")),
     *(("GET", f"/v1/grids/g2/{name}", None, *DENIED) for name in ("services", "stacks", "event_logs")),
@@ -155,8 +162,14 @@ UNKNOWN: list[Row] = [
     *((verb, f"/v1/services/g1/null/none{path}", _BODIES.get(path), *GONE) for verb, path in _SERVICE_PATHS),
     *((verb, f"/v1/services/g1/none/web{path}", _BODIES.get(path), *GONE) for verb, path in _SERVICE_PATHS),
     *((verb, f"/v1/services/g2/null/web{path}", _BODIES.get(path), *DENIED) for verb, path in _SERVICE_PATHS),
-    *((verb, f"/v1/stacks/g1/none{path}", None, *GONE) for verb, path in _STACK_PATHS),
-    *((verb, f"/v1/stacks/g2/shop{path}", None, *DENIED) for verb, path in _STACK_PATHS),
+    *((verb, f"/v1/stacks/g1/none{path}", _STACK_BODIES.get(path), *GONE) for verb, path in _STACK_PATHS),
+    *((verb, f"/v1/stacks/g2/shop{path}", _STACK_BODIES.get(path), *DENIED) for verb, path in _STACK_PATHS),
+    *(("POST", f"/v1/grids/none/rebalance{path}", None, *GONE) for path in ("", "/plan")),
+    *(("POST", f"/v1/grids/g2/rebalance{path}", None, *DENIED) for path in ("", "/plan")),
+    ("POST", f"{WEB}/deploys/{ID}/cancel", {}, *GONE),
+    ("GET", f"{WEB}/deploys/{ID}/follow", None, *GONE),
+    ("GET", f"{SHOP}/deploys/{ID}/follow", None, *GONE),
+    ("POST", f"{WEB}/rollback", {"revision": 7}, 422, {"revision": "Revision 7 is not kept; kept are 1"}),
 ]
 QUERIES: list[Row] = [
     ("GET", f"{WEB}/container_logs?from=zz", None, 400, None),
