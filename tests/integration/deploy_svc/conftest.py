@@ -9,6 +9,7 @@ from kontena.deploy.v1 import container_pb2 as pb
 from services.deploy_svc import app
 from services.deploy_svc.settings import Settings
 from services.deploy_svc.store import command_routes
+from services.deploy_svc.usecases import tail
 from services.kernel.db import Database
 from tests.integration.deploy_svc.container_agents import (
     CommandAgent,
@@ -20,7 +21,6 @@ from tests.integration.deploy_svc.container_agents import (
 from tests.integration.deploy_svc.engine_fixtures import (
     Engine,
     engine,
-    settings,
 )
 from tests.integration.deploy_svc.exec_clients import bridge, reply
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
@@ -51,19 +51,25 @@ def deploy_settings(deploy_url: str, deploy_neighbours: Neighbours) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def deploy(deploy_settings: Settings) -> AsyncIterator[Running]:
+async def _served(deploy_settings: Settings) -> AsyncIterator[Running]:
     async with running(partial(app.build, deploy_settings)) as served:
         yield served
 
 
 @pytest.fixture
-async def deploy_db(deploy_url: str) -> AsyncIterator[Database]:
+def deploy(_served: Running, _clean: None) -> Running:
+    """A replica of the whole session, with empty tables and neighbours that know nothing."""
+    return _served
+
+
+@pytest.fixture
+async def deploy_db(deploy_url: str, _clean: None) -> AsyncIterator[Database]:
     db = Database(deploy_url, pool_size=2)
     yield db
     await db.close()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
     deploy_neighbours.reset()
     await empty_tables(deploy_url, "deploy")
@@ -117,38 +123,38 @@ def _settings(url: str, address: str = "127.0.0.1:1") -> Settings:
 
 
 @pytest.fixture
+def never_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a follower of logs or events gets, it was woken for, however slow the machine is."""
+    monkeypatch.setattr(tail, "_POLL_SECONDS", 3600.0)
+
+
+@pytest.fixture
 def deploy_queries() -> Callable[[str], AbstractContextManager[list[str]]]:
     return statements_of
 
 
 @pytest.fixture(scope="session")
-def rollout_url(postgres: TestPostgres) -> str:
+def engine_url(postgres: TestPostgres) -> str:
+    """The database of all engines that a test starts and ends; each begins with empty tables."""
     url = postgres.database()
     app.migrate(_settings(url))
     return url
 
 
 @pytest.fixture
-async def world(rollout_url: str) -> AsyncIterator[Engine]:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
     """Two nodes and no replica yet."""
-    await empty_tables(rollout_url, "deploy")
-    async with engine(rollout_url) as found:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)
         yield found
 
 
-@pytest.fixture(scope="session")
-def assignments_url(postgres: TestPostgres) -> str:
-    url = postgres.database()
-    app.migrate(settings(url))
-    return url
-
-
 @pytest.fixture
-async def one_node(assignments_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(assignments_url, "deploy")
-    async with engine(assignments_url) as found:
+async def one_node(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         found.node(NODE_1, 1)
         yield found
 

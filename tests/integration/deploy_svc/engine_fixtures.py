@@ -137,9 +137,10 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
-    async def replica(self) -> AsyncIterator[Running]:
-        """One more process of deploy_svc, in this one."""
-        async with running(partial(app.build, settings(self._url, self.around.address, **self._settings))) as served:
+    async def replica(self, **changed: Any) -> AsyncIterator[Running]:
+        """One more process of deploy_svc, in this one; `changed` are settings of its own."""
+        chosen = settings(self._url, self.around.address, **{**self._settings, **changed})
+        async with running(partial(app.build, chosen)) as served:
             yield served
 
     async def start_replica(self) -> Running:

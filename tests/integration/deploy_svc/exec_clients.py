@@ -70,7 +70,7 @@ async def say(client: ClientConnection, **frame: Any) -> None:
 
 async def heard(client: ClientConnection) -> list[dict[str, Any]]:
     """All frames until the server closes."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         frames = []
         try:
             while True:

@@ -144,7 +144,7 @@ async def http_world(engine: Engine, folder: Path) -> AsyncIterator[HttpWorld]:
         gateway = await asyncio.to_thread(proxied.__enter__)
         stack.push_async_callback(asyncio.to_thread, proxied.__exit__, None, None, None)
         headers = {"Accept": "application/json", "Authorization": "bearer member", "User-Agent": "kontena-cli/1.5.4"}
-        client = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=20)
+        client = httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=60)
         yield HttpWorld(engine, served, Http(await stack.enter_async_context(client)), gateway)
 
 

@@ -46,7 +46,7 @@ async def process(url: str, neighbours: str, role: str, **env: str) -> AsyncIter
     )
     channel = grpc.aio.insecure_channel(address)
     try:
-        await eventually(lambda: _serves(channel), message=f"the process of the role {role} serves")
+        await eventually(lambda: _serves(channel), within=120, message=f"the process of the role {role} serves")
         yield Served(psutil.Process(started.pid), channel, address)
     finally:
         await channel.close()
@@ -56,7 +56,7 @@ async def process(url: str, neighbours: str, role: str, **env: str) -> AsyncIter
 
 async def _serves(channel: grpc.aio.Channel) -> bool:
     try:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
     except grpc.aio.AioRpcError:
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

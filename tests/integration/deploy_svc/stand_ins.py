@@ -160,7 +160,7 @@ class Vault(
     registry_delivery_pb2_grpc.RegistryDeliveryServiceServicer,
 ):
     """Secrets by grid id and name, certificates by grid id and subject, no logins; the secrets in `unreadable` do not
-    open. `down` makes it fail, `hung` makes it take questions and answer none."""
+    open. `down` makes it fail, `hung` makes it take questions and answer them when it is that no more."""
 
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     unreadable: set[tuple[str, str]] = field(default_factory=set)
@@ -171,8 +171,8 @@ class Vault(
     async def _answering(self, context: Any) -> None:
         if self.down:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
-        if self.hung:
-            await asyncio.Event().wait()
+        while self.hung:  # noqa: ASYNC110 -- tests turn it on and off like a switch.
+            await asyncio.sleep(0.02)
 
     async def ResolveSecrets(self, request: Any, context: Any) -> Any:
         await self._answering(context)

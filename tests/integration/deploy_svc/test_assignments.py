@@ -94,7 +94,7 @@ async def test_stop_start_and_delete_reach_the_node(world: Engine) -> None:
 
 
 async def test_secrets_are_in_the_assignment_and_nowhere_else(
-    world: Engine, assignments_url: str, capsys: pytest.CaptureFixture[str]
+    world: Engine, engine_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.around.vault.values |= {(GRID, "one"): VALUE, (GRID, "two"): "second"}
     replica = await world.start_replica()
@@ -108,7 +108,7 @@ async def test_secrets_are_in_the_assignment_and_nowhere_else(
         ("PASSWORD", "env", VALUE),
     ]
     assert not any(VALUE in entry for entry in assignment.pod.env)
-    assert VALUE not in await dump(assignments_url, "deploy")
+    assert VALUE not in await dump(engine_url, "deploy")
     printed = capsys.readouterr()
     assert VALUE not in printed.out + printed.err
 

@@ -11,7 +11,6 @@ import pytest
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.clients.registries import RegistryCredentials
 from services.clients.secrets import SecretValue
-from services.deploy_svc import app
 from services.deploy_svc.convert.assignments import assignment_to_proto
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.instance import Instance
@@ -19,20 +18,13 @@ from services.deploy_svc.domain.service_spec import CertificateRef, Hook, Secret
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
-from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, settings
+from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.cluster import EPOCH, make_service
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, empty_tables
+from tests.support.postgres import empty_tables
 
 KEY = "-----BEGIN PRIVATE KEY-----"
-
-
-@pytest.fixture(scope="session")
-def values_url(postgres: TestPostgres) -> str:
-    url = postgres.database()
-    app.migrate(settings(url))
-    return url
 
 
 class Vault:
@@ -69,8 +61,8 @@ def instance(number: int = 1, **spec: Any) -> Instance:
 
 
 @pytest.fixture
-async def vault(values_url: str) -> AsyncIterator[tuple[Vault, PodValues]]:
-    db = Database(values_url, pool_size=1)
+async def vault(engine_url: str) -> AsyncIterator[tuple[Vault, PodValues]]:
+    db = Database(engine_url, pool_size=1)
     found: Any = Vault()
     yield found, PodValues(db, found, found, found)
     await db.close()
@@ -155,9 +147,9 @@ class HookAgent(Agent):
 
 
 @pytest.fixture
-async def world(values_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(values_url, "deploy")
-    async with engine(values_url) as found:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         found.node(NODE_1, 1)
         yield found
 

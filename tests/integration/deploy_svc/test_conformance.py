@@ -1,8 +1,7 @@
 """The checklist of the specification (docs/spec/deploy_rest.md section 16), point by point, through the gateway."""
 
+import asyncio
 import json
-import statistics
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -181,7 +180,7 @@ async def test_17_which_lines_are_selected(edge: HttpWorld, http: Http) -> None:
 async def test_18_a_follower_gets_one_document_per_chunk_and_is_kept_alive(edge: HttpWorld, http: Http) -> None:
     await pushed(edge, "one", "two")
     chunks: list[bytes] = []
-    async with http.client.stream("GET", f"{REDIS}/container_logs?follow=1", timeout=20) as answer:
+    async with http.client.stream("GET", f"{REDIS}/container_logs?follow=1", timeout=60) as answer:
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
         assert answer.headers["transfer-encoding"] == "chunked"
         assert "content-length" not in answer.headers
@@ -193,20 +192,16 @@ async def test_18_a_follower_gets_one_document_per_chunk_and_is_kept_alive(edge:
     assert [chunk.strip() for chunk in chunks[2:]] == [b"", b""]
 
 
-@pytest.mark.usefixtures("redis", "node")
+@pytest.mark.usefixtures("redis", "node", "never_looks_by_itself")
 async def test_18_a_new_line_is_there_at_once(edge: HttpWorld, http: Http) -> None:
     await pushed(edge, "first")
-    delays = []
-    async with http.client.stream("GET", f"{REDIS}/container_logs?follow=1", timeout=20) as answer:
+    async with http.client.stream("GET", f"{REDIS}/container_logs?follow=1", timeout=60) as answer:
         lines = (json.loads(line)["data"] async for line in answer.aiter_lines() if line.strip())
         assert await anext(lines) == "first"
-        for number in range(7):
-            started = time.monotonic()
+        for number in range(4):
             await pushed(edge, f"line {number}", container=f"n{number}")
-            assert await anext(lines) == f"line {number}"
-            delays.append(time.monotonic() - started)
-    # The way in is in it as well, and other processes of the machine may hold up a few.
-    assert statistics.median(delays) < 0.25, delays
+            async with asyncio.timeout(30):
+                assert await anext(lines) == f"line {number}"
 
 
 @pytest.mark.usefixtures("redis")

@@ -1,7 +1,6 @@
 """Container logs of grids, stacks and containers (docs/spec/deploy_rest.md section 7.1)."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -98,6 +97,7 @@ async def test_lines_of_a_container(ask: ContainerRest, deploy: Running, ids: di
     assert await lines(ask, "ListContainerLogs", pb.ListContainerLogsRequest(id="g1/node-b/web-1")) == "error 404"
 
 
+@pytest.mark.usefixtures("never_looks_by_itself")
 async def test_a_follower_of_a_stack_sees_services_that_come_later(
     ask: ContainerRest, deploy: Running, ids: dict[str, str], rest: Rest, deploy_db: Database
 ) -> None:
@@ -108,12 +108,9 @@ async def test_a_follower_of_a_stack_sees_services_that_come_later(
         late = await services.find(tx, GRID, "null", "late")
     assert late is not None
     await placed(deploy_db, late.id, NODE_1)
-    started = time.monotonic()
     async with log_pusher(deploy.channel) as pusher:
         await pusher.push([log_line("hello", service_id=late.id)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (item := await anext(stream)) is None:
             pass
     assert item["data"] == "hello"
-    # Woken: without it the stream would look after five seconds.
-    assert time.monotonic() - started < 2.5

@@ -9,14 +9,15 @@ from services.deploy_svc import app
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine, settings
 from tests.integration.deploy_svc.stack_rest import StackRest, service
 from tests.integration.deploy_svc.stand_ins import NODE_1
-from tests.support.postgres import TestPostgres
+from tests.support.postgres import TestPostgres, empty_tables
 
 # More often than a deploy may fail for a reason of its own.
 _TIMES = 6
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def deadlock_url(postgres: TestPostgres) -> str:
+    """A database of its own: what makes transactions fail stays in it."""
     url = postgres.database()
     app.migrate(settings(url))
     return url
@@ -24,6 +25,7 @@ def deadlock_url(postgres: TestPostgres) -> str:
 
 @pytest.fixture
 async def world(deadlock_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(deadlock_url, "deploy")
     async with engine(deadlock_url) as found:
         found.node(NODE_1, 1)
         yield found

@@ -28,9 +28,9 @@ PER_CHANNEL = 50
 
 
 @pytest.fixture
-async def world(assignments_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(assignments_url, "deploy")
-    async with engine(assignments_url) as found:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         for number in range(CROWD):
             found.node(_key(number), number + 1)
         yield found
@@ -98,10 +98,10 @@ async def _run_one_each(world: Engine) -> None:
 
 @pytest.mark.timeout(240)
 async def test_a_change_reaches_all_with_one_small_message(
-    world: Engine, assignments_url: str, capsys: pytest.CaptureFixture[str]
+    world: Engine, engine_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await _run_one_each(world)
-    async with process(assignments_url, world.around.address, "api") as served:
+    async with process(engine_url, world.around.address, "api") as served:
         empty, started = served.process.memory_info().rss, time.monotonic()
         async with crowd(served.target) as listeners:
 

@@ -20,9 +20,9 @@ from tests.support.postgres import empty_tables
 
 
 @pytest.fixture
-async def world(assignments_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(assignments_url, "deploy")
-    async with engine(assignments_url) as found:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         found.node(NODE_1, 1)
         found.node(NODE_2, 2)
         yield found
@@ -77,12 +77,12 @@ def at(address: str, health: str = "") -> Any:
     return behave
 
 
-async def tells(book: Book, wanted: dict[str, tuple[str, bool]], within: float = 30.0) -> None:
+async def tells(book: Book, wanted: dict[str, tuple[str, bool]]) -> None:
     async def told() -> bool:
         assert book.addresses() == wanted, book.addresses()
         return True
 
-    await eventually(told, within=within)
+    await eventually(told)
 
 
 async def deployed(world: Engine, **spec: Any) -> str:
@@ -107,11 +107,11 @@ async def test_endpoints_follow_scale_stop_and_crash(world: Engine) -> None:
         status = at("10.81.1")(crashed)
         status.state, status.address = "restarting", ""
         await agent.report(status)
-        await eventually(lambda: _lacks(here, crashed.instance_id), within=2)
+        await eventually(lambda: _lacks(here, crashed.instance_id))
         await agent.catch_up()
-        await eventually(lambda: _has(there, crashed.instance_id), within=2)
+        await eventually(lambda: _has(there, crashed.instance_id))
         await world.stop(service_id)
-        await tells(there, {}, within=2)
+        await tells(there, {})
 
 
 async def _hosts(book: Book, wanted: set[str]) -> bool:
@@ -143,11 +143,11 @@ async def test_one_with_a_health_check_is_none_before_it_is_healthy(world: Engin
         for node, prefix in zip(world.agents, ("10.81.1", "10.81.2"), strict=True):
             node.behave = at(prefix, "healthy")
             await node.catch_up()
-        await eventually(lambda: _any(book), within=2)
+        await eventually(lambda: _any(book))
         for node, prefix in zip(world.agents, ("10.81.1", "10.81.2"), strict=True):
             node.behave = at(prefix, "unhealthy")
             await node.catch_up()
-        await tells(book, {}, within=2)
+        await tells(book, {})
 
 
 async def _any(book: Book) -> bool:
@@ -166,11 +166,11 @@ async def test_those_of_a_lost_node_are_marked_and_of_a_removed_one_gone(world: 
         async def marked() -> bool:
             return [item.hostname for item in here.known.values() if item.lost] == [lost.hostname]
 
-        await eventually(marked, within=2)
+        await eventually(marked)
         world.around.grids.nodes.remove(NODE_2)
         await eventually(lambda: _lacks(here, lost.instance_id))
 
         async def cut_off() -> bool:
             return there.failure is not None
 
-        await eventually(cut_off, within=2)
+        await eventually(cut_off)

@@ -1,8 +1,6 @@
 """Event logs: in from the engine and from nodes, out over REST (docs/spec/deploy_rest.md section 8)."""
 
 import asyncio
-import statistics
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -176,7 +174,8 @@ async def test_refusals_come_before_the_stream(ask: ContainerRest, service_id: s
         assert (answer.status, list(answer.body)) == (status, ["error"]), (method, request)
 
 
-async def test_followers_get_new_events_within_250_ms(
+@pytest.mark.usefixtures("never_looks_by_itself")
+async def test_followers_are_woken_by_new_events(
     ask: ContainerRest, node: EventPusher, service_id: str, deploy_db: Database
 ) -> None:
     streams = [
@@ -185,15 +184,10 @@ async def test_followers_get_new_events_within_250_ms(
     ]
     for stream in streams:
         assert await anext(stream) is None
-    delays = []
-    for number in range(7):
-        started = time.monotonic()
+    for number in range(4):
         await node.push(node.event(service_id, f"event {number}"))
         for stream in streams:
             assert (await _item(stream))["message"] == f"event {number}"
-        delays.append(time.monotonic() - started)
-    # Other processes of the machine may hold up a few.
-    assert statistics.median(delays) < 0.25, delays
     await record(deploy_db, "of the grid")
     assert (await _item(streams[0]))["message"] == "of the grid"
 

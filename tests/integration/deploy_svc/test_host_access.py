@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from kontena.deploy.v1 import container_pb2 as pb
 from services.deploy_svc.store import services as service_store
+from services.deploy_svc.usecases import node_commands
 from services.kernel.db import Database
 from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
@@ -150,8 +151,14 @@ async def test_a_member_neither_makes_nor_mounts_a_volume_that_shows_the_node(
 
 
 async def test_a_member_enters_containers_of_plain_services_only(
-    admins: Rest, rest: Rest, deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+    admins: Rest,
+    rest: Rest,
+    deploy: Running,
+    deploy_db: Database,
+    deploy_neighbours: Neighbours,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(node_commands, "_MOVING_SECONDS", 0.2)
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
     await rest.created("plain")
     await admins.created("strong", privileged=True)

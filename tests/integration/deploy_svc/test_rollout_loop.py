@@ -1,6 +1,5 @@
 """Deploys carried out by replicas of the rollout loop on one database, with scripted nodes."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_spec import DeployOpts, Port
+from services.deploy_svc.loops import rollout
 from services.deploy_svc.store import rollout_plans, tables
 from tests.integration.deploy_svc.engine_fixtures import Engine, ignore, obey
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
@@ -37,21 +37,17 @@ async def test_a_deploy_reaches_its_nodes_and_succeeds(world: Engine) -> None:
     assert result.queued_at is not None
 
 
-async def test_an_assignment_is_on_the_wire_soon_after_the_request(world: Engine) -> None:
+async def test_an_assignment_is_on_the_wire_without_a_poll(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout, "_POLL_SECONDS", 3600.0)
+    world.around.grids.nodes.remove(NODE_2)
     replica = await world.start_replica()
     agent = world.attach(replica, NODE_1)
-    world.around.grids.nodes.remove(NODE_2)
     await eventually(lambda: _received(agent.received))
-    waits = []
-    for number in range(5):
+    for number in range(3):
         service_id = await world.service(f"s{number}")
-        started = time.perf_counter()
         deploy_id = await world.deploy(service_id)
         await eventually(lambda expected=number + 1: _count(agent.assigned, expected))
-        waits.append(time.perf_counter() - started)
         await world.finished(service_id, deploy_id)
-    # The median shows that no poll is involved; the machine may be busy with other tests.
-    assert sorted(waits)[2] < 0.5
 
 
 async def _received(messages: list[pb.AttachResponse]) -> bool:
@@ -67,7 +63,7 @@ async def test_two_replicas_execute_no_deploy_twice(world: Engine) -> None:
     agents = [world.attach(replicas[0], NODE_1), world.attach(replicas[1], NODE_2)]
     service_ids = [await world.service(f"s{number}", instances=3) for number in range(6)]
     deploys = [(service_id, await world.deploy(service_id)) for service_id in service_ids for _ in range(3)]
-    results = [await world.finished(*deploy, within=30) for deploy in deploys]
+    results = [await world.finished(*deploy, within=90) for deploy in deploys]
     assert Counter(result.state for result in results) == {"success": 18}
     seen = Counter((item.instance_id, item.deploy_rev) for agent in agents for item in agent.seen)
     assert len(seen) == 6 * 3 * 3

@@ -21,8 +21,9 @@ def stops_nothing(assignment: pb.Assignment) -> pb.InstanceStatus | None:
 
 
 async def test_a_moving_instance_stops_on_the_old_node_before_the_new_one_starts_it(world: Engine) -> None:
-    replica = await world.start_replica()
+    # Before the replica asks, so that it knows.
     world.node(NODE_2, 2, availability="drain")
+    replica = await world.start_replica()
     first, second = world.attach(replica, NODE_1), world.attach(replica, NODE_2)
     service_id = await world.service()
     await world.finished(service_id, await world.deploy(service_id))
@@ -60,10 +61,10 @@ async def _acked(agent: object, sequence: int) -> bool:
     return agent.acked >= sequence  # type: ignore[attr-defined]
 
 
-async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(rollout_url: str) -> None:
-    await empty_tables(rollout_url, "deploy")
+async def test_a_node_that_is_lost_for_long_fails_what_it_should_start(engine_url: str) -> None:
+    await empty_tables(engine_url, "deploy")
     # Everything that is said about a lost node is believed at once.
-    async with engine(rollout_url, grace_factor=0.0) as world:
+    async with engine(engine_url, grace_factor=0.0) as world:
         world.node(NODE_1, 1)
         world.node(NODE_2, 2)
         await fails_on_a_lost_node(world)
@@ -88,9 +89,9 @@ async def fails_on_a_lost_node(world: Engine) -> None:
 
 async def test_a_rollout_outlives_an_outage_in_which_nobody_saw_the_node(world: Engine) -> None:
     """The control plane was away for an hour: its agents get the time to come back."""
+    world.around.grids.nodes.remove(NODE_2)
     replica = await world.start_replica()
     world.attach(replica, NODE_1, behave=ignore)
-    world.around.grids.nodes.remove(NODE_2)
     service_id = await world.service()
     deploy_id = await world.deploy(service_id)
     await eventually(lambda: world.started(service_id, deploy_id))

@@ -9,32 +9,24 @@ import pytest
 import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
-from services.deploy_svc import app
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import volumes as volume_store
-from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, ignore, obey, settings
+from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, ignore, obey
 from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
 from tests.support.eventually import eventually
-from tests.support.postgres import TestPostgres, empty_tables
+from tests.support.postgres import empty_tables
 
 CHAIN = (service("web", links=[link("api")]), service("api", links=[link("db")]), service("db"))
 
 
-@pytest.fixture(scope="session")
-def stack_loop_url(postgres: TestPostgres) -> str:
-    url = postgres.database()
-    app.migrate(settings(url))
-    return url
-
-
 @pytest.fixture
-async def world(stack_loop_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(stack_loop_url, "deploy")
-    async with engine(stack_loop_url) as found:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         found.node(NODE_1, 1)
         yield found
 
@@ -112,10 +104,10 @@ async def test_the_first_failure_ends_the_deploy_and_says_why(stacks: StackRest,
     assert (await stacks.service("g1/shop/old")).status == 200, "nothing is removed after a failure"
 
 
-async def test_a_deploy_that_cannot_be_placed_ends_with_a_reason(stack_loop_url: str) -> None:
-    await empty_tables(stack_loop_url, "deploy")
+async def test_a_deploy_that_cannot_be_placed_ends_with_a_reason(engine_url: str) -> None:
+    await empty_tables(engine_url, "deploy")
     # No time is given to the lost node to come back.
-    async with engine(stack_loop_url, grace_factor=0.0) as world:
+    async with engine(engine_url, grace_factor=0.0) as world:
         world.node(NODE_1, 1, connected=False)
         stacks = StackRest((await world.start_replica()).channel)
         await stacks.created(service("web"))

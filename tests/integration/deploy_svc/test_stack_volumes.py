@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import node_command_pb2 as command_pb
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.pod import PodVolume
+from services.deploy_svc.loops import volume_removals as removal_loop
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stack_tables, volume_removals
 from services.deploy_svc.store import volumes as volume_store
@@ -174,9 +175,15 @@ async def test_nodes_remove_what_a_deleted_volume_leaves(
 
 
 async def test_a_node_that_hangs_holds_up_no_removal(
-    stacks: StackRest, deploy: Running, deploy_db: Database, deploy_neighbours: Neighbours
+    stacks: StackRest,
+    deploy: Running,
+    deploy_db: Database,
+    deploy_neighbours: Neighbours,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor would one that waits behind it be sent after its volume has come back."""
+    # How long the node is given.
+    monkeypatch.setattr(removal_loop, "_SECONDS", 3600.0)
     deploy_neighbours.grids.put_node(NODE_1, "node-a", 1)
 
     def hangs(order: command_pb.NodeCommand) -> list[command_pb.NodeCommandEvent]:
@@ -190,7 +197,7 @@ async def test_a_node_that_hangs_holds_up_no_removal(
         async def others_removed() -> bool:
             return await _left(deploy_db) == {"a"}
 
-        await eventually(others_removed, within=15, message="before the node is given up")
+        await eventually(others_removed, message="before the node is given up")
 
 
 async def test_what_was_queued_since_is_not_taken_for_done(
