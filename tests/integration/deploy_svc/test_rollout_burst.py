@@ -5,38 +5,32 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.deploy_svc import app
 from services.deploy_svc.domain.service_spec import DeployOpts
-from tests.integration.deploy_svc.engine_fixtures import Engine, engine, settings
-from tests.support.postgres import TestPostgres, empty_tables
+from tests.integration.deploy_svc.engine_fixtures import Engine, engine
+from tests.support.postgres import empty_tables
 
-SERVICES, INSTANCES, NODES = 100, 3, 50
-
-
-@pytest.fixture(scope="session")
-def burst_url(postgres: TestPostgres) -> str:
-    url = postgres.database()
-    app.migrate(settings(url))
-    return url
+INSTANCES = 3
 
 
 @pytest.fixture
-async def world(burst_url: str) -> AsyncIterator[Engine]:
-    await empty_tables(burst_url, "deploy")
-    async with engine(burst_url) as found:
+async def world(engine_url: str) -> AsyncIterator[Engine]:
+    await empty_tables(engine_url, "deploy")
+    async with engine(engine_url) as found:
         yield found
 
 
-@pytest.mark.timeout(180)
-async def test_a_burst_of_deploys_ends_soon(world: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    """100 services with 3 instances on 50 hollow nodes; the bound leaves room for a busy machine."""
+@pytest.mark.parametrize(("services", "nodes"), [(30, 20), pytest.param(100, 50, marks=pytest.mark.heavy)])
+async def test_a_burst_of_deploys_ends_soon(
+    world: Engine, capsys: pytest.CaptureFixture[str], services: int, nodes: int
+) -> None:
+    """Each with three instances, on hollow nodes. How long it took is judged only where nothing else runs."""
     replica = await world.start_replica()
-    node_ids = [f"{number:024d}" for number in range(1, NODES + 1)]
+    node_ids = [f"{number:024d}" for number in range(1, nodes + 1)]
     for number, node_id in enumerate(node_ids, 1):
         world.node(node_id, number)
         world.attach(replica, node_id)
     opts = DeployOpts(min_health=0.0)
-    ids = [await world.service(f"s{number}", instances=INSTANCES, deploy_opts=opts) for number in range(SERVICES)]
+    ids = [await world.service(f"s{number}", instances=INSTANCES, deploy_opts=opts) for number in range(services)]
     started = time.perf_counter()
     deploys = [(service_id, await world.deploy(service_id)) for service_id in ids]
     requested = time.perf_counter() - started
@@ -44,8 +38,8 @@ async def test_a_burst_of_deploys_ends_soon(world: Engine, capsys: pytest.Captur
     seconds = time.perf_counter() - started
     assert {result.state for result in results} == {"success"}
     with capsys.disabled():
-        print(f"\nburst: {SERVICES} deploys requested in {requested:.1f} s, ended after {seconds:.1f} s")  # noqa: T201
-    assert seconds < 60
+        print(f"\nburst: {services} deploys requested in {requested:.1f} s, ended after {seconds:.1f} s")  # noqa: T201
+    assert seconds < 60 or services < 100
     waits = sorted((r.finished_at - r.created_at).total_seconds() for r in results if r.finished_at)
     with capsys.disabled():
         print(f"deploy latency: median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s")  # noqa: T201
