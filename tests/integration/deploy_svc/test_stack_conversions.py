@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.deploy_svc.clients import converter
 from services.deploy_svc.clients.converter import Converter
 from services.deploy_svc.domain.stack_source import Source
 from services.kernel.db import Database
@@ -16,6 +17,12 @@ from tests.support.stack_sources import body, converted, projects
 SMALL = {
     "compose.yaml": "name: shop\nservices: {web: {image: 'busybox:${TAG:-1}', volumes: ['data:/d']}}\nvolumes: {data: }"
 }
+
+
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversion gives way to everything else on the machine, so only what it computes may end it here."""
+    monkeypatch.setattr(converter, "_SECONDS", 240.0)
 
 
 @pytest.fixture
