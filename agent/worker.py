@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from agent.domain import labels
 from agent.domain.errors import EngineUnreachable, MasterNeeded, NameTaken
@@ -113,28 +113,28 @@ class Worker:
         self._changed()
 
     def patch(self, upserted: Sequence[pb.Assignment], removed: Sequence[str]) -> None:
-        """These changed, those are gone."""
-        for instance_id in [*removed, *(assignment.instance_id for assignment in upserted)]:
-            self._desired.pop(instance_id, None)
+        """These changed, those are gone. Whatever else is assigned is not even looked at."""
+        ended = [self._desired.pop(one, None) for one in [*removed, *(item.instance_id for item in upserted)]]
         # Inserted anew, so that the newest assignment of an instance number comes last and wins.
         self._desired.update({assignment.instance_id: assignment for assignment in upserted})
-        self._changed()
+        self._changed([_key(item) for item in (*ended, *upserted) if item is not None])
 
-    def _changed(self) -> None:
+    def _changed(self, keys: Iterable[InstanceKey] | None = None) -> None:
         self._state.keep_assignments(self._desired.values())
-        self._bring_about(sealed=False)
+        self._bring_about(keys, sealed=False)
         self.resync_wanted.set()
 
-    def _bring_about(self, *, sealed: bool) -> None:
+    def _bring_about(self, keys: Iterable[InstanceKey] | None = None, *, sealed: bool) -> None:
+        """What is wanted of these instances, or of all; each once, what is new in the order of assignment."""
         targets = self._targets()
-        for key, instance in self._instances.items():
-            if key not in targets:
-                instance.remove()
-        for key, assignment in targets.items():
-            self._instance(key).assign(assignment, sealed=sealed)
+        for key in dict.fromkeys([*self._instances, *targets] if keys is None else keys):
+            if key in targets:
+                self._instance(key).assign(targets[key], sealed=sealed)
+            elif key in self._instances:
+                self._instances[key].remove()
 
     def _targets(self) -> dict[InstanceKey, pb.Assignment]:
-        return {InstanceKey(item.service_id, item.instance_number): item for item in self._desired.values()}
+        return {_key(item): item for item in self._desired.values()}
 
     async def of_instance(self, key: InstanceKey, name: str) -> None:
         """See agent.site.Removals."""
@@ -243,3 +243,7 @@ class Worker:
         for key in self._state.with_data():
             if key not in targets and key not in self._instances:
                 self._instance(key).remove()
+
+
+def _key(assignment: pb.Assignment) -> InstanceKey:
+    return InstanceKey(assignment.service_id, assignment.instance_number)
