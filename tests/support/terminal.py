@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -59,6 +60,13 @@ class Screen:
             self.lines[self._row] = kept
 
 
+def _controlled() -> None:
+    """Keys such as Ctrl-C reach the program through the terminal that controls it, and mean what they do where people
+    are: who starts tests in the background lets them ignore it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """Reads what the program writes as a terminal does; the screen is what a person would see."""
 
@@ -78,8 +86,7 @@ class Terminal:
             stderr=theirs,
             env={"TERM": "xterm", **environment},
             start_new_session=True,
-            # Keys such as Ctrl-C reach the program through the terminal that controls it.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 -- nothing else runs in it.
+            preexec_fn=_controlled,  # noqa: PLW1509 -- nothing else runs in it.
         )
 
     def __enter__(self) -> Self:
