@@ -10,6 +10,7 @@ import aiodocker
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import AgentError
 from agent.domain.log_rate import LogRate
+from agent.files import Files
 from agent.hook_journal import HookJournal
 from agent.image_cleaner import ImageCleaner
 from agent.logs.collector import LogCollector
@@ -86,6 +87,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         drain=settings.drain_seconds,
         pulled=images.pulled,
         network=network,
+        files=Files(settings.files_dir, settings.files_mb * 1024**2, real=runtime.name == "docker"),
     )
     logs.instance_id = worker.instance_id
     introduction = Introduction(

@@ -86,6 +86,7 @@ class Instance:
         """Bring this about. Repeating an assignment does not cut a pause short."""
         old = self._order
         self._order = Order(assignment, sealed)
+        self._site.files.learn(self.key, assignment.files, sealed=sealed)
         if old is not None and old.assignment.instance_id != assignment.instance_id:
             self._site.reporter.forget(old.assignment.instance_id)
         if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):
@@ -303,6 +304,7 @@ class Instance:
         if self._removing:
             self._site.reporter.forget(self.instance_id)
             self._site.state.forget(self.key)
+            self._site.files.forget(self.key)
             self._gone = True
 
     def _tell(self, severity: Severity, kind: str, message: str) -> None:

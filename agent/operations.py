@@ -140,11 +140,14 @@ class Operations:
         await self._unless_overtaken(self._make_room(assignment))
         self._data.note(assignment, old)
         mounts = await self._data.prepare(assignment, tuple(image.volumes))
-        body = await self._body(assignment, mounts)
+        self._site.files.refuse_mount(pod)
+        token = self._site.files.new_token(assignment)
+        body = await self._body(assignment, mounts, token)
         name = pod.container_name if old is None else next_name(pod.container_name)
         in_one_go = old is None and not any(hook.type == PRE_START for hook in pod.hooks)
         async with self._site.starts:
-            successor = await self._runtime.containers.create(name, body)
+            async with self._site.files.placed(self._site.identity().node_id, token, assignment.files):
+                successor = await self._runtime.containers.create(name, body)
             log.info("container created", name=name, image=pod.image, rev=assignment.deploy_rev)
             self._data.remember(assignment, mounts)
             if in_one_go:
@@ -222,7 +225,10 @@ class Operations:
         if former is None and isinstance(error, EngineRefused):
             # There is nothing else to show; the container tells why it does not start.
             return
+        failed = await self._runtime.containers.inspect(successor) if self._site.files.has(self._key) else None
         await self._runtime.containers.remove(successor, volumes=True)
+        if failed is not None:
+            await self._site.files.remove(failed.labels)
         if former is None:
             return
         shown = await self._runtime.containers.inspect(former.id)
@@ -249,7 +255,9 @@ class Operations:
             if hooks:
                 self._require_secrets(assignment, sealed=sealed)
                 mounts = [DataMount(path, name) for path, name in data.labelled(container).items()]
-                await self._hooks.run_before_start(assignment, hooks, await self._body(assignment, mounts))
+                await self._site.files.ready(container)
+                body = await self._body(assignment, mounts, container.labels.get(labels.FILES, ""))
+                await self._hooks.run_before_start(assignment, hooks, body)
             await self.launch(container.id)
         except EngineUnreachable:
             raise
@@ -262,9 +270,17 @@ class Operations:
         await self._post_start(assignment, container.id)
 
     async def launch(self, container_id: str) -> None:
-        """Start a container without any hook and collect its log."""
+        """Start a container without any hook and collect its log. Raises SecretsNeeded when its files are gone and only
+        the master knows what is in them."""
         async with self._site.starts:
+            if self._site.files.has(self._key):
+                await self._bring_files(container_id)
             await self._launch(container_id)
+
+    async def _bring_files(self, container_id: str) -> None:
+        container = await self._runtime.containers.inspect(container_id)
+        if container is not None:
+            await self._site.files.ready(container)
 
     async def _launch(self, container_id: str) -> None:
         try:
@@ -281,6 +297,7 @@ class Operations:
 
     async def restart(self, container: Container, grace: int) -> None:
         """Restart it in place; hooks do not run."""
+        await self._site.files.ready(container)
         await self._runtime.containers.restart(container.id, grace)
         self._site.logs.follow(container.id)
         self._tell(_RESTART, f"container {container.name} was restarted")
@@ -304,21 +321,25 @@ class Operations:
 
     @staticmethod
     def _require_secrets(assignment: pb.Assignment, *, sealed: bool) -> None:
-        if sealed and assignment.secrets:
+        if sealed and (assignment.secrets or assignment.files):
             raise SecretsNeeded("the values of secrets are known to the master only")
 
-    async def _body(self, assignment: pb.Assignment, mounts: list[DataMount]) -> dict[str, Any]:
+    async def _body(self, assignment: pb.Assignment, mounts: list[DataMount], token: str) -> dict[str, Any]:
+        """`token` names the folder with the files of the container."""
+        node = self._site.identity()
+        folder = config.FilesFolder(str(self._site.files.folder(node.node_id, token)), token) if token else None
         volumes_from = [await self._resolve(entry, assignment) for entry in assignment.pod.volumes_from]
         lender = config.lender_of(assignment.pod)
         if lender:
             lender = await self._resolve(lender, assignment)
         return config.container_config(
             assignment,
-            self._site.identity(),
+            node,
             volumes_from=volumes_from,
             lender=lender,
             data=mounts,
             network=await self._site.grid_network(),
+            files=folder,
         )
 
     async def _post_start(self, assignment: pb.Assignment, container_id: str) -> None:
@@ -333,6 +354,7 @@ class Operations:
         await self._runtime.containers.remove(
             container.id, volumes=volumes and others.isdisjoint(container.volumes.values())
         )
+        await self._site.files.remove(container.labels)
         log.info("container removed", name=container.name)
 
     async def _halt(self, container: Container, assignment: pb.Assignment | None) -> None:

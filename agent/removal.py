@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from agent.domain import labels
 from agent.domain.errors import AgentError, MasterNeeded
 from agent.domain.labels import InstanceKey, key_of
+from agent.files import Files
 from agent.network.network import dismantle
 from agent.operations import Operations
 from agent.runtime.docker import DockerRuntime
@@ -40,7 +41,7 @@ async def remove_containers(settings: EngineSettings) -> int:
         host = settings.docker_host if settings.engine_chosen else state.docker_host or settings.docker_host
         runtime = DockerRuntime(host)
         try:
-            removed = await _remove(runtime, state)
+            removed = await _remove(runtime, state, Files(settings.files_dir))
             await dismantle(state.node, folder)
             return removed
         finally:
@@ -49,8 +50,8 @@ async def remove_containers(settings: EngineSettings) -> int:
         folder.close()
 
 
-async def _remove(runtime: DockerRuntime, state: State) -> int:
-    site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), _NoRemovals(), LoggedEvents())
+async def _remove(runtime: DockerRuntime, state: State, files: Files) -> int:
+    site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), _NoRemovals(), LoggedEvents(), files=files)
     kinds = (labels.TYPE_CONTAINER, labels.TYPE_HOOK)
     listed = [
         item

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from agent.files import DEFAULT_ROOT
 from agent.streams.calls import parse_uri
 
 _LONGEST_TOKEN_FILE = 4096
@@ -23,6 +24,12 @@ class EngineSettings(BaseSettings):
     state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
     docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
     log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
+
+    files_dir: Path = Field(
+        default=DEFAULT_ROOT,
+        validation_alias="KONTENA_FILES_DIR",
+        description="Files of containers, in memory; the engine must see it at the same path.",
+    )
 
     @field_validator("log_level")
     @classmethod
@@ -78,6 +85,13 @@ class AgentSettings(EngineSettings):
         ge=0,
         validation_alias="KONTENA_IMAGE_KEEP_SECONDS",
         description="How long an image that was pulled stays unused; 0: for ever.",
+    )
+    files_mb: int = Field(
+        default=64,
+        ge=1,
+        le=65536,
+        validation_alias="KONTENA_FILES_MB",
+        description="Most memory that files of secrets and configs in containers take on this node.",
     )
     log_lines_per_second: float = Field(
         default=1000.0,

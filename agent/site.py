@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agent.domain.labels import InstanceKey
+from agent.files import Files
 from agent.runtime.config import GridNetwork, NodeIdentity, grid_network
 from agent.runtime.ports import Container, Runtime
 from agent.state import State
@@ -93,8 +94,9 @@ class LoggedEvents:
 class Site:
     """`removals` makes room for what is new; `port_wait` is how many seconds one may take to open its port, `settle`
     how many it must stay up where no port is waited for, `drain` how many one runs on beside its successor; `pulled`
-    hears the ids of images that were brought onto the node. `starts` is held while a container is made and started: an
-    engine that starts all of a node's containers at once has the first one ready hardly before the last one."""
+    hears the ids of images that were brought onto the node; `files` has those of containers. `starts` is held while a
+    container is made and started: an engine that starts all of a node's containers at once has the first one ready
+    hardly before the last one."""
 
     runtime: Runtime
     reporter: Reporter
@@ -108,6 +110,7 @@ class Site:
     drain: float = DRAIN_SECONDS
     pulled: Callable[[str], None] = lambda _: None
     network: NetworkKeeper | None = None
+    files: Files = field(default_factory=Files)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))
 
     async def grid_network(self) -> GridNetwork:

@@ -85,11 +85,13 @@ class State:
 
 
 def without_secrets(assignment: pb.Assignment) -> pb.Assignment:
-    """The assignment with the names of its secrets only."""
+    """The assignment with the names of its secrets and the paths of its files only."""
     copy = pb.Assignment()
     copy.CopyFrom(assignment)
     for secret in copy.secrets:
         secret.value = ""
+    for file in copy.files:
+        file.content = b""
     if copy.pod.HasField("image_credentials"):
         copy.pod.image_credentials.password = ""
     return copy

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from agent.domain import labels
 from agent.domain.errors import EngineUnreachable, MasterNeeded, NameTaken
 from agent.domain.labels import InstanceKey, key_of
+from agent.files import Files
 from agent.instance import Instance
 from agent.logs.collector import LogCollector
 from agent.runtime.ports import ContainerEvent, Listed, Runtime
@@ -49,6 +50,7 @@ class Worker:
         drain: float = DRAIN_SECONDS,
         pulled: Callable[[str], None] = lambda _: None,
         network: NetworkKeeper | None = None,
+        files: Files | None = None,
     ) -> None:
         self._runtime = runtime
         self._state = state
@@ -74,6 +76,7 @@ class Worker:
             drain,
             pulled=pulled,
             network=network,
+            files=files or Files(),
         )
 
     async def __aenter__(self) -> "Worker":
@@ -206,7 +209,9 @@ class Worker:
         """Compare with what the engine has: wake what differs, remove what is not assigned, collect all logs."""
         if self._state.node is None:
             return
+        folders = await self._site.files.all(self._state.node_ids)
         listed = await self._runtime.containers.list_all(self._state.node_ids)
+        await self._site.files.sweep([item.labels for item in listed], folders)
         containers = [item for item in listed if item.labels.get(labels.CONTAINER_TYPE) == labels.TYPE_CONTAINER]
         self._logs.keep_only({item.id for item in listed})
         for item in containers:

@@ -28,6 +28,8 @@ HOOK = "io.kontena.container.hook"
 # Names of the volumes with the data of a stateful instance by path, as a JSON object.
 DATA_VOLUMES = "io.kontena.container.data_volumes"
 VOLUME_PATH = "io.kontena.volume.path"
+# Names the folder on the node with the files of the container.
+FILES = "io.kontena.container.files"
 SKIP_LOGS = "io.kontena.container.skip_logs"
 LOAD_BALANCER = "io.kontena.load_balancer.name"
 

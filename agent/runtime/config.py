@@ -10,6 +10,7 @@ from agent.domain.data import DataMount, label
 from agent.domain.drift import Wanted
 from agent.domain.environment import join_env
 from agent.domain.errors import ConfigInvalid
+from agent.domain.files import file_name
 from agent.domain.health import HealthCheck
 from agent.domain.hooks import Hook
 from agent.runtime.ports import NamedVolume
@@ -39,6 +40,14 @@ class GridNetwork:
     resolver: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FilesFolder:
+    """The folder on the node with the files of a container, and its name in the container's labels."""
+
+    path: str
+    token: str
+
+
 def container_config(
     assignment: pb.Assignment,
     node: NodeIdentity,
@@ -47,10 +56,11 @@ def container_config(
     lender: str = "",
     data: Sequence[DataMount] = (),
     network: GridNetwork | None = None,
+    files: FilesFolder | None = None,
 ) -> dict[str, Any]:
     """The create request of an instance's container. `volumes_from` and `lender`, whose network it shares: containers
     already resolved on the node; without them the names of the assignment stand. `data` are the volumes of a stateful
-    instance. Raises ConfigInvalid when the assignment makes no container."""
+    instance, `files` is where the files of the assignment are. Raises ConfigInvalid when it makes no container."""
     network = network or GridNetwork(grid_network(node.grid))
     pod = assignment.pod
     secrets = [(secret.name, secret.value) for secret in assignment.secrets if secret.type in ("", "env")]
@@ -63,6 +73,10 @@ def container_config(
         ),
         "StopTimeout": pod.stop_grace_period,
     }
+    if files is not None:
+        body["Labels"][labels.FILES] = files.token
+        # Unlike a bind, a mount of something that is not there is an error.
+        body["HostConfig"]["Mounts"] = [_mount(files, file) for file in assignment.files]
     if data:
         body["Labels"][labels.DATA_VOLUMES] = label(data)
         body["HostConfig"].setdefault("Binds", []).extend(mount.bind for mount in data)
@@ -271,6 +285,11 @@ def _source(volume: pb.PodVolume) -> str:
 def _bind(volume: pb.PodVolume) -> str:
     parts = [_source(volume), volume.path]
     return ":".join([*parts, volume.flags] if volume.flags else parts)
+
+
+def _mount(files: FilesFolder, file: pb.PodFile) -> dict[str, Any]:
+    source = f"{files.path}/{file_name(file.path)}"
+    return {"Type": "bind", "Source": source, "Target": file.path, "ReadOnly": True}
 
 
 def _device(text: str) -> dict[str, str]:

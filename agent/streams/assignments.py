@@ -14,6 +14,7 @@ from agent.streams.reporter import Reporter
 from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
+from services.kernel.node_features import FILES
 
 _SNAPSHOT_SECONDS = 30.0
 _ACK_SECONDS = 30.0
@@ -56,7 +57,7 @@ class Assignments:
 
     async def _attach(self, joined: Joined) -> None:
         """Returns when a newer session begins; raises when the stream breaks."""
-        call: Any = self._stub.Attach(metadata=joined.metadata)
+        call: Any = self._stub.Attach(metadata=(*joined.metadata, (FILES, "1")))
         # A stream takes one message at a time.
         lock = asyncio.Lock()
         try:

@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "stack": Entry("stack", "Stacks"),
         "service": Entry("service", "Services"),
         "secret": Entry("secret", "Secrets of the vault"),
+        "config": Entry("config", "Configs: texts that services have as files"),
         "cert": Entry("cert", "Certificates, and domains they are for"),
         "volume": Entry("volume", "Volumes"),
         "registry": Entry("registry", "Credentials for image registries"),

@@ -155,6 +155,18 @@ SECRET = Resource(
     list="list_secrets",
     delete="delete_secret",
 )
+CONFIG = Resource(
+    "config",
+    "configs",
+    (
+        Column("CONFIG", _name),
+        Column("BYTES", lambda one: one["size"]),
+        Column("USED BY", lambda one: [used["id"].partition("/")[2] for used in one["services"]]),
+        Column("CHANGED", lambda one: age(one.get("updated_at"))),
+    ),
+    list="list_grid_configs",
+    delete="delete_grid_config",
+)
 VOLUME = Resource(
     "volume",
     "volumes",
@@ -259,4 +271,4 @@ AUDIT = Resource(
     by_time=True,
     key=lambda one: str(one["id"]),
 )
-ALL = (SERVICE, STACK, NODE, GRID, SECRET, VOLUME, REGISTRY, CERTIFICATE, DOMAIN, USER, TOKEN, AUDIT)
+ALL = (SERVICE, STACK, NODE, GRID, SECRET, CONFIG, VOLUME, REGISTRY, CERTIFICATE, DOMAIN, USER, TOKEN, AUDIT)

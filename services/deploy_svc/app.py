@@ -158,7 +158,7 @@ class ApiParts:
         db, grids, nodes, vault = shared.db, shared.grids, shared.nodes, shared.channels.vault
         self._shared = shared
         secrets, certificates = SecretResolver(vault), CertificateResolver(vault)
-        names = VaultDirectory(secrets, certificates)
+        names = VaultDirectory(db, secrets, certificates)
         access = Access(db, grids, HostAccess(shared.settings.open_host_paths()))
         self._containers = ContainerParts(
             shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access

@@ -6,10 +6,12 @@ from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.convert.stacks import part
 from services.deploy_svc.loops import volume_removals
 from services.deploy_svc.loops.volume_removals import VolumeRemovals
+from services.deploy_svc.servicers.grid_configs import GridConfigServicer
 from services.deploy_svc.servicers.stack_conversions import StackConversionServicer
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.usecases.dry_runs import DryRuns
+from services.deploy_svc.usecases.grid_configs import GridConfigs
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
@@ -62,6 +64,7 @@ class StackParts:
             stacks,
             StackConversionServicer(StackConversions(db, grids, vault)),
             VolumeServicer(volumes, self.once),
+            GridConfigServicer(GridConfigs(db, grids, quotas), self.once),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:

@@ -270,6 +270,11 @@ DEPLOY: Rows = {
     "StackService/PlanStack": ROLL_OUT,
     "StackService/PlanNewStack": ROLL_OUT,
     "StackConversionService/ConvertStack": ROLL_OUT,
+    "GridConfigService/ListGridConfigs": READ,
+    "GridConfigService/CreateGridConfig": CHANGE,
+    "GridConfigService/GetGridConfig": READ,
+    "GridConfigService/UpdateGridConfig": CHANGE,
+    "GridConfigService/DeleteGridConfig": CHANGE,
     "VolumeService/ListVolumes": READ,
     "VolumeService/CreateVolume": (
         Call(CHANGERS, {}),

@@ -200,6 +200,14 @@ def test_nodes(kctl: Kctl) -> None:
     assert f"did you mean {name}?" in typo.err
 
 
+def test_configs_come_from_stdin_and_are_listed_with_their_size(kctl: Kctl) -> None:
+    kctl.ok("config", "set", "cli.conf", stdin="a = 1\n\n")
+    assert kctl.ok("config", "get", "cli.conf").out == "a = 1\n\n"
+    assert "cli.conf" in kctl.ok("config", "ls", "-o", "name").lines
+    kctl.ok("config", "rm", "cli.conf", "-y")
+    assert "cli.conf" not in kctl.ok("config", "ls", "-o", "name").lines
+
+
 def test_secrets_come_from_stdin_and_go_to_stdout_byte_for_byte(kctl: Kctl) -> None:
     kctl.ok("secret", "set", "CLI_PASSWORD", stdin=" s3cret of the cli\n\n")
     assert kctl.ok("secret", "get", "CLI_PASSWORD").out == " s3cret of the cli\n\n"

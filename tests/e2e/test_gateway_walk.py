@@ -175,6 +175,11 @@ def certificates(walk: Walk, folder: Path) -> None:
 
 
 def stacks_and_volumes(walk: Walk, image: str) -> None:
+    walk("POST", "/v1/grids/{grid}/configs", {"name": "app.conf", "content": "a = 1"})
+    walk("GET", "/v1/grids/{grid}/configs")
+    walk("GET", "/v1/configs/{grid}/{name}", name="app.conf")
+    walk("PUT", "/v1/configs/{grid}/{name}", {"content": "a = 2"}, name="app.conf")
+    walk("DELETE", "/v1/configs/{grid}/{name}", name="app.conf")
     walk("POST", "/v1/volumes/{grid}", {"name": "vol", "driver": "local", "scope": "grid"})
     walk("GET", "/v1/volumes/{grid}")
     walk("GET", "/v1/volumes/{grid}/{volume}", volume="vol")

@@ -38,6 +38,7 @@ def paged(suite: Suite, api: Api, image: str) -> Iterator[dict[str, str]]:
         document |= {"services": [{"name": "web", **plain}]}
         api.call("POST", f"/v1/grids/{GRID}/stacks", document | {"name": f"t-{number}"}, status=201)
         api.call("POST", f"/v1/volumes/{GRID}", {"name": f"v-{number}", "driver": "local", "scope": "grid"}, status=201)
+        api.call("POST", f"/v1/grids/{GRID}/configs", {"name": f"c-{number}", "content": "paged"}, status=201)
         api.call("POST", f"/v1/grids/{GRID}/nodes", {"name": f"n-{number}"}, status=201)
         api.call("POST", f"/v1/grids/{GRID}/secrets", {"name": f"S_{number}", "value": "paged-value"}, status=201)
         registry = {"username": "bot", "email": "bot@domain.com", "password": "paged-password"}
@@ -71,6 +72,7 @@ def paged(suite: Suite, api: Api, image: str) -> Iterator[dict[str, str]]:
         api.request("DELETE", f"/v1/secrets/{GRID}/S_{number}")
         api.request("DELETE", f"/v1/nodes/{GRID}/n-{number}")
         api.request("DELETE", f"/v1/volumes/{GRID}/v-{number}")
+        api.request("DELETE", f"/v1/configs/{GRID}/c-{number}")
         api.request("DELETE", f"/v1/grids/{GRID}-{number}")
     soon(lambda: api.call("GET", f"/v1/grids/{GRID}/stacks")["stacks"] == [])
     soon(lambda: api.request("DELETE", f"/v1/grids/{GRID}").status_code == 200, message="the grid is gone")

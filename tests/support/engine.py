@@ -161,6 +161,20 @@ class Engine:
         path = f"/images/create?fromSrc=-&repo={name}&tag={version}"
         return str(self.request("POST", path, _busybox_archive(marker, programs), "application/x-tar")["status"])
 
+    def import_program(self, tag: str, program: Path) -> None:
+        """An image `tag` in which there is one file only: a program without libraries, as `/program`."""
+        name, _, version = tag.rpartition(":")
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            _add_file(archive, program.name, program.read_bytes(), 0o755)
+        path = f"/images/create?fromSrc=-&repo={name}&tag={version}"
+        self.request("POST", path, buffer.getvalue(), "application/x-tar")
+
+    @property
+    def data(self) -> Path:
+        """Everything that it keeps on the disk."""
+        return self._folder / "data"
+
     def image_id(self, tag: str) -> str:
         """Id of an image."""
         return str(self.request("GET", f"/images/{tag}/json")["Id"])

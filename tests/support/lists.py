@@ -30,6 +30,7 @@ PAGED = {
     "StackService/ListStackDeploys": List("/v1/stacks/{stack}/deploys", "deploys"),
     "ServiceService/ListServiceRevisions": List("/v1/services/{service}/revisions", "revisions", "revision"),
     "StackService/ListStackRevisions": List("/v1/stacks/{stack}/revisions", "revisions", "revision"),
+    "GridConfigService/ListGridConfigs": List("/v1/grids/{grid}/configs", "configs"),
     "VolumeService/ListVolumes": List("/v1/volumes/{grid}", "volumes"),
     "ContainerService/ListContainers": List("/v1/containers/{grid}?all=1", "containers"),
     "ContainerService/ListServiceContainers": List("/v1/services/{service}/containers", "containers"),

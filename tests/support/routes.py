@@ -141,6 +141,11 @@ GET    /v1/containers/{grid}/{node}/{name}/logs                       token 200 
 POST   /v1/containers/{grid}/{node}/{name}/exec                       token 200 application/json
 GET    /v1/grids/{grid}/container_logs                                token 200 application/json
 GET    /v1/grids/{grid}/event_logs                                    token 200 application/json
+GET    /v1/grids/{grid}/configs                                       token 200 application/json
+POST   /v1/grids/{grid}/configs                                       token 201 application/json
+GET    /v1/configs/{grid}/{name}                                      token 200 application/json
+PUT    /v1/configs/{grid}/{name}                                      token 200 application/json
+DELETE /v1/configs/{grid}/{name}                                      token 200 application/json
 GET    /v1/volumes/{grid}                                             token 200 application/json
 POST   /v1/volumes/{grid}                                             token 201 application/json
 GET    /v1/volumes/{grid}/{volume}                                    token 200 application/json

@@ -1,6 +1,7 @@
 """Assignments and status reports: message <-> domain."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.instance_status import STATES, InstanceStatus
@@ -12,22 +13,27 @@ from services.deploy_svc.usecases.pod_values import Assignment
 from services.kernel.times import told
 
 _LONGEST_TEXT = 4000
+_NO_FILES = "the agent of this node is of a release that cannot bring files to containers: update it"
 _MOST_DATA_VOLUMES = 100
 
 
-def outgoing_to_proto(item: Outgoing) -> pb.AttachResponse:
-    """What is sent to the agent."""
+def outgoing_to_proto(item: Outgoing, *, files: bool = True) -> pb.AttachResponse:
+    """What is sent to an agent, which can bring `files` to containers or not."""
     if isinstance(item, Ack):
         return pb.AttachResponse(ack=pb.ReportAck(sequence=item.sequence))
     if isinstance(item, HooksAck):
         return pb.AttachResponse(hook_started=pb.HookStartedAck(sequence=item.sequence, run=item.run))
     if isinstance(item, Snapshot):
-        return pb.AttachResponse(snapshot=pb.Snapshot(assignments=map(assignment_to_proto, item.assignments)))
-    return pb.AttachResponse(delta=pb.Delta(upserted=map(assignment_to_proto, item.upserted), removed=item.removed))
+        told = [assignment_to_proto(assignment, files=files) for assignment in item.assignments]
+        return pb.AttachResponse(snapshot=pb.Snapshot(assignments=told))
+    told = [assignment_to_proto(assignment, files=files) for assignment in item.upserted]
+    return pb.AttachResponse(delta=pb.Delta(upserted=told, removed=item.removed))
 
 
-def assignment_to_proto(item: Assignment) -> pb.Assignment:
+def assignment_to_proto(item: Assignment, *, files: bool = True) -> pb.Assignment:
     """The only place where secret values leave their wrapper."""
+    if item.files and not files:
+        item = replace(item, files=(), secrets=(), error=_NO_FILES)
     instance, login = item.instance, item.credentials
     pod = pod_to_proto(instance.pod) if instance.pod else pb.Pod()
     if login is not None:
@@ -45,13 +51,17 @@ def assignment_to_proto(item: Assignment) -> pb.Assignment:
         pod=pod,
         secrets=[pb.PodSecret(name=name, type="env", value=value.reveal()) for name, value in item.secrets],
         error=item.error,
+        files=[
+            pb.PodFile(path=ref.path, mode=int(ref.mode, 8), uid=ref.uid, gid=ref.gid, content=value.reveal().encode())
+            for ref, value in item.files
+        ],
         data_volumes=[pb.DataVolume(path=path, name=name) for path, name in sorted(instance.data_volumes.items())],
     )
 
 
 def pod_to_proto(pod: Pod) -> pb.Pod:
-    """The pod as it was stored; its secret references stay here."""
-    return pb.Pod(**POD.dump_python(pod, exclude={"secrets", "certificates"}))
+    """The pod as it was stored; its references to secrets and configs stay here."""
+    return pb.Pod(**POD.dump_python(pod, exclude={"secrets", "certificates", "configs"}))
 
 
 def incoming_from_proto(request: pb.AttachRequest) -> Incoming | None:

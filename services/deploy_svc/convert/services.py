@@ -51,7 +51,7 @@ def _own(service: Service) -> pb.Service:
         replicas=spec.instances,
     )
     for secret in message.secrets:
-        secret.type = "env"
+        secret.type = "file" if secret.HasField("path") else "env"
     for certificate in message.certificates:
         certificate.type = "env"
     return message

@@ -30,6 +30,7 @@ def conversion_to_proto(conversion: Conversion) -> pb.ConvertedStack:
         "warnings": [{"path": warning.path, "message": warning.message} for warning in conversion.warnings],
         "volumes": list(made.volumes),
         "secrets": list(made.secrets),
+        "configs": list(made.configs),
         "dependencies": list(made.dependencies),
     }
     try:

@@ -13,6 +13,8 @@ class DeployQuotas(Quotas):
     services_per_grid: int = Field(default=20_000, ge=1, description="services in a grid")
     stacks_per_grid: int = Field(default=5_000, ge=1, description="stacks in a grid")
     volumes_per_grid: int = Field(default=20_000, ge=1, description="volumes in a grid")
+    configs_per_grid: int = Field(default=10_000, ge=1, description="configs in a grid")
+    config_bytes_per_grid: int = Field(default=64 * MIB, ge=KIB, description="bytes of text in the configs of a grid")
     service_bytes: int = Field(default=512 * KIB, ge=KIB, description="bytes in one service, as JSON")
     stack_bytes: int = Field(default=2 * MIB, ge=KIB, description="bytes in the document of one stack, as JSON")
     spec_bytes_per_grid: int = Field(

@@ -76,12 +76,20 @@ class DocumentChanges:
 
 def service_changes(before: Version, after: Version) -> tuple[Change, ...]:
     """What differs between two versions of a service, in the order of the attributes."""
-    found = _differing(asdict(before.spec), asdict(after.spec))
+    found = _differing(_shown(before.spec), _shown(after.spec))
     if before.exposed != after.exposed:
         found.append(Change("exposed", before.exposed, after.exposed))
     if before.mounts != after.mounts:
         found.append(Change("mounts", _bound(before.mounts), _bound(after.mounts)))
     return tuple(found)
+
+
+def _shown(spec: ServiceSpec) -> dict[str, Any]:
+    """The attributes, of secrets and configs without what says nothing."""
+    found = asdict(spec)
+    for name in ("secrets", "configs"):
+        found[name] = tuple({key: item for key, item in one.items() if item} for one in found[name])
+    return found
 
 
 def document_changes(before: Document, after: Document) -> DocumentChanges:

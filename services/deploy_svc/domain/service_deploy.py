@@ -8,8 +8,8 @@ from typing import Literal
 DeployState = Literal["created", "ongoing", "success", "error"]
 Cause = Literal["request", "automatic", "rollback"]
 Origin = Literal[
-    "deploy", "scale", "rollback", "rebalance", "stack", "secret", "certificate", "challenge", "automatic",
-    "failed_deploy",
+    "deploy", "scale", "rollback", "rebalance", "stack", "secret", "certificate", "config", "challenge",
+    "automatic", "failed_deploy",
 ]  # fmt: skip
 
 

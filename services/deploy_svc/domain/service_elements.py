@@ -18,7 +18,6 @@ from services.deploy_svc.domain.service_spec import (
     Link,
     Order,
     Port,
-    SecretRef,
     Ulimit,
 )
 from services.deploy_svc.domain.volume_spec import render_volume
@@ -33,7 +32,6 @@ _NUMBER = readers.number(biggest=2**31 - 1)
 _TEXT = readers.text()
 _VARIABLE_NAME = readers.text(pattern=re.compile(r"[^=]+"))
 # The `type` in answers of ours is ignored.
-secrets = readers.objects(SecretRef, {"secret": _TEXT, "name": _VARIABLE_NAME})
 certificates = readers.objects(CertificateRef, {"subject": _TEXT, "name": _VARIABLE_NAME})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.deploy_svc.domain import host_level
 from services.deploy_svc.domain import service_elements as elements
+from services.deploy_svc.domain import service_files as files
 from services.deploy_svc.domain.host_level import HostLevel, never
 from services.deploy_svc.domain.readers import (
     Reader,
@@ -75,7 +76,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "cmd": Attribute(words),
     "entrypoint": Attribute(command_line),
     "env": Attribute(elements.env, elements.merge_env),
-    "secrets": Attribute(elements.secrets),
+    "secrets": Attribute(files.secrets),
     "certificates": Attribute(elements.certificates),
     "ports": Attribute(elements.ports),
     "links": Attribute(elements.links),
@@ -113,6 +114,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "dns_servers": Attribute(elements.dns_servers, aliases=("dns",)),
     "working_dir": Attribute(text(pattern=_PATH)),
     "group_add": Attribute(texts()),
+    "configs": Attribute(files.configs),
 }
 
 
@@ -131,18 +133,23 @@ class ServiceInput:
 
     @property
     def vault_names(self) -> VaultNames:
-        """What must exist in the vault."""
-        return VaultNames(frozenset(self._secrets()), frozenset(self._subjects()))
+        """What must exist in the grid."""
+        return VaultNames(frozenset(self._secrets()), frozenset(self._subjects()), frozenset(self._configs()))
 
     def missing(self, known: VaultNames) -> dict[str, Any]:
-        """The errors about what is not in the vault, each name once, in the order of the request."""
+        """The errors about what the grid does not have, each name once, in the order of the request."""
         secrets = [f"Secret {name} does not exist" for name in self._secrets() if name not in known.secrets]
         subjects = [name for name in self._subjects() if name not in known.certificates]
         certificates = [f"Certificate {subject} does not exist" for subject in subjects]
-        return {**({"secrets": secrets} if secrets else {}), **({"certificates": certificates} if certificates else {})}
+        configs = [f"Config {name} does not exist" for name in self._configs() if name not in known.configs]
+        found = {"secrets": secrets, "certificates": certificates, "configs": configs}
+        return {attribute: texts for attribute, texts in found.items() if texts}
 
     def _secrets(self) -> list[str]:
         return list(dict.fromkeys(item.secret for item in self.values.get("secrets", ())))
+
+    def _configs(self) -> list[str]:
+        return list(dict.fromkeys(item.config for item in self.values.get("configs", ())))
 
     def _subjects(self) -> list[str]:
         return list(dict.fromkeys(item.subject for item in self.values.get("certificates", ())))

@@ -24,12 +24,34 @@ class Port:
     protocol: str = "tcp"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A file in the container: its path, permission bits as octal text, and numbers of its owner and group."""
+
+    path: Annotated[str, UNSET] = ""
+    mode: Annotated[str, UNSET] = ""
+    uid: Annotated[int, UNSET] = 0
+    gid: Annotated[int, UNSET] = 0
+
+
 @dataclass(frozen=True, slots=True)
-class SecretRef:
-    """A vault secret mapped to an environment variable."""
+class SecretRef(FileRef):
+    """A vault secret mapped to the environment variable `name`, or to a file when it has a path."""
 
     secret: str
     name: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is mapped to a file."""
+        return bool(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRef(FileRef):
+    """A config of the grid mapped to a file."""
+
+    config: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,7 @@ class ContainerSpec:
     dns_servers: Annotated[tuple[str, ...], UNSET] = ()
     working_dir: Annotated[str | None, UNSET] = None
     group_add: Annotated[tuple[str, ...], UNSET] = ()
+    configs: Annotated[tuple[ConfigRef, ...], UNSET] = ()
 
 
 @dataclass(frozen=True, slots=True)

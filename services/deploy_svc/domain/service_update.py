@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, get_args
 
+from services.deploy_svc.domain import service_files
 from services.deploy_svc.domain.service_input import ATTRIBUTES, ServiceInput, submitted_instances
 from services.deploy_svc.domain.service_spec import ServiceSpec, Strategy
 from services.deploy_svc.domain.volume import Mount
@@ -48,6 +49,8 @@ def problems(
         found["health_check"] = "Interval must not be shorter than timeout"
     if refused := _volume_problems(given.values.get("volumes", ()), current, volumes):
         found["volumes"] = refused
+    if any(name in given.values for name in ("secrets", "configs", "volumes", "tmpfs")):
+        found |= service_files.problems(spec)
     if spec.deploy_opts.order == "start_first" and (reasons := one_at_a_time(spec, volumes)):
         found["deploy_opts"] = {"order": f"start_first needs room for two containers of an instance: {reasons}"}
     return found
@@ -99,6 +102,8 @@ def _volume_problems(given: Iterable[str], current: ServiceSpec | None, known: C
         volume = parse_volume(text)
         if volume is None:
             found.append(f"Volume {text} is not a path, a bind mount or a named volume with a path")
+        elif volume.bind is not None and service_files.is_of_agents(volume.bind):
+            found.append(f"Volume {text} is a folder of the node's agent: mount another one")
         elif volume.name is not None and volume.name not in known:
             found.append(f"Volume {volume.name} does not exist")
         elif volume.anonymous and current is not None and current.stateful and text not in anonymous:

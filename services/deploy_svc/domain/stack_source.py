@@ -34,14 +34,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The document of a stack as clients send it. `volumes` of the grid and `secrets` of the vault are needed
-    first, and so are the stacks of `dependencies`. A secret with a value is one that the files write."""
+    """The document of a stack as clients send it. `volumes` and `configs` of the grid and `secrets` of the vault are
+    needed first, and so are the stacks of `dependencies`. A secret with a value, or a config with a content, is one
+    that the files write."""
 
     kind: str
     document: dict[str, Any]
     volumes: Sequence[Mapping[str, Any]] = ()
     secrets: Sequence[Mapping[str, Any]] = ()
     dependencies: Sequence[dict[str, Any]] = ()
+    configs: Sequence[Mapping[str, Any]] = ()
 
 
 def pack(files: Mapping[str, str], order: Sequence[str]) -> str:

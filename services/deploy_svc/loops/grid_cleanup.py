@@ -3,7 +3,7 @@
 import asyncio
 
 from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.store import instances, stacks, volumes
+from services.deploy_svc.store import grid_configs, instances, stacks, volumes
 from services.deploy_svc.store import services as store
 from services.kernel.db import Database
 from services.kernel.errors import NotFound
@@ -27,7 +27,9 @@ class GridCleanup:
     async def turn(self) -> None:
         """Remove what belongs to no grid."""
         async with self._db.read() as tx:
-            used = await store.grids(tx) | await stacks.grids(tx) | await volumes.grids(tx)
+            used = (
+                await store.grids(tx) | await stacks.grids(tx) | await volumes.grids(tx) | await grid_configs.grids(tx)
+            )
         for grid_id, name in sorted(used.items()):
             if await self._gone(grid_id, name):
                 await self._remove(grid_id)
@@ -49,6 +51,7 @@ class GridCleanup:
                 await store.delete(tx, service_id)
             await stacks.delete_of_grid(tx, grid_id)
             await volumes.delete_of_grid(tx, grid_id)
+            await grid_configs.delete_of_grid(tx, grid_id)
         log.info("removed the services of a deleted grid", grid_id=grid_id, services=len(services))
 
     def _changed(self, change: Change[Grid]) -> None:

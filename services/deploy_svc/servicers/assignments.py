@@ -9,6 +9,7 @@ from services.deploy_svc.usecases.assignments import Assignments, Incoming
 from services.kernel import call
 from services.kernel.errors import Unauthenticated
 from services.kernel.methods import Context
+from services.kernel.node_features import FILES
 
 
 class AssignmentServicer(AssignmentServiceServicer):
@@ -23,8 +24,10 @@ class AssignmentServicer(AssignmentServiceServicer):
         session = call.principal().node
         if session is None:
             raise Unauthenticated
+        # Whether it brings files to containers: agents of before would start one without its files.
+        files = any(name == FILES for name, _ in context.invocation_metadata() or ())
         async for item in self._assignments.attach(session, _messages(request_iterator)):
-            yield convert.outgoing_to_proto(item)
+            yield convert.outgoing_to_proto(item, files=files)
 
 
 async def _messages(requests: AsyncIterator[pb.AttachRequest]) -> AsyncIterator[Incoming]:

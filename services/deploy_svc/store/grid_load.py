@@ -1,4 +1,4 @@
-"""What the services, stacks and volumes of a grid take."""
+"""What the services, stacks, volumes and configs of a grid take."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,20 @@ from services.deploy_svc.store import stack_tables, tables
 from services.kernel.db import Tx
 
 _services, _stacks = tables.services, stack_tables.stacks
-_revisions, _volumes = stack_tables.stack_revisions, stack_tables.volumes
+_revisions, _volumes, _configs = stack_tables.stack_revisions, stack_tables.volumes, stack_tables.grid_configs
 
 
 @dataclass(frozen=True, slots=True)
 class GridLoad:
-    """How many there are, and bytes of JSON in what users said of services and stacks."""
+    """How many there are, and bytes of JSON in what users said of services and stacks; bytes of text in
+    configs."""
 
     services: int = 0
     stacks: int = 0
     volumes: int = 0
     size: int = 0
+    configs: int = 0
+    config_size: int = 0
 
     def __add__(self, more: "GridLoad") -> "GridLoad":
         return GridLoad(
@@ -26,6 +29,8 @@ class GridLoad:
             self.stacks + more.stacks,
             self.volumes + more.volumes,
             self.size + more.size,
+            self.configs + more.configs,
+            self.config_size + more.config_size,
         )
 
 
@@ -42,9 +47,12 @@ async def measure(tx: Tx, grid_id: str) -> GridLoad:
         .subquery()
     )
     volumes = sa.select(sa.func.count()).where(_volumes.c.grid_id == grid_id).scalar_subquery()
-    both = services.join(stacks, sa.true())
-    row = (await tx.execute(sa.select(*services.c, *stacks.c, volumes).select_from(both))).one()
-    return GridLoad(services=row[0], stacks=row[2], volumes=row[4], size=row[1] + row[3])
+    configs = sa.select(sa.func.count(), _size(_configs.c.content)).where(_configs.c.grid_id == grid_id).subquery()
+    all_of_it = services.join(stacks, sa.true()).join(configs, sa.true())
+    row = (await tx.execute(sa.select(*services.c, *stacks.c, volumes, *configs.c).select_from(all_of_it))).one()
+    return GridLoad(
+        services=row[0], stacks=row[2], volumes=row[4], size=row[1] + row[3], configs=row[5], config_size=row[6]
+    )
 
 
 def _size(column: sa.Column[object]) -> sa.ColumnElement[int]:

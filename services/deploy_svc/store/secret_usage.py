@@ -1,4 +1,4 @@
-"""Which services use secrets and certificates, and the redeploys that a changed one asks for."""
+"""Which services use secrets, certificates and configs, and the redeploys that a changed one asks for."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
@@ -22,8 +22,8 @@ _d = tables.service_deploys
 VAULT_USERS = "deploy_vault_users"
 
 # The list in the spec of a service, and the member that names what is used.
-Usage = Literal["secrets", "certificates"]
-_MEMBER: dict[Usage, str] = {"secrets": "secret", "certificates": "subject"}
+Usage = Literal["secrets", "certificates", "configs"]
+_MEMBER: dict[Usage, str] = {"secrets": "secret", "certificates": "subject", "configs": "config"}
 
 
 async def users(tx: Tx, grid_id: str, usage: Usage, names: Collection[str]) -> list[tuple[str, str, str, str]]:

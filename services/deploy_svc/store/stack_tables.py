@@ -134,3 +134,18 @@ idempotency_keys = sa.Table(
     sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
     sa.Index("ix_idempotency_keys_created_at", "created_at"),
 )
+
+# Texts that services get as files. `revision` counts the texts.
+grid_configs = sa.Table(
+    "grid_configs",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("grid", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("created_at", timestamp(), nullable=False, server_default=_now),
+    sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
+    sa.UniqueConstraint("grid_id", "name"),
+)

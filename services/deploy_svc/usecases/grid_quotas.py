@@ -60,6 +60,16 @@ class GridQuotas:
         """Before a volume is made. Raises QuotaExceeded."""
         await self._add(tx, grid_id, "name", GridLoad(volumes=1))
 
+    async def add_config(self, tx: Tx, grid_id: str, content: str) -> None:
+        """Before a config is made. Raises QuotaExceeded."""
+        await self._add(tx, grid_id, "name", GridLoad(configs=1, config_size=len(content.encode())))
+
+    async def change_config(self, tx: Tx, grid_id: str, before: str, after: str) -> None:
+        """Before a config gets another text. What does not grow is never refused. Raises QuotaExceeded."""
+        growth = len(after.encode()) - len(before.encode())
+        if growth > 0:
+            await self._add(tx, grid_id, "content", GridLoad(config_size=growth))
+
     def _size_of(self, spec: ServiceSpec, within: str = "") -> int:
         size = len(SPEC.dump_json(spec))
         self._quotas.check(f"{within}service", {"service_bytes": size})
@@ -87,5 +97,7 @@ class GridQuotas:
             "stacks_per_grid": (load.stacks, more.stacks),
             "volumes_per_grid": (load.volumes, more.volumes),
             "spec_bytes_per_grid": (load.size, more.size),
+            "configs_per_grid": (load.configs, more.configs),
+            "config_bytes_per_grid": (load.config_size, more.config_size),
         }
         return {name: count for name, (count, added) in quotas.items() if added}

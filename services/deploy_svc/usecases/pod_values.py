@@ -1,4 +1,4 @@
-"""Fills in what a pod refers to: secrets, certificates, challenges, registry logins, and which hooks ran already.
+"""Fills in what a pod refers to: secrets, certificates, challenges, configs, registry logins, and which hooks ran.
 
 Values are resolved when an assignment is sent; they stay in memory and are never stored or logged.
 """
@@ -12,7 +12,8 @@ from services.clients.certificates import CertificateResolver
 from services.clients.registries import DOCKER_HUB, RegistryCredentials, RegistryResolver, registry_of
 from services.clients.secrets import SecretResolver, SecretValue
 from services.deploy_svc.domain.instance import Instance
-from services.deploy_svc.store import hook_runs
+from services.deploy_svc.domain.service_spec import ConfigRef, FileRef, SecretRef
+from services.deploy_svc.store import grid_configs, hook_runs
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
 from services.kernel.logs import get_logger
@@ -35,6 +36,7 @@ class Assignment:
 
     instance: Instance
     secrets: tuple[tuple[str, SecretValue], ...] = ()
+    files: tuple[tuple[FileRef, SecretValue], ...] = ()
     error: str = ""
     complete: bool = True
     credentials: RegistryCredentials | None = None
@@ -43,7 +45,7 @@ class Assignment:
     @property
     def filled(self) -> tuple[object, ...]:
         """What vault_svc has to do with."""
-        return (self.secrets, self.credentials, self.error)
+        return (self.secrets, self.files, self.credentials, self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,15 @@ class Refs:
 
     secrets: tuple[tuple[str, str], ...] = ()
     certificates: tuple[tuple[str, str], ...] = ()
+    secret_files: tuple[SecretRef, ...] = ()
+    configs: tuple[ConfigRef, ...] = ()
     registry: str = ""
     service: str = ""
+
+    @property
+    def secret_names(self) -> set[str]:
+        """The secrets, each once."""
+        return {name for _, name in self.secrets} | {item.secret for item in self.secret_files}
 
 
 def refs(instance: Instance) -> Refs:
@@ -62,8 +71,10 @@ def refs(instance: Instance) -> Refs:
     if instance.desired_state != "running" or pod is None:
         return Refs()
     return Refs(
-        tuple((item.name, item.secret) for item in pod.secrets),
+        tuple((item.name, item.secret) for item in pod.secrets if not item.is_file),
         tuple((item.name, item.subject) for item in pod.certificates),
+        tuple(item for item in pod.secrets if item.is_file),
+        pod.configs,
         registry_of(pod.image),
         instance.service,
     )
@@ -120,8 +131,9 @@ class PodValues:
         Only what needs a secret, a certificate or the login of a private registry waits.
         """
         instances = await self._without_done_hooks(instances)
+        configs = await self._texts(grid_id, instances)
         needs = {instance.id: refs(instance) for instance in instances}
-        named = {name for need in needs.values() for _, name in need.secrets}
+        named = {name for need in needs.values() for name in need.secret_names}
         subjects = {name for need in needs.values() for _, name in need.certificates}
         hosts, users = _optional(list(needs.values()))
         async with asyncio.TaskGroup() as calls:
@@ -132,12 +144,22 @@ class PodValues:
                 self._learn(self._certificates.challenges, self._challenges, grid_id, users)
             )
         certain = logging_in.result() and challenging.result()
-        return self._assembled(grid_id, instances, asked.result(), certified.result(), certain=certain)
+        return self._assembled(grid_id, instances, asked.result(), certified.result(), configs, certain=certain)
 
     async def remembered(self, grid_id: str, instances: Sequence[Instance]) -> tuple[list[Assignment], list[Instance]]:
         """As `complete`, without asking anybody: nothing that needs a secret or a certificate."""
         instances = await self._without_done_hooks(instances)
-        return self._assembled(grid_id, instances, None, None, certain=False)
+        configs = await self._texts(grid_id, instances)
+        return self._assembled(grid_id, instances, None, None, configs, certain=False)
+
+    async def _texts(self, grid_id: str, instances: Sequence[Instance]) -> Mapping[str, SecretValue]:
+        """The texts of the configs that the instances have as files."""
+        names = {item.config for instance in instances for item in refs(instance).configs}
+        if not names:
+            return {}
+        async with self._db.read() as tx:
+            found = await grid_configs.contents(tx, grid_id, names)
+        return {name: SecretValue(text) for name, text in found.items()}
 
     def _assembled(
         self,
@@ -145,6 +167,7 @@ class PodValues:
         instances: Sequence[Instance],
         secrets: Mapping[str, SecretValue] | None,
         bundles: Mapping[str, SecretValue] | None,
+        configs: Mapping[str, SecretValue],
         *,
         certain: bool,
     ) -> tuple[list[Assignment], list[Instance]]:
@@ -152,12 +175,12 @@ class PodValues:
         found, waiting = [], []
         for instance in instances:
             need = refs(instance)
-            late = (need.secrets and secrets is None) or (need.certificates and bundles is None)
+            late = (need.secret_names and secrets is None) or (need.certificates and bundles is None)
             private = need.registry not in ("", DOCKER_HUB)
             if late or (private and not self._logins.knows(grid_id, need.registry)):
                 waiting.append(instance)
                 continue
-            assignment = _filled(instance, need, secrets or {}, bundles or {})
+            assignment = _filled(instance, need, secrets or {}, bundles or {}, configs)
             extra = self._challenges.get(grid_id, need.service) or ()
             found.append(
                 replace(
@@ -223,22 +246,29 @@ def _unreadable(kind: str, name: str) -> str:
 
 
 def _filled(
-    instance: Instance, need: Refs, secrets: Mapping[str, SecretValue], bundles: Mapping[str, SecretValue]
+    instance: Instance,
+    need: Refs,
+    secrets: Mapping[str, SecretValue],
+    bundles: Mapping[str, SecretValue],
+    configs: Mapping[str, SecretValue],
 ) -> Assignment:
     """Secrets first, then certificates, each in the order of the service: values of one name are joined so."""
     missing = [
-        *(f"Secret {name} does not exist" for name in sorted({name for _, name in need.secrets} - set(secrets))),
+        *(f"Secret {name} does not exist" for name in sorted(need.secret_names - set(secrets))),
         *(f"Certificate {name} does not exist" for name in sorted({n for _, n in need.certificates} - set(bundles))),
+        *(f"Config {name} does not exist" for name in sorted({item.config for item in need.configs} - set(configs))),
     ]
     missing += [
-        *(_unreadable("Secret", name) for name in _closed({name for _, name in need.secrets}, secrets)),
+        *(_unreadable("Secret", name) for name in _closed(need.secret_names, secrets)),
         *(_unreadable("Certificate", name) for name in _closed({name for _, name in need.certificates}, bundles)),
     ]
     if missing:
         return Assignment(instance, error="; ".join(missing))
     values = [(variable, secrets[name]) for variable, name in need.secrets]
     values += [(variable, bundles[subject]) for variable, subject in need.certificates]
-    return Assignment(instance, tuple(values))
+    files: list[tuple[FileRef, SecretValue]] = [(item, secrets[item.secret]) for item in need.secret_files]
+    files += [(item, configs[item.config]) for item in need.configs]
+    return Assignment(instance, tuple(values), tuple(files))
 
 
 def _without(instance: Instance, done: frozenset[str]) -> Instance:

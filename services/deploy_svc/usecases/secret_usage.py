@@ -1,6 +1,5 @@
 """What vault_svc asks: who uses a secret or a certificate, and redeploys of them (docs/spec/vault.md section 2.4)."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
 
@@ -10,6 +9,7 @@ from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import secret_usage as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store.secret_usage import Usage
+from services.deploy_svc.usecases.redeploys import deploy_id_of, redeploy_users
 from services.kernel.db import Database
 from services.kernel.informer import Change
 from services.kernel.watch import Watch
@@ -40,15 +40,7 @@ class SecretUsage:
         """Raise the revision of each service that uses the name, and queue one deploy per running one; a deploy that
         has not started yet is enough. Told again, it does nothing to services whose deploy it queued."""
         async with self._db.transaction() as tx:
-            users = await store.lock_users(tx, grid_id, usage, name)
-            deploys = {service.id: _deploy_id(event_id, service.id) for service in users}
-            done = await store.with_deploy(tx, deploys.values())
-            left = [service for service in users if deploys[service.id] not in done]
-            waiting = await store.about_to_deploy(tx, [service.id for service in left])
-            await store.bump(tx, [service.id for service in left])
-            due = [service for service in left if service.state == "running" and service.id not in waiting]
-            asked = Asked("secret" if usage == "secrets" else "certificate", name=name)
-            await store.queue(tx, [(deploys[service.id], service.id) for service in due], asked)
+            await redeploy_users(tx, grid_id, usage, name, event_id)
 
     async def linked_service(self, grid_id: str, stack: str, name: str) -> Service | None:
         """The service that is to publish challenges, or None."""
@@ -61,7 +53,7 @@ class SecretUsage:
             service = await store.lock_service(tx, grid_id, stack, name)
             if service is None:
                 return None
-            deploy_id = _deploy_id(event_id, service.id)
+            deploy_id = deploy_id_of(event_id, service.id)
             if not await store.with_deploy(tx, [deploy_id]):
                 await service_store.request_deploy(tx, service.id, bump=True)
                 await store.queue(tx, [(deploy_id, service.id)], Asked("challenge"))
@@ -73,10 +65,3 @@ class SecretUsage:
             return {}
         async with self._db.read() as tx:
             return await store.deploy_states(tx, grid_id, deploy_ids)
-
-
-def _deploy_id(event_id: str, service_id: str) -> str:
-    """The id of the deploy that an event causes: the same one each time the event is told."""
-    # Ids begin with a time, so that they sort; what is left is taken from a digest.
-    digest = hashlib.sha256(f"{event_id} {service_id}".encode()).hexdigest()
-    return (event_id[:8] if len(event_id) == len(service_id) else digest[-8:]) + digest[:16]

@@ -94,8 +94,12 @@ async def foreign_linkers(tx: Tx, service: Service) -> list[str]:
 
 
 def vault_names(document: Document) -> VaultNames:
-    """What services of the document name of the vault; what is malformed is found later."""
-    return VaultNames(_named(document, "secrets", "secret"), _named(document, "certificates", "subject"))
+    """What services of the document name of the vault and of configs; what is malformed is found later."""
+    return VaultNames(
+        _named(document, "secrets", "secret"),
+        _named(document, "certificates", "subject"),
+        _named(document, "configs", "config"),
+    )
 
 
 def _named(document: Document, attribute: str, member: str) -> frozenset[str]:

@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The result: of volumes those that do not exist yet, of secrets these and those that are written."""
+    """The result: of volumes those that do not exist yet, of secrets and configs these and those that are written."""
 
     made: Converted
     warnings: tuple[Finding, ...]
@@ -102,12 +102,13 @@ class StackConversions:
     async def _needed(self, grid: Grid, made: Converted) -> Converted:
         async with self._db.read() as tx:
             volumes = await volume_store.find_many(tx, grid.id, {volume["name"] for volume in made.volumes})
-        names = VaultNames(secrets=frozenset(secret["name"] for secret in made.secrets))
-        secrets = (await self._vault.existing(grid, names)).secrets
+        secrets, configs = (frozenset(one["name"] for one in given) for given in (made.secrets, made.configs))
+        known = await self._vault.existing(grid, VaultNames(secrets=secrets, configs=configs))
         return replace(
             made,
             volumes=[volume for volume in made.volumes if volume["name"] not in volumes],
-            secrets=[secret for secret in made.secrets if "value" in secret or secret["name"] not in secrets],
+            secrets=[secret for secret in made.secrets if "value" in secret or secret["name"] not in known.secrets],
+            configs=[one for one in made.configs if "content" in one or one["name"] not in known.configs],
         )
 
 

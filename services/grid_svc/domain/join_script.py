@@ -75,7 +75,9 @@ def container(grid: str, token: str, master: Master, image: str) -> str:
             *_files(token, master),
             "docker rm -f kontena-agent >/dev/null 2>&1 || true",
             "docker run -d --name kontena-agent --restart always --network host \\",
-            "  --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \\",
+            # For files in containers, which the agent gives to their users.
+            "  --read-only --tmpfs /tmp --cap-drop ALL --cap-add CHOWN --security-opt no-new-privileges \\",
+            "  -v /run/kontena:/run/kontena \\",
             "  -v /var/run/docker.sock:/var/run/docker.sock -v kontena-agent:/var/lib/kontena-agent \\",
             f"  -v {_FOLDER}:{_FOLDER}:ro --env-file {_FOLDER}/environment \\",
             f'  -e KONTENA_NODE_NAME="$(uname -n)" {image}',

@@ -27,6 +27,7 @@ from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
 from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
+from services.kernel.node_features import FILES
 from services.kernel.principal import NodeSession
 from tests.integration.deploy_svc.processes import Served
 from tests.integration.deploy_svc.stand_ins import GRID, Neighbours, neighbours
@@ -78,7 +79,7 @@ class Agent:
         self.failure: grpc.aio.AioRpcError | None = None
         self._sequence = itertools.count(1)
         stub: Any = AssignmentServiceStub(channel)
-        self._stream = stub.Attach(metadata=(("authorization", f"Bearer {token}"),))
+        self._stream = stub.Attach(metadata=(("authorization", f"Bearer {token}"), (FILES, "1")))
 
     async def run(self) -> None:
         """Until the stream ends."""

@@ -14,7 +14,7 @@ from services.clients.secrets import SecretValue
 from services.deploy_svc.convert.assignments import assignment_to_proto
 from services.deploy_svc.domain import pod
 from services.deploy_svc.domain.instance import Instance
-from services.deploy_svc.domain.service_spec import CertificateRef, Hook, SecretRef
+from services.deploy_svc.domain.service_spec import CertificateRef, ConfigRef, Hook, SecretRef
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
@@ -117,6 +117,39 @@ async def test_known_logins_and_challenges_outlive_an_absent_vault(vault: tuple[
     after, waiting = await values.complete(GRID, [private])
     assert ([item.filled for item in after], waiting) == ([item.filled for item in before], [])
     assert [item.certain for item in (*before, *after)] == [True, False]
+
+
+SECRET_FILE = SecretRef("password", "password", path="/run/secrets/password", mode="0400", uid=1000, gid=2000)
+
+
+async def test_secrets_as_files_come_with_their_content_and_in_no_variable(vault: tuple[Vault, PodValues]) -> None:
+    _, values = vault
+    ((found,), _) = await values.complete(GRID, [instance(secrets=(SECRET_FILE,))])
+    message = assignment_to_proto(found)
+    (file,) = message.files
+    assert (file.path, file.mode, file.uid, file.gid) == ("/run/secrets/password", 0o400, 1000, 2000)
+    assert file.content == b"pw"
+    assert [item.name for item in message.secrets] == ["ACME_CHALLENGE_x"]
+    assert "pw" not in repr(found).replace("password", "")
+
+
+async def test_an_agent_that_knows_no_files_gets_an_error_in_their_place(vault: tuple[Vault, PodValues]) -> None:
+    _, values = vault
+    ((found,), _) = await values.complete(GRID, [instance(secrets=(SECRET_FILE, SecretRef("password", "PASSWORD")))])
+    message = assignment_to_proto(found, files=False)
+    assert "update it" in message.error
+    assert (list(message.files), list(message.secrets)) == ([], [])
+
+
+async def test_without_vault_a_secret_as_a_file_waits_and_a_config_that_is_gone_is_named(
+    vault: tuple[Vault, PodValues],
+) -> None:
+    stand_in, values = vault
+    stand_in.down = True
+    configured = instance(2, configs=(ConfigRef("gone", path="/gone", mode="0444"),))
+    ((found,), waiting) = await values.complete(GRID, [instance(secrets=(SECRET_FILE,)), configured])
+    assert [item.instance_number for item in waiting] == [1]
+    assert found.error == "Config gone does not exist"
 
 
 # One-shot hooks.

@@ -48,7 +48,6 @@ SERVICE_ROWS = [
     ("volumes_from: ['other:ro']", "services.web.volumes_from[0]", "read and write"),
     ("post_start: [{command: x, user: root}]", "services.web.post_start[0].user", "leave it out"),
     ("x-kontena: {colour: red}", "services.web.x-kontena.colour", "no such key"),
-    ("secrets: [token]", "services.web.secrets", "vault"),
 ]  # fmt: skip
 # What stays an error, as it says nothing that could be left out.
 WRONG_ROWS = [
@@ -95,7 +94,12 @@ FILE_ROWS = [
     ("name: a\nservices: {web: {}}", "services.web", "`image`"),
     ("name: a\nservices: {a.b: {image: x}}", "services.a.b", "letters"),
     ("name: a\nservices: {web: {image: x}}\ninclude: [b.yaml]", "include", "`order`"),
-    ("name: a\nservices: {web: {image: x}}\nconfigs: {c: {content: x}}", "configs", "build"),
+    ("name: a\nservices: {web: {image: x}}\nconfigs: {c: {file: ./c.conf}}", "configs.c.file", "not sent"),
+    ("name: a\nservices: {web: {image: x}}\nconfigs: {c: {environment: C}}", "configs.c.environment", "not set"),
+    ("name: a\nservices: {web: {image: x}}\nsecrets: {s: {external: true, name: a.b}}", "secrets.s", "letters"),
+    ("name: a\nservices: {web: {image: x, secrets: [s]}}", "services.web.secrets[0]", "top level"),
+    ("name: a\nservices: {web: {image: x, configs: [{source: c, target: /proc/c}]}}\nconfigs: {c: {content: x}}",
+     "services.web.configs[0].path", "kernel"),
     ("name: a\nservices: {web: {image: x, profiles: [p]}}", "services", "profile"),
     ("name: a\nservices: {a: {image: x, networks: [f]}, b: {image: x, networks: [g]}}\nnetworks: {f: , g: }",
      "networks", "cannot keep them apart"),

@@ -130,9 +130,10 @@ def test_every_attribute_was_thought_about() -> None:
     """A new attribute comes in here, or its row in the table says what of it is host-level."""
     inside = {name for name, attribute in ATTRIBUTES.items() if attribute.host is never}
     assert inside == {
-        "affinity", "cap_drop", "certificates", "cmd", "cpu_shares", "cpus", "deploy_opts", "dns_servers", "entrypoint",
-        "env", "extra_hosts", "group_add", "health_check", "hooks", "image", "init", "instances", "labels", "links",
-        "log_driver", "max_per_node", "memory", "memory_swap", "ports", "read_only", "secrets", "shm_size", "spread",
+        "affinity", "cap_drop", "certificates", "cmd", "configs", "cpu_shares", "cpus", "deploy_opts", "dns_servers",
+        "entrypoint", "env", "extra_hosts", "group_add", "health_check", "hooks", "image", "init", "instances",
+        "labels", "links", "log_driver", "max_per_node", "memory", "memory_swap", "ports", "read_only", "secrets",
+        "shm_size", "spread",
         "stateful", "stop_grace_period", "stop_signal", "strategy", "sysctls", "tmpfs", "ulimits", "user",
         "working_dir",
     }  # fmt: skip

@@ -34,7 +34,7 @@ EXAMPLES: dict[str, Any] = {
     "cmd": ["sleep", "9"],
     "entrypoint": "/bin/sh -c",
     "env": ["A=1"],
-    "secrets": [{"secret": "S", "name": "N"}],
+    "secrets": [{"secret": "S", "name": "N"}, {"secret": "S", "type": "file", "mode": "0400", "uid": 1000}],
     "certificates": [{"subject": "S", "name": "N"}],
     "ports": [{"node_port": 80, "container_port": 8080}],
     "links": [{"name": "db", "alias": "db"}],
@@ -71,12 +71,15 @@ EXAMPLES: dict[str, Any] = {
     "dns_servers": ["10.0.0.53"],
     "working_dir": "/srv",
     "group_add": ["audio"],
+    "configs": [{"config": "C", "mode": "0440"}],
 }
 FIXED_ON_CREATE = {"stateful"}
 # Answers never had them (docs/spec/deploy_rest.md section 4.2).
 HIDDEN = {"privileged", "devices"}
 # What decides where and how often to run it; values of the vault travel beside the pod.
-NOT_FOR_NODES = {"instances", "strategy", "links", "affinity", "spread", "max_per_node", "secrets", "certificates"}
+NOT_FOR_NODES = {
+    "instances", "strategy", "links", "affinity", "spread", "max_per_node", "secrets", "certificates", "configs",
+}  # fmt: skip
 # What the agent acts on by itself, beside the container.
 NOT_FOR_THE_ENGINE = {"deploy_opts", "hooks", "stateful"}
 # Members of a request that are no attribute of the spec.

@@ -215,7 +215,7 @@ def test_what_is_wrong_is_refused_at_its_place(text: str, path: str, part: str) 
         ("colour: red", "services.web.colour", "no such key"),
         ("volume_driver: x", "services.web.volume_driver", "volume of the grid"),
         ("deploy: {speed: 5}", "services.web.deploy.speed", "wait_for_port"),
-        ("secrets: [{secret: a, path: /x}]", "services.web.secrets[0].path", "secret, name"),
+        ("secrets: [{secret: a, colour: red}]", "services.web.secrets[0].colour", "secret, name"),
         ("secrets: a", "services.web.secrets", "list"),
         ("stateful: perhaps", "services.web.stateful", "true or false"),
         ("links: [nobody]", "services.web.links", "missing links"),

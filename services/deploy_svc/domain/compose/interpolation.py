@@ -30,6 +30,10 @@ class Variables:
             self.used[name] = value
         return value
 
+    def unnoted(self, name: str) -> str | None:
+        """The value of a variable that is a secret, so that nobody keeps it as one that was used."""
+        return self._values.get(name)
+
     def everywhere(self, value: Any, place: Place) -> Any:
         """The value with the variables of every text in it replaced; extension fields stay as they are."""
         if isinstance(value, str):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.deploy_svc.domain.compose import deploying, health, networks, scalars
+from services.deploy_svc.domain.compose import deploying, health, mounted_files, networks, scalars
 from services.deploy_svc.domain.compose import service_parts as parts
 from services.deploy_svc.domain.compose.interpolation import EXTENSION
 from services.deploy_svc.domain.compose.mounts import volumes
@@ -16,10 +16,6 @@ _CPUS = "Use `cpus`."
 _DEVICES = "Name `devices` of the node, and choose nodes by a label: `deploy.placement.constraints`."
 _LEAVE = "Leave it out: "
 _NAMESPACE = _LEAVE + "containers have this one of their own."
-_FILES = (
-    "Files are not mounted: map a secret of the vault to a variable (`x-kontena: {secrets: [{secret, name}]}`), build "
-)
-_FILES += "the file into the image, or give its content in `environment`."
 
 
 def _log_options(place: Place, given: Any, _: Project) -> Attributes:
@@ -87,13 +83,14 @@ SERVICE: Mapping[str, Key] = {
     "extends": no_effect("the service together with the one it extends"),
     "attach": no_effect("nothing: it is for people at a terminal"),
     "develop": no_effect("nothing: it is for people who change the files"),
+    # Files.
+    "secrets": Key("`secrets` of the type `file`, below /run/secrets", mounted_files.secrets),
+    "configs": Key("`configs`", mounted_files.configs),
     # Without a counterpart.
     "container_name": Key("Containers are called by their service and number: leave it out."),
     "hostname": Key("Hosts are called by their service and number: leave it out, and name the service so."),
     "domainname": Key(_LEAVE + "the domain is STACK.GRID.kontena.local."),
     "external_links": Key("Services of other stacks are reached as SERVICE.STACK: leave it out."),
-    "secrets": Key(_FILES),
-    "configs": Key(_FILES),
     "label_file": Key("Write the `labels`."),
     "annotations": Key("Use `labels`."),
     "security_opt": Key(_LEAVE + "the profiles of the engine apply."),
@@ -142,10 +139,13 @@ TOP: Mapping[str, Key] = {
     "services": no_effect("services of the stack"),
     "volumes": no_effect("volumes of the grid, to be made first"),
     "networks": no_effect("nothing: there is one network"),
-    "secrets": Key(_FILES),
-    "configs": Key(_FILES),
+    "secrets": no_effect("secrets of the vault, to be written first"),
+    "configs": no_effect("configs of the grid, to be made first"),
     "include": Key("Send the files together: name them in `order`."),
     "models": Key("Use a service with an image that serves the model."),
     "jobs": Key("Services keep running, jobs are not supported: use a `pre_start` hook."),
 }
-ELEMENTS: Mapping[str, Mapping[str, Key]] = {"services": SERVICE, "volumes": VOLUME, "networks": networks.TOP}
+ELEMENTS: Mapping[str, Mapping[str, Key]] = {
+    "services": SERVICE, "volumes": VOLUME, "networks": networks.TOP,
+    "secrets": mounted_files.SECRET, "configs": mounted_files.CONFIG,
+}  # fmt: skip

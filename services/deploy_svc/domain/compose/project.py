@@ -39,7 +39,12 @@ class Project:
 
     def file(self, name: str) -> str | None:
         """The text of a file that a service names, seen from the first one."""
-        return self.files.get(posixpath.normpath(name))
+        return self.files.get(self.normal(name))
+
+    @staticmethod
+    def normal(name: str) -> str:
+        """The name under which a file is sent."""
+        return posixpath.normpath(name)
 
 
 def default_order(names: Collection[str]) -> list[str]:

@@ -46,6 +46,11 @@ def integer(place: Place, value: Any) -> int | None:
     return None
 
 
+def permissions(place: Place, value: Any) -> str | None:
+    """Octal permission bits as text: YAML reads 0440 as a number."""
+    return f"{value:04o}" if isinstance(value, int) and not isinstance(value, bool) else text(place, value)
+
+
 def boolean(place: Place, value: Any) -> bool | None:
     """true or false, also as text."""
     found = (scalar_text(value) or "").strip().lower()

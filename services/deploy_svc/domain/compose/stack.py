@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from services.deploy_svc.domain.compose import deploying, environment, keys, networks, scalars, schema
+from services.deploy_svc.domain.compose import deploying, environment, keys, mounted_files, networks, scalars, schema
 from services.deploy_svc.domain.compose import service_parts as parts
 from services.deploy_svc.domain.compose.interpolation import EXTENSION, Variables
 from services.deploy_svc.domain.compose.project import Files, Project, default_order, of_profiles
@@ -83,19 +83,21 @@ def _stack(project: Project, source: Source, order: Sequence[str]) -> Converted 
     services = [_service(project, name) for name in project.services]
     volumes = {name: _volume(project, name) for name in _used(services) if name in project.members("volumes")}
     _keep_together(services, volumes, place)
+    unkept = {ENV_FILE, *mounted_files.secret_files(project)}
+    secrets = mounted_files.needed_secrets(project, used_secrets(services))
+    configs = mounted_files.needed_configs(project, services)
     document = {
         "name": project.name,
         "stack": project.name,
         "version": _VERSION,
         "registry": "file://",
-        "source": pack({name: text for name, text in source.files.items() if name != ENV_FILE}, order),
+        "source": pack({name: text for name, text in source.files.items() if name not in unkept}, order),
         "variables": dict(project.variables.used),
         "services": services,
         "volumes": [{"name": name, "external": volume["name"]} for name, volume in volumes.items()],
     }
     needed = [volume for volume in volumes.values() if "driver" in volume]
-    secrets = [{"name": secret} for secret in used_secrets(services)]
-    return checked(Converted("compose", document, needed, secrets), project.findings)
+    return checked(Converted("compose", document, needed, secrets, configs=configs), project.findings)
 
 
 def _service(project: Project, name: str) -> Attributes:

@@ -94,12 +94,14 @@ _LISTS = (
     "affinity", "cap_add", "cap_drop", "devices", "volumes", "volumes_from", "tmpfs", "extra_hosts", "group_add",
 )  # fmt: skip
 _SAME = ("entrypoint", "hooks", "stop_grace_period", "ulimits", "labels", "sysctls", "log_opts")
+_FILE = {"path": scalars.text, "mode": scalars.permissions, "uid": scalars.integer, "gid": scalars.integer}
 SERVICE: Mapping[str, Key] = {
     **{name: value(name, scalars.boolean) for name in _BOOLEANS},
     **{name: value(name, scalars.text) for name in _TEXTS},
     **{name: value(name, scalars.texts) for name in _LISTS},
     **{name: _as_it_is(name) for name in _SAME},
-    "secrets": value("secrets", _each(_members(dict.fromkeys(("secret", "name", "type"), scalars.text)))),
+    "secrets": value("secrets", _each(_members({**dict.fromkeys(("secret", "name", "type"), scalars.text), **_FILE}))),
+    "configs": value("configs", _each(_members({"config": scalars.text, **_FILE}))),
     "certificates": value("certificates", _each(_members(dict.fromkeys(("subject", "name", "type"), scalars.text)))),
     "health_check": value("health_check", _health_check),
     "shm_size": value("shm_size", scalars.size),

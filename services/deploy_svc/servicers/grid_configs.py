@@ -1,0 +1,61 @@
+"""ConfigService: decode, call, encode."""
+
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import Value
+
+from kontena.deploy.v1 import grid_config_pb2 as pb
+from kontena.deploy.v1.grid_config_pb2_grpc import GridConfigServiceServicer
+from services.deploy_svc.convert.grid_configs import config_to_proto
+from services.deploy_svc.domain.grid_config import ConfigView
+from services.deploy_svc.usecases.grid_configs import GridConfigs
+from services.deploy_svc.usecases.idempotency import Idempotency
+from services.kernel import pages
+from services.kernel.call import principal, reply_created, reply_etag
+from services.kernel.methods import Context
+
+
+class GridConfigServicer(GridConfigServiceServicer):
+    """See the proto for the contract."""
+
+    def __init__(self, configs: GridConfigs, once: Idempotency) -> None:
+        self._configs = configs
+        self._once = once
+
+    async def ListGridConfigs(self, request: pb.ListGridConfigsRequest, context: Context) -> pb.ListGridConfigsResponse:
+        views = await self._configs.list(principal(), request.grid, pages.page(request))
+        return pb.ListGridConfigsResponse(configs=map(config_to_proto, views), next=views.next)
+
+    async def CreateGridConfig(self, request: pb.CreateGridConfigRequest, context: Context) -> Any:
+        async def create() -> pb.GridConfig:
+            name = request.name if request.HasField("name") else None
+            content = request.content if request.HasField("content") else None
+            return _answer(await self._configs.create(principal(), request.grid, name, content), created=True)
+
+        return await self._once.run(request, create)
+
+    async def GetGridConfig(self, request: pb.GetGridConfigRequest, context: Context) -> pb.GridConfig:
+        return _answer(await self._configs.get(principal(), request.id))
+
+    async def UpdateGridConfig(self, request: pb.UpdateGridConfigRequest, context: Context) -> pb.GridConfig:
+        content = request.content if request.HasField("content") else None
+        upsert = _flag(request.upsert)
+        view, created = await self._configs.update(principal(), request.id, content, upsert=upsert)
+        return _answer(view, created=created)
+
+    async def DeleteGridConfig(self, request: pb.DeleteGridConfigRequest, context: Context) -> Empty:
+        await self._configs.delete(principal(), request.id)
+        return Empty()
+
+
+def _answer(view: ConfigView, *, created: bool = False) -> pb.GridConfig:
+    reply_etag(view.config.etag)
+    if created:
+        reply_created()
+    return config_to_proto(view)
+
+
+def _flag(value: Value) -> bool:
+    """JSON true, or one of the strings `true` and `1`."""
+    return value.bool_value or value.string_value in ("true", "1")
