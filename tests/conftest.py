@@ -1,5 +1,6 @@
 """Fixtures for every room of the suite. The expensive ones start only when a test asks for them."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,7 @@ def suite(suite_engine: Engine, installs: bool) -> Iterator[Suite]:
             leaks = suite.leaks()
         finally:
             suite.make("down")
+            shutil.rmtree(suite.env["KONTENA_FILES_DIR"], ignore_errors=True)
         soon(lambda: _nothing_left(folder), message="make down leaves nothing behind")
         assert leaks == [], "no secret value of any test is anywhere in what the suite wrote"
 

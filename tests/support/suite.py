@@ -114,6 +114,8 @@ class Suite:
             "KONTENA_PORT_BASE": str(base),
             "KONTENA_NODE_NAME": "local-node",
             "KONTENA_STATS_SECONDS": "3",
+            # In memory on every machine, so that the agent mounts nothing that stays.
+            "KONTENA_FILES_DIR": f"/dev/shm/kontena-test-{base}",  # noqa: S108 -- of root only, by the agent.
             # Where tests have their fluentd.
             "LOG_TARGETS_ALLOWED": "127.0.0.1",
         }
