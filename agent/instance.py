@@ -86,7 +86,8 @@ class Instance:
         """Bring this about. Repeating an assignment does not cut a pause short."""
         old = self._order
         self._order = Order(assignment, sealed)
-        self._site.files.learn(self.key, assignment.files, sealed=sealed)
+        if not assignment.error:
+            self._site.files.learn(self.key, assignment.files, sealed=sealed)
         if old is not None and old.assignment.instance_id != assignment.instance_id:
             self._site.reporter.forget(old.assignment.instance_id)
         if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):

@@ -14,6 +14,10 @@ from services.kernel.principal import NodeSession
 # How long an instance may wait for its values before that is its error, and that of its deploy.
 VALUES_SECONDS = 60.0
 
+# Of files in one message, far below what agents take.
+MOST_FILE_BYTES = 16 * 1024**2
+
+_FOLLOWS = "the files of this instance are on their way"
 _WAITS = "vault_svc does not answer: the secrets, certificates or registry login of this instance cannot be read"
 
 
@@ -92,9 +96,14 @@ class AssignmentFeed:
             rows = await instances.on_node(tx, self._session.node_id, stale) if stale else []
         removed = tuple(sorted(key for key in self._sent if key not in current))
         self._forget(key for key in {*self._sent, *self._waits, *self._unsure} if key not in current)
-        upserted = await self._completed(current, rows)
+        upserted, later = _within_a_message(await self._completed(current, rows))
+        if later:
+            self._wake()
         self._sent.update({item.instance.id: fingerprint_of(item.instance) for item in upserted})
-        upserted += self._late([item for item in rows if self._sent.get(item.id) != current[item.id]])
+        postponed = {item.instance.id for item in later}
+        left = [item for item in rows if self._sent.get(item.id) != current[item.id]]
+        upserted += self._late([item for item in left if item.id not in postponed])
+        upserted += self._announced([item.instance for item in later])
         if self._first:
             self._first = False
             return Snapshot(tuple(upserted))
@@ -163,6 +172,21 @@ class AssignmentFeed:
             # None differs from every fingerprint: the values are still to come.
             self._sent.setdefault(item.id, None)
         return found
+
+    def _announced(self, items: Sequence[Instance]) -> list[Assignment]:
+        """What the node hears of instances whose assignments follow: it removes what it was not told of."""
+        unknown = [Assignment(item, error=_FOLLOWS, complete=False) for item in items if item.id not in self._sent]
+        self._sent.update({item.id: None for item in items})
+        return unknown
+
+
+def _within_a_message(items: Sequence[Assignment]) -> tuple[list[Assignment], list[Assignment]]:
+    """Those that fit into a message, the first one always, and those that come with the next one."""
+    size, fitting, later = 0, list[Assignment](), list[Assignment]()
+    for item in items:
+        size += item.file_bytes
+        (later if size > MOST_FILE_BYTES and fitting else fitting).append(item)
+    return fitting, later
 
 
 def fingerprint_of(instance: Instance) -> Fingerprint:

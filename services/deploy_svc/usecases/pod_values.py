@@ -47,6 +47,11 @@ class Assignment:
         """What vault_svc has to do with."""
         return (self.secrets, self.files, self.credentials, self.error)
 
+    @property
+    def file_bytes(self) -> int:
+        """How many bytes about its files take in a message."""
+        return sum(len(value.reveal()) for _, value in self.files)
+
 
 @dataclass(frozen=True, slots=True)
 class Refs:

@@ -6,6 +6,7 @@ import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_spec import SecretRef
+from services.deploy_svc.usecases import assignment_feed
 from services.kernel.client import ask
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
@@ -118,3 +119,24 @@ async def test_a_secret_that_does_not_open_is_named_and_holds_up_nobody_else(wor
     world.around.vault.unreadable.clear()
     assert (await world.finished(refused, await world.deploy(refused))).state == "success"
     assert await values_of(agent, refused) == [VALUE, VALUE]
+
+
+async def test_more_files_than_fit_into_a_message_follow_in_others(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, agent = await attached(world)
+    token = SecretRef("one", "one", path="/token", mode="0400")
+    made = [await world.service(name, secrets=(token,)) for name in ("first", "second")]
+    for service_id in made:
+        assert (await world.finished(service_id, await world.deploy(service_id))).state == "success"
+    agent.close()
+    monkeypatch.setattr(assignment_feed, "MOST_FILE_BYTES", 1)
+    again = world.attach(replica, NODE_1)
+    snapshot = (await first_of(again)).snapshot.assignments
+    assert {item.service_id for item in snapshot} == set(made), "what is not in it would be removed"
+    assert sorted(len(item.files) for item in snapshot) == [0, 1]
+
+    async def complete() -> bool:
+        return [len(item.files) for item in again.assigned.values()] == [1, 1]
+
+    await eventually(complete)
