@@ -35,7 +35,7 @@ async def of_grid(tx: Tx, grid_id: str, page: Page) -> Listing[Config]:
     return await pages.read(tx, query, {"name": sa.collate(_t.c.name, "C")}, page, lambda row: made_of(Config, row))
 
 
-async def get(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> tuple[Config, str] | None:
+async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> tuple[Config, str] | None:
     """A config and its text; with `lock`, nobody else writes it before the transaction ends."""
     query = sa.select(*_SHOWN, _t.c.content).where(_t.c.grid_id == grid_id, _t.c.name == name)
     row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()

@@ -65,7 +65,7 @@ class GridConfigs:
         async with self._db.transaction() as tx:
             # Whoever loses a race against a creation or a deletion of the name looks again.
             for _ in range(_ATTEMPTS):
-                found = await store.get(tx, grid.id, name, lock=True)
+                found = await store.find(tx, grid.id, name, lock=True)
                 if found is not None:
                     return await self._replaced(tx, principal, grid, found, content), False
                 if not upsert:
@@ -109,7 +109,7 @@ class GridConfigs:
 
 
 async def _find(tx: Tx, grid: Grid, name: str, *, lock: bool = False) -> tuple[Config, str]:
-    return required(await store.get(tx, grid.id, name, lock=lock) if rules.is_name(name) else None)
+    return required(await store.find(tx, grid.id, name, lock=lock) if rules.is_name(name) else None)
 
 
 async def _view(tx: Tx, grid: Grid, config: Config, content: str) -> ConfigView:
