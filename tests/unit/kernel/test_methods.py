@@ -54,6 +54,8 @@ def test_methods_that_take_more_than_others_are_these() -> None:
         # The first message of an agent has 64.
         "Connect": 512,
         "CreateService": 512,
+        "CreateGridConfig": 1024,
+        "UpdateGridConfig": 1024,
         "UpdateService": 512,
         "PlanService": 512,
         "AddServiceEnv": 512,
