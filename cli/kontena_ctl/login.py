@@ -1,13 +1,15 @@
 """Tokens from the OAuth2 endpoints of the master."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from kontena_client import ApiError, Client
 from kontena_ctl.contexts import Context
 from kontena_ctl.failures import Failure
+
+_BROWSER_SECONDS = 300.0
 
 
 def exchanged(context: Context, grant: Mapping[str, str]) -> Context:
@@ -35,9 +37,11 @@ def _with_tokens(context: Context, answer: Mapping[str, Any]) -> Context:
     )
 
 
-def browser_code(url: str, ca_file: str, show: Any, *, open_browser: bool, seconds: float = 300) -> dict[str, str]:
+def browser_code(
+    context: Context, invite: str, show: Callable[[str], None], seconds: float = _BROWSER_SECONDS
+) -> dict[str, str]:
     """Log in with the browser: what the master sends it back with, to a port of this machine. `show` gets the address
-    that has to be opened."""
+    that is opened; `invite` is the code of an invitation, if there is one. Raises Failure."""
     import webbrowser  # noqa: PLC0415
     from http.server import BaseHTTPRequestHandler, HTTPServer  # noqa: PLC0415
     from urllib.parse import parse_qsl, urlsplit  # noqa: PLC0415
@@ -57,10 +61,9 @@ def browser_code(url: str, ca_file: str, show: Any, *, open_browser: bool, secon
 
     with HTTPServer(("127.0.0.1", 0), Back) as server:
         server.timeout = 1.0
-        address = authorization(url, ca_file, f"http://localhost:{server.server_port}/cb")
+        address = authorization(context, f"http://localhost:{server.server_port}/cb", invite)
         show(address)
-        if open_browser:
-            webbrowser.open(address)
+        webbrowser.open(address)
         deadline = time.monotonic() + seconds
         while not ({"code", "error"} & set(got)):
             if time.monotonic() > deadline:
@@ -71,18 +74,23 @@ def browser_code(url: str, ca_file: str, show: Any, *, open_browser: bool, secon
     return got
 
 
-def authorization(url: str, ca_file: str, redirect_uri: str) -> str:
-    """The address of the identity provider's page for a login. Raises Failure when the master has no provider."""
+def authorization(context: Context, redirect_uri: str, invite: str = "") -> str:
+    """The address that a browser opens for a login: of the master, which binds the login to this browser and sends it
+    on to the identity provider. Raises Failure when the master has no provider, or does not know the invitation."""
+    from urllib.parse import urlencode  # noqa: PLC0415
+
     import httpx  # noqa: PLC0415
 
-    with Client(url, ca_file=ca_file) as client:
-        query = {"redirect_uri": redirect_uri, "expires_in": "28800"}
-        answer = httpx.get(f"{client.url}/authenticate", params=query, **client.options)
+    query = {"redirect_uri": redirect_uri, "expires_in": "28800"} | ({"invite_code": invite} if invite else {})
+    with Client(context.url, ca_file=context.ca_file) as client:
+        address = f"{client.url}/authenticate?{urlencode(query)}"
+        answer = httpx.get(address, **client.options)
     if answer.status_code != 302:
         try:
             said = answer.json()
             reason = said.get("error_description") or said.get("error")
         except ValueError:
             reason = answer.text
-        raise Failure(f"{url} has no login with the browser: {reason}", "kctl login URL --token TOKEN or --code CODE")
-    return str(answer.headers["location"])
+        hint = "kctl login URL --token TOKEN or --code CODE"
+        raise Failure(f"{context.url} has no login with the browser: {reason}", hint)
+    return address

@@ -1,12 +1,15 @@
 """What several e2e tests of the running suite need; the suite itself is in tests/conftest.py."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.provider_logins import configuration, openid_provider
 from tests.support.engine import Engine
+from tests.support.kctl import Kctl
 from tests.support.pebble import MISSING, Pebble, pebble
 from tests.support.suite import Api, Suite, soon
 
@@ -37,6 +40,19 @@ async def authority(request: pytest.FixtureRequest, suite: Suite, api: Api) -> A
                 # Not before the service is gone that has it.
                 soon(lambda path=f"/v1/{kind}/{one['id']}": api.request("DELETE", path).status_code in (200, 404))
         api.request("DELETE", f"/v1/secrets/{api.grid}/LE_PRIVATE_KEY")
+
+
+@pytest.fixture(scope="module")
+def provider(api: Api) -> Iterator[dict[str, str]]:
+    """The configuration for a real OpenID provider, which runs."""
+    with openid_provider() as url:
+        yield configuration(url, api)
+
+
+@pytest.fixture
+def kctl(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kctl:
+    """The command line, as administrator of the suite."""
+    return Kctl(api, tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

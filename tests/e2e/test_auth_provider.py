@@ -2,8 +2,8 @@
 
 import json
 import re
-import subprocess
-import sys
+import threading
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -12,44 +12,15 @@ import httpx
 import pytest
 
 from tests.e2e.auth_people import configured, email
+from tests.e2e.provider_logins import CLAIMS, log_in
 from tests.support.browser import rendered
-from tests.support.ports import free_port
-from tests.support.suite import Api, soon
-
-CLAIMS = {"sub": "anna-at-the-provider", "email": email("anna"), "name": "Anna", "preferred_username": "anna"}
+from tests.support.kctl import Kctl
+from tests.support.suite import Api
 
 
 @pytest.fixture(scope="module")
-def openid() -> Iterator[str]:
-    """A real provider process; yields its address."""
-    port = free_port()
-    program = Path(sys.executable).with_name("oidc-provider-mock")
-    command = [str(program), "--port", str(port), "--user-claims", json.dumps(CLAIMS)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        soon(lambda: httpx.get(f"{url}/.well-known/openid-configuration").status_code == 200, message="provider is up")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def master(api: Api, openid: str) -> Iterator[Api]:
-    values = {
-        "oauth2.client_id": "kontena",
-        "oauth2.client_secret": "the-client-secret",
-        "oauth2.authorize_endpoint": f"{openid}/oauth2/authorize",
-        "oauth2.token_endpoint": f"{openid}/oauth2/token",
-        "oauth2.userinfo_endpoint": f"{openid}/userinfo",
-        "oauth2.token_post_content_type": "application/x-www-form-urlencoded",
-        "oauth2.userinfo_scope": "openid profile email",
-        "oauth2.userinfo_username_jsonpath": "$.preferred_username",
-        "server.root_url": api.url,
-        "server.name": "e2e master",
-    }
-    with configured(api, values):
+def master(api: Api, provider: dict[str, str]) -> Iterator[Api]:
+    with configured(api, provider):
         yield api
 
 
@@ -58,28 +29,6 @@ def invitation(master: Api) -> Iterator[str]:
     body = {"response_type": "invite", "email": email("anna"), "external_id": None}
     yield master.call("POST", "/oauth2/authorize", body, status=201)["invite_code"]
     master.request("DELETE", f"/v1/users/{email('anna')}")
-
-
-def log_in(
-    api: Api,
-    parameters: dict[str, str],
-    *,
-    action: str = "authorize",
-    sub: str = CLAIMS["sub"],
-    jar: httpx.Cookies | None = None,
-) -> str:
-    """Follow the redirects of a login; returns the address of our callback with its query. `jar` gets the cookies."""
-    with httpx.Client(timeout=60) as browser:
-        begun = browser.get(f"{api.url}/authenticate", params=parameters)
-        assert begun.status_code == 302, begun.text
-        form = browser.get(begun.headers["location"])
-        assert form.status_code == 200, form.text
-        assert "<form" in form.text
-        answered = browser.post(begun.headers["location"], data={"sub": sub, "action": action})
-        assert answered.status_code in (302, 303), answered.text
-        if jar is not None:
-            jar.update(browser.cookies)
-        return str(answered.headers["location"])
 
 
 def test_an_invited_user_logs_in_and_uses_the_api(master: Api, invitation: str) -> None:
@@ -148,3 +97,44 @@ def test_a_denied_login_ends_with_the_words_of_the_provider(master: Api) -> None
     answer = httpx.get(log_in(master, {"redirect_uri": "/code"}, action="deny"))
     assert (answer.status_code, answer.json()["error"]) == (502, "server_error")
     assert "access_denied" in answer.json()["error_description"]
+
+
+class Browser:
+    """In place of that of the person at the command line: follows all redirects, and logs in at the provider."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, action: str = "authorize") -> None:
+        self._action = action
+        self.answers: list[httpx.Response] = []
+        self._threads: list[threading.Thread] = []
+        patch.setattr(webbrowser, "open", self._open)
+
+    def _open(self, address: str) -> bool:
+        self._threads.append(threading.Thread(target=self._log_in, args=[address]))
+        self._threads[-1].start()
+        return True
+
+    def _log_in(self, address: str) -> None:
+        with httpx.Client(timeout=60, follow_redirects=True) as client:
+            form = client.get(address)
+            assert "<form" in form.text
+            self.answers.append(client.post(form.url, data={"sub": CLAIMS["sub"], "action": self._action}))
+
+    def closed(self) -> httpx.Response:
+        """What it showed at last."""
+        for thread in self._threads:
+            thread.join(60)
+        return self.answers[-1]
+
+
+def test_the_command_line_logs_in_with_the_browser(
+    master: Api, invitation: str, kctl: Kctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KONTENA_URL", "KONTENA_TOKEN", "KONTENA_GRID"):
+        monkeypatch.delenv(name)
+    browser = Browser(monkeypatch)
+    done = kctl.ok("login", master.url, "--invite", invitation, "--name", "here")
+    assert "logged in to here as anna@people.example.com" in done.err
+    assert "You can close this page" in browser.closed().text
+    assert kctl.ok("user", "whoami", "-o", "json").document["name"] == "anna"
+    known = json.loads(Path(kctl.environment["KONTENA_CTL_CONFIG"]).read_text())
+    assert "refresh_token" in json.dumps(known), "it is renewed without a browser"

@@ -19,11 +19,6 @@ GROUPS = {"certificate": "cert", "domain": "cert domain", "entry": ""}
 
 
 @pytest.fixture
-def kctl(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kctl:
-    return Kctl(api, tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
 def file(api: Api, image: str, docker: Docker, tmp_path: Path) -> Iterator[Path]:
     """The document of a stack with two services, which is gone afterwards."""
     common = {"image": image, "cmd": LOOP, "stop_grace_period": "0s"}
@@ -150,6 +145,32 @@ def test_a_deploy_that_is_rolled_back(api: Api, docker: Docker, kctl: Kctl, file
     assert back.err.splitlines()[0].startswith("revision 1 of admin, ")
     assert back.err.splitlines()[-1] == "stack shop is deployed"
     assert kctl.ok("history", "shop", "-n", "1").lines[1].split()[-3:-1] == ["rollback", "1"]
+    of_the_stack = [line.split() for line in kctl.ok("revisions", "shop").lines[1:]]
+    assert [(one[0], *one[2:]) for one in of_the_stack] == [
+        ("3", "admin", "web:image"),
+        ("2", "admin", "web:image"),
+        ("1", "admin", "-"),
+    ]
+    assert kctl.ok("revisions", "web", "-n", "1", "-o", "json").document["revisions"][0]["author"] == "admin"
+    assert kctl.ok("revisions", "shop", "-o", "name").lines == ["3", "2", "1"]
+
+
+def test_a_command_in_a_container_of_its_own(api: Api, docker: Docker, image: str, kctl: Kctl, file: Path) -> None:
+    kctl.ok("deploy", "-f", changed(file, env=["OF_WEB=1"], ports=[]), "-y", "--progress", "quiet")
+    told = ["sh", "-c", "echo $OF_WEB $MORE $HOSTNAME; echo oops >&2; exit 7"]
+    ran = kctl("run", "--like", "shop/web", "-e", "MORE=2", "--on", "local-node", "--", *told)
+    assert (ran.code, ran.err) == (7, "oops\n")
+    of_web, more, host = ran.out.split()
+    assert (of_web, more) == ("1", "2")
+    service = host.removesuffix("-1")
+    soon(lambda: docker.all(f"{api.grid}/null/{service}") == [], message="its container is gone")
+    alone = kctl("run", "--image", image, "-o", "json", "--shell", "echo alone")
+    assert (alone.document["stdout"], alone.document["exit_code"]) == ("alone\n", 0)
+    failed = kctl("run", "--image", "127.0.0.1:1/nowhere:1", "true")
+    assert (failed.code, failed.out) == (3, "")
+    assert "127.0.0.1:1/nowhere" in failed.err
+    assert kctl("run", "true").code == 2
+    soon(lambda: [name for name in kctl.ok("ps", "-o", "name").lines if name.startswith("run-")] == [])
 
 
 def test_a_grid_of_one_node_has_nothing_to_move(kctl: Kctl) -> None:
@@ -243,7 +264,7 @@ def test_grids_volumes_registries_users_and_tokens(api: Api, kctl: Kctl) -> None
 
     with configured(api):
         invited = kctl.ok("user", "invite", "cli@example.com")
-    assert f"--code {invited.out.strip()}" in invited.err
+    assert f"--invite {invited.out.strip()}" in invited.err
     assert kctl.ok("user", "grant", "cli@example.com", "viewer", "-o", "json").document["roles"][0]["name"] == "viewer"
     assert kctl.ok("user", "revoke", "cli@example.com", "viewer", "-o", "json").document["roles"] == []
     assert kctl.ok("user", "add", "cli@example.com", "-o", "name").lines == ["admin", "cli@example.com"]

@@ -20,9 +20,8 @@ def login(
     url: Annotated[str, typer.Argument(metavar="URL", help="such as https://master.example:9292")],
     name: Annotated[str, typer.Option(help="Name of the context.")] = "",
     token: Annotated[str, typer.Option(help="An access token that you have; - reads it from stdin.")] = "",
-    code: Annotated[
-        str, typer.Option(help="A code: of an administrator, of an invitation, or of the page of a login.")
-    ] = "",
+    code: Annotated[str, typer.Option(help="A code: of an administrator, or of the page of a login.")] = "",
+    invite: Annotated[str, typer.Option(help="The code of an invitation, for the first login with the browser.")] = "",
     remote: Annotated[bool, typer.Option(help="The browser is on another machine.")] = False,
     ca_file: Annotated[
         str, typer.Option(help="Authorities that the master's certificate comes from.", metavar="FILE")
@@ -37,12 +36,13 @@ def login(
     elif code:
         context = exchanged(context, {"grant_type": "authorization_code", "code": code})
     elif remote:
-        session.output.say(f"Open this page and come back with the code:\n\n  {authorization(url, ca_file, '/code')}\n")
+        page = authorization(context, "/code", invite)
+        session.output.say(f"Open this page and come back with the code:\n\n  {page}\n")
         code = typer.prompt("Code", err=True)
         context = exchanged(context, {"grant_type": "authorization_code", "code": code})
     else:
         waiting = "Waiting for the browser. If it does not open, open this page yourself:\n\n  %s\n"
-        found = browser_code(url, ca_file, lambda page: session.output.say(waiting % page), open_browser=True)
+        found = browser_code(context, invite, lambda page: session.output.say(waiting % page))
         context = exchanged(context, {"grant_type": "authorization_code", "code": found["code"]})
     with connect(context) as client:
         user = client.get_current_user()

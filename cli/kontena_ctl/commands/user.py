@@ -33,7 +33,7 @@ def invite(session: Session, email: Annotated[str, typer.Argument(metavar="EMAIL
     else:
         code = document.get("invite_code") or document.get("code")
         session.output.line(str(code))
-        session.output.say(f"they run: kctl login {session.client.url} --code {code}")
+        session.output.say(f"they run: kctl login {session.client.url} --invite {code}")
 
 
 @command(app, "grant")
