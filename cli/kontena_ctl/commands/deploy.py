@@ -1,9 +1,6 @@
 """`kctl deploy`, `plan`, `scale`, `wait`: what changes what runs, and follows it."""
 
-import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,16 +8,33 @@ import typer
 from kontena_client import ApiError
 from kontena_ctl.command import DEFAULT_TIMEOUT, ProgressOption, Service, Timeout, Wait, Yes, command, completed, group
 from kontena_ctl.failures import Exit, Failure
-from kontena_ctl.following import finish, missing_of_service, service_deploy, stack_deploy, wait_until
+from kontena_ctl.following import Followed, finish, missing_of_service, service_deploy, stack_deploy, wait_until
 from kontena_ctl.output import Format
 from kontena_ctl.plans import impossible, lines, summary
 from kontena_ctl.progress import Progress
 from kontena_ctl.session import ServiceName, Session
 from kontena_ctl.verbs import is_stack
+from kontena_ctl.wanted import Files, Wanted, of_files
 
 app = group("Deploys")
-_File = Annotated[str, typer.Option("-f", "--file", metavar="FILE", help="Document of a stack, JSON; - is stdin.")]
+_Paths = Annotated[
+    list[str],
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="compose.yaml (several are merged), kontena.yml, or the JSON document of a stack; - is stdin.",
+    ),
+]
 _StackName = Annotated[str, typer.Option("--name", help="Name of the stack, in place of that in the file.")]
+_Values = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="Value of a variable of the file.", show_default=False)
+]
+_Profiles = Annotated[list[str], typer.Option("--profile", help="Of compose files; * for all.", show_default=False)]
+_Include = Annotated[
+    list[str], typer.Option(metavar="FILE", help="Sent along, if it is not found by itself.", show_default=False)
+]
+_Ignore = Annotated[bool, typer.Option("--ignore-unsupported", help="Leave out what has no counterpart.")]
 _Target = Annotated[
     str,
     typer.Argument(metavar="[SERVICE|STACK]", help="What is there already.", autocompletion=completed("services")),
@@ -28,20 +42,24 @@ _Target = Annotated[
 
 
 @command(app, "plan")
-def plan(session: Session, file: _File, name: _StackName = "") -> None:
+def plan(
+    session: Session,
+    file: _Paths,
+    name: _StackName = "",
+    values: _Values = [],  # noqa: B006
+    profile: _Profiles = [],  # noqa: B006
+    include: _Include = [],  # noqa: B006
+    ignore_unsupported: _Ignore = False,
+) -> None:
     """Show what a stack file would change. Nothing is written. Ends with 3 when something could not be placed."""
-    document = _read(file, name)
-    found = _plan(session, document)
-    if session.output.structured:
-        session.output.document(found)
-    elif session.output.format is Format.NAME:
-        for one in found["services"]:
-            session.output.line(one["name"])
-    else:
-        session.output.line(summary(found))
-        for line, _ in lines(found):
-            session.output.line(line)
-    if impossible(found):
+    wanted = of_files(session, Files(file, name, values, profile, include, ignore_unsupported))
+    if any(wanted.first):
+        _show_first(session, wanted)
+        return
+    plans = [_plan(session, document) for document in wanted.stacks]
+    for found in plans:
+        _show(session, found, alone=len(plans) == 1)
+    if any(map(impossible, plans)):
         raise typer.Exit(Exit.DEPLOY_FAILED)
 
 
@@ -49,20 +67,35 @@ def plan(session: Session, file: _File, name: _StackName = "") -> None:
 def deploy(
     session: Session,
     target: _Target = "",
-    file: _File = "",
+    file: _Paths = [],  # noqa: B006
     name: _StackName = "",
+    values: _Values = [],  # noqa: B006
+    profile: _Profiles = [],  # noqa: B006
+    include: _Include = [],  # noqa: B006
+    ignore_unsupported: _Ignore = False,
     force: Annotated[bool, typer.Option(help="New containers even when nothing changed (services only).")] = False,
     yes: Yes = False,
     progress: ProgressOption = Progress.AUTO,
     wait: Wait = True,
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
-    """Deploy a stack file, after showing what it changes; or deploy a service or stack again. Followed to the end: 0
-    deployed, 3 failed, 4 rolled back, 5 no end in time. Ctrl-C leaves; the deploy goes on."""
+    """Deploy a stack file, after showing what it changes; or deploy a service or stack again, with --set from the files
+    that it keeps. Followed to the end: 0 deployed, 3 failed, 4 rolled back, 5 no end in time. Ctrl-C leaves; the deploy
+    goes on."""
     if bool(file) == bool(target):
         raise Failure("Say what to deploy: -f FILE, or the name of a service or stack.", code=Exit.USAGE)
-    started = _of_file(session, file, name, yes=yes) if file else _again(session, target, force=force)
-    raise typer.Exit(finish(session, started, progress=progress, wait=wait, timeout=timeout))
+    if target and not values:
+        started = _again(session, target, force=force)
+        raise typer.Exit(finish(session, started, progress=progress, wait=wait, timeout=timeout))
+    wanted = of_files(session, Files(file, name or target, values, profile, include, ignore_unsupported))
+    _make_first(session, wanted, yes=yes)
+    for document in wanted.stacks:
+        last = document is wanted.stacks[-1]
+        started = _applied(session, document, yes=yes)
+        # Stacks that others depend on are waited for.
+        code = finish(session, started, progress=progress, wait=wait or not last, timeout=timeout)
+        if code or last:
+            raise typer.Exit(code)
 
 
 @command(app, "scale")
@@ -108,24 +141,6 @@ def wait(
         wait_until(session, str(service), timeout, missing)
 
 
-def _read(file: str, name: str) -> dict[str, Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}", code=Exit.USAGE) from error
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise Failure(f"{file} is no JSON document of a stack: {error}", code=Exit.USAGE) from error
-    if not isinstance(document, dict):
-        raise Failure(f"{file} does not hold an object", code=Exit.USAGE)
-    if name:
-        document["name"] = name
-    if not document.get("name"):
-        raise Failure(f"{file} does not name the stack.", "add a name to it, or say --name NAME", code=Exit.USAGE)
-    return document
-
-
 def _exists(session: Session, stack: str) -> bool:
     try:
         session.client.get_stack(session.grid, stack)
@@ -145,8 +160,50 @@ def _plan(session: Session, document: Any) -> Mapping[str, Any]:
     return session.client.plan_new_stack(session.grid, document)
 
 
-def _of_file(session: Session, file: str, name: str, *, yes: bool) -> Any:
-    document: Any = _read(file, name)
+def _show(session: Session, found: Mapping[str, Any], *, alone: bool) -> None:
+    if session.output.structured:
+        if alone:
+            session.output.document(found)
+        else:
+            session.output.entry(found, "")
+    elif session.output.format is Format.NAME:
+        for one in found["services"]:
+            session.output.line(one["name"])
+    else:
+        session.output.line(summary(found))
+        for line, _ in lines(found):
+            session.output.line(line)
+
+
+def _show_first(session: Session, wanted: Wanted) -> None:
+    """What is made before the stacks: their plans ask for it."""
+    if session.output.structured:
+        session.output.document(wanted.told)
+        return
+    for line in wanted.first:
+        session.output.line(f"+ {line}")
+    session.output.say("The services can be planned when these exist; deploy makes them after asking.")
+
+
+def _make_first(session: Session, wanted: Wanted, *, yes: bool) -> None:
+    """Volumes and secrets, after a question. Raises Failure for those that only people can make."""
+    if not any(wanted.first):
+        return
+    hints = [f"kctl volume create {one['name']}" for one in wanted.volumes if "driver" not in one]
+    hints += [f"kctl secret set {one['name']}" for one in wanted.secrets if "value" not in one]
+    if hints:
+        raise Failure("The files use what does not exist yet.", *hints)
+    for line in wanted.first:
+        session.output.say(f"+ {line}", "green")
+    session.confirm("Make these first?", yes=yes)
+    for volume in wanted.volumes:
+        session.client.create_volume(session.grid, volume)  # type: ignore[arg-type]
+    for secret in wanted.secrets:
+        session.client.update_secret(session.grid, secret["name"], {"value": secret["value"], "upsert": True})
+
+
+def _applied(session: Session, document: Any, *, yes: bool) -> Followed:
+    """Show, ask, write, and begin to deploy the document of a stack."""
     stack, exists = document["name"], _exists(session, document["name"])
     seen = session.client.headers.get("etag") if exists else None
     found = _plan(session, document)
@@ -164,7 +221,7 @@ def _of_file(session: Session, file: str, name: str, *, yes: bool) -> Any:
     return stack_deploy(session, started, [one["name"] for one in found["services"] if one["action"] != "remove"])
 
 
-def _again(session: Session, target: str, *, force: bool) -> Any:
+def _again(session: Session, target: str, *, force: bool) -> Followed:
     if is_stack(session, target):
         if force:
             raise Failure("--force is for services.", code=Exit.USAGE)
