@@ -73,6 +73,10 @@ Timeout = Annotated[
 # Typer parses it as what is typed.
 DEFAULT_TIMEOUT: Any = "10m"
 ProgressOption = Annotated[Progress, typer.Option("--progress", help="How the way there is shown.")]
+Cmd = Annotated[list[str], typer.Argument(metavar="CMD...", help="Program and arguments; -- before options.")]
+Interactive = Annotated[bool, typer.Option("-i", "--interactive", help="Pass input on.")]
+Tty = Annotated[bool, typer.Option("-t", "--tty", help="With a terminal.")]
+Shell = Annotated[bool, typer.Option(help="Join the words for /bin/sh -c.")]
 Wait = Annotated[bool, typer.Option(help="Wait for the end.")]
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.progress import Progress, Quiet, display
@@ -11,6 +11,7 @@ from kontena_ctl.rollout import Rollout, conclusion, of_service, of_stack
 from kontena_ctl.session import Session
 from kontena_ctl.words import count
 
+_T = TypeVar("_T")
 _PAUSE_SECONDS = 0.4
 _EVENTS_EVERY = 4
 _SECOND_CTRL_C_SECONDS = 3.0
@@ -155,6 +156,17 @@ def _told(session: Session, deploy: Followed, code: Exit) -> int:
     elif session.output.format == "name":
         session.output.line(deploy.id)
     return code
+
+
+def until(what: str, timeout: float, look: Callable[[], _T | None]) -> _T:
+    """What `look` finds, as soon as it finds something. Raises Failure, about what did not happen, when that takes too
+    long."""
+    deadline = time.monotonic() + timeout
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not after {timeout:.0f} s", code=Exit.TIMED_OUT)
+        time.sleep(_PAUSE_SECONDS)
+    return found
 
 
 def wait_until(session: Session, what: str, timeout: float, fact: Callable[[], str]) -> int:

@@ -1,5 +1,6 @@
-"""`kctl history` and `cancel`: the deploys that there were, and an end for one that goes on."""
+"""`kctl history`, `revisions` and `cancel`: what there was, and an end for a deploy that goes on."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -24,22 +25,50 @@ COLUMNS = (
     Column("REASON", lambda one: one.get("reason")),
 )
 
+REVISIONS = (
+    Column("REVISION", lambda one: one["revision"]),
+    Column("MADE", lambda one: age(one["created_at"])),
+    Column("BY", lambda one: one.get("author")),
+    Column("VERSION", lambda one: one.get("version"), wide=True),
+    Column("CHANGED", lambda one: list(_changed(one))),
+)
+_Limit = Annotated[int, typer.Option("-n", "--lines", min=1, max=100, help="So many of the latest.")]
+
+
+def _changed(revision: Mapping[str, Any]) -> Iterator[str]:
+    """Attributes, and what happened to which services; nothing for the oldest one that is kept."""
+    yield from (change["attribute"] for change in revision["changes"])
+    for service in revision.get("services", ()):
+        told = "/".join(change["attribute"] for change in service["changes"]) or service["action"]
+        yield f"{service['name']}:{told}"
+
 
 @command(app, "history")
 def history(
     session: Session,
     target: _Target,
-    limit: Annotated[int, typer.Option("-n", "--lines", min=1, max=100, help="So many of the latest.")] = 20,
+    limit: _Limit = 20,
 ) -> None:
     """The deploys of a service or stack, the newest first: who asked for them, what became of them."""
     document: Any = session.client.call("GET", f"{target_path(session, target)}/deploys", {"limit": limit})
+    _listed(session, document, "deploys", COLUMNS, "id")
+
+
+@command(app, "revisions")
+def revisions(session: Session, target: _Target, limit: _Limit = 20) -> None:
+    """The revisions that a service or stack can go back to, the newest first: who made them, what they changed."""
+    document: Any = session.client.call("GET", f"{target_path(session, target)}/revisions", {"limit": limit})
+    _listed(session, document, "revisions", REVISIONS, "revision")
+
+
+def _listed(session: Session, document: Any, plural: str, columns: tuple[Column, ...], key: str) -> None:
     if session.output.structured:
         session.output.document(document)
     elif session.output.format is Format.NAME:
-        for one in document["deploys"]:
-            session.output.line(one["id"])
+        for one in document[plural]:
+            session.output.line(str(one[key]))
     else:
-        session.output.table(COLUMNS, document["deploys"])
+        session.output.table(columns, document[plural])
 
 
 @command(app, "cancel")
