@@ -13,6 +13,7 @@ from cryptography import x509
 
 from tests.e2e.conftest import Authority
 from tests.support.containers import Docker
+from tests.support.kctl import Kctl
 from tests.support.leaks import key_lines
 from tests.support.suite import Api, Suite, soon
 
@@ -202,3 +203,41 @@ async def test_the_documented_flow_with_a_wildcard_and_a_restart(
     assert (shown["domain"], shown["status"]) == ("*.foo.domain.com", "validated")
     for name in names:
         api.call("DELETE", f"/v1/secrets/{api.grid}/{name}")
+
+
+@pytest.mark.usefixtures("registered")
+async def test_the_command_line_gets_and_keeps_a_certificate(
+    api: Api, authority: Authority, kctl: Kctl, tmp_path: Any
+) -> None:
+    domain, other = "cli.domain.com", "kept.domain.com"
+
+    def certificate(*words: str) -> Any:
+        return kctl.ok("cert", *words, "-o", "json").document
+
+    assert kctl.ok("cert", "register", "john.doe@domain.com").err == "registered john.doe@domain.com\n"
+    refused = kctl("cert", "request", domain)
+    assert refused.code == 1
+    assert domain in refused.err
+    asked = await asyncio.to_thread(certificate, "domain", "authorize", domain)
+    record = asked["challenge_opts"]
+    await authority.ca.set_txt(f"{record['record_name']}.{domain}", record["record_content"])
+    made = await asyncio.to_thread(certificate, "request", domain)
+    assert (made["subject"], made["auto_renewable"]) == (domain, False)
+    assert certificate("domain", "show", domain)["status"] == "validated"
+    assert domain in kctl.ok("cert", "ls", "-o", "name").lines
+    assert certificate("show", domain)["subject"] == domain
+
+    exported = certificate("export", domain)
+    api.secrets.values |= set(key_lines(exported["private_key"]))
+    text = kctl.ok("cert", "export", domain).out
+    assert text == exported["certificate"] + exported["chain"] + exported["private_key"]
+    files = {name: tmp_path / name for name in ("certificate", "chain", "private_key")}
+    for name, path in files.items():
+        path.write_text(exported[name])
+    words = ["--cert", str(files["certificate"]), "--key", str(files["private_key"]), "--chain", str(files["chain"])]
+    kctl.ok("cert", "rm", domain, "-y")
+    assert kctl("cert", "import", other, *words).code == 1, "it is for another domain"
+    assert certificate("import", domain, *words)["subject"] == domain
+    kctl.ok("cert", "rm", domain, "-y")
+    kctl.ok("cert", "domain", "rm", domain, "-y")
+    assert domain not in kctl.ok("cert", "domain", "ls", "-o", "name").lines
