@@ -113,3 +113,19 @@ def test_a_shell_in_a_container_has_the_terminal_of_the_caller(kctl: Opened, she
         terminal.keys("exit 3\n")
         assert terminal.ended() == 3
         assert terminal.modes == terminal.before, "the terminal is as it was"
+
+
+def test_a_variable_without_a_value_is_asked_for(api: Api, kctl: Opened, image: str, tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("name: asked\nservices: {web: {image: '${IMAGE:?which one}', command: 'sleep ${FOR:?how long}'}}")
+    with kctl("plan", "-f", str(file), columns=160) as terminal:
+        terminal.shows("IMAGE: ")
+        terminal.keys(f"{image}\n")
+        terminal.shows("FOR: ")
+        terminal.keys("9\n")
+        assert terminal.ended() == 0
+        assert terminal.screen[0].startswith("The variable IMAGE is required: which one.")
+        assert terminal.screen[-2:] == [
+            f"{api.grid}/asked revision 1: 1 to create",
+            "+ web: create, 1 instance on local-node",
+        ]
