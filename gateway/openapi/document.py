@@ -1,5 +1,6 @@
 """Puts the OpenAPI document together."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -7,8 +8,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from gateway import catalog
 from gateway.openapi import responses
 from gateway.openapi.comments import comments
+from gateway.openapi.examples import illustrate
 from gateway.openapi.operations import Operations
 from gateway.openapi.schemas import Schemas
+from gateway.openapi.sections import SECTIONS, section
 from gateway.own_answers import OwnAnswer, facts
 from gateway.readiness import PATH as READY_PATH
 from gateway.routes import rate_limited
@@ -37,12 +40,13 @@ def document(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescript
     for path, verb, operation in _operations(descriptors, public, texts, schemas):
         if verb in paths.setdefault(path, {}):
             raise ValueError(f"two operations on {verb.upper()} {path}")
+        illustrate(path, verb, operation)
         paths[path][verb] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Kontena Master", "version": VERSION, "description": _ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [_tag(service, texts) for service in public if service.methods] + [_GATEWAY_TAG],
+        "tags": [{"name": name, "description": text} for name, text in _described(public, paths, texts)],
         "paths": {path: paths[path] for path in sorted(paths)},
         "components": {
             "schemas": {**dict(sorted(schemas.components.items())), **responses.shared_schemas()},
@@ -70,15 +74,29 @@ def _operations(
             for number, binding in enumerate(method.bindings, start=1):
                 path, operation = make.operation(method, binding, rpc, limited=rate_limited(method))
                 suffix = "" if number == 1 else f"_{number}"
-                yield path, binding.verb.lower(), {"operationId": f"{described.name}_{rpc.name}{suffix}", **operation}
+                yield (
+                    path,
+                    binding.verb.lower(),
+                    {
+                        "operationId": f"{described.name}_{rpc.name}{suffix}",
+                        "tags": [section(path)],
+                        **operation,
+                    },
+                )
 
 
-def _tag(service: catalog.Service, texts: dict[str, str]) -> dict[str, str]:
-    short = service.name.rpartition(".")[2].removesuffix("Service")
-    return {"name": short, "description": texts.get(service.name, "")}
-
-
-_GATEWAY_TAG = {"name": "Gateway", "description": "Answered at the edge, without a service."}
+def _described(
+    public: list[catalog.Service], paths: dict[str, dict[str, Any]], texts: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Sections with what is said about each service that has a call in them."""
+    found: dict[str, list[str]] = {name: [text] for name, text in SECTIONS.items()}
+    operations = [operation for verbs in paths.values() for operation in verbs.values()]
+    for service in public:
+        short = service.name.rpartition(".")[2]
+        tags = {one["tags"][0] for one in operations if one["operationId"].startswith(f"{short}_")}
+        for tag in tags:
+            found[tag].append(texts.get(service.name, ""))
+    yield from ((name, "\n\n".join(filter(None, parts))) for name, parts in found.items())
 
 
 def _own_paths(settings: GatewaySettings) -> dict[str, dict[str, Any]]:
@@ -88,7 +106,7 @@ def _own_paths(settings: GatewaySettings) -> dict[str, dict[str, Any]]:
         answer.path: {
             "get": {
                 "operationId": f"Gateway_{answer.path.strip('/').replace('/', '_').replace('.', '_') or 'root'}",
-                "tags": [_GATEWAY_TAG["name"]],
+                "tags": ["Gateway"],
                 "summary": answer.about,
                 "responses": {
                     **responses.success([200], {answer.content_type: {"schema": {"type": "object"}}}),

@@ -44,7 +44,6 @@ class Operations:
         failures = responses.error_statuses(method, binding, comment, has_query=bool(query), limited=limited)
         answered = responses.success(responses.success_statuses(comment), self._content(rpc, comment))
         return path, {
-            "tags": [rpc.containing_service.name.removesuffix("Service")],
             "summary": _words(rpc.name),
             "description": comment,
             "parameters": [*(self._in_path(rpc, p) for p in in_path), *query, *_headers(comment)],

@@ -13,13 +13,12 @@ def test_the_page_shows_every_operation_offline(api: Api, tmp_path: Path) -> Non
     page, console = rendered(f"{api.url}/docs", tmp_path)
     assert console == ""
     assert 'class="title">Kontena Master' in page
-    tags = [tag["name"] for tag in api.call("GET", "/openapi.json")["tags"]]
-    shown = re.findall(r'id="operations-tag-(\w+)"', page)
-    assert sorted(shown) == sorted(tags)
+    tags = [tag["name"].replace(" ", "_") for tag in api.call("GET", "/openapi.json")["tags"]]
+    assert re.findall(r'id="operations-tag-(\w+)"', page) == tags
 
 
 def test_an_operation_opens_with_its_schemas(api: Api, tmp_path: Path) -> None:
-    page, console = rendered(f"{api.url}/docs#/Service/ServiceService_UpdateService", tmp_path)
+    page, console = rendered(f"{api.url}/docs#/Services/ServiceService_UpdateService", tmp_path)
     assert console == ""
     assert "UpdateService changes attributes" in page
 

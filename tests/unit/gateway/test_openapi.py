@@ -13,11 +13,14 @@ from openapi_spec_validator import validate
 from gateway import catalog
 from gateway.openapi.comments import clean
 from gateway.openapi.document import document
+from gateway.openapi.examples import Example, examples
 from gateway.openapi.paths import openapi_path
+from gateway.openapi.sections import section
 from gateway.own_answers import facts
 from gateway.settings import GatewaySettings
 from kontena.common.v1 import options_pb2
 from kontena.deploy.v1 import service_pb2
+from tests.support.suite import REPOSITORY
 
 SETTINGS = GatewaySettings()
 DESCRIPTORS = catalog.load_descriptors(SETTINGS.descriptors)
@@ -32,6 +35,7 @@ BINDINGS = [
     for method in service.methods
     for binding in method.bindings
 ]
+REFERENCE = (REPOSITORY / "docs/api-reference.md").read_text()
 
 
 POOL = descriptor_pool.DescriptorPool()
@@ -42,6 +46,15 @@ for _file in DESCRIPTORS.file:
 def shape(path: str) -> str:
     """A path without the names of its parameters; a variable of several segments is several."""
     return re.sub(r"\{[\w.]+(?:=([^}]*))?\}", lambda match: re.sub(r"[^/]+", "*", match[1] or "*"), path)
+
+
+def documented(line: str) -> tuple[str, str]:
+    """The operation of a request line of the reference."""
+    verb, target = line.split()
+    path = target.partition("?")[0]
+    # What is written out wins over a parameter.
+    found = [one for one in OPERATIONS if one[0] == verb and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one[1]), path)]
+    return min(found, key=lambda one: one[1].count("{"))
 
 
 def test_it_is_openapi() -> None:
@@ -220,22 +233,66 @@ def invented(verb_and_path: str, comment: str) -> dict[str, Any]:
     ],
 )
 def test_comments_name_statuses(comment: str, statuses: set[str]) -> None:
-    responses = invented("post /v1/things", comment)["responses"]
+    responses = invented("post /v1/volumes", comment)["responses"]
     assert {status for status in responses if status < "400"} == statuses
     assert "403" in responses
 
 
 def test_a_comment_names_the_status_of_a_field_map() -> None:
-    content = invented("delete /v1/things", "Does it. A refusal is a field map with status 400.")["responses"]["400"]
+    content = invented("delete /v1/volumes", "Does it. A refusal is a field map with status 400.")["responses"]["400"]
     names = [shape["$ref"].rpartition("/")[2] for shape in content["content"]["application/json"]["schema"]["anyOf"]]
     assert names == ["Error", "ValidationError"]
 
 
 def test_comments_name_headers() -> None:
-    operation = invented("put /v1/things", "Does it. Takes If-Match.")
+    operation = invented("put /v1/volumes", "Does it. Takes If-Match.")
     assert [(p["in"], p["name"]) for p in operation["parameters"] if p["in"] == "header"] == [("header", "If-Match")]
     assert "412" in operation["responses"]
 
 
 def test_fields_are_query_parameters_without_a_body() -> None:
-    assert [(p["in"], p["name"]) for p in invented("get /v1/things", "Does it.")["parameters"]] == [("query", "name")]
+    assert [(p["in"], p["name"]) for p in invented("get /v1/volumes", "Does it.")["parameters"]] == [("query", "name")]
+
+
+def test_sections_are_those_of_the_reference_in_its_order() -> None:
+    names = re.findall(r"^# ([\w ]+)$", REFERENCE, re.MULTILINE)
+    sections = [name for name in names if name not in {"Introduction", "Authentication"}]
+    assert [tag["name"] for tag in DOCUMENT["tags"]][: len(sections)] == sections
+    assert {operation["tags"][0] for operation in OPERATIONS.values()} == {tag["name"] for tag in DOCUMENT["tags"]}
+
+
+def test_each_call_of_the_reference_is_in_the_section_it_is_documented_in() -> None:
+    for name, text in re.findall(r"^# ([\w ]+)$(.*?)(?=^# [\w ]+$|\Z)", REFERENCE, re.MULTILINE | re.DOTALL):
+        for line in re.findall(r"^```http\n(.+) HTTP/1.1$", text, re.MULTILINE):
+            if name != "Introduction":
+                assert OPERATIONS[documented(line)]["tags"] == [name], line
+
+
+def test_each_call_of_the_reference_has_an_example() -> None:
+    asked = {documented(line) for line in re.findall(r"^```http\n(.+) HTTP/1.1$", REFERENCE, re.MULTILINE)}
+    shown = [tuple(example.call.split()) for example in examples()]
+    assert asked - set(shown) == set()
+    assert len(shown) == len(set(shown)), "one for each call"
+    assert set(shown) <= set(OPERATIONS)
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.call)
+def test_examples_are_what_the_document_says(example: Example) -> None:
+    verb, path = example.call.split()
+    operation = OPERATIONS[verb, path]
+    parameters = {one["name"]: one for one in operation["parameters"]}
+    assert {name for name, one in parameters.items() if one.get("required")} <= set(example.path)
+    assert set(example.path) | set(example.query) <= set(parameters)
+    answered = operation["responses"][str(example.status)].get("content", {})
+    pairs = [(example.answer, answered.get("application/json"))]
+    pairs += [(example.body, operation.get("requestBody", {}).get("content", {}).get("application/json"))]
+    for value, content in pairs:
+        if value is not None:
+            assert content["example"] == value
+            schema = {"components": DOCUMENT["components"], **content["schema"]}
+            jsonschema_rs.Draft202012Validator(schema).validate(value)
+
+
+def test_a_new_noun_asks_for_a_section() -> None:
+    with pytest.raises(ValueError, match=r"/v1/things/.* belongs to no section"):
+        section("/v1/things/{id}")
