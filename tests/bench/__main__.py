@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench import report
+from tests.bench.commands import commands
 from tests.bench.cpu import Meter
 from tests.bench.loglines import log_lines
 from tests.bench.measure import CONNECTIONS, Deployer, Row, alternate, deploys
@@ -22,7 +23,9 @@ from tests.support.suite import REPOSITORY
 _LISTED = 100
 # As much as a container may write in the long run.
 _LINES_PER_SECOND = 1000
-PARTS = ("requests", "deploys", "rolling", "logs", "stack")
+PARTS = ("requests", "deploys", "commands", "rolling", "logs", "stack")
+# Of each command line per round: a process takes a moment only.
+_CALLS = 5
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ def run(ours: Ours, engine: Engine, plan: Plan) -> report.Results:
                 # Ten minutes for all: the larger number has fewer rounds.
                 found.deploys[count] = deploys(subjects, count, max(1, plan.rounds - (count > 10)))
 
+        def measure_commands() -> None:
+            found.commands = commands(ours.api, _CALLS * plan.rounds)
+
         def measure_rolling() -> None:
             found.rolled = rolling(ours, engine, other, plan.rolling)
 
@@ -120,6 +126,7 @@ def run(ours: Ours, engine: Engine, plan: Plan) -> report.Results:
         works: tuple[Callable[[], None], ...] = (
             lambda: _requests(found, ours, bottom, other, meter, plan),
             measure_deploys,
+            measure_commands,
             measure_rolling,
             measure_logs,
             measure_stack,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench import goals
+from tests.bench.commands import Command
 from tests.bench.loglines import LogTimes
 from tests.bench.measure import CONNECTIONS, Row
 from tests.bench.rolling import Rolled
@@ -38,6 +39,7 @@ class Results:
     memory_filled: Mapping[str, float] = field(default_factory=dict)
     filled_with: int = 0
     rest: Mapping[str, float] = field(default_factory=dict)
+    commands: Sequence[Command] = ()
 
 
 def markdown(found: Results) -> str:
@@ -66,6 +68,11 @@ def markdown(found: Results) -> str:
         parts.append(
             "## Deploys\nSeconds from the first request until all containers run: median (best to worst).\n"
             + table(_deploys(found.deploys))
+        )
+    if found.commands:
+        parts.append(
+            "## Command line\nMilliseconds of a process from its start to its end: median (best to worst).\n"
+            + table(_commands(found.commands))
         )
     parts.append("## At rest\n" + table(_at_rest(found)))
     return "\n\n".join(parts) + "\n"
@@ -144,6 +151,14 @@ def _deploys(found: Mapping[int, Mapping[str, Sequence[float]]]) -> list[list[st
         shown = [f"{statistics.median(s):.2f} ({min(s):.2f} to {max(s):.2f})" for s in times.values()]
         table.append([str(count), *shown])
     return table
+
+
+def _commands(found: Sequence[Command]) -> list[list[str]]:
+    rows = [["command", "time", "CPU of it", "limit"]]
+    for one in found:
+        wall = f"{statistics.median(one.wall):.0f} ({min(one.wall):.0f} to {max(one.wall):.0f})"
+        rows.append([one.title, wall, f"{statistics.median(one.cpu):.0f}", f"{one.limit:.0f}"])
+    return rows
 
 
 def _sizes(sizes: Mapping[int, Row]) -> list[list[str]]:

@@ -23,7 +23,7 @@ def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engi
         works={WORK},
         deploys=(1,),
         rest_seconds=0.2,
-        only=PARTS[:2],
+        only=PARTS[:3],
     )
     ours = Ours(suite)
     try:
@@ -36,5 +36,10 @@ def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engi
     assert found.deploys[1].keys() == {"ours", "Swarm", "Engine API, side by side"}
     text = report.markdown(found)
     assert "| get a service" in text
+    assert [one.title for one in found.commands if one.cpu] == [
+        "kctl --help",
+        "kctl ps",
+        "completion of the name of a node",
+    ]
     report.plots(found, tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".png"}
