@@ -12,8 +12,9 @@ from kontena_ctl.following import Followed, finish, missing_of_service, service_
 from kontena_ctl.output import Format
 from kontena_ctl.plans import impossible, lines, summary
 from kontena_ctl.progress import Progress
+from kontena_ctl.resources import SECRET
 from kontena_ctl.session import ServiceName, Session
-from kontena_ctl.verbs import is_stack
+from kontena_ctl.verbs import is_stack, known
 from kontena_ctl.wanted import Files, Wanted, of_files
 
 app = group("Deploys")
@@ -53,7 +54,7 @@ def plan(
 ) -> None:
     """Show what a stack file would change. Nothing is written. Ends with 3 when something could not be placed."""
     wanted = of_files(session, Files(file, name, values, profile, include, ignore_unsupported))
-    if any(wanted.first):
+    if _is_missing(session, wanted):
         _show_first(session, wanted)
         return
     plans = [_plan(session, document) for document in wanted.stacks]
@@ -175,12 +176,18 @@ def _show(session: Session, found: Mapping[str, Any], *, alone: bool) -> None:
             session.output.line(line)
 
 
+def _is_missing(session: Session, wanted: Wanted) -> bool:
+    """Whether something that plans ask for does not exist; a secret that is written may exist already."""
+    secrets = {str(one["name"]) for one in wanted.secrets}
+    return bool(wanted.volumes) or bool(secrets and secrets - set(known(session, SECRET)))
+
+
 def _show_first(session: Session, wanted: Wanted) -> None:
     """What is made before the stacks: their plans ask for it."""
     if session.output.structured:
         session.output.document(wanted.told)
         return
-    for line in wanted.first:
+    for line in wanted.first if session.output.format is not Format.NAME else ():
         session.output.line(f"+ {line}")
     session.output.say("The services can be planned when these exist; deploy makes them after asking.")
 
