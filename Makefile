@@ -67,7 +67,7 @@ test-integration: setup ## Services against a real Postgres
 test-e2e: setup ## Through Envoy on real containers
 	$(BIN)/pytest -q tests/e2e tests/chaos
 soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listeners; lost nodes; each process stopped for a minute
-	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py tests/network
+	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_many_agents.py tests/integration/grid_svc/test_peer_load.py tests/network
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py tests/chaos/test_revocation.py tests/e2e/test_gateway_replicas.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/chaos/test_soak.py
@@ -76,7 +76,7 @@ bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: pr
 	$(BIN)/python -m tests.bench $(BENCH)
 bench-scale: setup ## 1,000 hollow nodes and 10,000 instances: writes docs/benchmarks-scale.md; then peers, endpoints, a busy engine
 	$(BIN)/python -m tests.bench.scale $(BENCH)
-	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_grid_many_agents.py tests/integration/grid_svc/test_grid_peer_load.py \
+	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_many_agents.py tests/integration/grid_svc/test_peer_load.py \
 	  tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 bench-network: setup ## Throughput and latency between containers on two nodes in each mode; answers of the resolver
 	$(BIN)/pytest -q -s tests/bench/test_network_bench.py

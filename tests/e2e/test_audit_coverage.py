@@ -33,7 +33,7 @@ CHANGES_NOTHING = {
 }
 # These need an authority for certificates.
 WITH_AN_AUTHORITY = {
-    f"/kontena.vault.v1.{name}": "tests/integration/vault_svc/test_vault_audit.py"
+    f"/kontena.vault.v1.{name}": "tests/integration/vault_svc/test_audit.py"
     for name in (
         "CertificateService/RegisterAcmeAccount", "CertificateService/AuthorizeDomain",
         "CertificateService/CreateSecretCertificate", "CertificateService/CreateCertificate",
