@@ -49,6 +49,10 @@ async def at_work(
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
+    except AssertionError as error:
+        ended = [repr(task.exception())[:300] for task in tasks if task.done() and not task.cancelled()]
+        error.add_note(f"{len(ended)} of {len(tasks)} agents had ended: {ended[:1]}")
+        raise
     finally:
         for task in tasks:
             task.cancel()
