@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -49,6 +49,19 @@ class OneWorkerPerFolder(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWorkerPerFolder:
     """In place of the groups of pytest-xdist 3.8, which have no effect with pytest 9.2."""
     return OneWorkerPerFolder(config, log)
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """What this process has printed and logged since the test began; as text of the terminal, or by way of the library
+    where a test before this one had configured that, as services and commands do."""
+    printed: list[str] = []
+
+    def text() -> str:
+        printed.extend(capsys.readouterr())
+        return "".join(printed) + caplog.text
+
+    return text
 
 
 @pytest.fixture(scope="session")

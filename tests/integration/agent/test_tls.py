@@ -1,9 +1,9 @@
 """The agent and a master behind TLS."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
-import pytest
 
 from tests.integration.agent.agent_process import running_agent, settings
 from tests.integration.agent.stand_in_master import Master
@@ -29,21 +29,16 @@ async def test_a_master_with_a_trusted_certificate_is_joined(tmp_path: Path) -> 
             await master.running(wanted)
 
 
-async def test_a_master_that_cannot_prove_who_it_is_gets_no_token(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_master_that_cannot_prove_who_it_is_gets_no_token(tmp_path: Path, logged: Callable[[], str]) -> None:
     _, tls = made(tmp_path / "forged")
     trusted, _ = made(tmp_path / "good")
-    said = ""
     async with Master(tls=tls) as master:
         chosen = settings(f"grpcs://localhost:{master.port}", tmp_path / "state", ca_file=trusted)
         async with running_agent(chosen):
 
             async def refused() -> bool:
-                nonlocal said
-                said += capfd.readouterr().out
-                return said.count("not connected to the master") >= 2
+                return logged().count("not connected to the master") >= 2
 
             await eventually(refused)
         assert master.join_metadata == []
-    assert "grid-token" not in said
+    assert "grid-token" not in logged()

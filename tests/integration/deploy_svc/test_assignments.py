@@ -1,5 +1,7 @@
 """The stream of each node: snapshot, deltas, secrets and status reports."""
 
+from collections.abc import Callable
+
 import pytest
 
 from kontena.deploy.v1 import assignment_pb2 as pb
@@ -94,7 +96,7 @@ async def test_stop_start_and_delete_reach_the_node(world: Engine) -> None:
 
 
 async def test_secrets_are_in_the_assignment_and_nowhere_else(
-    world: Engine, engine_url: str, capsys: pytest.CaptureFixture[str]
+    world: Engine, engine_url: str, logged: Callable[[], str]
 ) -> None:
     world.around.vault.values |= {(GRID, "one"): VALUE, (GRID, "two"): "second"}
     replica = await world.start_replica()
@@ -109,8 +111,7 @@ async def test_secrets_are_in_the_assignment_and_nowhere_else(
     ]
     assert not any(VALUE in entry for entry in assignment.pod.env)
     assert VALUE not in await dump(engine_url, "deploy")
-    printed = capsys.readouterr()
-    assert VALUE not in printed.out + printed.err
+    assert VALUE not in logged()
 
 
 async def test_a_missing_secret_is_named_and_fails_the_deploy(world: Engine) -> None:

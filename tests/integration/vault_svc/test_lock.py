@@ -90,12 +90,10 @@ async def test_the_right_key_opens_what_the_wrong_one_could_not(vault_settings: 
             assert (await Caller(served.channel, "member").read("alpha/NAME")).body.value == "v"
 
 
-async def test_loops_wait_until_the_key_is_known(
-    vault_settings: MakeSettings, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_loops_wait_until_the_key_is_known(vault_settings: MakeSettings, logged: Callable[[], str]) -> None:
     async with running(partial(build, vault_settings(certificate_renewal_seconds=0.01))):
         pass
-    assert "loop failed" not in "".join(capsys.readouterr())
+    assert "loop failed" not in logged()
 
 
 async def test_a_key_that_is_too_short_ends_the_start(vault_settings: MakeSettings) -> None:

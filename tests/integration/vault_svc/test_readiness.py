@@ -1,7 +1,7 @@
 """Health checks send callers to the replicas of the vault that have its key, as long as there is one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ async def _serves(served: Running) -> bool:
 
 
 async def test_without_a_key_it_is_ready_only_while_nobody_has_one(
-    vault_settings: MakeSettings, capsys: pytest.CaptureFixture[str]
+    vault_settings: MakeSettings, logged: Callable[[], str]
 ) -> None:
     async with replica(vault_settings(vault_key="")) as keyless:
         assert await _serves(keyless)
@@ -54,7 +54,7 @@ async def test_without_a_key_it_is_ready_only_while_nobody_has_one(
                 return not await _serves(keyless)
 
             await eventually(left, within=60, message="it leaves to who has the key")
-    assert "VAULT_KEY is not set, but this vault has a key" in "".join(capsys.readouterr())
+    assert "VAULT_KEY is not set, but this vault has a key" in logged()
 
 
 @pytest.fixture
