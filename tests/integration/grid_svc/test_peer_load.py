@@ -35,13 +35,16 @@ class Listener:
     """An agent that knows the key of each node of its grid, itself included."""
 
     def __init__(self, master: grpc.aio.Channel, token: str, number: int) -> None:
-        self.agent = Agent(master, {"kontena-grid-token": token})
+        self._master = master
+        self._token = token
         self.number = number
         self.keys: dict[str, str] = {}
         self.told = 0
 
     async def join(self) -> None:
+        """Begin to speak at once: a stream without a hello for 15 s is ended."""
         number = self.number
+        self.agent = Agent(self._master, {"kontena-grid-token": self._token})
         await self.agent.hello(node_id=engine_id(number), name=f"node-{number}")
         await self.take_key(f"key-{number}")
 
