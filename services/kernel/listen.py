@@ -15,10 +15,6 @@ from services.kernel.postgres import Servers
 
 log = get_logger(__name__)
 
-# Twice what it takes to tell one follower something, so that half of the time is left for what followers say. Otherwise
-# 1,000 nodes that join tell one another ten times a second, and their heartbeats wait until they count as lost.
-_SECONDS_PER_FOLLOWER = 0.0005
-
 
 class Listener:
     """Fans notifications out to in-process queues."""
@@ -106,9 +102,3 @@ def drain(queue: asyncio.Queue[str | None], first: str | None) -> set[str | None
     while not queue.empty():
         payloads.add(queue.get_nowait())
     return payloads
-
-
-async def gather(least: float, told: int) -> None:
-    """After `told` followers were told something: wait for what comes next, so that a burst becomes one message for
-    each of them. `least` are seconds."""
-    await asyncio.sleep(max(least, told * _SECONDS_PER_FOLLOWER))

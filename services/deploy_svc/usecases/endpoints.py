@@ -11,7 +11,7 @@ from services.deploy_svc.store.tables import ENDPOINT_CHANGED
 from services.deploy_svc.usecases.current_session import SessionEnded
 from services.kernel.db import Database
 from services.kernel.informer import Change, Delete, Synced, Upsert
-from services.kernel.listen import Listener, drain, gather
+from services.kernel.listen import Listener, drain
 from services.kernel.principal import NodeSession
 from services.kernel.session_refusals import SessionReason
 
@@ -60,11 +60,11 @@ class _Grid:
             self._listing = listing(list(self.known.values()))
         return self._listing
 
-    def take(self, found: Mapping[str, Endpoint], asked: Iterable[str]) -> int:
-        """The instances `asked` about are now as `found`. Returns how many followers were told."""
+    def take(self, found: Mapping[str, Endpoint], asked: Iterable[str]) -> None:
+        """The instances `asked` about are now as `found`."""
         changes = {key: found.get(key) for key in asked if self.known.get(key) != found.get(key)}
         if not changes:
-            return 0
+            return
         self._listing = None
         for key, endpoint in changes.items():
             if endpoint is None:
@@ -73,7 +73,6 @@ class _Grid:
                 self.known[key] = endpoint
         for follower in self.followers:
             follower.tell(changes)
-        return len(self.followers)
 
 
 class Endpoints:
@@ -98,7 +97,8 @@ class Endpoints:
                         first = await wake.get()
                 except TimeoutError:
                     first = None
-                await gather(_GATHER_SECONDS, await self._refresh(drain(wake, first)))
+                await self._refresh(drain(wake, first))
+                await asyncio.sleep(_GATHER_SECONDS)
 
     async def watch(self, session: NodeSession) -> AsyncIterator[EndpointUpdate]:
         """The complete list of the node's grid, then changes. Raises SessionEnded when the node is removed from its
@@ -125,29 +125,25 @@ class Endpoints:
             if not grid.followers and self._grids.get(grid_id) is grid:
                 del self._grids[grid_id]
 
-    async def _refresh(self, payloads: Collection[str | None]) -> int:
-        """Take over what was notified. Returns how many followers had to be told."""
+    async def _refresh(self, payloads: Collection[str | None]) -> None:
         async with self._reading:
             if None in payloads:
-                return await self._refresh_all()
+                found = await self._read(list(self._grids))
+                for grid_id, grid in self._grids.items():
+                    now = self._marked(found.get(grid_id, {}))
+                    grid.take(now, {*grid.known, *now})
+                return
             changed: dict[str, set[str]] = {}
             for text in payloads:
                 grid_id, _, instance_id = (text or "").partition("/")
                 if grid_id in self._grids:
                     changed.setdefault(grid_id, set()).add(instance_id)
-            if not changed:
-                return 0
-            async with self._db.read() as tx:
-                now = self._marked(await store.of_instances(tx, set().union(*changed.values())))
-            found = [(self._grids.get(grid_id), ids) for grid_id, ids in changed.items()]
-            return sum(grid.take(now, ids) for grid, ids in found if grid is not None)
-
-    async def _refresh_all(self) -> int:
-        found, told = await self._read(list(self._grids)), 0
-        for grid_id, grid in self._grids.items():
-            now = self._marked(found.get(grid_id, {}))
-            told += grid.take(now, {*grid.known, *now})
-        return told
+            if changed:
+                async with self._db.read() as tx:
+                    now = self._marked(await store.of_instances(tx, set().union(*changed.values())))
+                for grid_id, ids in changed.items():
+                    if grid_id in self._grids:
+                        self._grids[grid_id].take(now, ids)
 
     async def _read(self, grid_ids: Collection[str]) -> dict[str, dict[str, Endpoint]]:
         async with self._db.read() as tx:

@@ -4,7 +4,7 @@ import asyncio
 
 from services.grid_svc.store.channels import GRIDS, NODES
 from services.grid_svc.usecases.peers import Peers
-from services.kernel.listen import Listener, drain, gather
+from services.kernel.listen import Listener, drain
 
 _POLL_SECONDS = 30.0
 # Many nodes that come or go at once are one read and one message, not hundreds.
@@ -19,7 +19,7 @@ class PeerSync:
         self._peers = peers
 
     async def follow(self) -> None:
-        """Pass changes on as they are notified, the first at once, and look at everything now and then."""
+        """Pass changes on as they are notified, and look at everything now and then."""
         async with self._listener.subscribe(GRIDS, NODES) as wake:
             while True:
                 try:
@@ -27,5 +27,5 @@ class PeerSync:
                         first = await wake.get()
                 except TimeoutError:
                     first = None
-                told = await self._peers.refresh(drain(wake, first))
-                await gather(_GATHER_SECONDS, told)
+                await self._peers.refresh(drain(wake, first))
+                await asyncio.sleep(_GATHER_SECONDS)

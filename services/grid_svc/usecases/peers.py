@@ -40,29 +40,27 @@ class Peers:
             for known in (self._followers, self._views, self._grounds):
                 known.pop(live.session.grid_id, None)
 
-    async def refresh(self, payloads: Collection[str | None]) -> int:
-        """Take over what was notified; None among the payloads: all that is known here is read again. Returns how many
-        sessions had to be told."""
+    async def refresh(self, payloads: Collection[str | None]) -> None:
+        """Take over what was notified; None among the payloads: all that is known here is read again."""
         async with self._reading:
             concerned = {grid_of(text) for text in payloads if text} & set(self._followers)
             if None in payloads:
-                return await self._load(list(self._followers))
-            return await self._change(payloads, concerned) if concerned else 0
+                await self._load(list(self._followers))
+            elif concerned:
+                await self._change(payloads, concerned)
 
-    async def _load(self, grid_ids: Collection[str]) -> int:
-        told = 0
+    async def _load(self, grid_ids: Collection[str]) -> None:
         async with self._db.read() as tx:
             grids = {grid.id: grid for grid in await grid_store.read(tx, grid_ids)}
             members = await store.of_grids(tx, list(grids))
         for grid_id, grid in grids.items():
             self._grounds[grid_id] = grid.ground
             if grid_id in self._views:
-                told += self._tell(grid_id, members[grid_id], None)
+                self._tell(grid_id, members[grid_id], None)
             else:
                 self._views[grid_id] = PeerViews(grid.ground, members[grid_id])
-        return told
 
-    async def _change(self, payloads: Collection[str | None], concerned: Collection[str]) -> int:
+    async def _change(self, payloads: Collection[str | None], concerned: Collection[str]) -> None:
         changed: dict[str, set[str]] = {grid_id: set() for grid_id in concerned}
         for text in payloads:
             if text and grid_of(text) in changed and node_of(text):
@@ -75,18 +73,17 @@ class Peers:
         by_grid: dict[str, dict[str, Member]] = {grid_id: {} for grid_id in changed}
         for grid_id, member in found:
             by_grid.setdefault(grid_id, {})[member.id] = member
-        return sum(self._tell(each, by_grid[each], asked) for each, asked in changed.items() if each in self._views)
+        for grid_id, asked in changed.items():
+            if grid_id in self._views:
+                self._tell(grid_id, by_grid[grid_id], asked)
 
-    def _tell(self, grid_id: str, found: Mapping[str, Member], asked: Collection[str] | None) -> int:
-        told = 0
+    def _tell(self, grid_id: str, found: Mapping[str, Member], asked: Collection[str] | None) -> None:
         steps = self._views[grid_id].change(self._grounds[grid_id], found, asked)
         followers = self._followers.get(grid_id, {})
         for live, vantage in list(followers.items()):
             if self._place(grid_id, live) == vantage and vantage in steps:
                 live.tell_peers(steps[vantage])
-                told += 1
         self._views[grid_id].keep({vantage for vantage in followers.values() if vantage is not None})
-        return told
 
     def _place(self, grid_id: str, live: LiveSession, *, first: bool = False) -> Vantage | None:
         """Where the session's node looks from now; from another place than before it hears the complete list."""
