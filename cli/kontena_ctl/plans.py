@@ -5,6 +5,8 @@ from typing import Any
 
 from kontena_ctl.words import count
 
+# Of the instances of a service, for people.
+_MOST_TOLD = 20
 _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "remove": ("-", "red"), "keep": (" ", "dim")}
 
 
@@ -15,6 +17,8 @@ def lines(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{sign} {service['name']}: {service['action']}{_where(service)}", colour
         for change in service["changes"]:
             yield f"    {change['attribute']}: {_value(change.get('before'))} -> {_value(change.get('after'))}", ""
+        if service["action"] != "keep":
+            yield from ((f"    {line}", "dim") for line in _rules(service["placements"]))
         reasons = [service.get("reason"), *(one.get("reason") for one in service["placements"])]
         for reason in filter(None, reasons):
             yield f"    {reason}", "red"
@@ -53,6 +57,30 @@ def _where(service: Mapping[str, Any]) -> str:
     if not placed or service["action"] in {"keep", "remove"}:
         return ""
     return f", {count(len(placed), 'instance')} on {', '.join(sorted(set(placed)))}"
+
+
+def _rules(placements: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Which rules led to the nodes, for those that have any."""
+    told = [one for one in placements if one.get("rules")]
+    for one in told[:_MOST_TOLD]:
+        yield f"{one['instance_number']} on {one['node']}{_score(one)}: {', '.join(map(_rule, one['rules']))}"
+    if len(told) > _MOST_TOLD:
+        yield f"and {count(len(told) - _MOST_TOLD, 'instance')} more: -o json tells all"
+
+
+def _score(placement: Mapping[str, Any]) -> str:
+    if "score" not in placement:
+        return ""
+    most = sum(rule.get("weight", 0) for rule in placement["rules"])
+    return f", score {placement['score']:.0f} of {most:.0f}"
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    if rule["kind"] == "soft":
+        return f"{rule['rule']} {'+' if rule['met'] else 'not met, would be +'}{rule['weight']:.0f}"
+    if rule["kind"] == "hard":
+        return str(rule["rule"])
+    return f"{rule['rule']} had {rule['count']}"
 
 
 def _value(value: object) -> str:

@@ -7,7 +7,8 @@ from kontena.deploy.v1 import stack_pb2
 from services.deploy_svc.convert.service_deploys import deploy_to_proto
 from services.deploy_svc.convert.stacks import value_to_proto
 from services.deploy_svc.domain.rebalanced import Rebalanced
-from services.deploy_svc.domain.stack_plan import PlannedService, ServicePlan, StackPlan
+from services.deploy_svc.domain.scheduling.reasons import score
+from services.deploy_svc.domain.stack_plan import PlannedPlacement, PlannedService, ServicePlan, StackPlan
 
 
 def plan_to_proto(plan: StackPlan) -> stack_pb2.StackPlan:
@@ -60,11 +61,20 @@ def _service(service: PlannedService) -> pb.PlannedService:
             )
             for change in service.changes
         ],
-        placements=[
-            pb.PlannedPlacement(
-                instance_number=item.instance_number, node=item.node, current_node=item.current, reason=item.reason
-            )
-            for item in service.placements
-        ],
+        placements=map(_placement, service.placements),
         reason=service.reason,
+    )
+
+
+def _placement(item: PlannedPlacement) -> pb.PlannedPlacement:
+    return pb.PlannedPlacement(
+        instance_number=item.instance_number,
+        node=item.node,
+        current_node=item.current,
+        reason=item.reason,
+        rules=[
+            pb.PlacementRule(kind=rule.kind, rule=rule.rule, met=rule.met, weight=rule.weight, count=rule.count)
+            for rule in item.rules
+        ],
+        score=score(item.rules) if any(rule.kind == "soft" for rule in item.rules) else None,
     )

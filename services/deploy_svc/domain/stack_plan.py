@@ -8,6 +8,7 @@ from services.deploy_svc.domain.revision import Change
 from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler, effective_affinity
+from services.deploy_svc.domain.scheduling.reasons import Reason
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 
@@ -16,12 +17,13 @@ MOST_INSTANCES = 500
 
 @dataclass(frozen=True, slots=True)
 class PlannedPlacement:
-    """Where an instance would be, or why nowhere; `current` is the node it is on now."""
+    """Where an instance would be and which rules led there, or why nowhere; `current` is the node it is on now."""
 
     instance_number: int
     node: str | None
     current: str | None
     reason: str | None = None
+    rules: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ def place(
         except CannotPlace as error:
             found.append(PlannedPlacement(number, None, homes.get(number), str(error)))
             break
+        found.append(PlannedPlacement(number, node.name, homes.get(number), rules=scheduler.reasons(number)))
         scheduler.reserve(node.id, number)
-        found.append(PlannedPlacement(number, node.name, homes.get(number)))
     reason = f"Only the first {MOST_INSTANCES} of {total} instances are shown" if total > MOST_INSTANCES else None
     return Placed(tuple(found), reason, _with(service, nodes, scheduler.scheduled))
 

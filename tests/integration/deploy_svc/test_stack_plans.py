@@ -37,6 +37,7 @@ async def test_a_new_stack_is_placed_in_thought_only(
     body = document(
         service("web", instances=2, ports=ports, links=[link("db")]),
         service("db", affinity=["label==disk=ssd"]),
+        service("likely", affinity=["label==~disk=tape", "node==~n1"]),
         service("picky", affinity=["label==disk=tape"]),
         service("late", ports=ports, links=[link("web")]),
     )
@@ -47,7 +48,14 @@ async def test_a_new_stack_is_placed_in_thought_only(
     assert (plan["stack_id"], plan["revision"], plan["changed"]) == ("g1/shop", 1, True)
     found = {item["name"]: item for item in plan["services"]}
     assert {item["action"] for item in plan["services"]} == {"create"}
-    assert found["db"]["placements"] == [{"instance_number": 1, "node": "n2"}]
+    rule = {"kind": "hard", "rule": "label==disk=ssd", "met": True}
+    assert found["db"]["placements"] == [{"instance_number": 1, "node": "n2", "rules": [rule]}]
+    (likely,) = found["likely"]["placements"]
+    assert (likely["node"], likely["score"]) == ("n1", 1)
+    assert likely["rules"] == [
+        {"kind": "soft", "rule": "label==~disk=tape", "met": False, "weight": 2},
+        {"kind": "soft", "rule": "node==~n1", "met": True, "weight": 1},
+    ]
     assert {item["node"] for item in found["web"]["placements"]} == {"n1", "n2"}
     (refused,) = found["picky"]["placements"]
     assert "node" not in refused

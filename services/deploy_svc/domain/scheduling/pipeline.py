@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from services.deploy_svc.domain.scheduling.filters.port import Port
 from services.deploy_svc.domain.scheduling.filters.room import Room
 from services.deploy_svc.domain.scheduling.filters.volume_instance import VolumeInstance
 from services.deploy_svc.domain.scheduling.filters.volume_plugin import VolumePlugin
+from services.deploy_svc.domain.scheduling.reasons import Reason, of_placement
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, Recorded
 from services.deploy_svc.domain.scheduling.strategies.base import NothingChosen, Strategy
 from services.deploy_svc.domain.scheduling.strategies.daemon import Daemon
@@ -83,6 +84,13 @@ class Scheduler:
             raise explain.none_chosen(placement.path, self.strategy.name, str(error), refused, self._away()) from None
         self.scheduled[number] = node.id
         return node
+
+    def reasons(self, number: int) -> tuple[Reason, ...]:
+        """Why instance `number` went where this run placed it, asked before anything else is placed."""
+        node_id = self.scheduled[number]
+        before = {other: home for other, home in self.scheduled.items() if other != number}
+        placement = replace(self._placement(number), scheduled=before)
+        return of_placement(placement, next(node for node in self.nodes if node.id == node_id), self.strategy)
 
     def put(self, number: int, node_id: str) -> NodeView:
         """That node, for an instance that shall go there and nowhere else. Raises CannotPlace."""

@@ -25,7 +25,7 @@ class Affinity:
                 rule = parse(text, placement.number)
             except InvalidRule as error:
                 raise CannotPlace(placement.path, str(error), refused) from None
-            passing = tuple(node for node in kept if _wants(rule, placement, node))
+            passing = tuple(node for node in kept if wants(rule, placement, node))
             if not passing and rule.soft:
                 continue
             ids = {node.id for node in passing}
@@ -38,7 +38,8 @@ class Affinity:
         return Verdict(kept, tuple(refused))
 
 
-def _wants(rule: Rule, placement: Placement, node: NodeView) -> bool:
+def wants(rule: Rule, placement: Placement, node: NodeView) -> bool:
+    """Whether the node meets the rule."""
     return _matches(rule, placement, node) != rule.negated
 
 

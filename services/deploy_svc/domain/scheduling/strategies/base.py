@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any, Protocol
@@ -13,6 +14,25 @@ class NothingChosen(Exception):
     """None of the remaining nodes is right; the message says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The label `key`, and how many instances count on each node, by its id. Nodes without the label are one value."""
+
+    key: str
+    load: Mapping[str, int]
+
+    def value(self, labels: tuple[str, ...]) -> str:
+        """The value of a node with these labels."""
+        return _zone(labels, self.key)
+
+    def loads(self, placement: Placement) -> Counter[str]:
+        """How many instances count for each value, also those on nodes that no filter left."""
+        found: Counter[str] = Counter()
+        for node_id, number in self.load.items():
+            found[self.value(placement.labels.get(node_id, ()))] += number
+        return found
+
+
 class Strategy(Protocol):
     """Picks a node. `grace_seconds` is how long a lost node keeps its instances before they go elsewhere."""
 
@@ -21,6 +41,10 @@ class Strategy(Protocol):
 
     def instance_count(self, nodes: int, instances: int) -> int:
         """How many instances a service wants on this many nodes."""
+        ...
+
+    def spread(self, placement: Placement) -> Spread | None:
+        """What instances are spread over before anything else counts; None when they are not."""
         ...
 
     def choose(
@@ -49,13 +73,10 @@ def pick(nodes: Sequence[NodeView], rank: Callable[[NodeView], Any], rng: Random
     return best[0] if rng is None else rng.choice(best)
 
 
-def emptiest(placement: Placement, survivors: Sequence[NodeView], key: str, load: Mapping[str, int]) -> list[NodeView]:
-    """The survivors with those values of the label `key` that have the fewest instances; `load` is by node, also of
-    nodes that did not survive. Nodes without the label are one value."""
-    in_zone: Counter[str] = Counter()
-    for node_id, number in load.items():
-        in_zone[_zone(placement.labels.get(node_id, ()), key)] += number
-    loads = [in_zone[_zone(node.labels, key)] for node in survivors]
+def emptiest(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> list[NodeView]:
+    """The survivors with those values of the label that have the fewest instances."""
+    in_zone = spread.loads(placement)
+    loads = [in_zone[spread.value(node.labels)] for node in survivors]
     least = min(loads)
     return [node for node, own in zip(survivors, loads, strict=True) if own == least]
 

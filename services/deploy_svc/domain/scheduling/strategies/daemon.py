@@ -17,6 +17,9 @@ class Daemon:
     def instance_count(self, nodes: int, instances: int) -> int:
         return nodes * instances
 
+    def spread(self, placement: Placement) -> None:
+        return None
+
     def choose(
         self, placement: Placement, survivors: Sequence[NodeView], home: NodeView | None, rng: Random | None
     ) -> NodeView:

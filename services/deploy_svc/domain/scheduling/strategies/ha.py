@@ -2,11 +2,11 @@
 memory."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import emptiest, pick, stay
+from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, pick, stay
 
 ZONE = "az"
 
@@ -20,14 +20,17 @@ class Ha:
     def instance_count(self, nodes: int, instances: int) -> int:
         return instances
 
+    def spread(self, placement: Placement) -> Spread:
+        return Spread(placement.service.spec.spread or ZONE, Counter(placement.scheduled.values()))
+
     def choose(
         self, placement: Placement, survivors: Sequence[NodeView], home: NodeView | None, rng: Random | None
     ) -> NodeView:
         if placement.service.spec.stateful and home is not None:
             return stay(placement, survivors, home)
-        load = Counter(placement.scheduled.values())
-        if load:
-            survivors = _least_loaded(placement, survivors, placement.service.spec.spread or ZONE, load)
+        spread = self.spread(placement)
+        if spread.load:
+            survivors = _least_loaded(placement, survivors, spread)
 
         def rank(node: NodeView) -> tuple[bool, int, float]:
             elsewhere = home is None or node.id != home.id
@@ -36,13 +39,11 @@ class Ha:
         return pick(survivors, rank, rng)
 
 
-def _least_loaded(
-    placement: Placement, survivors: Sequence[NodeView], key: str, load: Mapping[str, int]
-) -> list[NodeView]:
+def _least_loaded(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> list[NodeView]:
     """Of the zones with the fewest instances of this run the nodes with the fewest."""
-    there = emptiest(placement, survivors, key, load)
-    least = min(load.get(node.id, 0) for node in there)
-    return [node for node in there if load.get(node.id, 0) == least]
+    there = emptiest(placement, survivors, spread)
+    least = min(spread.load.get(node.id, 0) for node in there)
+    return [node for node in there if spread.load.get(node.id, 0) == least]
 
 
 def _coming(placement: Placement, node: NodeView) -> int:

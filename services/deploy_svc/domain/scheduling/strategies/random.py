@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random as Rng
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import emptiest, pick, stay
+from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, pick, stay
 
 
 class Random:
@@ -17,14 +17,18 @@ class Random:
     def instance_count(self, nodes: int, instances: int) -> int:
         return instances
 
+    def spread(self, placement: Placement) -> Spread | None:
+        key = placement.service.spec.spread
+        return Spread(key, _load(placement)) if key else None
+
     def choose(
         self, placement: Placement, survivors: Sequence[NodeView], home: NodeView | None, rng: Rng | None
     ) -> NodeView:
         stays = home is not None and any(node.id == home.id for node in survivors)
         if home is not None and (stays or placement.service.spec.stateful):
             return stay(placement, survivors, home)
-        if key := placement.service.spec.spread:
-            survivors = emptiest(placement, survivors, key, _load(placement))
+        if spread := self.spread(placement):
+            survivors = emptiest(placement, survivors, spread)
         return pick(survivors, lambda _node: 0, rng)
 
 
