@@ -1,7 +1,7 @@
 """Brings audit events from a service's outbox to auth_svc."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,15 +10,12 @@ from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.outbox import Message
 
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.auth.v1.audit_pb2_grpc import AuditIngestServiceAsyncStub
-
 
 class AuditDelivery:
     """The outbox handler of the topic `audit`."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: AuditIngestServiceAsyncStub = channel.stub(AuditIngestServiceStub)
+        self._stub = channel.stub(AuditIngestServiceStub)
 
     async def deliver(self, messages: list[Message]) -> None:
         """Deliver events; auth_svc stores each once by its message id."""

@@ -1,22 +1,18 @@
 """Reads certificates with their keys, and pending challenges, from vault_svc for the assignments of nodes."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import certificate_delivery_pb2 as pb
 from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceStub
 from services.clients.secrets import SecretValue
 from services.kernel.client import ServiceChannel, ask
 
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.vault.v1.certificate_delivery_pb2_grpc import CertificateDeliveryServiceAsyncStub
-
 
 class CertificateResolver:
     """Resolves certificates of a grid by subject, and challenges by linked service, in one call each."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: CertificateDeliveryServiceAsyncStub = channel.stub(CertificateDeliveryServiceStub)
+        self._stub = channel.stub(CertificateDeliveryServiceStub)
 
     async def bundles(self, grid_id: str, subjects: Iterable[str]) -> Mapping[str, SecretValue]:
         """Leaf, chain and key as one text by subject, readable or not; a missing one does not exist. Raises

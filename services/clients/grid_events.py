@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,9 +11,6 @@ from kontena.deploy.v1.grid_event_pb2_grpc import GridEventServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Tx
 from services.kernel.outbox import Message, Outbox
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.deploy.v1.grid_event_pb2_grpc import GridEventServiceAsyncStub
 
 TOPIC = "grid_event"
 INFO, WARN, ERROR = 1, 2, 3
@@ -38,7 +35,7 @@ class GridEventDelivery:
     """The outbox handler of TOPIC."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: GridEventServiceAsyncStub = channel.stub(GridEventServiceStub)
+        self._stub = channel.stub(GridEventServiceStub)
 
     async def deliver(self, messages: list[Message]) -> None:
         """Deliver events; deploy_svc stores each once by its message id."""

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import grpc
 
@@ -12,9 +11,6 @@ from services.kernel.client import ServiceChannel
 from services.kernel.errors import Forbidden, NotFound
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
 from services.kernel.principal import Principal
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
 
 # Who may use what reaches past a container to its node.
 ADMINS = "admins"
@@ -38,7 +34,7 @@ class GridDirectory:
     """Answers which grid a name means and whether a caller may see it."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: GridWatchServiceAsyncStub = channel.stub(GridWatchServiceStub)
+        self._stub = channel.stub(GridWatchServiceStub)
         self._by_name: dict[str, Grid] = {}
         self.informer: Informer[Grid] = Informer("grids", self._watch)
         self.informer.on_change(self._index)

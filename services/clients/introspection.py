@@ -5,17 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from kontena.auth.v1 import introspection_pb2 as pb
 from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.errors import Unauthenticated
 from services.kernel.principal import Principal
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.auth.v1.introspection_pb2_grpc import IntrospectionServiceAsyncStub
-
 
 _KEEP_SECONDS = 5.0
 _MOST_ENTRIES = 10_000
@@ -31,7 +26,7 @@ class Introspection:
     """`resolve` is the Introspect function of the authenticator; `watch` must run for as long as it is used."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: IntrospectionServiceAsyncStub = channel.stub(IntrospectionServiceStub)
+        self._stub = channel.stub(IntrospectionServiceStub)
         self._entries: dict[bytes, _Entry] = {}
         self._generation = 0
         self._listeners: list[Callable[[str], None]] = []

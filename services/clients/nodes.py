@@ -4,15 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class NodeDirectory:
     """Answers which nodes a grid has. `informer.run` must be supervised for as long as it is used."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: GridWatchServiceAsyncStub = channel.stub(GridWatchServiceStub)
+        self._stub = channel.stub(GridWatchServiceStub)
         self._by_grid: dict[str, dict[str, Node]] = {}
         self._grid_of: dict[str, str] = {}
         self._awaited: dict[str, set[asyncio.Future[None]]] = {}

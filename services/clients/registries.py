@@ -2,15 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import registry_delivery_pb2 as pb
 from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceStub
 from services.kernel.client import ServiceChannel, ask
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.vault.v1.registry_delivery_pb2_grpc import RegistryDeliveryServiceAsyncStub
-
 
 DOCKER_HUB = "index.docker.io"
 _HUB_NAMES = ("docker.io", "registry-1.docker.io", DOCKER_HUB)
@@ -38,7 +33,7 @@ class RegistryResolver:
     """Resolves the credentials of registries of a grid by name, in one call."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: RegistryDeliveryServiceAsyncStub = channel.stub(RegistryDeliveryServiceStub)
+        self._stub = channel.stub(RegistryDeliveryServiceStub)
 
     async def resolve(self, grid_id: str, names: Iterable[str]) -> Mapping[str, RegistryCredentials]:
         """Credentials by name of the registries that exist. Raises Unavailable."""

@@ -3,16 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceStub
 from services.kernel.client import ANSWER_SECONDS, DEADLINE_SECONDS, ServiceChannel, ask
 from services.kernel.outbox import Message
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceAsyncStub
-
 
 SECRET_CHANGED = "secret_changed"  # noqa: S105 -- the topic, no password.
 CERTIFICATE_CHANGED = "certificate_changed"
@@ -40,7 +36,7 @@ class SecretUsage:
     """The API of deploy_svc that vault_svc needs. Every call may be repeated, and raises Unavailable."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: SecretUsageServiceAsyncStub = channel.stub(SecretUsageServiceStub)
+        self._stub = channel.stub(SecretUsageServiceStub)
 
     async def of_certificates(self, grid_id: str, subjects: Collection[str]) -> dict[str, tuple[UsingService, ...]]:
         """Services by the subject of the certificate they use; an unused one is left out."""

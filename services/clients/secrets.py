@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kontena.vault.v1 import secret_delivery_pb2 as pb
 from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceStub
 from services.kernel.client import ServiceChannel, ask
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.vault.v1.secret_delivery_pb2_grpc import SecretDeliveryServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class SecretResolver:
     """Resolves the secrets of a grid by name, in one call."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: SecretDeliveryServiceAsyncStub = channel.stub(SecretDeliveryServiceStub)
+        self._stub = channel.stub(SecretDeliveryServiceStub)
 
     async def resolve(self, grid_id: str, names: Iterable[str]) -> Mapping[str, SecretValue]:
         """The values of the secrets that exist, by name, readable or not; a missing name does not exist. Raises

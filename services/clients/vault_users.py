@@ -3,16 +3,12 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceStub
 from services.clients.secret_usage import UsingService
 from services.kernel.client import ServiceChannel
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class VaultUsers:
     """Answers at once. `informer.run` must be supervised for as long as it is used."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: SecretUsageServiceAsyncStub = channel.stub(SecretUsageServiceStub)
+        self._stub = channel.stub(SecretUsageServiceStub)
         self._by_secret: dict[tuple[str, str], dict[str, UsingService]] = defaultdict(dict)
         self._users: dict[str, _User] = {}
         self.informer: Informer[_User] = Informer("users of secrets", self._watch)

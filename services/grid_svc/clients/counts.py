@@ -1,7 +1,6 @@
 """What grids and nodes hold, as auth_svc and deploy_svc know it: followed for those who look, asked for decisions."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import TYPE_CHECKING
 
 from kontena.auth.v1 import membership_pb2
 from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceStub
@@ -11,17 +10,13 @@ from services.grid_svc.domain.grid import GridCounts
 from services.kernel.client import ServiceChannel
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
 
-if TYPE_CHECKING:  # The generated modules have these classes in their stub files only.
-    from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceAsyncStub
-    from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceAsyncStub
-
 
 class Counts:
     """A local copy that no read waits for. Both informers must be supervised for as long as it is used."""
 
     def __init__(self, auth: ServiceChannel, deploy: ServiceChannel) -> None:
-        self._auth: GridMembershipServiceAsyncStub = auth.stub(GridMembershipServiceStub)
-        self._deploy: GridUsageServiceAsyncStub = deploy.stub(GridUsageServiceStub)
+        self._auth = auth.stub(GridMembershipServiceStub)
+        self._deploy = deploy.stub(GridUsageServiceStub)
         self.members: Informer[int] = Informer("members", self._watch_members)
         self.usage: Informer[tuple[int, int]] = Informer("usage of grids", self._watch_usage)
 
@@ -60,7 +55,7 @@ class Usage:
     outside)."""
 
     def __init__(self, deploy: ServiceChannel, deadline: float) -> None:
-        self._stub: GridUsageServiceAsyncStub = deploy.stub(GridUsageServiceStub)
+        self._stub = deploy.stub(GridUsageServiceStub)
         self._deadline = deadline
 
     async def services(self, grid_id: str) -> int:

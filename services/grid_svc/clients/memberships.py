@@ -1,15 +1,10 @@
 """Brings effects on memberships from the outbox to auth_svc."""
 
-from typing import TYPE_CHECKING
-
 from kontena.auth.v1 import membership_pb2 as pb
 from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.db import Tx
 from services.kernel.outbox import Message, Outbox
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceAsyncStub
 
 TOPIC = "membership"
 
@@ -28,7 +23,7 @@ class MembershipDelivery:
     """The outbox handler of TOPIC."""
 
     def __init__(self, channel: ServiceChannel) -> None:
-        self._stub: GridMembershipServiceAsyncStub = channel.stub(GridMembershipServiceStub)
+        self._stub = channel.stub(GridMembershipServiceStub)
 
     async def deliver(self, messages: list[Message]) -> None:
         """Deliver in order; auth_svc takes repeated messages without harm."""

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
@@ -18,9 +17,6 @@ from services.kernel.db import Database
 from services.kernel.logs import get_logger
 from services.vault_svc.domain.departure import Plan, plan
 from services.vault_svc.store import departed_grids as store
-
-if TYPE_CHECKING:  # The generated module has this class in its stub file only.
-    from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceAsyncStub
 
 log = get_logger(__name__)
 
@@ -62,7 +58,7 @@ class DepartedGrids:
 
 def snapshot_of(channel: ServiceChannel) -> Snapshot:
     """Asks grid_svc on `channel`. Raises when it does not answer, or ends before the snapshot is complete."""
-    stub: GridWatchServiceAsyncStub = channel.stub(GridWatchServiceStub)
+    stub = channel.stub(GridWatchServiceStub)
 
     async def snapshot() -> AbstractSet[str]:
         alive: set[str] = set()
