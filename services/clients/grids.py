@@ -9,7 +9,7 @@ from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.errors import Forbidden, NotFound
-from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
+from services.kernel.informer import Change, Delete, Informer, Synced, Upsert, changes
 from services.kernel.principal import Principal
 
 # Who may use what reaches past a container to its node.
@@ -81,15 +81,9 @@ class GridDirectory:
             case Synced():
                 pass
 
-    async def _watch(self) -> AsyncIterator[Change[Grid]]:
-        async for event in self._stub.WatchGrids(pb.WatchGridsRequest(), wait_for_ready=True):
-            match event.WhichOneof("event"):
-                case "upserted":
-                    yield Upsert(event.upserted.id, _grid(event.upserted))
-                case "deleted":
-                    yield Delete(event.deleted)
-                case "synced":
-                    yield Synced()
+    def _watch(self) -> AsyncIterator[Change[Grid]]:
+        events = self._stub.WatchGrids(pb.WatchGridsRequest(), wait_for_ready=True)
+        return changes(events, lambda record: (record.id, _grid(record)))
 
 
 def _grid(record: pb.GridRecord) -> Grid:

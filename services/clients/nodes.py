@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
-from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
+from services.kernel.informer import Change, Delete, Informer, Synced, Upsert, changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,9 @@ class NodeDirectory:
             case Synced():
                 pass
 
-    async def _watch(self) -> AsyncIterator[Change[Node]]:
-        async for event in self._stub.WatchNodes(pb.WatchNodesRequest(), wait_for_ready=True):
-            match event.WhichOneof("event"):
-                case "upserted":
-                    yield Upsert(event.upserted.id, _node(event.upserted))
-                case "deleted":
-                    yield Delete(event.deleted)
-                case "synced":
-                    yield Synced()
+    def _watch(self) -> AsyncIterator[Change[Node]]:
+        events = self._stub.WatchNodes(pb.WatchNodesRequest(), wait_for_ready=True)
+        return changes(events, lambda record: (record.id, _node(record)))
 
 
 def _node(record: pb.NodeRecord) -> Node:

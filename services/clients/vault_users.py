@@ -8,7 +8,7 @@ from kontena.deploy.v1 import secret_usage_pb2 as pb
 from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceStub
 from services.clients.secret_usage import UsingService
 from services.kernel.client import ServiceChannel
-from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
+from services.kernel.informer import Change, Delete, Informer, Synced, Upsert, changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,11 @@ class VaultUsers:
                 if not users:
                     del self._by_secret[user.grid_id, name]
 
-    async def _watch(self) -> AsyncIterator[Change[_User]]:
-        async for event in self._stub.WatchVaultUsers(pb.WatchVaultUsersRequest(), wait_for_ready=True):
-            match event.WhichOneof("event"):
-                case "upserted":
-                    found = event.upserted
-                    service = UsingService(found.service.id, found.service.name)
-                    yield Upsert(found.id, _User(found.grid_id, service, tuple(found.secrets)))
-                case "deleted":
-                    yield Delete(event.deleted)
-                case "synced":
-                    yield Synced()
+    def _watch(self) -> AsyncIterator[Change[_User]]:
+        events = self._stub.WatchVaultUsers(pb.WatchVaultUsersRequest(), wait_for_ready=True)
+        return changes(events, lambda record: (record.id, _user(record)))
+
+
+def _user(record: pb.VaultUser) -> _User:
+    service = UsingService(record.service.id, record.service.name)
+    return _User(record.grid_id, service, tuple(record.secrets))

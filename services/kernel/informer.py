@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -44,6 +44,18 @@ class Synced:
 
 
 Change = Upsert[T] | Delete | Synced
+
+
+async def changes(events: AsyncIterable[Any], read: Callable[[Any], tuple[str, T]]) -> AsyncIterator[Change[T]]:
+    """What the messages of a watch tell (watch.py makes them); `read` makes key and item of a record."""
+    async for event in events:
+        match event.WhichOneof("event"):
+            case "upserted":
+                yield Upsert(*read(event.upserted))
+            case "deleted":
+                yield Delete(event.deleted)
+            case "synced":
+                yield Synced()
 
 
 class Informer(Generic[T]):

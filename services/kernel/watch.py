@@ -20,23 +20,7 @@ _LARGEST_EVENT = 4 * 1024 * 1024
 
 _LEFT_OUT = Counter("watch_records_left_out_total", "Records that were too large to be sent to followers.", ["message"])
 
-C = TypeVar("C")
 E = TypeVar("E", bound=Message)
-
-
-async def sendable(changes: AsyncIterator[C], convert: Callable[[C], E]) -> AsyncIterator[E]:
-    """The messages of a watch without those that are too large to be sent, which are logged and counted: one record
-    must not keep all others from the followers."""
-    async for change in changes:
-        event = convert(change)
-        if (size := event.ByteSize()) <= _LARGEST_EVENT:
-            yield event
-        else:
-            name = event.DESCRIPTOR.name
-            _LEFT_OUT.labels(name).inc()
-            log.error(
-                "a record is too large for its followers", message=name, bytes=size, key=getattr(change, "key", "")
-            )
 
 
 class Record(Protocol):
@@ -51,6 +35,33 @@ R = TypeVar("R", bound=Record)
 
 # Reads the records with these ids, or all.
 Read = Callable[[Tx, Collection[str] | None], Awaitable[Iterable[R]]]
+
+
+async def messages(
+    kind: Callable[..., E], changes: AsyncIterator[Change[R]], record: Callable[[R], Message]
+) -> AsyncIterator[E]:
+    """The changes as messages of this kind: one of `upserted`, `deleted` and `synced` each. Those that are too large to
+    be sent are left out, logged and counted: one record must not keep all others from the followers."""
+    async for change in changes:
+        event = _message(kind, change, record)
+        if (size := event.ByteSize()) <= _LARGEST_EVENT:
+            yield event
+        else:
+            name = event.DESCRIPTOR.name
+            _LEFT_OUT.labels(name).inc()
+            log.error(
+                "a record is too large for its followers", message=name, bytes=size, key=getattr(change, "key", "")
+            )
+
+
+def _message(kind: Callable[..., E], change: Change[R], record: Callable[[R], Message]) -> E:
+    match change:
+        case Upsert(_, item):
+            return kind(upserted=record(item))
+        case Delete(key):
+            return kind(deleted=key)
+        case Synced():
+            return kind(synced={})
 
 
 class Watch:

@@ -8,9 +8,8 @@ from kontena.auth.v1 import membership_pb2 as pb
 from kontena.auth.v1.membership_pb2_grpc import GridMembershipServiceServicer
 from services.auth_svc.domain.grid_members import GridMembers
 from services.auth_svc.usecases.memberships import Memberships
-from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.methods import Context
-from services.kernel.watch import sendable
+from services.kernel.watch import messages
 
 
 class GridMembershipServicer(GridMembershipServiceServicer):
@@ -30,7 +29,7 @@ class GridMembershipServicer(GridMembershipServiceServicer):
     async def WatchGridMembers(
         self, request: pb.WatchGridMembersRequest, context: Context
     ) -> AsyncIterator[pb.GridMembersEvent]:
-        async for event in sendable(self._memberships.follow(), _event):
+        async for event in messages(pb.GridMembersEvent, self._memberships.follow(), _record):
             yield event
 
     async def CountGridMembers(
@@ -39,11 +38,5 @@ class GridMembershipServicer(GridMembershipServiceServicer):
         return pb.CountGridMembersResponse(user_counts=await self._memberships.count(request.grid_ids))
 
 
-def _event(change: Change[GridMembers]) -> pb.GridMembersEvent:
-    match change:
-        case Upsert(grid_id, found):
-            return pb.GridMembersEvent(upserted=pb.GridMembersRecord(grid_id=grid_id, user_count=found.users))
-        case Delete(grid_id):
-            return pb.GridMembersEvent(deleted=grid_id)
-        case Synced():
-            return pb.GridMembersEvent(synced=Empty())
+def _record(found: GridMembers) -> pb.GridMembersRecord:
+    return pb.GridMembersRecord(grid_id=found.id, user_count=found.users)

@@ -2,16 +2,13 @@
 
 from collections.abc import AsyncIterator
 
-from google.protobuf.empty_pb2 import Empty
-
 from kontena.deploy.v1 import grid_usage_pb2 as pb
 from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceServicer
 from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.kernel.ids import is_id
-from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.methods import Context
-from services.kernel.watch import sendable
+from services.kernel.watch import messages
 
 
 class GridUsageServicer(GridUsageServiceServicer):
@@ -23,7 +20,7 @@ class GridUsageServicer(GridUsageServiceServicer):
     async def WatchGridUsage(
         self, request: pb.WatchGridUsageRequest, context: Context
     ) -> AsyncIterator[pb.GridUsageEvent]:
-        async for event in sendable(self._usage.follow(), _event):
+        async for event in messages(pb.GridUsageEvent, self._usage.follow(), _record):
             yield event
 
     async def CountGridUsage(self, request: pb.CountGridUsageRequest, context: Context) -> pb.CountGridUsageResponse:
@@ -40,12 +37,5 @@ class GridUsageServicer(GridUsageServiceServicer):
         return pb.FindStatefulNodesResponse(node_ids=sorted(found))
 
 
-def _event(change: Change[GridUsage]) -> pb.GridUsageEvent:
-    match change:
-        case Upsert(grid_id, found):
-            record = pb.GridUsageRecord(grid_id=grid_id, service_count=found.services, container_count=found.containers)
-            return pb.GridUsageEvent(upserted=record)
-        case Delete(grid_id):
-            return pb.GridUsageEvent(deleted=grid_id)
-        case Synced():
-            return pb.GridUsageEvent(synced=Empty())
+def _record(found: GridUsage) -> pb.GridUsageRecord:
+    return pb.GridUsageRecord(grid_id=found.id, service_count=found.services, container_count=found.containers)

@@ -9,9 +9,8 @@ from kontena.deploy.v1.secret_usage_pb2_grpc import SecretUsageServiceServicer
 from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.usecases.secret_usage import SecretUsage
 from services.kernel.ids import is_id
-from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.methods import Context
-from services.kernel.watch import sendable
+from services.kernel.watch import messages
 
 
 class SecretUsageServicer(SecretUsageServiceServicer):
@@ -23,7 +22,7 @@ class SecretUsageServicer(SecretUsageServiceServicer):
     async def WatchVaultUsers(
         self, request: pb.WatchVaultUsersRequest, context: Context
     ) -> AsyncIterator[pb.VaultUserEvent]:
-        async for event in sendable(self._usage.follow(), _event):
+        async for event in messages(pb.VaultUserEvent, self._usage.follow(), _record):
             yield event
 
     async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Context) -> pb.ListSecretUsersResponse:
@@ -73,14 +72,6 @@ def _users(found: Mapping[str, list[tuple[str, str]]]) -> dict[str, pb.UsingServ
     }
 
 
-def _event(change: Change[VaultUser]) -> pb.VaultUserEvent:
-    match change:
-        case Upsert(key, user):
-            service = pb.UsingService(id=user.path, name=user.name)
-            return pb.VaultUserEvent(
-                upserted=pb.VaultUser(id=key, grid_id=user.grid_id, service=service, secrets=user.secrets)
-            )
-        case Delete(key):
-            return pb.VaultUserEvent(deleted=key)
-        case Synced():
-            return pb.VaultUserEvent(synced=Empty())
+def _record(user: VaultUser) -> pb.VaultUser:
+    service = pb.UsingService(id=user.path, name=user.name)
+    return pb.VaultUser(id=user.id, grid_id=user.grid_id, service=service, secrets=user.secrets)

@@ -8,7 +8,7 @@ from kontena.deploy.v1 import grid_usage_pb2
 from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceStub
 from services.grid_svc.domain.grid import GridCounts
 from services.kernel.client import ServiceChannel
-from services.kernel.informer import Change, Delete, Informer, Synced, Upsert
+from services.kernel.informer import Change, Informer, changes
 
 
 class Counts:
@@ -26,28 +26,13 @@ class Counts:
         services, containers = (None, None) if usages is None else usages.get(grid_id, (0, 0))
         return GridCounts(nodes, services, containers, None if users is None else users.get(grid_id, 0))
 
-    async def _watch_members(self) -> AsyncIterator[Change[int]]:
-        request = membership_pb2.WatchGridMembersRequest()
-        async for event in self._auth.WatchGridMembers(request, wait_for_ready=True):
-            match event.WhichOneof("event"):
-                case "upserted":
-                    yield Upsert(event.upserted.grid_id, event.upserted.user_count)
-                case "deleted":
-                    yield Delete(event.deleted)
-                case "synced":
-                    yield Synced()
+    def _watch_members(self) -> AsyncIterator[Change[int]]:
+        events = self._auth.WatchGridMembers(membership_pb2.WatchGridMembersRequest(), wait_for_ready=True)
+        return changes(events, lambda record: (record.grid_id, record.user_count))
 
-    async def _watch_usage(self) -> AsyncIterator[Change[tuple[int, int]]]:
-        request = grid_usage_pb2.WatchGridUsageRequest()
-        async for event in self._deploy.WatchGridUsage(request, wait_for_ready=True):
-            match event.WhichOneof("event"):
-                case "upserted":
-                    found = event.upserted
-                    yield Upsert(found.grid_id, (found.service_count, found.container_count))
-                case "deleted":
-                    yield Delete(event.deleted)
-                case "synced":
-                    yield Synced()
+    def _watch_usage(self) -> AsyncIterator[Change[tuple[int, int]]]:
+        events = self._deploy.WatchGridUsage(grid_usage_pb2.WatchGridUsageRequest(), wait_for_ready=True)
+        return changes(events, lambda record: (record.grid_id, (record.service_count, record.container_count)))
 
 
 class Usage:

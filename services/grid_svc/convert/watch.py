@@ -1,4 +1,4 @@
-"""Messages of watches."""
+"""Records of watches."""
 
 from dataclasses import asdict
 
@@ -6,31 +6,8 @@ from kontena.grid.v1 import watch_pb2 as pb
 from services.grid_svc.convert import node as nodes
 from services.grid_svc.convert.resource_usage import memory_to_proto
 from services.grid_svc.domain.watch import GridRecord, NodeRecord
-from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.members import members
 from services.kernel.times import shown
-
-
-def grid_event_to_proto(event: Change[GridRecord]) -> pb.GridEvent:
-    """One step of a grid watch."""
-    match event:
-        case Upsert():
-            return pb.GridEvent(upserted=grid_record_to_proto(event.item))
-        case Delete():
-            return pb.GridEvent(deleted=event.key)
-        case Synced():
-            return pb.GridEvent(synced=pb.Synced())
-
-
-def node_event_to_proto(event: Change[NodeRecord]) -> pb.NodeEvent:
-    """One step of a node watch."""
-    match event:
-        case Upsert():
-            return pb.NodeEvent(upserted=_node_record(event.item))
-        case Delete():
-            return pb.NodeEvent(deleted=event.key)
-        case Synced():
-            return pb.NodeEvent(synced=pb.Synced())
 
 
 def grid_record_to_proto(record: GridRecord) -> pb.GridRecord:
@@ -38,7 +15,8 @@ def grid_record_to_proto(record: GridRecord) -> pb.GridRecord:
     return pb.GridRecord(**asdict(record))
 
 
-def _node_record(record: NodeRecord) -> pb.NodeRecord:
+def node_record_to_proto(record: NodeRecord) -> pb.NodeRecord:
+    """A node as other services see it."""
     return pb.NodeRecord(
         **members(record, but=("engine_id", "memory", "disconnected_at", "volume_drivers")),
         node_id=record.engine_id,

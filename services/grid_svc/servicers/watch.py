@@ -7,7 +7,7 @@ from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceServicer
 from services.grid_svc.convert import watch as convert
 from services.grid_svc.usecases.watch import Watches
 from services.kernel.methods import Context
-from services.kernel.watch import sendable
+from services.kernel.watch import messages
 
 
 class GridWatchServicer(GridWatchServiceServicer):
@@ -17,11 +17,11 @@ class GridWatchServicer(GridWatchServiceServicer):
         self._watches = watches
 
     async def WatchGrids(self, request: pb.WatchGridsRequest, context: Context) -> AsyncIterator[pb.GridEvent]:
-        async for event in sendable(self._watches.grids(), convert.grid_event_to_proto):
+        async for event in messages(pb.GridEvent, self._watches.grids(), convert.grid_record_to_proto):
             yield event
 
     async def WatchNodes(self, request: pb.WatchNodesRequest, context: Context) -> AsyncIterator[pb.NodeEvent]:
-        async for event in sendable(self._watches.nodes(), convert.node_event_to_proto):
+        async for event in messages(pb.NodeEvent, self._watches.nodes(), convert.node_record_to_proto):
             yield event
 
     async def GetGridRecord(self, request: pb.GetGridRecordRequest, context: Context) -> pb.GridRecord:

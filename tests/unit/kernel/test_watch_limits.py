@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import grpc
 import pytest
@@ -9,23 +10,29 @@ from prometheus_client import REGISTRY
 
 from kontena.grid.v1 import watch_pb2 as pb
 from services.kernel.informer import Change, Informer, Synced, Upsert
-from services.kernel.watch import sendable
+from services.kernel.watch import messages
+
+
+@dataclass(frozen=True)
+class Named:
+    """A record."""
+
+    id: str
 
 
 async def test_a_record_that_is_too_large_is_left_out_and_counted() -> None:
-    async def changes() -> AsyncIterator[Change[str]]:
+    async def changes() -> AsyncIterator[Change[Named]]:
         for name in ("a", "b" * 5_000_000, "c"):
-            yield Upsert(name[:3], name)
+            yield Upsert(name[:3], Named(name))
 
-    def event(change: Change[str]) -> pb.NodeEvent:
-        assert isinstance(change, Upsert)
-        return pb.NodeEvent(upserted=pb.NodeRecord(name=change.item))
+    def record(named: Named) -> pb.NodeRecord:
+        return pb.NodeRecord(name=named.id)
 
     def left_out() -> float:
         return REGISTRY.get_sample_value("watch_records_left_out_total", {"message": "NodeEvent"}) or 0.0
 
     before = left_out()
-    assert [event.upserted.name async for event in sendable(changes(), event)] == ["a", "c"]
+    assert [event.upserted.name async for event in messages(pb.NodeEvent, changes(), record)] == ["a", "c"]
     assert left_out() - before == 1
 
 
