@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.deploy_svc.domain.rollout import MOST_IN_FLIGHT, in_flight_limit
+from services.deploy_svc.domain.rollout.in_flight import MOST_IN_FLIGHT, in_flight_limit
 from services.deploy_svc.domain.stack_source import unpack
 from tests.support.stack_sources import convert, converted, projects
 

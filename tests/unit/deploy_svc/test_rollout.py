@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.deploy_svc.domain.rollout import in_flight_limit, new_rev
+from services.deploy_svc.domain.rollout.deploy_rev import new_rev
+from services.deploy_svc.domain.rollout.in_flight import in_flight_limit
 from services.deploy_svc.domain.rollout_plan import Finish, Place, Run, Start, StopOnOldNode
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service_spec import DeployOpts, Hook, Port

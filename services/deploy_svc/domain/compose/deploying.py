@@ -9,7 +9,7 @@ from services.deploy_svc.domain.compose import scalars
 from services.deploy_svc.domain.compose.project import Project
 from services.deploy_svc.domain.compose.table import Attributes, Key, no_effect, value
 from services.deploy_svc.domain.findings import Place
-from services.deploy_svc.domain.rollout import in_flight_limit
+from services.deploy_svc.domain.rollout.in_flight import in_flight_limit
 
 _CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=)\s*(\S+)\s*", re.ASCII)
 _LABELS = "node.labels."
