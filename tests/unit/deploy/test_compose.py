@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from deploy.roles import ROLES
+from services.deploy_svc.clients.conversion_process import compose_schema
+from services.deploy_svc.domain.compose.schema import compiled
 from tests.support.roles import SETTINGS, read_by
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -20,6 +22,13 @@ PROCESSES = sorted(set(SETTINGS) - {"agent"})
 def test_a_process_reads_every_variable_that_it_is_given(service: str) -> None:
     given = set(DOCUMENT["services"][service]["environment"])
     assert given <= read_by(service)
+
+
+def test_both_generations_of_compose_take_it() -> None:
+    """Debian's 1.29 runs it in tests/containers; the specification is what version 2 reads."""
+    valid = compiled(compose_schema()).is_valid
+    assert valid(DOCUMENT)
+    assert not valid(DOCUMENT | {"services": {"auth_svc": {"image": "a", "comand": ["auth_svc"]}}}), "a typo is found"
 
 
 def test_each_process_has_a_role() -> None:
