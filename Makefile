@@ -58,20 +58,21 @@ test-heavy: setup ## Proofs that take a minute or more each: failover, restore, 
 APART := --ignore=tests/containers --ignore=tests/upgrade --ignore=tests/bench
 test-upgrade: setup ## From the last release to this one under load, and a step back on the way
 	$(BIN)/pytest -q -s tests/upgrade
-test-containers: setup ## The suite in containers with two of everything: images, journey, scaling
-	$(BIN)/pytest -q -s tests/containers
+test-containers: setup ## The suite in containers with two of everything: images, journey, scaling; T=tests/containers for all of it
+	$(BIN)/pytest -q -s $(or $(T),-m "not heavy" tests/containers)
 test-unit: setup ## Pure tests only
 	$(BIN)/pytest -q tests/unit tests/property
 test-integration: setup ## Services against a real Postgres
 	$(BIN)/pytest -q -n 2 tests/integration
 test-e2e: setup ## Through Envoy on real containers
 	$(BIN)/pytest -q tests/e2e tests/chaos
-soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listeners; lost nodes; each process stopped for a minute
+soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listeners; lost nodes; each process stopped for a minute; upgrade; containers
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_many_agents.py tests/integration/grid_svc/test_peer_load.py tests/network
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q tests/chaos/test_stopped_processes.py tests/chaos/test_revocation.py tests/e2e/test_gateway_replicas.py
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/chaos/test_soak.py
 	$(BIN)/pytest -q -s tests/upgrade
+	$(BIN)/pytest -q -s tests/containers
 bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: prints a table, writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(BENCH)
 bench-scale: setup ## 1,000 hollow nodes and 10,000 instances: writes docs/benchmarks-scale.md; then peers, endpoints, a busy engine

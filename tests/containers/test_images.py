@@ -45,6 +45,7 @@ def test_a_word_that_is_no_role_is_answered_with_the_roles(engine: Engine) -> No
     docker(engine.host, "rm", done)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("service", ["auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway"])
 def test_a_process_ends_by_itself_when_asked(engine: Engine, compose: Compose, service: str) -> None:
     name = compose.container(service, 2)

@@ -32,6 +32,8 @@ class Compose:
         self.env = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "DOCKER_HOST": self.host,
+            # For an answer of the engine; a minute unless set, which is no deadline on a machine with a lot to do.
+            "COMPOSE_HTTP_TIMEOUT": "600",
             "KONTENA_TAG": images.TAG,
             "POSTGRES_IMAGE": images.POSTGRES,
             "POSTGRES_PASSWORD": secrets.token_hex(16),
@@ -50,7 +52,7 @@ class Compose:
         ports = [images.docker(self.host, "port", self.container(GATEWAY, n + 1), "9292/tcp") for n in range(count)]
         return [f"http://{port}" for port in sorted(ports)]
 
-    def command(self, *words: str, timeout: float = 300) -> str:
+    def command(self, *words: str, timeout: float = 900) -> str:
         """Output of a compose command; fails with what it said."""
         done = subprocess.run(
             ["docker-compose", "-p", self.project, "-f", FILE, *words],
@@ -79,7 +81,7 @@ class Compose:
                 httpx.get(f"{url}/readyz", timeout=5).status_code == 200 for url in self.urls
             )
 
-        soon(ready, within=300, message="every replica serves and every gateway is ready")
+        soon(ready, within=600, message="every replica serves and every gateway is ready")
 
     def apis(self) -> list[Api]:
         """A client for each gateway, all with the token of the first login."""
@@ -112,10 +114,6 @@ class Compose:
         """What the processes said of requests that they could not answer."""
         names = [self.container(name, n + 1) for name, count in self.counts.items() for n in range(count)]
         return [line for name in names for line in images.logs(self.host, name).splitlines() if '"not now"' in line]
-
-    def down(self) -> None:
-        """Remove everything, data included."""
-        self.command("down", "-v", "-t", "5")
 
     def _serving(self) -> bool:
         """Whether each replica has said that it serves; its health check asks much more seldom."""

@@ -5,16 +5,19 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from services.kernel.version import VERSION
+from tests.support.images import inputs
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[2]
 BASE, POSTGRES = "kontena-test/base:1", "kontena-test/postgres:1"
 TAG = VERSION
-_SOURCES = Path("/etc/apt")
-_PYTHON = "3.11"  # That of Debian 12, which the base is made of.
+_LINES = 100
 
 
 def docker(host: str, *words: str | Path, timeout: float = 600) -> str:
@@ -35,7 +38,29 @@ def logs_since_start(host: str, container: str) -> str:
     return done.stdout + done.stderr
 
 
-def _docker(host: str, *words: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def logs_of_all(host: str) -> str:
+    """The state of each container, also of those that ended, and the last lines that it wrote: for failures."""
+    texts = [docker(host, "ps", "-a")]
+    for name in sorted(docker(host, "ps", "-a", "--format", "{{.Names}}").split()):
+        try:
+            done = _docker(host, "logs", "--tail", str(_LINES), name)
+        except AssertionError as error:
+            # Removed just now.
+            texts.append(f"== {name}: {error}")
+        else:
+            texts.append(f"== {name}\n{done.stdout}{done.stderr}")
+    return "\n".join(texts)
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Print how long a step of the preparation took."""
+    begun = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - begun:.0f} s")  # noqa: T201
+
+
+def _docker(host: str, *words: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         ["docker", *words],
         env={**os.environ, "DOCKER_HOST": host},
@@ -50,17 +75,25 @@ def _docker(host: str, *words: str | Path, timeout: float = 60) -> subprocess.Co
 
 def build_all(host: str) -> None:
     """The suite's own images by `make images`, on a small Debian, and a Postgres."""
-    _import_base(host)
-    done = subprocess.run(
-        ["make", "images", f"BASE={BASE}", f"PYTHON_VERSION={_PYTHON}", f"TAG={TAG}", "DOCKER_BUILD=-q"],
-        cwd=REPOSITORY,
-        env={**os.environ, "DOCKER_HOST": host},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    with step("base, wheels included"):
+        docker(host, "import", inputs.base(), BASE)
+        assert inputs.wheels() == 0
+    with step("images of suite and agent"):
+        done = subprocess.run(
+            ["make", "images", f"BASE={BASE}", f"PYTHON_VERSION={inputs.PYTHON}", f"TAG={TAG}", "DOCKER_BUILD=-q"],
+            cwd=REPOSITORY,
+            env={**os.environ, "DOCKER_HOST": host},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    with step("image of Postgres"):
+        _build_postgres(host)
+
+
+def _build_postgres(host: str) -> None:
     packages = Path(sysconfig.get_path("purelib"))
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
@@ -68,45 +101,5 @@ def build_all(host: str) -> None:
             shutil.copytree(packages / name, context / name)
         for name in ("postgres.Dockerfile", "postgres-entrypoint.sh"):
             shutil.copy(HERE / name, context)
-        docker(
-            host,
-            "build",
-            "-q",
-            "-t",
-            POSTGRES,
-            "--build-arg",
-            f"BASE={BASE}",
-            "-f",
-            context / "postgres.Dockerfile",
-            context,
-        )
-
-
-def _import_base(host: str) -> None:
-    """A Debian with Python, from the package source of this machine; kept in the user's cache, as it takes a minute."""
-    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kontena-tests" / "base-bookworm.tar"
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            root, partial = Path(folder) / "root", cached.with_suffix(f".{os.getpid()}")
-            include = "--include=python3,python3-venv,ca-certificates,iproute2,iptables"
-            words: list[str | Path] = ["debootstrap", "--variant=minbase", include, "bookworm", root, _package_source()]
-            made = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
-            assert made.returncode == 0, made.stdout[-2000:]
-            subprocess.run(
-                ["tar", "-C", root, "--exclude=./var/cache/apt/archives/*.deb", "-cf", partial, "."], check=True
-            )
-            partial.replace(cached)
-    docker(host, "import", cached, BASE)
-
-
-def _package_source() -> str:
-    """Where apt takes packages from here."""
-    for path in (*_SOURCES.glob("sources.list.d/*.sources"), *_SOURCES.glob("sources.list")):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if words[:1] == ["URIs:"]:
-                return words[1]
-            if words[:1] == ["deb"]:
-                return next(word for word in words if "://" in word)
-    raise AssertionError("no package source of this machine is known")
+        file = ("-f", context / "postgres.Dockerfile")
+        docker(host, "build", "-q", "-t", POSTGRES, "--build-arg", f"BASE={BASE}", *file, context)
