@@ -123,7 +123,7 @@ def run(ours: Ours, engine: Engine, plan: Plan) -> report.Results:
             found.rolled = rolling(ours, engine, other, plan.rolling)
 
         def measure_logs() -> None:
-            found.logs = log_lines(ours, plan.followers, _LINES_PER_SECOND, plan.log_seconds)
+            found.logs = log_lines(ours, meter, plan.followers, _LINES_PER_SECOND, plan.log_seconds)
 
         def measure_stack() -> None:
             folder = stack.enter_context(_place("khollow"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from datetime import datetime
 import aiohttp
 import asyncpg
 
+from tests.bench.cpu import Meter
 from tests.bench.ours import IMAGE, Ours
 from tests.support.suite import soon
 
@@ -34,23 +35,29 @@ class LogTimes:
     p50: float
     p99: float
     received: float
+    # Seconds of CPU by part of the suite: per million lines stored, and per second of following.
+    stored_cpu: Mapping[str, float]
+    followed_cpu: Mapping[str, float]
 
 
-def log_lines(ours: Ours, followers: int, lines_per_second: int, seconds: float) -> LogTimes:
+def log_lines(ours: Ours, meter: Meter, followers: int, lines_per_second: int, seconds: float) -> LogTimes:
     """Write, count, follow."""
-    stored, copied = asyncio.run(_ingest(ours))
+    stored, copied, stored_cpu = asyncio.run(_ingest(ours, meter))
     # A tenth of the lines ten times a second: busybox has no shorter sleep that is cheap.
     turn = f"i=0; while [ $i -lt {lines_per_second // 10} ]; do echo line $i of many; i=$((i+1)); done; sleep 0.1"
     with _writing(ours, "steady", f"while true; do {turn}; done") as path:
+        stop = meter.start()
         seen = asyncio.run(_follow_all(ours, path, followers, seconds))
+        followed_cpu = {name: used / (_SETTLING_SECONDS + seconds) for name, used in stop().items()}
     delays = sorted(delay for each in seen for delay, _ in each)
     assert delays, "no follower got a line"
     p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
     received = sum(lines for each in seen for _, lines in each) / len(seen) / seconds
-    return LogTimes(stored, copied, followers, lines_per_second, p50 * 1000, p99 * 1000, received)
+    times = (p50 * 1000, p99 * 1000, received)
+    return LogTimes(stored, copied, followers, lines_per_second, *times, stored_cpu, followed_cpu)
 
 
-async def _ingest(ours: Ours) -> tuple[float, float]:
+async def _ingest(ours: Ours, meter: Meter) -> tuple[float, float, dict[str, float]]:
     database = await asyncpg.connect(ours.suite.database_url)
     try:
         before = await _lines(database)
@@ -58,8 +65,10 @@ async def _ingest(ours: Ours) -> tuple[float, float]:
             ours, "burst", f"yes this is one line of a log that is not very long | head -n {_BURST}; sleep 3600"
         ):
             began = await _until_stored(database, before + 1)
+            stop = meter.start()
             ended = await _until_stored(database, before + _BURST)
-        return (_BURST - 1) / (ended - began), await _copy(database)
+            cpu = {name: used * 1e6 / _BURST for name, used in stop().items()}
+        return (_BURST - 1) / (ended - began), await _copy(database), cpu
     finally:
         await database.close()
 

@@ -74,6 +74,12 @@ def markdown(found: Results) -> str:
             "## Command line\nMilliseconds of a process from its start to its end: median (best to worst).\n"
             + table(_commands(found.commands))
         )
+    if found.logs:
+        parts.append(
+            "## Log lines\nSeconds of CPU per million lines stored, and cores while "
+            f"{found.logs.followers} follow {found.logs.lines_per_second:,} lines per second.\n"
+            + table(_log_costs(found.logs))
+        )
     parts.append("## At rest\n" + table(_at_rest(found)))
     return "\n\n".join(parts) + "\n"
 
@@ -159,6 +165,13 @@ def _commands(found: Sequence[Command]) -> list[list[str]]:
         wall = f"{statistics.median(one.wall):.0f} ({min(one.wall):.0f} to {max(one.wall):.0f})"
         rows.append([one.title, wall, f"{statistics.median(one.cpu):.0f}", f"{one.limit:.0f}"])
     return rows
+
+
+def _log_costs(found: LogTimes) -> list[list[str]]:
+    rows = [["part", "storing", "following"]]
+    for name, stored in found.stored_cpu.items():
+        rows.append([name, f"{stored:.1f}", f"{found.followed_cpu[name]:.2f}"])
+    return [*rows, ["sum", f"{sum(found.stored_cpu.values()):.1f}", f"{sum(found.followed_cpu.values()):.2f}"]]
 
 
 def _sizes(sizes: Mapping[int, Row]) -> list[list[str]]:
