@@ -1,6 +1,6 @@
 """Postgres access: one engine per service, short transactions."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -17,7 +17,7 @@ from services.kernel import tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.postgres import Servers
 from services.kernel.statements import MOST_CONNECTIONS, Row, Statement, Statements
-from services.kernel.storable import storable, to_json
+from services.kernel.storable import storable, storable_rows, to_json
 
 # A transaction (or an autocommit connection for reads) that store functions run their SQL on.
 Tx = AsyncConnection
@@ -191,10 +191,10 @@ async def raw_connection(tx: Tx) -> asyncpg.Connection:
     return connection
 
 
-async def copy(tx: Tx, table: sa.Table, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> None:
+async def copy(tx: Tx, table: sa.Table, columns: Sequence[str], records: Sequence[Sequence[Any]]) -> None:
     """Append rows by COPY, the fastest way for many. JSON comes as text of `to_json`."""
     raw = await raw_connection(tx)
-    rows = map(storable, records)
+    rows = storable_rows(records)
     await raw.copy_records_to_table(table.name, schema_name=table.schema, columns=columns, records=rows)
 
 

@@ -7,11 +7,16 @@ Rules of what users write, such as values that a container could not get, are in
 
 import json
 import re
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from typing import Any
 
 _NUL, _REPLACEMENT = "\0", "\ufffd"
 # Behind an even number of backslashes: behind an odd one it is the text of a backslash and `u0000`.
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+_TEXTS = {str, type(None)}
+_NO_TEXTS = {int, float, bool, date, datetime, type(None)}
 
 
 def storable(value: Any) -> Any:
@@ -23,6 +28,20 @@ def storable(value: Any) -> Any:
     if isinstance(value, list):
         return [storable(one) for one in value]
     return value
+
+
+def storable_rows(rows: Sequence[Sequence[Any]]) -> Iterable[Sequence[Any]]:
+    """Rows of a COPY, all of the same length. Looks at columns as a whole first: as a rule there is nothing to do."""
+    if any(_suspicious(column) for column in zip(*rows, strict=True)):
+        return [storable(tuple(row)) for row in rows]
+    return rows
+
+
+def _suspicious(column: Sequence[Any]) -> bool:
+    kinds = set(map(type, column))
+    if kinds <= _TEXTS:
+        return _NUL in "".join(filter(None, column))
+    return not kinds <= _NO_TEXTS
 
 
 def to_json(value: Any) -> str:

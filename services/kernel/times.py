@@ -1,8 +1,11 @@
 """Times as answers show them, and as callers tell them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANO = 1_000_000_000
 
 
 def shown(time: datetime | None) -> Timestamp | None:
@@ -20,9 +23,13 @@ def shown(time: datetime | None) -> Timestamp | None:
 
 def told(stamp: Timestamp) -> datetime | None:
     """The time to the microsecond; None when it is unset or outside the years 1 to 9999."""
+    # Not by ToDatetime, which takes three times as long: a node tells a time with each line.
+    seconds, nanos = stamp.seconds, stamp.nanos
+    if not (seconds or nanos) or not 0 <= nanos < _NANO:
+        return None
     try:
-        return stamp.ToDatetime(tzinfo=UTC) if stamp.ByteSize() else None
-    except (ValueError, OverflowError):
+        return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+    except OverflowError:
         return None
 
 

@@ -2,10 +2,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.times import shown
+from services.kernel.times import shown, told
 
 SERVICES = Path(__file__).parents[3] / "services"
 # What services tell one another, and nobody sorts.
@@ -32,3 +33,20 @@ def test_times_sort_as_their_text_does(time: datetime, later: timedelta) -> None
 def test_answers_show_all_times_this_way() -> None:
     used = {str(path.relative_to(SERVICES)) for path in SERVICES.rglob("*.py") if "FromDatetime(" in path.read_text()}
     assert used == INTERNAL
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_time_that_was_told_is_that_time(time: datetime) -> None:
+    stamp = Timestamp()
+    stamp.FromDatetime(time)
+    assert told(stamp) == (time if stamp.ByteSize() else None)
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
+def test_any_other_time_is_none(seconds: int, nanos: int) -> None:
+    stamp = Timestamp(seconds=seconds, nanos=nanos)
+    try:
+        expected = stamp.ToDatetime(tzinfo=UTC) if stamp.ByteSize() else None
+    except (ValueError, OverflowError):
+        expected = None
+    assert told(stamp) == expected
