@@ -1,5 +1,6 @@
 """Log lines from nodes, and as the JSON documents that clients read (docs/spec/deploy_rest.md section 7.4)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,18 +15,23 @@ _LONGEST_LINE = 256 * 1024
 _LONGEST_HOOK = 200
 
 
-def line_from_proto(line: agent_pb.LogLine, now: datetime) -> LogLine:
-    """A line of a node; texts are cut."""
-    return LogLine(
-        container_id=line.container_id,
-        container_name=line.container_name,
-        service_id=line.service_id[:24] or None,
-        instance_number=line.instance_number or None,
-        time=told(line.time) or now,
-        type="stderr" if line.type == "stderr" else "stdout",
-        data=line.data[:_LONGEST_LINE],
-        hook=line.hook[:_LONGEST_HOOK] or None,
-    )
+def lines_from_proto(requests: Iterable[agent_pb.PushLogsRequest], now: datetime) -> list[LogLine]:
+    """The lines of a node; texts are cut."""
+    return [
+        # In the order of the members: names would take as long as the rest.
+        LogLine(
+            line.container_id,
+            line.container_name,
+            line.service_id[:24] or None,
+            line.instance_number or None,
+            told(line.time) or now,
+            "stderr" if line.type == "stderr" else "stdout",
+            line.data[:_LONGEST_LINE],
+            line.hook[:_LONGEST_HOOK] or None,
+        )
+        for request in requests
+        for line in request.lines
+    ]
 
 
 _Request = pb.ListServiceLogsRequest | pb.ListGridLogsRequest | pb.ListStackLogsRequest | pb.ListContainerLogsRequest

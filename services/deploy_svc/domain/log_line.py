@@ -1,9 +1,12 @@
 """Lines of container logs: what a node sent, what is stored, and which of the sent ones are stored already."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 # (container id, stream type): lines are in order within it.
 LogKey = tuple[str, str]
@@ -11,9 +14,9 @@ LogKey = tuple[str, str]
 _HOOK_CONTAINER = re.compile(r"(.+-\d+)-(pre_start)-[0-9a-f]{8}")
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line as a node sent it. `service_id` is what the node says; None when the container has no service. `hook` is
+class LogLine(NamedTuple):
+    """A line as a node sent it: a tuple, as there are many of them, whose members are columns of what is stored
+    (`store/container_logs.py`). `service_id` is what the node says; None when the container has no service. `hook` is
     the hook that wrote it, as moment and name."""
 
     container_id: str
@@ -25,10 +28,9 @@ class LogLine:
     data: str
     hook: str | None = None
 
-    @property
-    def key(self) -> LogKey:
-        """What the line is in order with."""
-        return (self.container_id, self.type)
+
+# Of a line: what it is in order with.
+_KEY: Callable[[LogLine], LogKey] = attrgetter("container_id", "type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,15 @@ class LogResume:
 
     def fresh(self, lines: Iterable[LogLine], stored: Mapping[LogKey, LogPosition]) -> list[LogLine]:
         """The lines that are not stored, given the stored positions of their containers."""
-        found = []
-        for line in lines:
-            resume = self._resumes.get(line.key)
-            if resume is None or resume.position != stored.get(line.key):
-                resume = self._resumes[line.key] = _Resume(stored.get(line.key))
-            if not resume.is_stored(line.time):
-                found.append(line)
+        found: list[LogLine] = []
+        for key, together in groupby(lines, _KEY):
+            resume = self._resumes.get(key)
+            if resume is None or resume.position != stored.get(key):
+                resume = self._resumes[key] = _Resume(stored.get(key))
+            if resume.passed:
+                found += together
+            else:
+                found += [line for line in together if not resume.is_stored(line.time)]
         return found
 
     def written(self, positions: Mapping[LogKey, LogPosition]) -> None:
@@ -112,8 +116,12 @@ def named(line: StoredLine) -> StoredLine:
 def next_positions(lines: Iterable[LogLine], stored: Mapping[LogKey, LogPosition]) -> dict[LogKey, LogPosition]:
     """The positions after the fresh `lines` are stored."""
     positions: dict[LogKey, LogPosition] = {}
-    for line in lines:
-        last = positions.get(line.key) or stored.get(line.key)
-        count = last.lines + 1 if last is not None and last.time == line.time else 1
-        positions[line.key] = LogPosition(line.time, count)
+    for key, together in groupby(lines, _KEY):
+        group = list(together)
+        time = group[-1].time
+        last = positions.get(key) or stored.get(key)
+        count = next((passed for passed, line in enumerate(reversed(group)) if line.time != time), len(group))
+        if count == len(group) and last is not None and last.time == time:
+            count += last.lines
+        positions[key] = LogPosition(time, count)
     return positions

@@ -1,16 +1,20 @@
 """LogIngestService: decode, call, confirm."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1.assignment_pb2_grpc import LogIngestServiceServicer
-from services.deploy_svc.convert.container_logs import line_from_proto
+from services.deploy_svc.convert.container_logs import lines_from_proto
 from services.deploy_svc.domain.log_line import LogResume
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.kernel.call import principal
 from services.kernel.errors import Unauthenticated
+from services.kernel.gathering import gathered
 from services.kernel.methods import Context
+
+_AT_ONCE_BYTES = 2**20
 
 
 class LogIngestServicer(LogIngestServiceServicer):
@@ -26,7 +30,8 @@ class LogIngestServicer(LogIngestServiceServicer):
         if session is None:
             raise Unauthenticated
         resume = LogResume()
-        async for request in request_iterator:
-            now = datetime.now(UTC)
-            await self._ingest.push(session, resume, [line_from_proto(line, now) for line in request.lines])
-            yield pb.PushLogsResponse(sequence=request.sequence)
+        # Storing takes a few statements however many lines there are, so batches that came meanwhile go together.
+        async with aclosing(gathered(request_iterator, _AT_ONCE_BYTES)) as batches:
+            async for requests in batches:
+                await self._ingest.push(session, resume, lines_from_proto(requests, datetime.now(UTC)))
+                yield pb.PushLogsResponse(sequence=requests[-1].sequence)

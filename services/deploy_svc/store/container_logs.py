@@ -19,19 +19,8 @@ _t = tables.container_logs
 _p = tables.log_positions
 _s = tables.services
 
-_COLUMNS = (
-    "grid_id",
-    "node_id",
-    "node",
-    "service_id",
-    "instance_number",
-    "container_name",
-    "container_id",
-    "time",
-    "type",
-    "data",
-    "hook",
-)
+# Those of a line are its members, in their order.
+_COLUMNS = ("grid_id", "node_id", "node", *LogLine._fields)
 _READ = (
     _t.c.id,
     _t.c.container_id,
@@ -56,22 +45,8 @@ async def positions(tx: Tx, node_id: str, container_ids: Collection[str]) -> dic
 
 async def append(tx: Tx, *, grid_id: str, node_id: str, node: str, lines: Sequence[LogLine]) -> None:
     """Store lines in order and wake followers of the grid. Call with the grid locked."""
-    records = [
-        (
-            grid_id,
-            node_id,
-            node,
-            line.service_id,
-            line.instance_number,
-            line.container_name,
-            line.container_id,
-            line.time,
-            line.type,
-            line.data,
-            line.hook,
-        )
-        for line in lines
-    ]
+    of_node = (grid_id, node_id, node)
+    records = [of_node + line for line in lines]
     await copy(tx, _t, _COLUMNS, records)
     await notify(tx, tables.LOGS_ARRIVED, grid_id)
 

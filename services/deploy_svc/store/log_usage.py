@@ -31,7 +31,7 @@ _REMOVE = sa.text(
 
 async def add(tx: Tx, grid_id: str, lines: Sequence[LogLine]) -> None:
     """Count lines that are stored in this transaction. Call it with the grid locked."""
-    size = sum(len(line.data.encode()) + ROW_BYTES for line in lines)
+    size = len("".join(line.data for line in lines).encode()) + ROW_BYTES * len(lines)
     insert = upsert(_t).values(grid_id=grid_id, bytes=size)
     more = {"bytes": _t.c.bytes + insert.excluded.bytes}
     await tx.execute(insert.on_conflict_do_update(constraint="pk_log_usage", set_=more))

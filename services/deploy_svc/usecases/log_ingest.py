@@ -13,7 +13,7 @@ from services.kernel.db import Database
 from services.kernel.principal import NodeSession
 
 # Lines per transaction: long enough for COPY to pay off, short enough not to hold up the other nodes of the grid.
-_BATCH = 2000
+_BATCH = 5000
 
 
 class LogIngest:
@@ -42,7 +42,8 @@ class LogIngest:
             fresh = resume.fresh(lines, stored)
             services = {line.service_id for line in fresh if line.service_id is not None}
             mine = await spoken_for(tx, session, services)
-            fresh = [line for line in fresh if line.service_id is None or line.service_id in mine]
+            if services - mine.keys():
+                fresh = [line for line in fresh if line.service_id is None or line.service_id in mine]
             if not fresh:
                 return
             await log_usage.add(tx, session.grid_id, fresh)

@@ -69,3 +69,20 @@ def test_any_resend_stores_each_line_once_and_in_order(gaps: list[int], cuts: li
         for start in range(0, len(sent), size):
             database.push(resume, sent[start : start + size])
     assert database.lines == [str(index) for index in range(len(lines))]
+
+
+@given(
+    batches=st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), max_size=8), max_size=4),
+    stored=st.integers(0, 2),
+)
+def test_positions_are_those_of_counting_line_by_line(batches: list[list[tuple[str, int]]], stored: int) -> None:
+    before = {("a", "stdout"): LogPosition(START + timedelta(seconds=stored), 2)}
+    positions, expected = dict(before), dict(before)
+    for batch in batches:
+        lines = [line("", at, container) for container, at in batch]
+        for one in lines:
+            last = expected.get((one.container_id, one.type))
+            again = last is not None and last.time == one.time
+            expected[one.container_id, one.type] = LogPosition(one.time, last.lines + 1 if last and again else 1)
+        positions |= next_positions(lines, positions)
+    assert positions == expected
