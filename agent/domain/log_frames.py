@@ -1,9 +1,11 @@
 """Log frames of the engine: parsing, joining of split lines, and the position to go on reading from."""
 
 import itertools
+import struct
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 NANO = 1_000_000_000
 # A single line is delivered in pieces beyond this size; the engine itself splits at 16 KiB.
@@ -13,10 +15,13 @@ _SLACK = NANO // 4
 _REBASE = NANO
 _MOST_REMEMBERED = 20_000
 _MOST_MARKS = 4096
+# Before each frame, which stream it is of and how long it is.
+_HEADER = struct.Struct(">BxxxL")
+_STREAMS = {1: "stdout", 2: "stderr"}
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+# Tuples, as each line of each container makes one of both.
+class Frame(NamedTuple):
     """One message of the engine's log. `complete` is false when the line goes on in the next frame of the stream."""
 
     stream: str
@@ -25,8 +30,7 @@ class Frame:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Read frames from `since_ns` on (inclusive) and skip the first `skip` of them; none is newer than `newest_ns`."""
 
     since_ns: int = 0
@@ -39,11 +43,34 @@ def parse_time(text: str) -> int | None:
     base, _, fraction = text.removesuffix("Z").partition(".")
     if not text.endswith("Z") or len(fraction) > 9 or not (fraction or "0").isdigit():
         return None
+    seconds = _seconds(base)
+    return None if seconds is None else seconds * NANO + int(fraction.ljust(9, "0") or "0")
+
+
+@lru_cache(maxsize=128)
+def _seconds(base: str) -> int | None:
+    """Kept, as many lines are of the same second."""
     try:
-        seconds = int(datetime.fromisoformat(f"{base}+00:00").timestamp())
+        return int(datetime.fromisoformat(f"{base}+00:00").timestamp())
     except ValueError:
         return None
-    return seconds * NANO + int(fraction.ljust(9, "0") or "0")
+
+
+def read_frames(data: bytes) -> tuple[list[Frame], int]:
+    """The frames in what the engine sent of a log with timestamps, and how many bytes they took: the rest is the
+    beginning of one. What has no timestamp is left out."""
+    found: list[Frame] = []
+    position, end = 0, len(data)
+    while end - position >= _HEADER.size:
+        kind, size = _HEADER.unpack_from(data, position)
+        if end - position - _HEADER.size < size:
+            break
+        begin = position + _HEADER.size
+        position = begin + size
+        frame = parse_frame(_STREAMS.get(kind, "stdout"), data[begin:position])
+        if frame is not None:
+            found.append(frame)
+    return found, position
 
 
 def parse_frame(stream: str, payload: bytes) -> Frame | None:
@@ -52,8 +79,9 @@ def parse_frame(stream: str, payload: bytes) -> Frame | None:
     time_ns = parse_time(stamp.decode("ascii", "replace")) if space else None
     if time_ns is None:
         return None
-    complete = data.endswith(b"\n")
-    return Frame(stream, time_ns, data[:-1] if complete else data, complete)
+    if data.endswith(b"\n"):
+        return Frame(stream, time_ns, data[:-1], True)
+    return Frame(stream, time_ns, data, False)
 
 
 class Assembler:
@@ -69,6 +97,8 @@ class Assembler:
 
     def add(self, frame: Frame) -> Frame | None:
         """The complete line that ends with this frame, with the time of its beginning."""
+        if frame.complete and frame.stream not in self._parts:
+            return frame
         parts = self._parts.setdefault(frame.stream, [])
         parts.append(frame)
         if not frame.complete and sum(len(part.data) for part in parts) < LONGEST_LINE:
@@ -101,7 +131,8 @@ class Repeats:
         if self._expected and self._expected[0] == mark:
             self._expected.popleft()
             return True
-        self._expected.clear()
+        if self._expected:
+            self._expected.clear()
         # The pieces of a long line may be alike, down to their time.
         if frame.time_ns <= self._newest and frame.stream not in self._unfinished and mark in self._marks:
             first = self._marks.index(mark)
@@ -109,7 +140,10 @@ class Repeats:
             return True
         self._marks.append(mark)
         self._newest = max(self._newest, frame.time_ns)
-        (self._unfinished.discard if frame.complete else self._unfinished.add)(frame.stream)
+        if not frame.complete:
+            self._unfinished.add(frame.stream)
+        elif self._unfinished:
+            self._unfinished.discard(frame.stream)
         return False
 
 

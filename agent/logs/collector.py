@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from agent.domain import labels
 from agent.domain.backoff import retry_delay
 from agent.domain.errors import EngineRefused, EngineUnreachable
-from agent.domain.labels import InstanceKey, key_of
-from agent.domain.log_frames import NANO, Assembler, Cursor, Frame, Position, Repeats
+from agent.domain.labels import InstanceKey
+from agent.domain.log_frames import Assembler, Cursor, Frame, Position, Repeats
 from agent.domain.log_rate import LineBudget, LogRate
+from agent.logs.container_lines import ContainerLines
 from agent.logs.line_queue import Line, LineQueue
 from agent.logs.positions import LogPositions
 from agent.runtime.ports import Container, Runtime
@@ -95,13 +94,13 @@ class LogCollector:
     def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
         """Put lines into the container's log that it has not written itself but `hook` has, as of now. They are lost
         when the queue is full: whoever says them has work to do, and must not wait for a master that is away."""
+        made = self._lines(container)
         for data in lines:
             # Its own log goes on where it was.
             after = self._read.get(container.id) or self._positions.get(container.id) or Position()
-            frame = Frame(stream, time.time_ns(), data, complete=True)
-            line = self._line(container, frame, hook)
+            line = made.line(Frame(stream, time.time_ns(), data, complete=True), hook)
             self._on_line(line, container.labels)
-            self._queue.offer(Line(line, after))
+            self._queue.offer(Line.of(line, after))
 
     async def close(self) -> None:
         """Stop reading."""
@@ -147,7 +146,7 @@ class LogCollector:
 
     async def _copy(self, container: Container, *, follow: bool) -> None:
         start = self._read.get(container.id) or self._positions.get(container.id) or Position()
-        cursor, repeats, assembler = Cursor(start), Repeats(), Assembler()
+        lines, cursor, repeats, assembler = self._lines(container), Cursor(start), Repeats(), Assembler()
         async with self._runtime.logs(container.id, start, follow=follow) as frames:
             async for frame in frames:
                 if repeats.has(frame) or not cursor.read(frame.time_ns):
@@ -156,49 +155,41 @@ class LogCollector:
                 if not assembler.pending:
                     start = cursor.position()
                 if line is not None:
-                    await self._put(container, line, start)
+                    await self._put(lines, line, start)
         if not follow:
             for line in assembler.rest():
-                await self._put(container, line, cursor.position())
-            await self._tell_loss(container, cursor.position())
+                await self._put(lines, line, cursor.position())
+            await self._tell_loss(lines, cursor.position())
         self._read.setdefault(container.id, start)
 
-    async def _put(self, container: Container, frame: Frame, after: Position) -> None:
+    def _lines(self, container: Container) -> ContainerLines:
+        return ContainerLines(container, self.instance_id)
+
+    async def _put(self, of: ContainerLines, frame: Frame, after: Position) -> None:
         now = time.monotonic()
-        budget = self._budgets.setdefault(container.id, LineBudget(self._rate, now))
+        budget = self._budgets.get(of.id)
+        if budget is None:
+            budget = self._budgets[of.id] = LineBudget(self._rate, now)
         if not budget.takes(len(frame.data), now):
-            self._read[container.id] = after
+            self._read[of.id] = after
             if budget.dropped % _DROPPED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             return
-        await self._tell_loss(container, after)
-        await self._queue_line(container, frame, after)
+        if budget.dropped:
+            await self._tell_loss(of, after)
+        await self._queue_line(of, frame, after)
 
-    async def _tell_loss(self, container: Container, after: Position) -> None:
+    async def _tell_loss(self, of: ContainerLines, after: Position) -> None:
         """One line in the place of those that were dropped."""
-        budget = self._budgets.get(container.id)
+        budget = self._budgets.get(of.id)
         if budget is not None and (words := budget.loss()):
-            log.warning("a container logs too fast", container=container.name, cause=words)
-            await self._queue_line(container, Frame("stderr", time.time_ns(), words.encode(), complete=True), after)
+            log.warning("a container logs too fast", container=of.name, cause=words)
+            await self._queue_line(of, Frame("stderr", time.time_ns(), words.encode(), complete=True), after)
 
-    async def _queue_line(self, container: Container, frame: Frame, after: Position) -> None:
-        line = self._line(container, frame, container.labels.get(labels.HOOK, ""))
-        self._on_line(line, container.labels)
-        await self._queue.put(Line(line, after))
-        self._read[container.id] = after
-
-    def _line(self, container: Container, frame: Frame, hook: str) -> pb.LogLine:
-        key = key_of(container.labels)
-        assigned = "" if key is None else self.instance_id(key)
-        return pb.LogLine(
-            instance_id=assigned or container.labels.get(labels.INSTANCE_ID, ""),
-            service_id=container.labels.get(labels.SERVICE_ID, ""),
-            instance_number=0 if key is None else key.number,
-            # That of a hook has a name of its own, and people rename containers.
-            container_name=container.labels.get(labels.CONTAINER_NAME) or container.name,
-            container_id=container.id,
-            time=Timestamp(seconds=frame.time_ns // NANO, nanos=frame.time_ns % NANO),
-            type=frame.stream,
-            data=frame.data.removesuffix(b"\r").decode("utf-8", "replace"),
-            hook=hook,
-        )
+    async def _queue_line(self, of: ContainerLines, frame: Frame, after: Position) -> None:
+        line = of.line(frame)
+        self._on_line(line, of.labels)
+        item = Line.of(line, after)
+        if not self._queue.offer(item):
+            await self._queue.put(item)
+        self._read[of.id] = after

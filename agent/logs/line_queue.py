@@ -2,26 +2,28 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from agent.domain.log_frames import Position
 from kontena.deploy.v1 import assignment_pb2 as pb
 
-MOST_LINES = 2000
+MOST_LINES = 4000
 MOST_BYTES = 8 * 1024 * 1024
+# Names, ids and the time of a line.
+_BESIDE_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line and where its container's log goes on after it."""
+class Line(NamedTuple):
+    """A line, where its container's log goes on after it, and roughly the bytes it takes."""
 
     line: pb.LogLine
     after: Position
+    size: int
 
-    @property
-    def size(self) -> int:
-        """Roughly the bytes it takes."""
-        return len(self.line.data) + 200
+    @classmethod
+    def of(cls, line: pb.LogLine, after: Position) -> Self:
+        """With its size."""
+        return cls(line, after, len(line.data) + _BESIDE_TEXT)
 
 
 class LineQueue:
@@ -60,6 +62,10 @@ class LineQueue:
         self._lines.append(line)
         self._bytes += line.size
         self._filled.set()
+
+    def holds(self, lines: int, most_bytes: int) -> bool:
+        """Whether `take` with these limits would leave something, or just not."""
+        return len(self._lines) >= lines or self._bytes >= most_bytes
 
     async def filled(self) -> None:
         """Returns when there is at least one line."""

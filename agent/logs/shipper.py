@@ -16,8 +16,9 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from kontena.deploy.v1 import assignment_pb2_grpc
 
 _BATCH_LINES = 500
-_BATCH_BYTES = 512 * 1024
-_UNCONFIRMED_BATCHES = 4
+# The master counts the elements of what is larger than 100,000 bytes one by one, and stores batches that wait together.
+_BATCH_BYTES = 96_000
+_UNCONFIRMED_BATCHES = 16
 _GATHER_SECONDS = 0.02
 _ACK_SECONDS = 30.0
 
@@ -65,7 +66,8 @@ class LogShipper:
             await self._write(call, batch, sequence)
         while True:
             await self._queue.filled()
-            await asyncio.sleep(_GATHER_SECONDS)
+            if not self._queue.holds(_BATCH_LINES, _BATCH_BYTES):
+                await asyncio.sleep(_GATHER_SECONDS)
             while len(self._unconfirmed) >= _UNCONFIRMED_BATCHES:
                 self._confirmed.clear()
                 await self._confirmed.wait()
@@ -95,8 +97,9 @@ class LogShipper:
 
     def _confirm(self, sequence: int) -> None:
         while self._unconfirmed and 0 < self._unconfirmed[0].sequence <= sequence:
-            for item in self._unconfirmed.popleft().lines:
-                self._positions.advance(item.line.container_id, item.after)
+            reached = {item.line.container_id: item.after for item in self._unconfirmed.popleft().lines}
+            for container_id, after in reached.items():
+                self._positions.advance(container_id, after)
         if not self._unconfirmed:
             self._sent.clear()
         self._confirmed.set()

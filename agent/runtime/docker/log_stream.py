@@ -1,18 +1,13 @@
 """Logs of a container with the engine's times, both streams in the engine's order."""
 
-import asyncio
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from agent.domain.errors import EngineUnreachable
-from agent.domain.log_frames import NANO, Frame, Position, parse_frame
+from agent.domain.log_frames import NANO, Frame, Position, read_frames
 from agent.runtime.docker.engine import Engine
-
-_STREAMS = {1: "stdout", 2: "stderr"}
-_HEADER = struct.Struct(">BxxxL")
 
 
 @asynccontextmanager
@@ -28,18 +23,13 @@ async def open_log(
 
 
 async def _frames(response: aiohttp.ClientResponse) -> AsyncIterator[Frame]:
-    while True:
-        try:
-            header = await response.content.readexactly(_HEADER.size)
-        except asyncio.IncompleteReadError as error:
-            if error.partial:
-                raise EngineUnreachable("the log broke off") from error
-            return
-        kind, size = _HEADER.unpack(header)
-        try:
-            payload = await response.content.readexactly(size)
-        except asyncio.IncompleteReadError as error:
-            raise EngineUnreachable("the log broke off") from error
-        frame = parse_frame(_STREAMS.get(kind, "stdout"), payload)
-        if frame is not None:
+    rest = b""
+    # All that is there at once: asking for each frame would cost more than all the rest that is done with it.
+    async for data in response.content.iter_any():
+        sent = rest + data
+        frames, used = read_frames(sent)
+        rest = sent[used:]
+        for frame in frames:
             yield frame
+    if rest:
+        raise EngineUnreachable("the log broke off")

@@ -22,7 +22,7 @@ async def node(master: Master, engine: Engine, tmp_path: Path) -> AsyncIterator[
 
 
 # Batches that an agent sends before the first one is confirmed.
-UNCONFIRMED = 4
+UNCONFIRMED = 16
 
 
 async def arrived(master: Master, name: str, expected: list[str], kind: str = "") -> None:

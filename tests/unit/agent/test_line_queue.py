@@ -8,7 +8,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 
 
 def line(text: str) -> Line:
-    return Line(pb.LogLine(data=text), Position())
+    return Line.of(pb.LogLine(data=text), Position())
 
 
 def texts(lines: list[Line]) -> list[str]:
@@ -40,3 +40,12 @@ async def test_batches_are_bounded_by_bytes_but_never_empty() -> None:
     assert len(queue.take(10, 100)) == 1
     assert len(queue.take(10, 100)) == 1
     assert queue.take(10, 100) == []
+
+
+async def test_lines_of_a_full_batch_need_not_wait_for_more() -> None:
+    queue = LineQueue()
+    await queue.put(line("x"))
+    assert not queue.holds(2, 1000)
+    await queue.put(line("y"))
+    assert queue.holds(2, 1000)
+    assert queue.holds(3, 400)

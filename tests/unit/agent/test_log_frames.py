@@ -1,9 +1,21 @@
 """Log frames: parsing, joining, positions."""
 
+import struct
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.log_frames import LONGEST_LINE, Assembler, Cursor, Frame, Position, Repeats, parse_frame, parse_time
+from agent.domain.log_frames import (
+    LONGEST_LINE,
+    Assembler,
+    Cursor,
+    Frame,
+    Position,
+    Repeats,
+    parse_frame,
+    parse_time,
+    read_frames,
+)
 
 SECOND = 1_000_000_000
 
@@ -130,3 +142,23 @@ def test_pieces_of_a_long_line_are_no_repetition() -> None:
 
 def test_lines_that_come_late_are_no_repetition() -> None:
     assert new_ones(line(2), line(1), line(3)) == [line(2), line(1), line(3)]
+
+
+def sent(*frames: tuple[int, bytes]) -> bytes:
+    return b"".join(struct.pack(">BxxxL", kind, len(payload)) + payload for kind, payload in frames)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=8)), max_size=6), st.integers(1, 40))
+def test_frames_are_found_however_the_log_arrives(told: list[tuple[int, bytes]], size: int) -> None:
+    data = sent(*((kind, b"2026-11-23T23:00:08.5Z " + text) for kind, text in told), (1, b"without a time"))
+    found: list[Frame] = []
+    rest = b""
+    for start in range(0, len(data), size):
+        rest += data[start : start + size]
+        frames, used = read_frames(rest)
+        found += frames
+        rest = rest[used:]
+    assert rest == b""
+    assert [(frame.stream, frame.data + b"\n" * frame.complete) for frame in found] == [
+        ("stdout" if kind == 1 else "stderr", text) for kind, text in told
+    ]
