@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access_log import access_log
+from gateway.connections import question
 from gateway.filters import router_filter
 from gateway.local_replies import local_reply_config
 from gateway.settings import Endpoint, GatewaySettings
@@ -25,13 +26,16 @@ def listeners(
     """One for every kind of client; beside it, when it has an address, one whose connections count apart, so that
     agents are let in however many strangers hold the others. Their certificate is named by a file in `folder`."""
     chain = [connection_manager(settings, virtual_host, http_filters)]
-    public = _listener(settings, "public", Endpoint(settings.address, settings.port), chain, folder)
+    asked = question(settings)
+    public = _listener(settings, "public", Endpoint(settings.address, settings.port), [*asked, *chain], folder)
+    if not asked:
+        public |= _first_bytes(settings)
     if settings.agent_address is None:
         return [public]
     own = _listener(
         settings, "agents", settings.agent_address, [_room(settings.agent_connection_limit), *chain], folder
     )
-    return [public, {**own, "ignore_global_conn_limit": True}]
+    return [public, {**own, **_first_bytes(settings), "ignore_global_conn_limit": True}]
 
 
 def _room(connections: int) -> Config:
@@ -44,25 +48,31 @@ def _room(connections: int) -> Config:
 
 
 def _listener(settings: GatewaySettings, name: str, at: Endpoint, filters: list[Config], folder: Path) -> Config:
-    silence = seconds(settings.first_bytes_seconds)
-    chain: Config = {"filters": filters, "transport_socket_connect_timeout": silence}
+    chain: Config = {
+        "filters": filters,
+        "transport_socket_connect_timeout": seconds(settings.first_bytes_seconds),
+    }
     if settings.tls:
         chain["transport_socket"] = transport_socket(folder)
-    kind = "tls" if settings.tls else "http"
     return {
         "name": name,
         "address": socket_address(at.host, at.port),
-        # It waits for the first bytes of a connection; what they are nobody asks.
-        "listener_filters": [
-            extension(
-                f"envoy.filters.listener.{kind}_inspector",
-                f"extensions.filters.listener.{kind}_inspector.v3.{kind.title()}Inspector",
-            )
-        ],
-        "listener_filters_timeout": silence,
         "per_connection_buffer_limit_bytes": settings.body_limit_bytes,
         "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
         "filter_chains": [chain],
+    }
+
+
+def _first_bytes(settings: GatewaySettings) -> Config:
+    """Waits for the first bytes of a connection before any other filter has it; what they are nobody asks."""
+    kind = "tls" if settings.tls else "http"
+    inspector = extension(
+        f"envoy.filters.listener.{kind}_inspector",
+        f"extensions.filters.listener.{kind}_inspector.v3.{kind.title()}Inspector",
+    )
+    return {
+        "listener_filters": [inspector],
+        "listener_filters_timeout": seconds(settings.first_bytes_seconds),
     }
 
 

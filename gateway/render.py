@@ -7,6 +7,7 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 
 from gateway import catalog, clusters, mtls, tls
+from gateway.connections import answering_clusters, answering_listeners, bootstrap_extensions
 from gateway.filters import http_filters
 from gateway.listener import listeners
 from gateway.metrics import admin_address, metrics_clusters, metrics_listeners
@@ -36,9 +37,10 @@ def bootstrap(settings: GatewaySettings, descriptors: descriptor_pb2.FileDescrip
         "node": {"id": "gateway", "cluster": "kontena"},
         "admin": {"address": admin_address(settings)},
         "static_resources": {
-            "listeners": [*ports, *metrics_listeners(settings)],
-            "clusters": [*metrics_clusters(settings), *trace_clusters(settings)],
+            "listeners": [*ports, *metrics_listeners(settings), *answering_listeners(settings)],
+            "clusters": [*metrics_clusters(settings), *trace_clusters(settings), *answering_clusters(settings)],
         },
+        "bootstrap_extensions": bootstrap_extensions(settings),
         "dynamic_resources": {"cds_config": upstreams},
         "overload_manager": connection_limit(settings),
         "layered_runtime": {"layers": [{"name": "static", "static_layer": _RUNTIME}]},

@@ -1,6 +1,7 @@
 """Settings of the gateway, from environment variables that start with GATEWAY_."""
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
@@ -38,6 +39,16 @@ def parse_endpoints(value: object) -> object:
 def split_list(value: object) -> object:
     """`"a, b"` to `("a", "b")`."""
     return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
+
+
+def addresses_only(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises ValueError with the first word that is no IP address."""
+    for word in words:
+        try:
+            ip_address(word)
+        except ValueError:
+            raise ValueError(f"{word!r} in GATEWAY_RATE_LIMIT_EXEMPT is no address, such as 10.0.0.1") from None
+    return words
 
 
 def parse_address(value: object) -> object:
@@ -106,8 +117,17 @@ class GatewaySettings(BaseSettings):
     response_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1 << 30)
     header_limit_kb: int = Field(default=16, ge=1, le=96)
     connection_limit: int = Field(default=10_000, ge=1)
+    connections_per_address_burst: int = Field(
+        default=1_000, ge=1, description="Connections that one address may open at once at the public port."
+    )
+    connections_per_address_rate: int = Field(
+        default=50, ge=0, description="How many more of them each second in the long run; 0: no limit."
+    )
     first_bytes_seconds: float = Field(
-        default=5.0, gt=0, description="A new connection that says nothing for so long ends, TLS included."
+        default=5.0,
+        gt=0,
+        description="A new connection that says nothing for so long ends, TLS included; in plain text where no "
+        "connections are counted per address.",
     )
     connection_idle_seconds: float = Field(default=60.0, ge=1, description="A connection without a request ends.")
     trusted_proxies: int = Field(default=0, ge=0, le=16, description="Proxies in front that append X-Forwarded-For.")
@@ -124,7 +144,9 @@ class GatewaySettings(BaseSettings):
         default=600, ge=0, description="Sessions that agents may open per client address and window; 0 means no limit."
     )
     rate_limit_seconds: int = Field(default=60, ge=1)
-    rate_limit_exempt: Words = ("127.0.0.1", "::1")
+    rate_limit_exempt: Annotated[Words, AfterValidator(addresses_only)] = Field(
+        default=("127.0.0.1", "::1"), description="Addresses without a limit of requests or connections."
+    )
 
     access_log_path: str = Field(default="/dev/stdout", description="A file; empty means none.")
     descriptors: Path = REPOSITORY / "gen" / "descriptors.binpb"
@@ -139,6 +161,11 @@ class GatewaySettings(BaseSettings):
     def tls(self) -> bool:
         """Whether the public port speaks TLS."""
         return self.tls_cert_file is not None and self.tls_key_file is not None
+
+    @property
+    def counts_connections(self) -> bool:
+        """Whether those of one address are limited. Behind proxies the address of a connection is that of a proxy."""
+        return self.connections_per_address_rate > 0 and not self.trusted_proxies
 
     @property
     def upstreams(self) -> dict[str, tuple[Endpoint, ...]]:

@@ -1,4 +1,4 @@
-"""Who holds connections and says nothing keeps nobody out for long, and agents not at all."""
+"""Who opens many connections, or holds them and says nothing, keeps nobody out, and agents not at all."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -6,12 +6,15 @@ from pathlib import Path
 
 import grpc
 import httpx
+import pytest
 
+from gateway.connections import prefixes
 from gateway.settings import Endpoint
 from tests.integration.gateway.conftest import raw
 from tests.integration.gateway.echo import Echo
 from tests.integration.gateway.proxy import Gateway, eventually, running, settings
 from tests.integration.gateway.wire import Connection, connect
+from tests.support.certificates import self_signed
 from tests.support.ports import free_port
 
 LIMIT = 100
@@ -34,15 +37,60 @@ def ended(connection: Connection) -> bool:
         return True
 
 
-def served(gateway: Gateway) -> bool:
+def served(gateway: Gateway, source: str = "127.0.0.1") -> bool:
+    transport = httpx.HTTPTransport(local_address=source, verify=False)
     try:
-        return httpx.get(f"{gateway.url}/v1/ping").status_code == 200
+        with httpx.Client(transport=transport) as client:
+            return client.get(f"{gateway.url}/v1/ping").status_code == 200
     except httpx.TransportError:
         return False
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_one_address_opens_no_more_than_its_share(echo: Echo, tmp_path: Path, tls: bool) -> None:
+    few = 10
+    cert, key = self_signed(tmp_path) if tls else (None, None)
+    config = settings(
+        tmp_path,
+        echo.port,
+        connection_limit=LIMIT,
+        connections_per_address_burst=few,
+        # The least there is.
+        connections_per_address_rate=1,
+        connection_idle_seconds=600,
+        first_bytes_seconds=600,
+        tls_cert_file=cert,
+        tls_key_file=key,
+    )
+    with running(config, tmp_path, concurrency=2) as gateway, crowd(gateway, "127.0.0.2") as strangers:
+        eventually(lambda: sum(map(ended, strangers)) > few, "they are refused, though none of them said a word")
+        assert served(gateway, "127.0.0.3"), "another address has a share of its own"
+        assert all(served(gateway) for _ in range(2 * few)), "an exempt address has no limit"
+        assert gateway.counter("ratelimit.connections.cx_closed") > few
+        assert gateway.counter("ratelimit.connections.error") == 0
+        assert sum(not ended(connection) for connection in strangers) >= few, "who was let in stays"
+
+
+def test_of_ipv6_a_whole_network_has_one_share() -> None:
+    assert prefixes(["127.0.0.1", "::1", "2001:db8:1:2:3:4:5:6"]) == ("127.0.0.1/32", "::/64", "2001:db8:1:2::/64")
+
+
+@pytest.mark.parametrize("changes", [{"connections_per_address_rate": 0}, {"trusted_proxies": 1}], ids=str)
+def test_addresses_that_are_translated_are_not_counted(echo: Echo, tmp_path: Path, changes: dict[str, int]) -> None:
+    config = settings(tmp_path, echo.port, connections_per_address_burst=1, **changes)
+    with running(config, tmp_path) as gateway:
+        assert all(served(gateway, "127.0.0.2") for _ in range(20))
+
+
 def test_silent_connections_end_soon_and_others_get_in(echo: Echo, tmp_path: Path) -> None:
-    config = settings(tmp_path, echo.port, connection_limit=LIMIT, first_bytes_seconds=2, connection_idle_seconds=600)
+    config = settings(
+        tmp_path,
+        echo.port,
+        connection_limit=LIMIT,
+        first_bytes_seconds=2,
+        connection_idle_seconds=600,
+        connections_per_address_rate=0,
+    )
     with running(config, tmp_path) as gateway:
         with crowd(gateway, "127.0.0.2") as strangers:
             eventually(lambda: all(map(ended, strangers)), "all of them end")

@@ -31,7 +31,7 @@ FOLDER = Path("/run/gateway")
 
 
 def manager(config: Any) -> Any:
-    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][-1]["typed_config"]
 
 
 def filter_config(config: Any, name: str) -> Any:
@@ -149,10 +149,15 @@ def test_cors_only_for_named_origins() -> None:
 
 
 def test_metrics_port_only_when_named() -> None:
-    assert [listener["name"] for listener in rendered()["static_resources"]["listeners"]] == ["public"]
+    assert [listener["name"] for listener in rendered()["static_resources"]["listeners"]] == ["public", "connections"]
     config = rendered(metrics_address=Endpoint("127.0.0.1", 9))["static_resources"]
-    assert [listener["name"] for listener in config["listeners"]] == ["public", "metrics"]
-    assert [cluster["name"] for cluster in config["clusters"]] == ["admin"]
+    assert [listener["name"] for listener in config["listeners"]] == ["public", "metrics", "connections"]
+    assert [cluster["name"] for cluster in config["clusters"]] == ["admin", "connections"]
+
+
+def test_an_exempt_address_is_one() -> None:
+    with pytest.raises(ValueError, match="'localhost' in GATEWAY_RATE_LIMIT_EXEMPT is no address"):
+        GatewaySettings(rate_limit_exempt=("localhost",))
 
 
 @pytest.mark.parametrize("limit", [1024, 8 << 20])
