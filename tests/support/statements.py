@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
 from services.kernel import call
+from services.kernel.statements import Row, Statement, Statements
 
 
 @contextmanager
@@ -23,3 +25,21 @@ def statements_of(method: str) -> Iterator[list[str]]:
         yield found
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def prepared_of(method: str) -> Iterator[list[str]]:
+    """The same of statements that are prepared and transactions of their own (services/kernel/statements.py)."""
+    found: list[str] = []
+    fetch = Statements.fetch
+
+    async def noted(self: Statements, statement: Statement, given: dict[str, Any]) -> list[Row]:
+        if call.current().method.endswith(f"/{method}"):
+            found.append(statement.sql)
+        return await fetch(self, statement, given)
+
+    Statements.fetch = noted  # type: ignore[method-assign]
+    try:
+        yield found
+    finally:
+        Statements.fetch = fetch  # type: ignore[method-assign]

@@ -28,8 +28,7 @@ class AccessTokenServicer(AccessTokenServiceServicer):
         )
 
     async def GetAccessToken(self, request: pb.GetAccessTokenRequest, context: Context) -> pb.AccessToken:
-        token = await self._tokens.get(call.principal(), request.id)
-        return token_to_proto(token, await self._config.server_name())
+        return token_to_proto(*await self._tokens.get(call.principal(), request.id))
 
     async def DeleteAccessToken(self, request: pb.DeleteAccessTokenRequest, context: Context) -> Empty:
         await self._tokens.delete(call.principal(), request.id)

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, Owner
+from services.auth_svc.store.config import NAME_OF_SERVER, row_to_server_name
 from services.auth_svc.store.tables import access_tokens, users
 from services.kernel import locks, pages
 from services.kernel.db import Database, Tx
@@ -38,7 +39,7 @@ def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(*_COLUMNS).select_from(_table.join(users)).where(condition, _LIVE)
 
 
-_BY_ID = Statement(_select(_table.c.id == sa.bindparam("token_id")))
+_BY_ID = Statement(_select(_table.c.id == sa.bindparam("token_id")).add_columns(NAME_OF_SERVER))
 
 
 async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
@@ -69,9 +70,10 @@ async def find(tx: Tx, token_id: str) -> AccessToken | None:
     return await _first(tx, _table.c.id == token_id)
 
 
-async def shown(db: Database, token_id: str) -> AccessToken | None:
-    """As `find`, for those who only look."""
-    return next((_token(row) for row in await db.fetch(_BY_ID, token_id=token_id)), None)
+async def shown(db: Database, token_id: str) -> tuple[AccessToken, str | None] | None:
+    """As `find`, for those who only look, with what clients call this installation."""
+    rows = await db.fetch(_BY_ID, token_id=token_id)
+    return next(((_token(row), row_to_server_name(row)) for row in rows), None)
 
 
 async def find_by_value(tx: Tx, digest: bytes) -> AccessToken | None:

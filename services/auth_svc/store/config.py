@@ -1,14 +1,18 @@
 """Server configuration as it is stored: a JSON value, or the encrypted form of one."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from services.auth_svc.domain.configuration import Json
+from services.auth_svc.domain import configuration
+from services.auth_svc.domain.configuration import SERVER_NAME, Json
 from services.auth_svc.store.tables import config
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
+from services.kernel.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,21 @@ class Stored:
 
     value: Json = None
     sealed: bytes | None = field(default=None, repr=False)
+
+
+NAME_OF_SERVER = sa.select(config.c.value).where(config.c.key == SERVER_NAME).scalar_subquery().label("server_name")
+_NAME_OF_SERVER = Statement(sa.select(NAME_OF_SERVER))
+
+
+async def server_name(db: Database) -> str | None:
+    """What clients call this installation."""
+    return row_to_server_name((await db.fetch(_NAME_OF_SERVER))[0])
+
+
+def row_to_server_name(row: Any) -> str | None:
+    """The same, of a row of a prepared statement that selects NAME_OF_SERVER."""
+    found = row.server_name
+    return None if found is None else configuration.text({SERVER_NAME: json.loads(found)}, SERVER_NAME)
 
 
 async def find(tx: Tx, keys: Collection[str] | None = None, prefix: str | None = None) -> dict[str, Stored]:

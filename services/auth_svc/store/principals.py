@@ -7,12 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.auth_svc.store.tables import access_tokens, grid_members, user_roles, users
-from services.kernel.db import Tx
+from services.kernel.db import Database
 from services.kernel.principal import Principal
+from services.kernel.statements import Statement
 
 _ROLES = sa.select(user_roles.c.role_name).where(user_roles.c.user_id == users.c.id).scalar_subquery()
 _GRIDS = sa.select(grid_members.c.grid_id).where(grid_members.c.user_id == users.c.id).scalar_subquery()
-_QUERY = (
+_FIND = Statement(
     sa.select(
         access_tokens.c.id.label("token_id"),
         access_tokens.c.scopes,
@@ -42,9 +43,9 @@ class Identity:
     expired: bool
 
 
-async def find(tx: Tx, digest: bytes) -> Identity | None:
+async def find(db: Database, digest: bytes) -> Identity | None:
     """The identity behind an access value, expired or not; None when the token does not exist or was ended."""
-    row = (await tx.execute(_QUERY, {"digest": digest})).first()
+    row = next(iter(await db.fetch(_FIND, digest=digest)), None)
     if row is None:
         return None
     owner = Principal(

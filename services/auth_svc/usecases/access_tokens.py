@@ -1,7 +1,7 @@
 """Access tokens as their owners see them."""
 
 from services.auth_svc.domain.access_token import AccessToken
-from services.auth_svc.store import access_tokens, invalidations
+from services.auth_svc.store import access_tokens, config, invalidations
 from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
 from services.kernel.db import Database, Tx
@@ -23,12 +23,14 @@ class AccessTokens:
         async with self._db.read() as tx:
             return await access_tokens.of_user(tx, caller.user_id, page)
 
-    async def get(self, caller: Principal, name: str) -> AccessToken:
-        """One token. Raises NotFound, then OAuthError 403 for a token of somebody else."""
+    async def get(self, caller: Principal, name: str) -> tuple[AccessToken, str | None]:
+        """One token, and what clients call this installation. Raises NotFound, then OAuthError 403 for a token of
+        somebody else."""
         if is_id(name):
-            return _allowed(caller, await access_tokens.shown(self._db, name))
+            token, server_name = required(await access_tokens.shown(self._db, name))
+            return _allowed(caller, token), server_name
         async with self._db.read() as tx:
-            return await self._find(tx, caller, name)
+            return await self._find(tx, caller, name), await config.server_name(self._db)
 
     async def delete(self, caller: Principal, name: str) -> None:
         """End a token, and all that was minted with it, at once and everywhere. Raises as `get` does."""

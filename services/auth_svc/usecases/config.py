@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.auth_svc.domain import configuration, sealing
-from services.auth_svc.domain.configuration import SALT, SERVER_NAME, Json
+from services.auth_svc.domain.configuration import SALT, Json
 from services.auth_svc.domain.provider import OTHER_KEYS, PREFIX, Provider, provider_of
 from services.auth_svc.policy import require_config_access
 from services.auth_svc.store import config, users
@@ -100,8 +100,7 @@ class Config:
 
     async def server_name(self) -> str | None:
         """What clients call this installation."""
-        async with self._db.read() as tx:
-            return configuration.text(self._open(await config.find(tx, [SERVER_NAME])), SERVER_NAME)
+        return await config.server_name(self._db)
 
     async def _write(self, tx: Tx, values: Mapping[str, Json]) -> None:
         await config.delete(tx, [key for key, value in values.items() if value is None])

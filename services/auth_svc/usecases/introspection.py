@@ -24,8 +24,7 @@ class Introspection:
 
     async def find(self, token: str) -> Identity | None:
         """The identity behind a token, expired or not; None when there is none."""
-        async with self._db.read() as tx:
-            return await principals.find(tx, self._mint.digest(token))
+        return await principals.find(self._db, self._mint.digest(token))
 
     async def resolve(self, token: str) -> Principal:
         """The Introspect function of this service's own authenticator. Raises Unauthenticated."""

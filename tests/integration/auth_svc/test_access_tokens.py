@@ -16,6 +16,7 @@ from tests.integration.auth_svc.auth_client import AuthClient, refused
 from tests.integration.auth_svc.conftest import INITIAL_CODE
 from tests.support.eventually import eventually
 from tests.support.leaks import dump
+from tests.support.statements import prepared_of, statements_of
 
 TOKEN = {"response_type": "token", "scope": "user"}
 
@@ -143,6 +144,15 @@ async def test_only_digests_are_at_rest(
         assert value not in stored
         assert value.encode().hex() not in stored
         assert bytes.fromhex(value).hex() not in stored if value != INITIAL_CODE else True
+
+
+async def test_a_token_is_shown_with_two_prepared_statements(admin: AuthClient) -> None:
+    made = (await admin.authorize(TOKEN)).json
+    with statements_of("GetAccessToken") as others, prepared_of("GetAccessToken") as prepared:
+        shown = await admin.get_token(made["id"])
+    assert shown.server.name == made["server"]["name"] == "m1"
+    assert len(prepared) == 2, "who asks, and the token with the name of the server"
+    assert others == []
 
 
 async def test_a_list_takes_one_query_however_long(auth_url: str, admin: AuthClient) -> None:
