@@ -1,24 +1,38 @@
 """The audit log of the whole suite."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from services.auth_svc.domain.audit_entry import AuditEntry, RecordedEntry
 from services.auth_svc.domain.audit_page import Page
 from services.auth_svc.store.tables import audit_logs
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
 from services.kernel.members import made_of
+from services.kernel.statements import Statement
+
+_MEMBERS = [field.name for field in fields(AuditEntry)]
 
 
-async def add(tx: Tx, entries: Sequence[AuditEntry]) -> None:
+def _add() -> Statement:
+    """Its parameters are columns, so that it is the same for any number of entries."""
+    columns = [audit_logs.c[name] for name in _MEMBERS]
+    given = sa.func.unnest(*(sa.bindparam(column.name, type_=ARRAY(column.type)) for column in columns))
+    entries = given.table_valued(*(sa.column(column.name, column.type) for column in columns)).render_derived()
+    added = insert(audit_logs).from_select(_MEMBERS, sa.select(*entries.c)).on_conflict_do_nothing()
+    return Statement(added.returning(audit_logs.c.seq))
+
+
+_ADD = _add()
+
+
+async def add(db: Database, entries: Sequence[AuditEntry]) -> None:
     """Store each entry once by its event id; known ones are left as they are."""
     if entries:
-        statement = insert(audit_logs).values([asdict(entry) for entry in entries]).on_conflict_do_nothing()
-        await tx.execute(statement)
+        await db.fetch(_ADD, **{name: [getattr(entry, name) for entry in entries] for name in _MEMBERS})
 
 
 async def find(tx: Tx, page: Page, grid_id: str | None = None) -> list[RecordedEntry]:

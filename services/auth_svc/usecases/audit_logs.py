@@ -44,8 +44,7 @@ class AuditLogs:
 
     async def record(self, entries: Sequence[AuditEntry]) -> None:
         """Store each entry exactly once, however often it is delivered."""
-        async with self._db.transaction() as tx:
-            await audit_logs.add(tx, entries)
+        await audit_logs.add(self._db, entries)
 
     async def deliver(self, messages: list[Message]) -> None:
         """The outbox handler of this service's own events: no network call for what stays at home."""
