@@ -17,6 +17,10 @@ from services.kernel.storable import storable
 MOST_CONNECTIONS = 2
 _STATEMENT_SECONDS = 30.0
 
+# A statement with several parts looks as if a plan for the very values were worth it, and Postgres then plans it each
+# time, which takes longer than to answer.
+_SESSION = {"timezone": "UTC", "plan_cache_mode": "force_generic_plan"}
+
 # What a connection says that was ended, also while its end is only just arriving.
 _BROKEN = (
     asyncpg.InvalidCachedStatementError,
@@ -115,7 +119,7 @@ class Statements:
 
     async def _connect(self) -> _Connection:
         try:
-            raw = await self._servers.connect(record_class=Row, server_settings={"timezone": "UTC"})
+            raw = await self._servers.connect(record_class=Row, server_settings=_SESSION)
         except OSError as error:
             raise ConnectionError(f"Postgres cannot be reached: {error}") from error
         return _Connection(raw)
