@@ -17,7 +17,7 @@ from services.clients.secrets import SecretResolver
 from services.deploy_svc import engine_app, stacks_app
 from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.containers_app import CHANNELS, ContainerParts
-from services.deploy_svc.convert.services import part
+from services.deploy_svc.convert.services import around, part
 from services.deploy_svc.engine_app import EngineParts
 from services.deploy_svc.servicers.assignments import AssignmentServicer
 from services.deploy_svc.servicers.endpoints import EndpointServicer
@@ -164,7 +164,7 @@ class ApiParts:
             shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access
         )
         quotas = GridQuotas(shared.settings)
-        reads = ServiceReads(db, part)
+        reads = ServiceReads(db, part, around)
         self._stacks = stacks_app.StackParts(
             db,
             (grids, nodes),

@@ -27,13 +27,32 @@ def version_columns(table: sa.Table) -> tuple[sa.ColumnElement[Any], sa.ColumnEl
     )
 
 
+class Newest(Generic[T]):
+    """Values by id; those put in first go when there are too many."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._values: dict[str, T] = {}
+
+    def get(self, key: str) -> T | None:
+        """The value, if it is still there."""
+        return self._values.get(key)
+
+    def put(self, key: str, value: T) -> None:
+        """Add it or replace another."""
+        # The newest are at the end, as a dict keeps the order in which keys came.
+        self._values.pop(key, None)
+        self._values[key] = value
+        while len(self._values) > self._most:
+            del self._values[next(iter(self._values))]
+
+
 class Kept(Generic[R, T]):
     """What `make` made of records; those made first go when there are too many."""
 
     def __init__(self, make: Callable[[R], T], most: int = _MOST) -> None:
         self._make = make
-        self._most = most
-        self._parts: dict[str, tuple[Version, T]] = {}
+        self._parts = Newest[tuple[Version, T]](most)
 
     async def of(
         self,
@@ -56,9 +75,5 @@ class Kept(Generic[R, T]):
         return found
 
     def _keep(self, record_id: str, version: Version, part: T) -> T:
-        # The newest are at the end, as a dict keeps the order in which keys came.
-        self._parts.pop(record_id, None)
-        self._parts[record_id] = (version, part)
-        while len(self._parts) > self._most:
-            del self._parts[next(iter(self._parts))]
+        self._parts.put(record_id, (version, part))
         return part

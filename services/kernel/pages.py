@@ -2,15 +2,16 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
 from services.kernel.errors import ValidationFailed
+from services.kernel.statements import Row, Statement
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,15 +63,59 @@ async def read(
     """The wanted part of what a query selects, in the order of unique keys: expressions by the name that the rows have
     for their values. It is found by key: what is added or removed meanwhile moves nothing. Raises ValidationFailed."""
     keys = list(order.values())
+    last = zip(_values(wanted.place, keys), keys, strict=True) if wanted.place else ()
+    query = _part(query, keys, [sa.literal(value, key.type) for value, key in last], newest_first=newest_first)
+    if wanted.limit is not None:
+        query = query.limit(wanted.limit + 1)
+    return _listing(list(await tx.execute(query)), order, wanted, convert)
+
+
+class PreparedPages:
+    """The same of one query with named parameters, as statements that are prepared: one for each kind of page."""
+
+    def __init__(
+        self, query: sa.Select[Any], order: Mapping[str, sa.ColumnElement[Any]], *, newest_first: bool = False
+    ) -> None:
+        self._query, self._order, self._newest_first = query, order, newest_first
+        self._keys = list(order.values())
+        self._statements: dict[tuple[bool, bool], Statement] = {}
+
+    async def read(self, db: Database, wanted: Page, convert: Callable[[Row], T], **given: Any) -> Listing[T]:
+        """The wanted part. Values come as the driver has them: JSON is text. Raises ValidationFailed."""
+        if wanted.place:
+            given |= {f"place_{number}": value for number, value in enumerate(_values(wanted.place, self._keys))}
+        if wanted.limit is not None:
+            given["most"] = wanted.limit + 1
+        return _listing(await db.fetch(self._statement(wanted), **given), self._order, wanted, convert)
+
+    def _statement(self, wanted: Page) -> Statement:
+        kind = bool(wanted.place), wanted.limit is not None
+        if kind not in self._statements:
+            placed, limited = kind
+            last = [sa.bindparam(f"place_{number}", type_=key.type) for number, key in enumerate(self._keys) if placed]
+            query = _part(self._query, self._keys, last, newest_first=self._newest_first)
+            self._statements[kind] = Statement(
+                query.limit(sa.bindparam("most", type_=sa.Integer)) if limited else query
+            )
+        return self._statements[kind]
+
+
+def _part(
+    query: sa.Select[Any],
+    keys: Sequence[sa.ColumnElement[Any]],
+    last: Sequence[sa.ColumnElement[Any]],
+    *,
+    newest_first: bool,
+) -> sa.Select[Any]:
     query = query.order_by(*(key.desc() if newest_first else key for key in keys))
-    if wanted.place:
-        last = [sa.literal(value, key.type) for value, key in zip(_values(wanted.place, keys), keys, strict=True)]
-        row, place = sa.tuple_(*keys), sa.tuple_(*last)
-        query = query.where(row < place if newest_first else row > place)
-    if wanted.limit is None:
-        return Listing(convert(row) for row in await tx.execute(query))
-    rows = list(await tx.execute(query.limit(wanted.limit + 1)))
-    shown = rows[: wanted.limit]
+    if not last:
+        return query
+    row, place = sa.tuple_(*keys), sa.tuple_(*last)
+    return query.where(row < place if newest_first else row > place)
+
+
+def _listing(rows: Sequence[Any], order: Iterable[str], wanted: Page, convert: Callable[[Any], T]) -> Listing[T]:
+    shown = rows if wanted.limit is None else rows[: wanted.limit]
     more = len(rows) > len(shown)
     return Listing(map(convert, shown), _place([getattr(shown[-1], name) for name in order]) if more else None)
 

@@ -30,7 +30,7 @@ def part(service: Service) -> ServicePart:
 
 def joined(service: ShownService) -> bytes:
     """The whole answer, encoded."""
-    return service.part.encoded + _encoded_others(service.around)
+    return service.part.encoded + service.around
 
 
 def _own(service: Service) -> pb.Service:
@@ -73,9 +73,9 @@ def _others(around: Surroundings) -> pb.Service:
 
 
 @lru_cache(maxsize=1000)
-def _encoded_others(around: Surroundings) -> bytes:
-    """Most services of a grid have the same surroundings as others."""
-    return _others(around).SerializeToString()
+def around(surroundings: Surroundings) -> bytes:
+    """What depends on other objects, encoded. Most services of a grid have the same as others."""
+    return _others(surroundings).SerializeToString()
 
 
 def _link(grid: str, link: Link) -> pb.Link:

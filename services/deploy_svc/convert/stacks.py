@@ -1,6 +1,7 @@
 """Stacks and their documents, to and from the wire (docs/spec/deploy_rest.md sections 3.1 and 3.2)."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -11,7 +12,7 @@ from services.deploy_svc.convert import services
 from services.deploy_svc.convert.service_deploys import deploy_to_proto, seconds_between
 from services.deploy_svc.convert.service_spec import attributes_from_proto as service_attributes
 from services.deploy_svc.convert.service_spec import plain
-from services.deploy_svc.domain.stack import Document, ShownStack, Stack, StackPart
+from services.deploy_svc.domain.stack import Document, Kin, ShownStack, Stack, StackPart, StackState
 from services.deploy_svc.domain.stack_deploy import StackDeploy
 from services.kernel.encoded import listing
 from services.kernel.times import shown
@@ -54,13 +55,20 @@ def part(stack: Stack) -> StackPart:
 
 def joined(stack: ShownStack) -> bytes:
     """The whole answer, encoded."""
-    grid = stack.part.grid
-    others = pb.Stack(
-        state=stack.state,
-        children=[pb.StackChild(id=f"{grid}/{name}", name=name) for name in stack.kin.children],
-        parent=_parent(stack),
-    )
-    return stack.part.encoded + listing(pb.Stack, "services", map(services.joined, stack.services), others)
+    others = _others(stack.part.grid, stack.part.parent_name, stack.state, stack.kin)
+    return stack.part.encoded + listing(pb.Stack, "services", map(services.joined, stack.services)) + others
+
+
+@lru_cache(maxsize=1000)
+def _others(grid: str, parent: str | None, state: StackState, kin: Kin) -> bytes:
+    """What depends on other objects, encoded. Most stacks of a grid have no relatives."""
+    return pb.Stack(
+        state=state,
+        children=[pb.StackChild(id=f"{grid}/{name}", name=name) for name in kin.children],
+        parent=None
+        if parent is None
+        else pb.StackParent(id=f"{grid}/{parent}" if kin.parent_exists else None, name=parent),
+    ).SerializeToString()
 
 
 def stack_deploy_to_proto(stack: Stack, deploy: StackDeploy) -> deploy_pb.StackDeploy:
@@ -102,13 +110,6 @@ def _document(message: pb.Stack, document: Document) -> None:
     )
     message.variables.update(document.variables)
     message.metadata.update(document.metadata)
-
-
-def _parent(stack: ShownStack) -> pb.StackParent | None:
-    name = stack.part.parent_name
-    if name is None:
-        return None
-    return pb.StackParent(id=f"{stack.part.grid}/{name}" if stack.kin.parent_exists else None, name=name)
 
 
 def plain_object(struct: Struct) -> dict[str, Any]:

@@ -67,11 +67,11 @@ class ServicePart:
 
 @dataclass(frozen=True, slots=True)
 class ShownService:
-    """What an answer is put together from."""
+    """What an answer is put together from: the part of the service, and its surroundings, encoded."""
 
     id: str
     part: ServicePart
-    around: Surroundings
+    around: bytes
 
 
 def needs(service: Service) -> Needs:

@@ -76,7 +76,7 @@ class Kin:
     """What other stacks make of one: whether there is one called like its parent, and the names of its children."""
 
     parent_exists: bool = False
-    children: Sequence[str] = ()
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Which versions of services are current, with the counts of their instances: all that a read asks each time."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -11,11 +10,10 @@ from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store.services import row_to_service
 from services.deploy_svc.store.tables import instances, services
-from services.kernel import pages
 from services.kernel.db import Database, Tx
 from services.kernel.kept import Version, version_columns
-from services.kernel.pages import WHOLE, Listing, Page
-from services.kernel.statements import Statement
+from services.kernel.pages import WHOLE, Listing, Page, PreparedPages
+from services.kernel.statements import Row, Statement
 
 _t, _i = services, instances.c
 _VERSION = version_columns(_t)
@@ -27,24 +25,66 @@ _COUNTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentService:
-    """The version of a service that counts now."""
+class CurrentService(NamedTuple):
+    """The version of a service that counts now, and its instances: a row as it comes. Equal ones look the same."""
 
     id: str
-    version: Version
-    counts: InstanceCounts
+    xmin: int
+    ctid: tuple[int, int]
+    total: int
+    running: int
+    healthy: int
+    unhealthy: int
+
+    @property
+    def version(self) -> Version:
+        """What the service is kept with."""
+        return self.xmin, self.ctid
+
+    @property
+    def counts(self) -> InstanceCounts:
+        """How many instances it has."""
+        return InstanceCounts(*self[3:])
 
 
 _of_one = sa.select(*_COUNTS).where(_i.service_id == _t.c.id).lateral("counts")
-_in_stack = (
-    sa.select(_t.c.id, *_VERSION, *_of_one.c)
-    .select_from(_t.join(_of_one, sa.true()))
-    .where(_t.c.grid_id == sa.bindparam("grid_id"), _t.c.stack == sa.bindparam("stack"))
-)
+
+
+def in_stack(grid_id: sa.ColumnElement[str], stack: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """The services of a stack: the columns of CurrentService."""
+    return (
+        sa.select(_t.c.id, *_VERSION, *_of_one.c)
+        .select_from(_t.join(_of_one, sa.true()))
+        .where(_t.c.grid_id == grid_id, _t.c.stack == stack)
+    )
+
+
+_in_stack = in_stack(sa.bindparam("grid_id"), sa.bindparam("stack"))
 _ONE = Statement(_in_stack.where(_t.c.name == sa.bindparam("name")))
-_OF_STACK = Statement(_in_stack.order_by(_t.c.created_at.desc(), _t.c.id.desc()))
+_OF_STACK = Statement(_in_stack.order_by(_t.c.created_at, _t.c.id))
 _TEXTS = ARRAY(sa.Text)
+# Counted once for the whole grid: a subquery per service would be a look at the index for each.
+_in_grid = (
+    sa.select(_i.service_id, *_COUNTS)
+    .where(_i.grid_id == sa.bindparam("grid_id"))
+    .group_by(_i.service_id)
+    .subquery("counts")
+)
+_of_grid = (
+    sa.select(
+        _t.c.id,
+        *_VERSION,
+        *(sa.func.coalesce(column, 0) for column in _in_grid.c if column.name != "service_id"),
+        _t.c.created_at,
+    )
+    .select_from(_t.outerjoin(_in_grid, _in_grid.c.service_id == _t.c.id))
+    .where(_t.c.grid_id == sa.bindparam("grid_id"))
+)
+_BY_AGE = {"created_at": _t.c.created_at, "id": _t.c.id}
+_OF_GRID = PreparedPages(_of_grid, _BY_AGE, newest_first=True)
+_OF_STACKS = PreparedPages(
+    _of_grid.where(_t.c.stack == sa.func.any(sa.bindparam("stacks", type_=_TEXTS))), _BY_AGE, newest_first=True
+)
 _EXISTING = Statement(
     sa.select(_t.c.stack, _t.c.name).where(
         _t.c.grid_id == sa.bindparam("grid_id"),
@@ -61,12 +101,12 @@ _EXISTING = Statement(
 async def one(db: Database, grid_id: str, stack: str, name: str) -> CurrentService | None:
     """The service at a path."""
     rows = await db.fetch(_ONE, grid_id=grid_id, stack=stack, name=name)
-    return current(*rows[0]) if rows else None
+    return CurrentService._make(rows[0]) if rows else None
 
 
 async def of_stack(db: Database, grid_id: str, stack: str) -> list[CurrentService]:
-    """The services of a stack, newest first."""
-    return [current(*row) for row in await db.fetch(_OF_STACK, grid_id=grid_id, stack=stack)]
+    """The services of a stack in the order of creation."""
+    return list(map(CurrentService._make, await db.fetch(_OF_STACK, grid_id=grid_id, stack=stack)))
 
 
 async def existing(db: Database, grid_id: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -75,27 +115,17 @@ async def existing(db: Database, grid_id: str, keys: Collection[tuple[str, str]]
     return {(row.stack, row.name) for row in await db.fetch(_EXISTING, grid_id=grid_id, stacks=stacks, names=names)}
 
 
-def current(service_id: str, xmin: int, ctid: tuple[int, int], *counts: int) -> CurrentService:
-    """The values of a row in the order of the columns."""
-    return CurrentService(service_id, (xmin, ctid), InstanceCounts(*counts))
-
-
 async def of_grid(
-    tx: Tx, grid_id: str, stacks: Collection[str] | None = None, page: Page = WHOLE
+    db: Database, grid_id: str, stacks: Collection[str] | None = None, page: Page = WHOLE
 ) -> Listing[CurrentService]:
     """The services of a grid, newest first; only those of some stacks when they are given."""
-    # Counted once for the whole grid: a subquery per service would be a look at the index for each.
-    counts = sa.select(_i.service_id, *_COUNTS).where(_i.grid_id == grid_id).group_by(_i.service_id).subquery("counts")
-    known = [sa.func.coalesce(column, 0) for column in counts.c if column.name != "service_id"]
-    query = (
-        sa.select(_t.c.id, *_VERSION, *known, _t.c.created_at)
-        .select_from(_t.outerjoin(counts, counts.c.service_id == _t.c.id))
-        .where(_t.c.grid_id == grid_id)
-    )
-    if stacks is not None:
-        query = query.where(_t.c.stack == sa.func.any(sa.cast(sorted(stacks), _TEXTS)))
-    order = {"created_at": _t.c.created_at, "id": _t.c.id}
-    return await pages.read(tx, query, order, page, lambda row: current(*row[:-1]), newest_first=True)
+    if stacks is None:
+        return await _OF_GRID.read(db, page, _counted, grid_id=grid_id)
+    return await _OF_STACKS.read(db, page, _counted, grid_id=grid_id, stacks=sorted(stacks))
+
+
+def _counted(row: Row) -> CurrentService:
+    return CurrentService._make(row[:-1])
 
 
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Service]]:

@@ -53,12 +53,6 @@ async def existing(tx: Tx, grid_id: str, names: Collection[str]) -> set[str]:
     return found | ({NULL_STACK} & set(names))
 
 
-async def parents(tx: Tx, grid_id: str) -> dict[str, str | None]:
-    """What each stack of a grid calls its parent, by name, in the order of creation."""
-    query = sa.select(_t.c.name, _t.c.parent_name).where(_t.c.grid_id == grid_id).order_by(_t.c.seq)
-    return {row.name: row.parent_name for row in await tx.execute(query)}
-
-
 async def insert(
     tx: Tx, *, grid_id: str, grid: str, name: str, parent_name: str | None, document: Document, note: Note
 ) -> bool:

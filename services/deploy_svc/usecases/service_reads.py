@@ -4,19 +4,24 @@ from collections.abc import Callable, Iterable, Sequence
 
 from services.clients.grids import Grid
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_view import ServicePart, ShownService
+from services.deploy_svc.domain.service_view import ServicePart, ShownService, Surroundings
 from services.deploy_svc.store import service_versions
 from services.deploy_svc.store.service_versions import CurrentService
 from services.kernel.db import Database
-from services.kernel.kept import Kept, Version
+from services.kernel.kept import Kept, Newest, Version
 
 
 class ServiceReads:
     """What answers show of services whose versions are known."""
 
-    def __init__(self, db: Database, part: Callable[[Service], ServicePart]) -> None:
+    def __init__(
+        self, db: Database, part: Callable[[Service], ServicePart], around: Callable[[Surroundings], bytes]
+    ) -> None:
         self._db = db
         self._kept = Kept(part)
+        self._around = around
+        # What was shown of services that link to no other, by id, with all that it depends on.
+        self._shown: Newest[tuple[CurrentService, Grid, ShownService]] = Newest()
 
     async def one(self, grid: Grid, stack: str, name: str) -> ShownService | None:
         """The service at a path; None when there is none."""
@@ -24,19 +29,30 @@ class ServiceReads:
         shown = await self.shown(grid, [found] if found else ())
         return shown[0] if shown else None
 
-    async def of_stack(self, grid: Grid, stack: str) -> list[ShownService]:
-        """The services of a stack, newest first."""
-        return await self.shown(grid, await service_versions.of_stack(self._db, grid.id, stack))
-
     async def shown(self, grid: Grid, found: Sequence[CurrentService]) -> list[ShownService]:
         """The services in the same order, without those that were removed a moment ago."""
-        parts = await self._kept.of({service.id: service.version for service in found}, self._load)
+        shown: dict[str, ShownService] = {}
+        changed: list[CurrentService] = []
+        for service in found:
+            known = self._shown.get(service.id)
+            if known is not None and known[0] == service and known[1] is grid:
+                shown[service.id] = known[2]
+            else:
+                changed.append(service)
+        if changed:
+            await self._add(shown, grid, changed)
+        return [one for service in found if (one := shown.get(service.id)) is not None]
+
+    async def _add(self, shown: dict[str, ShownService], grid: Grid, changed: Sequence[CurrentService]) -> None:
+        parts = await self._kept.of({service.id: service.version for service in changed}, self._load)
         existing = await self._existing(grid, parts.values())
-        return [
-            ShownService(service.id, part, part.needs.met(existing, grid.default_affinity, service.counts))
-            for service in found
-            if (part := parts.get(service.id)) is not None
-        ]
+        for service in changed:
+            if (part := parts.get(service.id)) is None:
+                continue
+            around = self._around(part.needs.met(existing, grid.default_affinity, service.counts))
+            shown[service.id] = ShownService(service.id, part, around)
+            if not part.needs.links:
+                self._shown.put(service.id, (service, grid, shown[service.id]))
 
     async def _load(self, ids: Sequence[str]) -> list[tuple[str, Version, Service]]:
         async with self._db.read() as tx:

@@ -48,10 +48,11 @@ class Services:
         grid = await self._grids.accessible(principal, grid_name)
         if stack and NAME.fullmatch(stack) is None:
             raise NotFound("Stack not found")
-        async with self._db.read() as tx:
-            found = await service_versions.of_grid(tx, grid.id, {stack} if stack else None, page)
-            if stack and not found and stack not in await stacks.existing(tx, grid.id, {stack}):
-                raise NotFound("Stack not found")
+        found = await service_versions.of_grid(self._db, grid.id, {stack} if stack else None, page)
+        if stack and not found:
+            async with self._db.read() as tx:
+                if stack not in await stacks.existing(tx, grid.id, {stack}):
+                    raise NotFound("Stack not found")
         return Listing(await self._reads.shown(grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> ShownService:

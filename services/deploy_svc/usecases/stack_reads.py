@@ -8,7 +8,6 @@ from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.service_view import ShownService
 from services.deploy_svc.domain.stack import Kin, ShownStack, Stack, StackPart, state_of
 from services.deploy_svc.store import service_versions, stack_versions
-from services.deploy_svc.store import stacks as store
 from services.deploy_svc.store.stack_versions import CurrentStack
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.kernel.db import Database
@@ -27,31 +26,30 @@ class StackReads:
 
     async def one(self, grid: Grid, name: str) -> ShownStack | None:
         """The stack with a name; None when there is none. `null` is the one of the services that belong to none."""
-        part, kin = await self._one(grid, name)
-        if part is None:
+        if name == NULL_STACK:
+            return await self._null(grid)
+        found = await stack_versions.one(self._db, grid.id, name)
+        part = (await self._parts([found.current])).get(found.current.id) if found else None
+        if found is None or part is None:
             return None
-        services = await self._services.of_stack(grid, name)
-        deploying = await stack_versions.deploying(self._db, [service.id for service in services])
-        return ShownStack(part, state_of(services, deploying), services[::-1], kin)
+        services = await self._services.shown(grid, found.services)
+        return ShownStack(part, state_of(services, found.deploying), services, found.kin)
 
     async def of_grid(self, grid: Grid, page: Page) -> Listing[ShownStack]:
         """The stacks of a grid in the order of creation, without the `null` stack: as many statements for one as for
         many."""
-        async with self._db.read() as tx:
-            found = await stack_versions.of_grid(tx, grid.id, page)
-            family = await store.parents(tx, grid.id)
-            current = await service_versions.of_grid(tx, grid.id, [stack.name for stack in found])
+        found = await stack_versions.of_grid(self._db, grid.id, page)
+        family = await stack_versions.parents(self._db, grid.id)
+        current = await service_versions.of_grid(self._db, grid.id, [stack.name for stack in found])
         services = await self._services.shown(grid, current)
         return Listing(await self._shown(found, services, family), found.next)
 
-    async def _one(self, grid: Grid, name: str) -> tuple[StackPart | None, Kin]:
-        if name == NULL_STACK:
-            return self._part(Stack("", grid.id, grid.name, NULL_STACK, None, 1, None, None, None, None)), Kin()
-        found = await stack_versions.one(self._db, grid.id, name)
-        if found is None:
-            return None, Kin()
-        current, kin = found
-        return (await self._parts([current])).get(current.id), kin
+    async def _null(self, grid: Grid) -> ShownStack:
+        part = self._part(Stack("", grid.id, grid.name, NULL_STACK, None, 1, None, None, None, None))
+        current = await service_versions.of_stack(self._db, grid.id, NULL_STACK)
+        services = await self._services.shown(grid, current)
+        deploying = await stack_versions.deploying(self._db, [service.id for service in services])
+        return ShownStack(part, state_of(services, deploying), services)
 
     async def _shown(
         self, found: Sequence[CurrentStack], services: Sequence[ShownService], family: Mapping[str, str | None]
@@ -69,7 +67,7 @@ class StackReads:
                 part,
                 state_of(of_stack[stack.name], deploying),
                 of_stack[stack.name],
-                Kin(part.parent_name in family, children[stack.name]),
+                Kin(part.parent_name in family, tuple(children[stack.name])),
             )
             for stack in found
             if (part := parts.get(stack.id)) is not None

@@ -56,18 +56,9 @@ async def find_by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool 
 
 async def peers(tx: Tx, grid_id: str) -> list[Peer]:
     """What nodes of the grid know of each other, by node number."""
-    return list(map(row_to_peer, await tx.execute(peers_of(sa.literal(grid_id)))))
-
-
-def peers_of(grid_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """The query of `peers`."""
     columns = (nodes.c.id, nodes.c.labels, nodes.c.public_ip, nodes.c.private_ip)
-    return sa.select(*columns).where(nodes.c.grid_id == grid_id).order_by(nodes.c.node_number)
-
-
-def row_to_peer(row: Any) -> Peer:
-    """A row of `peers_of`."""
-    return Peer(row.id, region(row.labels), row.public_ip, row.private_ip)
+    query = sa.select(*columns).where(nodes.c.grid_id == grid_id).order_by(nodes.c.node_number)
+    return [Peer(row.id, region(row.labels), row.public_ip, row.private_ip) for row in await tx.execute(query)]
 
 
 async def count(tx: Tx, grid_id: str) -> int:

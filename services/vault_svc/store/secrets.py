@@ -7,10 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from services.kernel import pages
 from services.kernel.db import Database, Tx, run
 from services.kernel.kept import Version, version_columns
-from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.pages import WHOLE, Listing, Page, PreparedPages
 from services.kernel.statements import Statement
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.domain.secret import Secret, StoredSecret
@@ -21,6 +20,10 @@ _STORED = (*_SHOWN, t.c.key_id, t.c.sealed, t.c.version)
 _VERSION = version_columns(t)
 
 
+_OF_GRID = PreparedPages(
+    sa.select(t.c.id, *_VERSION, t.c.name).where(t.c.grid_id == sa.bindparam("grid_id")),
+    {"name": sa.collate(t.c.name, "C")},
+)
 _FIND = Statement(sa.select(*_STORED).where(t.c.grid_id == sa.bindparam("grid_id"), t.c.name == sa.bindparam("name")))
 
 
@@ -33,16 +36,16 @@ class CurrentSecret:
     name: str
 
 
-async def of_grid(tx: Tx, grid_id: str, page: Page = WHOLE) -> Listing[CurrentSecret]:
+async def of_grid(db: Database, grid_id: str, page: Page = WHOLE) -> Listing[CurrentSecret]:
     """All secrets of a grid by name, upper case before lower case on every installation."""
-    query = sa.select(t.c.id, *_VERSION, t.c.name).where(t.c.grid_id == grid_id)
-    return await pages.read(
-        tx,
-        query,
-        {"name": sa.collate(t.c.name, "C")},
-        page,
-        lambda row: CurrentSecret(row.id, (row.xmin, row.ctid), row.name),
+    return await _OF_GRID.read(
+        db, page, lambda row: CurrentSecret(row.id, (row.xmin, row.ctid), row.name), grid_id=grid_id
     )
+
+
+async def names(tx: Tx, grid_id: str) -> list[str]:
+    """The names of all secrets of a grid."""
+    return list((await tx.execute(sa.select(t.c.name).where(t.c.grid_id == grid_id))).scalars())
 
 
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Secret]]:

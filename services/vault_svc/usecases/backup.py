@@ -42,7 +42,7 @@ class Backup:
         self._vault.keyring()
         async with self._db.transaction() as tx:
             await moment.hold(tx)
-            names = [secret.name for secret in await secret_store.of_grid(tx, grid.id)]
+            names = await secret_store.names(tx, grid.id)
             return Contents(
                 grid=grid.name,
                 secrets=[

@@ -59,8 +59,7 @@ class Secrets:
         """All secrets of a grid by name, without values."""
         grid = await self._grids.accessible(principal, grid_name)
         self._vault.keyring()
-        async with self._db.read() as tx:
-            found = await store.of_grid(tx, grid.id, page)
+        found = await store.of_grid(self._db, grid.id, page)
         parts = await self._kept.of({one.id: one.version for one in found}, partial(self._load, grid))
         users = self._users.of(grid, [one.name for one in found])
         shown = [

@@ -15,6 +15,7 @@ from services.kernel.ids import new_id
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, document, service
 from tests.support.running import Running, running
+from tests.support.statements import prepared_of
 
 ROUNDS = 15
 
@@ -95,9 +96,18 @@ async def test_a_read_is_one_small_statement(
 ) -> None:
     await replicas[0].created()
     await replicas[0].get()
-    with deploy_queries("GetService") as statements:  # type: ignore[operator]
+    with deploy_queries("GetService") as statements, prepared_of("GetService") as prepared:  # type: ignore[operator]
         await replicas[0].get()
-    assert statements == [], "what is kept is not read again"
+    assert (len(prepared), statements) == (1, []), "what is kept is not read again"
+
+
+async def test_a_list_is_one_statement_however_long(replicas: tuple[Rest, Rest], deploy_queries: object) -> None:
+    for number in range(4):
+        await replicas[0].created(f"s{number}")
+        await replicas[0].list()
+        with deploy_queries("ListServices") as statements, prepared_of("ListServices") as prepared:  # type: ignore[operator]
+            assert len((await replicas[0].list()).body["services"]) == number + 1
+        assert (len(prepared), statements) == (1, []), "which services, with their instances"
 
 
 async def test_a_stack_is_read_as_it_was_written_on_every_replica(
@@ -131,12 +141,33 @@ async def test_a_stack_whose_parts_are_kept_is_not_read_again(
     one, _ = stack_replicas
     await one.created(service("db"), service("web", links=[{"name": "db", "alias": "db"}]))
     await one.list()
-    with deploy_queries("GetStack") as statements:  # type: ignore[operator]
+    with deploy_queries("GetStack") as statements, prepared_of("GetStack") as prepared:  # type: ignore[operator]
         await one.get()
-    assert statements == []
-    with deploy_queries("ListStacks") as statements:  # type: ignore[operator]
+    assert (len(prepared), statements) == (2, []), "the stack with its services, and what they link to"
+    with deploy_queries("ListStacks") as statements, prepared_of("ListStacks") as prepared:  # type: ignore[operator]
         await one.list()
-    assert len(statements) == 3, "which stacks, which parents, which services"
+    assert statements == []
+    assert len(prepared) == 5, "which stacks, parents, services, what these link to, and which are being deployed"
+
+
+async def test_a_stack_shows_what_becomes_of_its_services(
+    stack_replicas: tuple[StackRest, StackRest], deploy_db: Database
+) -> None:
+    one, other = stack_replicas
+    made = await one.created(service("web"), service("api"))
+    assert (made["state"], (await other.get()).body["state"]) == ("initialized", "initialized")
+    async with deploy_db.transaction() as tx:
+        await tx.execute(sa.text("update deploy.services set state = 'running'"))
+    assert [(await replica.get()).body["state"] for replica in stack_replicas] == ["running"] * 2
+    async with deploy_db.transaction() as tx:
+        await tx.execute(
+            sa.text(
+                "insert into deploy.service_deploys (id, service_id) select :id, id from deploy.services"
+                " where name = 'api'"
+            ),
+            {"id": new_id()},
+        )
+    assert [(await replica.get()).body["state"] for replica in stack_replicas] == ["deploying"] * 2
 
 
 async def test_a_new_service_takes_two_statements(replicas: tuple[Rest, Rest], deploy_queries: object) -> None:

@@ -8,7 +8,7 @@ from services.kernel.db import Database
 from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import Users
 from tests.support.running import Running
-from tests.support.statements import statements_of
+from tests.support.statements import prepared_of, statements_of
 
 
 async def test_a_node_is_read_as_it_was_written_on_every_replica(
@@ -56,12 +56,12 @@ async def test_nodes_whose_parts_are_kept_are_not_read_again(admin: Caller, toke
     for number in range(3):
         await admin.create_node("alpha", {"name": f"n{number}"})
     await admin.nodes("alpha")
-    with statements_of("GetNode") as statements:
+    with statements_of("GetNode") as statements, prepared_of("GetNode") as prepared:
         await admin.node("alpha/n1")
-    assert statements == []
-    with statements_of("ListNodes") as statements:
+    assert (len(prepared), statements) == (1, []), "the grid, the node, and what its nodes know of each other"
+    with statements_of("ListNodes") as statements, prepared_of("ListNodes") as prepared:
         await admin.nodes("alpha")
-    assert len(statements) == 1, "which nodes"
+    assert (len(prepared), statements) == (3, []), "the grid, which nodes, and what these know of each other"
 
 
 def _token(caller: Caller) -> str:

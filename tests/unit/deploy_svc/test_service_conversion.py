@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.convert.service_spec import attributes_from_proto
-from services.deploy_svc.convert.services import joined, part, service_to_proto
+from services.deploy_svc.convert.services import around, joined, part, service_to_proto
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_input import parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
@@ -175,9 +175,9 @@ def _no_contradiction(body: dict[str, Any]) -> bool:
 @given(bodies.filter(_no_contradiction), st.sampled_from([(), ("label==x",)]))
 def test_an_answer_sent_back_changes_nothing(body: dict[str, Any], default: tuple[str, ...]) -> None:
     spec = new_spec(parse(attributes_from_proto(ParseDict(body, pb.ServiceSpec()), _fields(body)), creating=True))
-    made, around = service(spec), Surroundings("g1", spec.links, spec.affinity or default)
-    shown = service_to_proto(ServiceView(made, around))
-    assert pb.Service.FromString(joined(ShownService(made.id, part(made), around))) == shown
+    made, others = service(spec), Surroundings("g1", spec.links, spec.affinity or default)
+    shown = service_to_proto(ServiceView(made, others))
+    assert pb.Service.FromString(joined(ShownService(made.id, part(made), around(others)))) == shown
     again = MessageToDict(shown, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
     message = ParseDict(again, pb.ServiceSpec(), ignore_unknown_fields=True)
     sent_back = parse(attributes_from_proto(message, _fields(again)), creating=False, stack="null")
