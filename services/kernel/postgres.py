@@ -6,12 +6,15 @@ asyncpg goes through several hosts as well, but within one deadline: a machine t
 all of it up.
 """
 
+import asyncio
 import socket
 import time
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
+
+from services.kernel.lookups import look_up
 
 _PORT = 5432
 _SECONDS, _SECONDS_EACH = 5.0, 2.0
@@ -36,7 +39,10 @@ class Servers:
         """A connection, of several servers to one that takes writes. Raises what asyncpg raises, ConnectionError when
         no server is the primary; within 5 s, or 2 s for each server."""
         if len(self._addresses) < 2:
-            return _watched(await asyncpg.connect(self._url, timeout=_SECONDS, **options))
+            async with asyncio.timeout(_SECONDS):
+                for host, _port in self._addresses:
+                    await look_up(host)
+                return _watched(await asyncpg.connect(self._url, timeout=_SECONDS, **options))
         until = time.monotonic() + max(_SECONDS, _SECONDS_EACH * len(self._addresses))
         while True:
             connection, problems = await self._one_after_the_other(options)
@@ -65,9 +71,12 @@ class Servers:
     async def _connect(self, address: Address, options: dict[str, Any]) -> asyncpg.Connection:
         host, port = address
         wanted = {"target_session_attrs": "read-write"} if "target_session_attrs" not in self._url else {}
-        return _watched(
-            await asyncpg.connect(self._url, host=host, port=port, timeout=_SECONDS_EACH, **wanted, **options)
-        )
+        async with asyncio.timeout(_SECONDS_EACH):
+            await look_up(host)
+            connection = await asyncpg.connect(
+                self._url, host=host, port=port, timeout=_SECONDS_EACH, **wanted, **options
+            )
+        return _watched(connection)
 
 
 def _why(problems: list[tuple[str, Exception]]) -> Exception:

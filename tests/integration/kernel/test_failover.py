@@ -1,9 +1,12 @@
 """One Postgres dies and its synchronous standby takes over: services find it, and nothing they were told is lost."""
 
 import asyncio
+import socket
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -164,6 +167,36 @@ async def test_a_primary_that_was_busy_for_a_moment_is_asked_again(postgres: Tes
         await connection.close()
     # One that has too much to do is asked more often.
     assert asked >= 2
+
+
+async def test_a_server_whose_name_is_gone_keeps_nobody_from_the_next_one(
+    postgres: TestPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a container is; its resolver says nothing at all."""
+    parts, resolve, asked, told = urlsplit(postgres.url), socket.getaddrinfo, [], threading.Event()
+    (folder,) = parse_qs(parts.query)["host"]
+
+    def silent_for_one(host: str, *words: Any, **options: Any) -> Any:
+        if host == "gone":
+            asked.append(host)
+            told.wait()
+        return resolve(host, *words, **options)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await pass_on(reader, writer, await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432"))
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent_for_one)
+    # Two seconds for each server, as often as a busy machine needs.
+    monkeypatch.setattr("services.kernel.postgres._SECONDS", 60.0)
+    try:
+        async with await asyncio.start_server(serve, "localhost", port := free_port()):
+            url = f"postgresql://{parts.username}@gone:5432,localhost:{port}{parts.path}"
+            # More than the event loop has threads for lookups.
+            for connection in await asyncio.gather(*(connect(url) for _ in range(16))):
+                await connection.close()
+        assert asked == ["gone"], "one lookup of a name at a time"
+    finally:
+        told.set()
 
 
 @pytest.mark.parametrize(
