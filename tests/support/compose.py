@@ -16,6 +16,7 @@ FILE = images.REPOSITORY / "deploy" / "compose.yaml"
 GATEWAY = "gateway"
 # As many gateways as one project may have here.
 _GATEWAYS = 2
+_PRIMARY, _STANDBY = "postgres", "standby"
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Compose:
             "KONTENA_TAG": images.TAG,
             "POSTGRES_IMAGE": images.POSTGRES,
             "POSTGRES_PASSWORD": secrets.token_hex(16),
+            # The second is there only while `standby` runs one.
+            "POSTGRES_HOSTS": f"{_PRIMARY}:5432,{_STANDBY}:5432",
             **{f"{name}_DATABASE_PASSWORD": secrets.token_hex(16) for name in ("AUTH", "GRID", "DEPLOY", "VAULT")},
             "CLUSTER_SECRET": secrets.token_hex(32),
             "METRICS_TOKEN": secrets.token_hex(16),
@@ -114,6 +117,36 @@ class Compose:
         """What the processes said of requests that they could not answer."""
         names = [self.container(name, n + 1) for name, count in self.counts.items() for n in range(count)]
         return [line for name in names for line in images.logs(self.host, name).splitlines() if '"not now"' in line]
+
+    def start_standby(self) -> None:
+        """A second Postgres, without which the first confirms nothing from now on."""
+        given = ("POSTGRES_USER=kontena", f"POSTGRES_PASSWORD={self.env['POSTGRES_PASSWORD']}", f"PRIMARY={_PRIMARY}")
+        variables = [word for one in given for word in ("-e", one)]
+        network = ("--network", f"{self.project}_suite", "--network-alias", _STANDBY)
+        images.docker(self.host, "run", "-d", "--name", self._standby, *network, *variables, images.POSTGRES)
+        primary = self.container(_PRIMARY)
+        seen = "select state, sync_state from pg_stat_replication"
+        soon(lambda: self._sql(primary, seen) == "streaming|async", message="the standby has what the primary has")
+        self._sql(primary, "alter system set synchronous_standby_names = standby")
+        self._sql(primary, "select pg_reload_conf()")
+        soon(lambda: self._sql(primary, seen) == "streaming|sync", message="the primary waits for the standby")
+
+    def kill_primary(self) -> None:
+        """Without time for good-byes; its name is unknown from then on."""
+        images.docker(self.host, "kill", self.container(_PRIMARY))
+
+    def promote_standby(self) -> None:
+        """From now on it takes writes."""
+        self._sql(self._standby, "select pg_promote()")
+
+    @property
+    def _standby(self) -> str:
+        return f"{self.project}-{_STANDBY}"
+
+    def _sql(self, container: str, statement: str) -> str:
+        password = ("-e", f"PGPASSWORD={self.env['POSTGRES_PASSWORD']}")
+        psql = ("psql", "-qAt", "-h", "127.0.0.1", "-U", "kontena", "-d", "kontena", "-c", statement)
+        return images.docker(self.host, "exec", *password, container, *psql)
 
     def _serving(self) -> bool:
         """Whether each replica has said that it serves; its health check asks much more seldom."""
