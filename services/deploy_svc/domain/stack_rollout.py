@@ -22,7 +22,7 @@ class Limits:
     service: float = 600.0
     stop: float = 60.0
     recheck: float = 5.0
-    at_once: int = 50
+    at_once: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +122,21 @@ def next_step(snapshot: Snapshot, now: datetime, limits: Limits | None = None) -
     return Plan((*done, *(refused[:1] or (*removals, Finish("success")))), until)
 
 
-def dependencies(services: Sequence[Service]) -> dict[str, frozenset[str]]:
-    """Which services come before each of the `services` of a stack (ids), which are in an order that respects links.
+def dependencies(services: Sequence[Service], order: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Which services come before each of these `services` of a stack (ids). `order` has the ids by name of all that are
+    deployed with them, in an order that respects links.
 
     Those it links to; all before it when it looks at what else runs on a node, as it finds nothing there otherwise.
     """
-    ids = {service.name: service.id for service in services}
     found: dict[str, frozenset[str]] = {}
-    for position, service in enumerate(services):
+    ids = tuple(order.values())
+    for service in services:
         spec = service.spec
         if attaches(spec) or names_instances(spec.affinity):
-            found[service.id] = frozenset(other.id for other in services[:position])
+            found[service.id] = frozenset(ids[: ids.index(service.id)])
         else:
             linked = {link.service for link in spec.links if link.stack == service.stack}
-            found[service.id] = frozenset(ids[name] for name in linked if name in ids) - {service.id}
+            found[service.id] = frozenset(order[name] for name in linked if name in order) - {service.id}
     return found
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import islice
 from random import Random
 
 import prometheus_client
@@ -14,6 +16,7 @@ from services.deploy_svc.clients import node_news
 from services.deploy_svc.clients.node_news import News
 from services.deploy_svc.domain import rollout_events
 from services.deploy_svc.domain.rollout import next_step
+from services.deploy_svc.domain.rollout_plan import Plan, Snapshot
 from services.deploy_svc.loops.faults import is_rolled_back, passes
 from services.deploy_svc.store import (
     event_logs,
@@ -31,7 +34,9 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_AT_ONCE = 8
+# Services that are stepped together, which costs little more than one of them, and how many such groups at once.
+_TOGETHER = 50
+_AT_ONCE = 4
 _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 30.0
 # Changes of a moment are handled together; about what a step takes.
@@ -43,7 +48,8 @@ _SECONDS = prometheus_client.Histogram("rollout_step_seconds", "Time of one roll
 
 
 class RolloutLoop:
-    """Steps the deploys of services whose state changed, at most eight at once; polls for those whose time has come."""
+    """Steps the deploys of services whose state changed, those that wait together; polls for those whose time has
+    come."""
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class RolloutLoop:
         # In the order in which they were asked for, so that none waits for ever.
         self._wanted: dict[str, None] = {}
         self._running: set[str] = set()
+        self._groups = 0
         self._failures: Counter[str] = Counter()
         self._work = asyncio.Event()
         self._changed_grids: set[str] = set()
@@ -73,6 +80,7 @@ class RolloutLoop:
         """Work until cancelled; a failing step is retried or ends its deploy, it never ends the loop."""
         async with self._listener.subscribe(SERVICE_CHANGED) as wake, asyncio.TaskGroup() as tasks:
             self._running.clear()
+            self._groups = 0
             tasks.create_task(self._listen(wake))
             tasks.create_task(self._poll())
             tasks.create_task(self._follow_nodes())
@@ -154,12 +162,44 @@ class RolloutLoop:
         while True:
             await self._work.wait()
             self._work.clear()
-            for service_id in [wanted for wanted in self._wanted if wanted not in self._running]:
-                if len(self._running) >= _AT_ONCE:
-                    break
-                del self._wanted[service_id]
-                self._running.add(service_id)
-                tasks.create_task(self._step_guarded(service_id))
+            while self._groups < _AT_ONCE and (group := self._free()):
+                for service_id in group:
+                    del self._wanted[service_id]
+                self._running.update(group)
+                self._groups += 1
+                tasks.create_task(self._step_group(group))
+
+    def _free(self) -> list[str]:
+        return list(islice((wanted for wanted in self._wanted if wanted not in self._running), _TOGETHER))
+
+    async def _step_group(self, service_ids: Sequence[str]) -> None:
+        """Step them together; one by one those that need it, and all of them when that fails."""
+        try:
+            alone = service_ids if len(service_ids) == 1 else await self._step_together(service_ids)
+            self._running.difference_update(set(service_ids) - set(alone))
+            self._work.set()
+            for service_id in alone:
+                await self._step_guarded(service_id)
+        finally:
+            self._groups -= 1
+            self._running.difference_update(service_ids)
+            if self._wanted:
+                self._work.set()
+
+    async def _step_together(self, service_ids: Sequence[str]) -> Sequence[str]:
+        started = time.perf_counter()
+        try:
+            alone = await self.step(*service_ids)
+        except Exception as error:
+            # Whose fault it is, the steps of each will show.
+            log.info("rollout steps are repeated one by one", services=len(service_ids), error=repr(error)[:500])
+            return service_ids
+        done = set(service_ids) - set(alone)
+        for service_id in done:
+            self._failures.pop(service_id, None)
+        _STEPS.labels("ok").inc(len(done))
+        _SECONDS.observe(time.perf_counter() - started)
+        return alone
 
     async def _step_guarded(self, service_id: str) -> None:
         started = time.perf_counter()
@@ -177,31 +217,32 @@ class RolloutLoop:
             _STEPS.labels(outcome).inc()
             _SECONDS.observe(time.perf_counter() - started)
             self._running.discard(service_id)
-            if self._wanted:
-                self._work.set()
 
-    async def step(self, service_id: str) -> None:
-        """One step of the service's oldest unfinished deploy; nothing if there is none or another replica has it."""
+    async def step(self, *service_ids: str) -> Sequence[str]:
+        """One step of each service's oldest unfinished deploy, in one transaction; nothing of those without one, or
+        that another replica has. Returns the services that have to be stepped alone."""
         await self._nodes.all()
         grids = await self._grids.informer.items()
         async with self._db.transaction() as tx:
-            claim = await service_deploys.claim(tx, service_id)
-            if claim is None:
-                return
-            grid = grids.get(claim.service.grid_id)
-            nodes = await self._views.in_grid(claim.service.grid_id)
-            snapshot = await rollout_snapshots.load(tx, claim, nodes, grid.default_affinity if grid else ())
-            # Any replica draws the same numbers for the same instance.
-            deploy_id = snapshot.deploys[0].id if snapshot.deploys else ""
-            plan = next_step(
-                snapshot,
-                claim.now,
-                self._limits,
-                lambda number: Random(f"{deploy_id}-{number}"),
-            )
-            await rollout_plans.apply(tx, snapshot, plan)
+            claims = await service_deploys.claim(tx, service_ids)
+            if not claims:
+                return ()
+            grid_id = claims[0].service.grid_id
+            others = [claim.service.id for claim in claims if claim.service.grid_id != grid_id]
+            own = [claim for claim in claims if claim.service.grid_id == grid_id]
+            grid, nodes = grids.get(grid_id), await self._views.in_grid(grid_id)
+            found = await rollout_snapshots.load(tx, own, nodes, grid.default_affinity if grid else ())
+            steps = [(snapshot, self._next_step(snapshot, own[0].now)) for snapshot in found.snapshots]
+            await rollout_plans.apply(tx, steps)
             # Last: it holds a lock of the whole grid until the transaction ends.
-            await event_logs.record(tx, *rollout_events.events(snapshot, plan))
+            await event_logs.record(tx, *(event for step in steps for event in rollout_events.events(*step)))
+        self._want(others)
+        return found.alone
+
+    def _next_step(self, snapshot: Snapshot, now: datetime) -> Plan:
+        # Any replica draws the same numbers for the same instance.
+        deploy_id = snapshot.deploys[0].id if snapshot.deploys else ""
+        return next_step(snapshot, now, self._limits, lambda number: Random(f"{deploy_id}-{number}"))
 
     async def _count_failure(self, service_id: str, error: Exception) -> None:
         """Every deploy ends: one whose steps fail again and again for no outside reason ends with an error."""

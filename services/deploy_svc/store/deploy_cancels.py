@@ -39,7 +39,7 @@ async def apply(tx: Tx, service_id: str, plan: Cancellation) -> None:
     touched |= await _run_again(tx, service_id, plan.again)
     touched |= await _drop(tx, service_id, plan.dropped)
     await rollout_plans.mark(tx, plan.marks)
-    await deploy_store.end(tx, service_id, plan.finish, canceled=True)
+    await deploy_store.end(tx, [(service_id, plan.finish)], canceled=True)
     await _hold(tx, service_id)
     if touched:
         nodes = sa.func.unnest(sa.cast(sorted(touched), ARRAY(sa.Text)))

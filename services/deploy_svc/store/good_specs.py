@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from services.deploy_svc.domain.rollout_plan import Good
+from services.deploy_svc.store.given import of_any
 from services.deploy_svc.store.jsonb import MOUNTS, SPEC
 from services.deploy_svc.store.tables import good_specs, instances, services
 from services.kernel.db import Tx
@@ -25,15 +26,18 @@ async def of_services(tx: Tx, service_ids: Collection[str]) -> dict[str, Good]:
     return {row.service_id: _good(row) for row in rows}
 
 
-async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
-    """A deploy succeeded: its containers are good, and with `changed` so is the spec that it began with.
+async def remember(tx: Tx, service_ids: Collection[str], *, changed: Collection[str]) -> None:
+    """Deploys of the services succeeded: their containers are good, and of those in `changed` so is the spec that the
+    deploy began with.
 
     A spec that was changed meanwhile was not deployed as a whole, so it is not remembered.
     """
+    if not service_ids:
+        return
     containers = (
         instances.update()
         .where(
-            instances.c.service_id == service_id,
+            of_any(instances.c.service_id, service_ids),
             instances.c.good_container_id.is_distinct_from(instances.c.container_id),
         )
         .values(good_container_id=instances.c.container_id)
@@ -42,7 +46,7 @@ async def remember(tx: Tx, service_id: str, *, changed: bool) -> None:
         await tx.execute(containers)
         return
     begun = sa.select(services.c.id, services.c.revision, services.c.spec, services.c.exposed, services.c.mounts).where(
-        services.c.id == service_id, services.c.revision == services.c.deployed_revision
+        of_any(services.c.id, changed), services.c.revision == services.c.deployed_revision
     )
     names = ("revision", "spec", "exposed", "mounts")
     statement = insert(good_specs).from_select(["service_id", *names], begun)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_view import InstanceCounts
+from services.deploy_svc.store.given import given, of_any
 from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel import pages
@@ -43,6 +44,16 @@ async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Ins
     query = sa.select(instances).where(instances.c.service_id == service_id)
     by_number = {"instance_number": instances.c.instance_number, "id": instances.c.id}
     return await pages.read(tx, query, by_number, page, row_to_instance)
+
+
+async def of_services(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]]:
+    """The instances of each of the services by number."""
+    found: dict[str, list[Instance]] = {service_id: [] for service_id in service_ids}
+    if found:
+        query = sa.select(instances).where(of_any(instances.c.service_id, found)).order_by(instances.c.instance_number)
+        for row in await tx.execute(query):
+            found[row.service_id].append(row_to_instance(row))
+    return found
 
 
 async def with_other_revisions(tx: Tx, service_ids: Collection[str]) -> set[str]:
@@ -227,15 +238,9 @@ async def notify_deploying(tx: Tx, service_ids: Collection[str]) -> None:
 def _report(statuses: Sequence[InstanceStatus]) -> sa.Subquery:
     """The newest status per instance as rows."""
     newest: Mapping[str, InstanceStatus] = {status.instance_id: status for status in statuses}
-    columns = [
-        sa.column("id", sa.Text),
-        *(sa.column(name, instances.c[name].type) for name in _OBSERVED),
-        sa.column("data_volumes", sa.Text),
-    ]
+    columns = (instances.c.id, *(instances.c[name] for name in _OBSERVED), sa.column("data_volumes", sa.Text))
     rows = [
         (key, *(getattr(status, name) for name in _OBSERVED), to_json(dict(status.data_volumes)))
         for key, status in newest.items()
     ]
-    arrays = [sa.cast([row[index] for row in rows], ARRAY(column.type)) for index, column in enumerate(columns)]
-    table = sa.func.unnest(*arrays).table_valued(*columns, name="observed").render_derived()
-    return sa.select(table).subquery("report")
+    return sa.select(given("observed", columns, rows)).subquery("report")

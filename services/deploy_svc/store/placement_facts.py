@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.deploy_svc.domain.pod import container_name
 from services.deploy_svc.domain.scheduling.snapshot import Recorded
 from services.deploy_svc.domain.service import Service
+from services.deploy_svc.store.given import of_any
 from services.deploy_svc.store.stack_tables import volume_instances
 from services.deploy_svc.store.stats_tables import container_stats
 from services.deploy_svc.store.tables import instance_deploys, instances, service_deploys, services
@@ -75,15 +76,26 @@ async def held_volumes(tx: Tx, services: Iterable[Service]) -> dict[tuple[str, s
 async def memory_need(tx: Tx, service: Service) -> float:
     """1.25 times the most that a container of the service used within the last hour; 0 when nothing is known, or when
     the service says itself what it needs."""
-    if service.spec.memory or service.spec.memory_swap or service.deployed_at is None:
-        return 0.0
+    return (await memory_needs(tx, [service])).get(service.id, 0.0)
+
+
+async def memory_needs(tx: Tx, services: Iterable[Service]) -> dict[str, float]:
+    """The same of several services by id; those without a need are left out."""
+    asked = [
+        service.id
+        for service in services
+        if not (service.spec.memory or service.spec.memory_swap or service.deployed_at is None)
+    ]
+    if not asked:
+        return {}
     table = container_stats.c
     used = table.usage["memory"]["usage"].as_float()
-    query = sa.select(sa.func.max(used)).where(
-        table.service_id == service.id, table.time > sa.func.now() - sa.text("interval '1 hour'")
+    query = (
+        sa.select(table.service_id, sa.func.max(used).label("most"))
+        .where(of_any(table.service_id, asked), table.time > sa.func.now() - sa.text("interval '1 hour'"))
+        .group_by(table.service_id)
     )
-    most = (await tx.execute(query)).scalar()
-    return float(int(most * _ROOM)) if most else 0.0
+    return {row.service_id: float(int(row.most * _ROOM)) for row in await tx.execute(query) if row.most}
 
 
 def _by_node(rows: Any) -> dict[str, list[Recorded]]:

@@ -1,9 +1,10 @@
-"""What a rollout step looks at."""
+"""What steps of rollouts look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from services.deploy_svc.domain.instance import Instance
-from services.deploy_svc.domain.rollout_plan import Snapshot
+from services.deploy_svc.domain.rollout_plan import Good, Snapshot
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.domain.scheduling.filters.dependency import attaches
 from services.deploy_svc.domain.scheduling.pipeline import effective_affinity
@@ -11,39 +12,75 @@ from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
 from services.deploy_svc.store import good_specs
-from services.deploy_svc.store.instances import of_service
-from services.deploy_svc.store.placement_facts import held_volumes, memory_need, recorded_of_others
+from services.deploy_svc.store.instances import of_services
+from services.deploy_svc.store.placement_facts import held_volumes, memory_needs, recorded_of_others
 from services.deploy_svc.store.service_deploys import Claim, unfinished
 from services.kernel import locks
 from services.kernel.db import Tx
 
 
-async def load(tx: Tx, claim: Claim, nodes: Sequence[NodeView], default_affinity: tuple[str, ...]) -> Snapshot:
-    """All that the next step of the claimed service depends on. `nodes` and `default_affinity` are of its grid."""
-    deploys = await unfinished(tx, claim.service.id)
-    own = await of_service(tx, claim.service.id)
-    good = await good_specs.of_service(tx, claim.service.id) if _may_go_back(claim.service, deploys) else None
-    service = good.of(claim.service) if good and deploys[0].cause == "rollback" else claim.service
-    affinity = effective_affinity(service, default_affinity)
-    neighbours = await _neighbours(tx, service, affinity)
-    revs = [rev for rev in (claim.last_rev, *(instance.deploy_rev for instance in own)) if rev]
-    volumes = await held_volumes(tx, [service])
-    views = tuple(nodes)
-    if neighbours or volumes:
-        views = tuple(
-            node.with_recorded(*neighbours.get(node.id, ())).with_volumes(volumes.get((service.id, node.id)))
-            for node in nodes
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`alone` are ids of services that have to be claimed by themselves: two of them must not be placed side by side,
+    as each looks at what is where."""
+
+    snapshots: tuple[Snapshot, ...]
+    alone: tuple[str, ...] = ()
+
+
+async def load(tx: Tx, claims: Sequence[Claim], nodes: Sequence[NodeView], default_affinity: tuple[str, ...]) -> Loaded:
+    """All that the next steps of the claimed services depend on, in a number of statements that does not grow with
+    theirs. `nodes` and `default_affinity` are of their grid."""
+    ids = [claim.service.id for claim in claims]
+    deploys = await unfinished(tx, ids)
+    going_back = [claim.service.id for claim in claims if _may_go_back(claim.service, deploys[claim.service.id])]
+    good = await good_specs.of_services(tx, going_back)
+    services = {key: _service(claim, deploys[key], good) for key, claim in zip(ids, claims, strict=True)}
+    watchful = [key for key, service in services.items() if _ports(service) or _by_name(service, default_affinity)]
+    alone = () if len(claims) == 1 else tuple(watchful)
+    taken = [claim for claim in claims if claim.service.id not in alone]
+    own = await of_services(tx, [claim.service.id for claim in taken])
+    volumes = await held_volumes(tx, [services[claim.service.id] for claim in taken])
+    placing = [services[claim.service.id] for claim in taken if _places_more(deploys[claim.service.id])]
+    needs = await memory_needs(tx, placing)
+    snapshots = []
+    for claim in taken:
+        key, service = claim.service.id, services[claim.service.id]
+        neighbours = await _neighbours(tx, service, default_affinity) if key in watchful else {}
+        revs = [rev for rev in (claim.last_rev, *(instance.deploy_rev for instance in own[key])) if rev]
+        snapshots.append(
+            Snapshot(
+                service=service,
+                deploys=tuple(deploys[key]),
+                instances=tuple(own[key]),
+                nodes=(*_views(service, nodes, neighbours, volumes), *_unknown_homes(own[key], nodes)),
+                affinity=effective_affinity(service, default_affinity),
+                last_rev=max(revs, default=None),
+                good=good.get(key),
+                memory_need=needs.get(key, 0.0),
+            )
         )
-    return Snapshot(
-        service=service,
-        deploys=tuple(deploys),
-        instances=tuple(own),
-        nodes=(*views, *_unknown_homes(own, nodes)),
-        affinity=affinity,
-        last_rev=max(revs, default=None),
-        good=good,
-        memory_need=await memory_need(tx, service) if _places_more(deploys) else 0.0,
-    )
+    return Loaded(tuple(snapshots), alone)
+
+
+def _service(claim: Claim, deploys: Sequence[ServiceDeploy], good: Mapping[str, Good]) -> Service:
+    """The service as the deploy wants it."""
+    before = good.get(claim.service.id)
+    return before.of(claim.service) if before and deploys[0].cause == "rollback" else claim.service
+
+
+def _views(
+    service: Service,
+    nodes: Sequence[NodeView],
+    neighbours: Mapping[str, Sequence[Recorded]],
+    volumes: Mapping[tuple[str, str], frozenset[str]],
+) -> Sequence[NodeView]:
+    if not neighbours and not volumes:
+        return nodes
+    return [
+        node.with_recorded(*neighbours.get(node.id, ())).with_volumes(volumes.get((service.id, node.id)))
+        for node in nodes
+    ]
 
 
 def _places_more(deploys: Sequence[ServiceDeploy]) -> bool:
@@ -54,16 +91,21 @@ def _may_go_back(service: Service, deploys: Sequence[ServiceDeploy]) -> bool:
     return bool(deploys) and (deploys[0].cause == "rollback" or bool(service.spec.deploy_opts.rollback))
 
 
-async def _neighbours(tx: Tx, service: Service, affinity: tuple[str, ...]) -> dict[str, list[Recorded]]:
+def _ports(service: Service) -> list[int]:
+    return sorted({port.node_port for port in service.spec.ports})
+
+
+def _by_name(service: Service, default_affinity: tuple[str, ...]) -> bool:
+    return names_instances(effective_affinity(service, default_affinity)) or attaches(service.spec)
+
+
+async def _neighbours(tx: Tx, service: Service, default_affinity: tuple[str, ...]) -> dict[str, list[Recorded]]:
     """Instances of other services by node, as far as ports and affinity rules of this one look at them."""
-    ports = sorted({port.node_port for port in service.spec.ports})
-    by_name = names_instances(affinity) or attaches(service.spec)
-    if not ports and not by_name:
-        return {}
+    ports = _ports(service)
     if ports:
         # Two services that want the same port must not both find it free: in a grid they are placed one by one.
         await locks.hold(tx, locks.PLACEMENT, service.grid_id)
-    return await recorded_of_others(tx, service, None if by_name else ports)
+    return await recorded_of_others(tx, service, None if _by_name(service, default_affinity) else ports)
 
 
 def _unknown_homes(own: Sequence[Instance], nodes: Sequence[NodeView]) -> list[NodeView]:

@@ -16,6 +16,7 @@ from services.deploy_svc.domain.rollout_plan import Finish
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Asked, InstanceDeploy, Origin, ServiceDeploy
 from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store.given import given, of_any
 from services.deploy_svc.store.services import row_to_service
 from services.deploy_svc.store.tables import services
 from services.kernel import pages
@@ -52,6 +53,17 @@ async def insert(tx: Tx, service_id: str, asked: Asked, moves: Mapping[int, str]
         values["moves"] = {str(number): node_id for number, node_id in moves.items()}
     await tx.execute(_t.insert().values(values).returning(wake))
     return deploy_id
+
+
+async def insert_many(tx: Tx, service_ids: Collection[str], asked: Asked) -> dict[str, str]:
+    """The same for several services, in one statement. Returns the ids of their deploys."""
+    ids = {service_id: new_id() for service_id in service_ids}
+    queued = given("queued", (_t.c.service_id, _t.c.id), ids.items())
+    columns = {name: sa.literal(value, _t.c[name].type) for name, value in asked_columns(asked).items()}
+    rows = sa.select(queued.c.service_id, queued.c.id, *columns.values())
+    wake = sa.func.pg_notify(tables.SERVICE_CHANGED, _t.c.service_id)
+    await tx.execute(_t.insert().from_select(["service_id", "id", *columns], rows).returning(wake))
+    return ids
 
 
 async def find(tx: Tx, service_id: str, deploy_id: str) -> ServiceDeploy | None:
@@ -98,8 +110,8 @@ async def deploying_in(tx: Tx, grid_ids: Collection[str]) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def claim(tx: Tx, service_id: str) -> Claim | None:
-    """Lock the service if it has an unfinished deploy and nobody else holds it; None otherwise."""
+async def claim(tx: Tx, service_ids: Collection[str]) -> list[Claim]:
+    """Lock those of the services that have an unfinished deploy and that nobody else holds."""
     unfinished = sa.exists().where(_t.c.service_id == services.c.id, _t.c.finished_at.is_(None))
     last_rev = (
         sa.select(_t.c.deploy_rev)
@@ -110,30 +122,37 @@ async def claim(tx: Tx, service_id: str) -> Claim | None:
     )
     query = (
         sa.select(services, sa.func.now().label("now"), last_rev.label("last_rev"))
-        .where(services.c.id == service_id, unfinished)
+        .where(of_any(services.c.id, service_ids), unfinished)
         # Not FOR UPDATE: that would make requests wait that only insert a deploy.
         .with_for_update(of=services, skip_locked=True, key_share=True)
     )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else Claim(row_to_service(row), row.now, row.last_rev)
+    return [Claim(row_to_service(row), row.now, row.last_rev) for row in await tx.execute(query)]
 
 
-async def unfinished(tx: Tx, service_id: str) -> list[ServiceDeploy]:
-    """Unfinished deploys, oldest first; the first one with its instances."""
-    query = _t.select().where(_t.c.service_id == service_id, _t.c.finished_at.is_(None)).order_by(_t.c.seq)
-    rows = (await tx.execute(query)).all()
-    placed = await _instances(tx, [row.id for row in rows[:1] if row.started_at is not None])
-    return [row_to_deploy(row, placed.get(row.id, ())) for row in rows]
+async def unfinished(tx: Tx, service_ids: Collection[str]) -> dict[str, list[ServiceDeploy]]:
+    """Unfinished deploys of each of the services, oldest first; the first one with its instances."""
+    query = _t.select().where(of_any(_t.c.service_id, service_ids), _t.c.finished_at.is_(None)).order_by(_t.c.seq)
+    found: dict[str, list[Any]] = {service_id: [] for service_id in service_ids}
+    for row in await tx.execute(query):
+        found[row.service_id].append(row)
+    first = [rows[0] for rows in found.values() if rows]
+    placed = await _instances(tx, [row.id for row in first if row.started_at is not None])
+    return {key: [row_to_deploy(row, placed.get(row.id, ())) for row in rows] for key, rows in found.items()}
 
 
-async def end(tx: Tx, service_id: str, finish: Finish, *, canceled: bool = False) -> None:
-    """Write the final state together with the time and tell who waits for it; an ended deploy stays as it is."""
+async def end(tx: Tx, finishes: Collection[tuple[str, Finish]], *, canceled: bool = False) -> None:
+    """Write the final states of deploys of services (ids) together with the time and tell who waits for them; an ended
+    deploy stays as it is."""
+    if not finishes:
+        return
     now = sa.func.clock_timestamp()
+    rows = ((item.deploy_id, item.state, item.reason) for _, item in finishes)
+    ended = given("ended", (_t.c.id, _t.c.state, _t.c.reason), rows)
     await tx.execute(
         _t.update()
-        .where(_t.c.id == finish.deploy_id, _t.c.finished_at.is_(None))
-        .values(state=finish.state, reason=finish.reason, finished_at=now, canceled_at=now if canceled else None)
-        .returning(sa.func.pg_notify(tables.DEPLOY_ENDED, service_id))
+        .where(_t.c.id == ended.c.id, _t.c.finished_at.is_(None))
+        .values(state=ended.c.state, reason=ended.c.reason, finished_at=now, canceled_at=now if canceled else None)
+        .returning(sa.func.pg_notify(tables.DEPLOY_ENDED, _t.c.service_id))
     )
 
 
@@ -155,7 +174,7 @@ async def queue_rollback(tx: Tx, service_id: str, situation: str | None = None) 
 
 async def end_broken(tx: Tx, service_id: str, reason: str) -> None:
     """End the oldest unfinished deploy of a service and what it has in transition, because it cannot be carried on."""
-    deploys = await unfinished(tx, service_id)
+    deploys = (await unfinished(tx, [service_id]))[service_id]
     if not deploys:
         return
     broken = _i.c
@@ -164,7 +183,7 @@ async def end_broken(tx: Tx, service_id: str, reason: str) -> None:
         .where(broken.deploy_id == deploys[0].id, broken.state.in_(("created", "ongoing")))
         .values(state="error", error=reason)
     )
-    await end(tx, service_id, Finish(deploys[0].id, "error", reason))
+    await end(tx, [(service_id, Finish(deploys[0].id, "error", reason))])
     await notify(tx, tables.SERVICE_CHANGED, service_id)
 
 
@@ -186,7 +205,7 @@ async def _trim(tx: Tx, table: sa.Table, owner: sa.Column[str], age: sa.Column[A
 async def _instances(tx: Tx, deploy_ids: Collection[str]) -> Mapping[str, tuple[InstanceDeploy, ...]]:
     """Of deploys, in the order they were scheduled; one query, or none for none."""
     found: defaultdict[str, list[InstanceDeploy]] = defaultdict(list)
-    query = sa.select(*_INSTANCE_DEPLOY).where(_i.c.deploy_id.in_(deploy_ids)).order_by(_i.c.position)
+    query = sa.select(*_INSTANCE_DEPLOY).where(of_any(_i.c.deploy_id, deploy_ids)).order_by(_i.c.position)
     for row in await tx.execute(query) if deploy_ids else ():
         found[row.deploy_id].append(row_to_instance_deploy(row))
     return {deploy_id: tuple(instances) for deploy_id, instances in found.items()}

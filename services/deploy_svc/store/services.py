@@ -11,6 +11,7 @@ from services.deploy_svc.domain.service import Service, ServiceState
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import revisions, tables
+from services.deploy_svc.store.given import of_any
 from services.deploy_svc.store.jsonb import MOUNTS, SPEC, to_json
 from services.kernel import pages
 from services.kernel.db import Tx
@@ -157,12 +158,12 @@ async def update(
     return row_to_service((await tx.execute(revisions.noted(statement, note) if bump else statement)).one())
 
 
-async def request_deploy(tx: Tx, service_id: str, *, bump: bool) -> None:
-    """Note that a deploy was asked for: the service should run. `bump` makes instances be recreated."""
+async def request_deploy(tx: Tx, *service_ids: str, bump: bool) -> None:
+    """Note that deploys were asked for: the services should run. `bump` makes instances be recreated."""
     values: dict[str, Any] = {"state": "running", "deployed_at": sa.func.now(), "updated_at": sa.func.now()}
     if bump:
         values["revision"] = _t.c.revision + 1
-    await tx.execute(_where(service_id).values(values))
+    await tx.execute(_t.update().where(of_any(_t.c.id, service_ids)).values(values))
 
 
 async def set_state(tx: Tx, service_id: str, state: ServiceState) -> None:

@@ -26,6 +26,7 @@ from services.deploy_svc.domain.stack_rollout import (
     dependencies,
 )
 from services.deploy_svc.store import instances, service_deploys, services, stack_tables, tables
+from services.deploy_svc.store.given import given, of_any
 from services.kernel import pages
 from services.kernel.db import Tx, notify
 from services.kernel.ids import new_id
@@ -156,13 +157,14 @@ async def _step_rows(tx: Tx, deploy_id: str) -> Sequence[Any]:
 
 
 async def _after(tx: Tx, steps: Sequence[Step]) -> dict[str, frozenset[str]]:
-    """Which services come before others; asked for only while some have not begun."""
-    deploys = [step.service_id for step in steps if step.action == "deploy"]
-    if all(step.service_deploy_id or step.done for step in steps if step.action == "deploy"):
+    """Which services come before those that have not begun."""
+    deploys = [step for step in steps if step.action == "deploy"]
+    waiting = [step.service_id for step in deploys if not (step.service_deploy_id or step.done)]
+    if not waiting:
         return {}
-    query = _services.select().where(_services.c.id.in_(deploys))
-    found = {row.id: services.row_to_service(row) for row in await tx.execute(query)}
-    return dependencies([found[service_id] for service_id in deploys if service_id in found])
+    query = _services.select().where(of_any(_services.c.id, waiting))
+    found = [services.row_to_service(row) for row in await tx.execute(query)]
+    return dependencies(found, {step.service: step.service_id for step in deploys})
 
 
 async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
@@ -171,22 +173,35 @@ async def apply(tx: Tx, claim: Claim, plan: Plan) -> None:
     await services.lock_all(tx, changed)
     state = {"state": sa.case((_t.c.state == "created", "ongoing"), else_=_t.c.state), "due_at": plan.until}
     await tx.execute(_t.update().where(_t.c.id == claim.deploy_id).values(state))
+    await _begin(tx, claim, [action.step for action in plan.actions if isinstance(action, Begin)])
     for action in plan.actions:
         match action:
-            case Begin(step):
-                await services.request_deploy(tx, step.service_id, bump=False)
-                asked = Asked("stack", claim.asked_by, claim.deploy_id)
-                begun = await service_deploys.insert(tx, step.service_id, asked)
-                await _update_step(tx, claim, step, service_deploy_id=begun, started_at=sa.func.clock_timestamp())
             case Remove(step):
                 await services.lock_for_deletion(tx, step.service_id)
                 await instances.notify_nodes(tx, step.service_id)
                 await services.delete(tx, step.service_id)
-                await _update_step(tx, claim, step, done=True)
-            case Done(step):
-                await _update_step(tx, claim, step, done=True)
             case Finish():
                 await end(tx, claim.deploy_id, action)
+    done = [action.step.position for action in plan.actions if isinstance(action, Remove | Done)]
+    if done:
+        of = sa.and_(_s.c.stack_deploy_id == claim.deploy_id, of_any(_s.c.position, done))
+        await tx.execute(_s.update().where(of).values(done=True))
+
+
+async def _begin(tx: Tx, claim: Claim, steps: Sequence[Step]) -> None:
+    """Request the deploys of their services, however many, in three statements."""
+    if not steps:
+        return
+    ids = [step.service_id for step in steps]
+    await services.request_deploy(tx, *ids, bump=False)
+    begun = await service_deploys.insert_many(tx, ids, Asked("stack", claim.asked_by, claim.deploy_id))
+    rows = ((step.position, begun[step.service_id]) for step in steps)
+    of = given("begun", (_s.c.position, _s.c.service_deploy_id), rows)
+    await tx.execute(
+        _s.update()
+        .where(_s.c.stack_deploy_id == claim.deploy_id, _s.c.position == of.c.position)
+        .values(service_deploy_id=of.c.service_deploy_id, started_at=sa.func.clock_timestamp())
+    )
 
 
 async def abort(tx: Tx, stack_id: str, reason: str) -> None:
@@ -244,11 +259,6 @@ async def look_again(tx: Tx, stack_id: str, until: datetime) -> None:
 async def delete_stack(tx: Tx, stack_id: str) -> None:
     """Remove a stack with its revisions and deploys."""
     await tx.execute(_stacks.delete().where(_stacks.c.id == stack_id))
-
-
-async def _update_step(tx: Tx, claim: Claim, step: Step, **values: Any) -> None:
-    where = sa.and_(_s.c.stack_deploy_id == claim.deploy_id, _s.c.position == step.position)
-    await tx.execute(_s.update().where(where).values(**values))
 
 
 def _step(row: Any) -> Step:

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
 import grpc
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from kontena.deploy.v1 import assignment_pb2 as pb
@@ -259,3 +260,16 @@ async def ended(agent: Agent) -> grpc.aio.AioRpcError | None:
 
 async def attached(agent: Agent) -> bool:
     return bool(agent.received)
+
+
+@contextmanager
+def counted(world: Engine) -> Iterator[list[str]]:
+    """The statements that are executed in the block."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(world.db.engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(world.db.engine.sync_engine, "before_cursor_execute", note)

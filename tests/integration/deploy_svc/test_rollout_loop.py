@@ -1,8 +1,6 @@
 """Deploys carried out by replicas of the rollout loop on one database, with scripted nodes."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -13,7 +11,7 @@ from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_spec import DeployOpts, Port
 from services.deploy_svc.loops import rollout
 from services.deploy_svc.store import rollout_plans, tables
-from tests.integration.deploy_svc.engine_fixtures import Engine, ignore, obey
+from tests.integration.deploy_svc.engine_fixtures import Engine, counted, ignore, obey
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
 
@@ -250,16 +248,3 @@ async def test_steps_that_always_fail_end_the_deploy(world: Engine) -> None:
     await world.start_replica()
     result = await world.finished(service_id, deploy_id)
     assert (result.state, result.reason) == ("error", "Aborted: internal error, see the log of deploy_svc")
-
-
-@contextmanager
-def counted(world: Engine) -> Iterator[list[str]]:
-    """The statements that are executed in the block."""
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    sa.event.listen(world.db.engine.sync_engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(world.db.engine.sync_engine, "before_cursor_execute", note)
