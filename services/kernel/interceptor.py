@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import grpc
@@ -59,6 +59,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._mutual_tls = mutual_tls
         self._streams = Streams()
         self._last_call = 0.0
+        # What was made of the handler of each method, which stays the same.
+        self._handlers: dict[str, tuple[Any, Any]] = {}
         self._callers = Reauthentication(authenticator, self._streams, streams_per_user)
 
     def end_streams(self) -> None:
@@ -77,29 +79,37 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None:
             return None
+        known = self._handlers.get(details.method)
+        if known is None or known[0] is not handler:
+            known = self._handlers[details.method] = handler, self._handler(details.method, handler)
+        return known[1]
+
+    def _handler(self, method: str, handler: Any) -> Any:
         streaming = handler.response_streaming
         inner = next(
             filter(None, (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream))
         )
         if handler.request_streaming and not streaming:
             inner = self._streams.ending(inner)
-        known = self._authenticator.method(details.method)
+        known = self._authenticator.method(method)
         requests = Requests(known, handler.request_deserializer)
         if known is not None and known.large and not handler.request_streaming:
-            inner = self._in_room(details.method, requests, inner)
-            run = self._unary(details.method, requests.first, inner)
-            return grpc.stream_unary_rpc_method_handler(tracing.traced(details.method, run))
+            inner = self._in_room(method, requests, inner)
+            run = self._unary(method, requests.first, inner)
+            return grpc.stream_unary_rpc_method_handler(tracing.traced(method, run))
         take = _many(requests) if handler.request_streaming else requests.one
         # Nothing is read of a call that takes a stream of bytes until its caller is known (requests.py).
         if streaming:
             return grpc.stream_stream_rpc_method_handler(
-                self._streaming(details.method, take, inner), None, handler.response_serializer
+                self._streaming(method, take, inner), None, handler.response_serializer
             )
         return grpc.stream_unary_rpc_method_handler(
-            tracing.traced(details.method, self._unary(details.method, take, inner)), None, encoded.serialize
+            tracing.traced(method, self._unary(method, take, inner)), None, encoded.serialize
         )
 
     def _unary(self, method: str, take: Take, inner: Any) -> Any:
+        seconds = _SECONDS.labels(method)
+
         async def run(raw: Any, context: Any) -> Any:
             started = time.perf_counter()
             code = grpc.StatusCode.OK
@@ -114,7 +124,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(refusal, context)
             finally:
                 tracing.outcome(code)
-                _SECONDS.labels(method).observe(time.perf_counter() - started)
+                seconds.observe(time.perf_counter() - started)
                 _finish(method, code, started)
 
         return run
@@ -259,6 +269,12 @@ def _packed(message: Message) -> any_pb2.Any:
     return packed
 
 
+# Both are as many as there are methods and outcomes.
+@cache
+def _handled(method: str, code: grpc.StatusCode) -> Counter:
+    return _HANDLED.labels(method, code.name)
+
+
 def _finish(method: str, code: grpc.StatusCode, started: float) -> None:
-    _HANDLED.labels(method, code.name).inc()
+    _handled(method, code).inc()
     log.debug("rpc", method=method, grpc_status=code.name, seconds=round(time.perf_counter() - started, 4))
