@@ -84,6 +84,22 @@ async def test_what_a_service_depends_on_shows_at_once(replicas: tuple[Rest, Res
     assert shown["links"] == []
 
 
+async def test_instances_of_a_service_that_was_shown_are_counted_again(
+    replicas: tuple[Rest, Rest], deploy_db: Database
+) -> None:
+    """The service is of the same version, its instances are not."""
+    rest, _ = replicas
+    await rest.created("web")
+    for count in range(3):
+        shown = [(await rest.get()).body, *(await rest.list()).body["services"]]
+        assert [one["instance_counts"] for one in shown] == [{"total": count, "running": count}] * 2
+        async with deploy_db.transaction() as tx:
+            web = (await tx.execute(sa.select(tables.services))).one()
+            values = {"id": new_id(), "service_id": web.id, "grid_id": web.grid_id, "instance_number": count + 1}
+            values |= {"state": "running", "container_id": f"c{count}"}
+            await tx.execute(tables.instances.insert().values(values))
+
+
 async def test_a_read_says_the_same_as_the_write_before(replicas: tuple[Rest, Rest]) -> None:
     """One is encoded from parts, the other as a whole."""
     made = await replicas[0].created("web", env=["A=1"], affinity=["node==n1"], labels={"a": "b"})
