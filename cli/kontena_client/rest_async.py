@@ -9,7 +9,16 @@ import httpx
 
 from kontena_client.errors import ApiError, Unreachable
 from kontena_client.retries import pause, repeatable
-from kontena_client.transport import Settings, give_up, pause_after, read_entry, reason_of, stream_timeout, unsent
+from kontena_client.transport import (
+    TAKES_LINES,
+    Settings,
+    give_up,
+    pause_after,
+    read_entry,
+    reason_of,
+    stream_timeout,
+    unsent,
+)
 from kontena_rest.calls import AsyncCalls
 
 
@@ -61,7 +70,7 @@ class AsyncClient(Settings, AsyncCalls):
         """As `Client.follow`."""
         asked, since = f"GET {path}", time.monotonic()
         while True:
-            request = self._request({**query, "follow": "1"}, None, {})
+            request = self._request({**query, "follow": "1"}, None, TAKES_LINES)
             try:
                 async with self._http.stream("GET", path, timeout=stream_timeout(), **request) as answer:
                     if not answer.is_success:

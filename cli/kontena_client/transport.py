@@ -14,6 +14,8 @@ from kontena_client.errors import ApiError, KontenaError, Unreachable, seconds
 from kontena_client.retries import pause
 
 _USER_AGENT = "kontena-client"
+# Of streams: lines come together then, as many as there are, and else each in a piece of its own.
+TAKES_LINES = {"Accept": "application/x-ndjson, application/json"}
 # The master sends something at least every second while somebody follows.
 _STREAM_SILENCE = 20.0
 # How long a stream that breaks off is opened again before it is given up.

@@ -27,6 +27,7 @@ class Call:
     request_id: str = ""
     source_ip: str = ""
     user_agent: str = ""
+    accept: str = ""
     body_fields: frozenset[str] = frozenset()
     null_fields: frozenset[str] = frozenset()
     if_match: str = ""
@@ -69,6 +70,12 @@ def principal() -> Principal:
     if caller is None:
         raise Unauthenticated
     return caller
+
+
+def accepts(media_type: str) -> bool:
+    """Whether the client names this media type among those that it takes."""
+    ranges = current().accept.lower().split(",")
+    return media_type in {one.partition(";")[0].strip() for one in ranges}
 
 
 def reply_created() -> None:
@@ -117,6 +124,7 @@ def from_metadata(method: str, metadata: Mapping[str, str]) -> Call:
         source_ip=_first(metadata.get("x-forwarded-for", "").split(",")),
         # gRPC words the user agent itself, so whoever calls for another says it apart, also that it has none.
         user_agent=metadata.get("x-user-agent", metadata.get("user-agent", ""))[:512],
+        accept=metadata.get("accept", ""),
         body_fields=fields - nulls,
         if_match=metadata.get("if-match", "").strip(),
         idempotency_key=metadata.get("idempotency-key", "").strip(),

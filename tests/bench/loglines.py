@@ -115,7 +115,7 @@ def _writing(ours: Ours, name: str, script: str) -> Iterator[str]:
 
 async def _follow_all(ours: Ours, path: str, followers: int, seconds: float) -> list[list[tuple[float, int]]]:
     connector = aiohttp.TCPConnector(limit=0)
-    headers = {"Authorization": f"Bearer {ours.api.token}", "Accept": "application/json"}
+    headers = {"Authorization": f"Bearer {ours.api.token}", "Accept": "application/x-ndjson"}
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         begin = time.time() + _SETTLING_SECONDS
         follow = (_follow(session, ours.api.url + path, begin, begin + seconds) for _ in range(followers))

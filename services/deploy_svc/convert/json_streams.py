@@ -6,9 +6,12 @@ from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
+from services.deploy_svc.domain.batch import Batch
+
 JSON = "application/json"
 # Lines that end: no document as a whole, unlike what a client of `follow` on logs has always been told.
 NDJSON = "application/x-ndjson"
+_BLANK = b"\n"
 # Bytes per message: a long answer leaves in pieces that fit any message limit on the way.
 _PIECE = 256 * 1024
 
@@ -27,10 +30,18 @@ def listing(documents: Iterable[dict[str, Any]]) -> Iterator[HttpBody]:
 async def following(batches: AsyncIterator[Sequence[bytes]], kind: str = JSON) -> AsyncIterator[HttpBody]:
     """Each line as one message, hence one HTTP chunk; a blank line for an empty batch."""
     async for batch in batches:
-        for item in batch:
+        for item in batch or (_BLANK,):
             yield HttpBody(content_type=kind, data=item)
-        if not batch:
-            yield HttpBody(content_type=kind, data=b"\n")
+
+
+async def followed(batches: AsyncIterator[Batch], *, together: bool) -> AsyncIterator[HttpBody]:
+    """The same of what many follow. `together`: each batch as one message, of what says that it is lines."""
+    async for batch in batches:
+        if together:
+            yield HttpBody(content_type=NDJSON, data=batch.joined or _BLANK)
+            continue
+        for item in [data for _, data in batch.entries] or (_BLANK,):
+            yield HttpBody(content_type=JSON, data=item)
 
 
 def line(value: object) -> bytes:

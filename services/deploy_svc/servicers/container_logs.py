@@ -8,11 +8,11 @@ from google.api.httpbody_pb2 import HttpBody
 from kontena.deploy.v1 import container_log_pb2 as pb
 from kontena.deploy.v1.container_log_pb2_grpc import ContainerLogServiceServicer
 from services.deploy_svc.convert.container_logs import line_to_json, query_from_proto
-from services.deploy_svc.convert.json_streams import following, line, listing
+from services.deploy_svc.convert.json_streams import NDJSON, followed, line, listing
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
 from services.deploy_svc.usecases.container_logs import ContainerLogs
-from services.kernel.call import principal
+from services.kernel.call import accepts, principal
 from services.kernel.methods import Context
 
 
@@ -52,7 +52,7 @@ class ContainerLogServicer(ContainerLogServiceServicer):
         document = partial(line_to_json, scope)
         if query.follow:
             lines = self._logs.reader.follow(scope, query, lambda found: line(document(found)))
-            async for piece in following(lines):
+            async for piece in followed(lines, together=accepts(NDJSON)):
                 yield piece
             return
         for piece in listing(map(document, await self._logs.reader.read(scope, query))):

@@ -8,11 +8,11 @@ from google.api.httpbody_pb2 import HttpBody
 from kontena.deploy.v1 import event_log_pb2 as pb
 from kontena.deploy.v1.event_log_pb2_grpc import EventIngestServiceServicer, EventLogServiceServicer
 from services.deploy_svc.convert.event_logs import event_from_proto, event_to_json, query_from_proto
-from services.deploy_svc.convert.json_streams import following, line, listing
+from services.deploy_svc.convert.json_streams import NDJSON, followed, line, listing
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import EventScope
 from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
-from services.kernel.call import principal
+from services.kernel.call import accepts, principal
 from services.kernel.errors import Unauthenticated
 from services.kernel.methods import Context
 
@@ -48,7 +48,7 @@ class EventLogServicer(EventLogServiceServicer):
         document = partial(event_to_json, scope, await self._events.nodes())
         if query.follow:
             lines = self._events.reader.follow(scope, query, lambda found: line(document(found)))
-            async for piece in following(lines):
+            async for piece in followed(lines, together=accepts(NDJSON)):
                 yield piece
             return
         for piece in listing(map(document, await self._events.reader.read(scope, query))):

@@ -17,7 +17,7 @@ Look = Callable[[], Awaitable[tuple[Iterable[Line], bool]]]
 async def follow(look: Look) -> AsyncIterator[Sequence[Line]]:
     """The lines, then new ones until the deploy has ended or was removed; an empty list whenever there was nothing for
     half a second. Raises what `look` raises; before anything is told when there is no such deploy for the caller."""
-    async for batch in kept_alive(_batches(look), _KEEP_ALIVE_SECONDS):
+    async for batch in kept_alive(_batches(look), _KEEP_ALIVE_SECONDS, ()):
         yield batch
 
 

@@ -6,8 +6,9 @@ from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
+from services.deploy_svc.domain.batch import NOTHING, Batch, Entry, batches
 from services.deploy_svc.domain.log_query import LogQuery
-from services.deploy_svc.usecases.tail import Entry, Read, Tail
+from services.deploy_svc.usecases.tail import Read, Tail
 from services.kernel.db import Database, Tx
 from services.kernel.listen import Wakes
 
@@ -65,20 +66,23 @@ class Reader(Generic[S, I]):
         async with self._db.read() as tx:
             return await self._select(tx, scope, query)
 
-    async def follow(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncIterator[Sequence[bytes]]:
+    async def follow(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncIterator[Batch]:
         """The selected items, then new ones as they arrive, for ever, each as clients get it: `encode` gives the same
-        for an item whoever follows. An empty list means that there is nothing new: it comes first when nothing was
-        selected, and whenever there was nothing for half a second, whatever the database and the rest of the grid do.
-        New items are read once for all that follow the same."""
-        async for batch in kept_alive(self._batches(scope, query, encode), _KEEP_ALIVE_SECONDS):
+        for an item whoever follows. A batch without items means that there is nothing new: it comes first when nothing
+        was selected, and whenever there was nothing for half a second, whatever the database and the rest of the grid
+        do. New items are read, encoded and put together once for all that follow the same."""
+        async for batch in kept_alive(self._batches(scope, query, encode), _KEEP_ALIVE_SECONDS, NOTHING):
             yield batch
 
-    async def _batches(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncGenerator[Sequence[bytes]]:
+    async def _batches(self, scope: S, query: LogQuery, encode: "Encode[I]") -> AsyncGenerator[Batch]:
         """What was selected, even if it is nothing, then what arrives."""
         last, items = await self._begin(scope, query)
+        if not items:
+            yield NOTHING
         # Not all at once: encoding many lines would hold up other requests.
-        for start in range(0, max(1, len(items)), _FOLLOW_BATCH):
-            yield [encode(item) for item in items[start : start + _FOLLOW_BATCH]]
+        for start in range(0, len(items), _FOLLOW_BATCH):
+            for batch in batches([(item.id, encode(item)) for item in items[start : start + _FOLLOW_BATCH]]):
+                yield batch
         wanted = replace(query, after=None, since=None if items else query.since, limit=_FOLLOW_BATCH)
 
         async def read(after: int) -> tuple[int, Sequence[Entry], bool]:
@@ -88,12 +92,17 @@ class Reader(Generic[S, I]):
         async with self._tail((scope, wanted), last, read) as tail:
             await tail.look()
             while True:
-                # Who is too far behind reads for itself until the others are reached.
                 found = await tail.after(last)
-                reached, entries = found if found is not None else (await read(last))[:2]
+                if found is None:
+                    # Who is too far behind reads for itself until the others are reached.
+                    reached, entries, _ = await read(last)
+                    behind = batches(entries)
+                else:
+                    reached, batch = found
+                    behind = [batch] if batch.entries else []
+                for batch in behind:
+                    yield batch
                 last = max(last, reached)
-                if entries:
-                    yield [data for _, data in entries]
 
     @asynccontextmanager
     async def _tail(self, key: tuple[S, LogQuery], begin: int, read: Read) -> AsyncIterator[Tail]:
@@ -134,16 +143,16 @@ class Reader(Generic[S, I]):
         return max(newest, items[-1].id if items else 0), items
 
 
-async def kept_alive(batches: AsyncGenerator[Sequence[T]], seconds: float) -> AsyncIterator[Sequence[T]]:
-    """The batches in order, and an empty one whenever the next takes longer than `seconds` to come. Asks for the next
-    only when the last one was taken. Ends with `batches`, and closes them."""
+async def kept_alive(batches: AsyncGenerator[T], seconds: float, nothing: T) -> AsyncIterator[T]:
+    """The batches in order, and `nothing` whenever the next takes longer than `seconds` to come. Asks for the next only
+    when the last one was taken. Ends with `batches`, and closes them."""
     async with aclosing(batches):
         coming = asyncio.ensure_future(anext(batches))
         try:
             while True:
                 done, _ = await asyncio.wait({coming}, timeout=seconds)
                 if not done:
-                    yield []
+                    yield nothing
                     continue
                 try:
                     batch = coming.result()

@@ -4,10 +4,10 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
-# The id of an item and the item as clients get it.
-Entry = tuple[int, bytes]
+from services.deploy_svc.domain.batch import NOTHING, Batch, Entry, batches
+
 # The id up to which was looked, at most the newest one there is, and entries after an id; True when there was no room
 # for all of them.
 Read = Callable[[int], Awaitable[tuple[int, Sequence[Entry], bool]]]
@@ -27,7 +27,7 @@ class Tail:
         self._read = read
         self._wake = wake
         self._begin = self._last = begin
-        self._kept: list[Entry] = []
+        self._kept: list[Batch] = []
         self._bytes = 0
         self._more = False
         self._looking: asyncio.Future[None] | None = None
@@ -39,16 +39,23 @@ class Tail:
         self._wake.set()
         await self._look_together()
 
-    async def after(self, position: int) -> tuple[int, Sequence[Entry]] | None:
-        """What came after an id, as soon as there is something, and up to where that is. None for an id so old that
-        what came after it is not kept. Raises what reading raises."""
+    async def after(self, position: int) -> tuple[int, Batch] | None:
+        """What came next after an id, as soon as there is something, and up to where that is. Who asks for the same
+        gets the same batch, unless it begins in the middle of one. None for an id so old that what came after it is not
+        kept. Raises what reading raises."""
         if position > self._last:
             self._wake.set()
         while position >= self._last:
             await self._look_together()
         if position < self._begin:
             return None
-        return self._last, self._kept[bisect_right(self._kept, position, key=itemgetter(0)) :]
+        index = bisect_right(self._kept, position, key=attrgetter("last"))
+        if index == len(self._kept):
+            return self._last, NOTHING
+        batch = self._kept[index]
+        if batch.entries[0][0] <= position:
+            batch = Batch(batch.entries[bisect_right(batch.entries, position, key=itemgetter(0)) :])
+        return self._last if index == len(self._kept) - 1 else batch.last, batch
 
     async def close(self) -> None:
         """Nobody waits any more."""
@@ -77,14 +84,15 @@ class Tail:
         if entries:
             # Before the new ones are there: all that wait are about to take those, whatever their size.
             self._forget()
-        self._kept += entries
-        self._bytes += sum(len(data) for _, data in entries)
+        new = batches(entries)
+        self._kept += new
+        self._bytes += sum(batch.size for batch in new)
         self._last = last
 
     def _forget(self) -> None:
         surplus = 0
         while self._bytes > _KEPT_BYTES:
-            self._begin = self._kept[surplus][0]
-            self._bytes -= len(self._kept[surplus][1])
+            self._begin = self._kept[surplus].last
+            self._bytes -= self._kept[surplus].size
             surplus += 1
         del self._kept[:surplus]

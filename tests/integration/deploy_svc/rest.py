@@ -135,9 +135,9 @@ class Rest:
             return refusal(error)
         return Answer(200, json.loads(b"".join(pieces)))
 
-    def log_stream(self, path: str = "g1/null/web", **query: str) -> Any:
+    def log_stream(self, path: str = "g1/null/web", *, accept: str = "application/json", **query: str) -> Any:
         request = log_pb.ListServiceLogsRequest(id=path, **query)
-        return self._logs.ListServiceLogs(request, metadata=self._metadata)
+        return self._logs.ListServiceLogs(request, metadata=(*self._metadata, ("accept", accept)))
 
     async def follow(self, path: str = "g1/null/web", **query: str) -> AsyncIterator[dict[str, Any] | None]:
         """Items as they arrive; None for a keep-alive."""

@@ -70,6 +70,17 @@ async def test_a_follower_of_something_quiet_hears_at_once_and_again_and_again(h
         assert [(await anext(pieces)).strip() for _ in range(3)] == [b""] * 3
 
 
+async def test_who_takes_lines_is_told_that_they_are(edge: HttpWorld, http: Http) -> None:
+    await http.call("POST", "/v1/grids/g1/services", {"name": "quiet", "image": "x", "stateful": False}, 201)
+    for path in ("/v1/services/g1/null/quiet/container_logs", "/v1/grids/g1/event_logs"):
+        async with (
+            asyncio.timeout(60),
+            http.client.stream("GET", f"{path}?follow=1", headers={"Accept": "application/x-ndjson"}) as answer,
+        ):
+            assert answer.headers["content-type"] == "application/x-ndjson"
+            assert await anext(answer.aiter_raw())
+
+
 async def test_keep_alive_does_not_wait_for_a_slow_look_and_loses_nothing() -> None:
     gate = asyncio.Event()
 
@@ -79,7 +90,7 @@ async def test_keep_alive_does_not_wait_for_a_slow_look_and_loses_nothing() -> N
         yield [2]
         raise ConnectionError
 
-    kept = kept_alive(batches(), 0.01)
+    kept = kept_alive(batches(), 0.01, [])
     assert await anext(kept) == []
     gate.set()
     assert await _sent(kept) == [1, 2]

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -190,6 +191,19 @@ async def test_followers_are_woken_and_get_new_lines_in_order_and_one_per_messag
         assert (await _item(stream))["data"] == f"line {number}"
 
 
+async def test_who_takes_lines_gets_all_that_came_together_in_one_message(rest: Rest, push: Push) -> None:
+    streams = [rest.log_stream(follow="1", accept=accept) for accept in ("application/x-ndjson, */*;q=0.1", "*/*")]
+    for stream in streams:
+        await stream.read()
+    lines = [f"line {number}" for number in range(150)]
+    await push(*lines)
+    together, alone = [await _pieces(stream, len(lines)) for stream in streams]
+    assert [json.loads(line)["data"] for line in b"".join(together).splitlines()] == lines
+    assert b"".join(together) == b"".join(alone)
+    # One transaction stored them, so one look finds them.
+    assert (len(together), len(alone)) == (1, len(lines))
+
+
 @pytest.mark.usefixtures("never_looks_by_itself")
 async def test_an_idle_stream_is_kept_alive(rest: Rest, push: Push) -> None:
     stream = rest.follow()
@@ -316,3 +330,13 @@ async def _item(stream: AsyncIterator[dict[str, Any] | None]) -> dict[str, Any]:
             if item is not None:
                 return item
     raise AssertionError("the stream ended")
+
+
+async def _pieces(stream: Any, lines: int) -> list[bytes]:
+    """The messages with the next `lines` lines; those that say that there is nothing are left out."""
+    found: list[bytes] = []
+    async with asyncio.timeout(30):
+        while sum(piece.count(b"\n") for piece in found) < lines:
+            piece = (await stream.read()).data
+            found += [piece] if piece.strip() else []
+    return found

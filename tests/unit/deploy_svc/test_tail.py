@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.deploy_svc.domain import batch as sizes
+from services.deploy_svc.domain.batch import Entry
 from services.deploy_svc.usecases import tail as tails
-from services.deploy_svc.usecases.tail import Entry, Tail
+from services.deploy_svc.usecases.tail import Tail
 from tests.support.eventually import eventually
 
 BATCH = 3
@@ -52,8 +54,8 @@ async def follow(tail: Tail, last: int, until: int) -> list[int]:
     while not seen or seen[-1] < until:
         found = await tail.after(last)
         assert found is not None
-        last, entries = found
-        seen += [number for number, _ in entries]
+        last, batch = found
+        seen += [number for number, _ in batch.entries]
     return seen
 
 
@@ -66,6 +68,33 @@ async def test_each_item_is_read_once_however_many_follow() -> None:
         log.add(2)
     assert await asyncio.gather(*followers) == [list(range(1, 11))] * FOLLOWERS
     assert log.read_items == list(range(1, 11))
+
+
+async def test_items_are_put_together_once_however_many_follow() -> None:
+    log = Log()
+    tail = Tail(0, log.read, log.wake)
+    log.add(2)
+    followers = [asyncio.create_task(tail.after(0)) for _ in range(FOLLOWERS)]
+    found = [batch for _, batch in filter(None, await asyncio.gather(*followers))]
+    assert len(found) == FOLLOWERS
+    assert [batch.joined for batch in found] == [b"12"] * FOLLOWERS
+    assert len({id(batch.joined) for batch in found}) == 1
+
+
+async def test_who_is_behind_is_given_a_bounded_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizes, "MOST_BYTES", 2)
+    log = Log(6)
+    tail = Tail(0, log.read, log.wake)
+    assert await follow(tail, 0, 6) == [1, 2, 3, 4, 5, 6]
+    given: list[bytes] = []
+    position = 1
+    while position < 6:
+        found = await tail.after(position)
+        assert found is not None
+        position = found[0]
+        given.append(found[1].joined)
+    # Behind the first item of a batch: what is left of it, and then those that all others got.
+    assert given == [b"2", b"3", b"45", b"6"]
 
 
 async def test_followers_begin_where_they_are() -> None:
