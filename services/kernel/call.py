@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from services.kernel.errors import StaleVersion, Unauthenticated
-from services.kernel.principal import Principal
+from services.kernel.principal import NodeSession, Principal
 
 
 @dataclass(slots=True)
@@ -76,6 +76,14 @@ def accepts(media_type: str) -> bool:
     """Whether the client names this media type among those that it takes."""
     ranges = current().accept.lower().split(",")
     return media_type in {one.partition(";")[0].strip() for one in ranges}
+
+
+def node_session() -> NodeSession:
+    """The session of the agent that calls. Raises Unauthenticated for anybody else."""
+    session = principal().node
+    if session is None:
+        raise Unauthenticated
+    return session
 
 
 def reply_created() -> None:

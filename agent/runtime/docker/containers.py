@@ -11,11 +11,10 @@ from agent.domain import labels
 from agent.domain.errors import EngineRefused, EngineUnreachable
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import parse_time
-from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.engine import NOT_FOUND, Engine
 from agent.runtime.ports import Container, CreateBody, Listed, Output
 
 _STREAMS = {1: "stdout", 2: "stderr"}
-_NOT_FOUND = 404
 _NOT_MODIFIED = 304
 _BEYOND_GRACE = 30.0
 _DEAD = "its removal has begun and did not end"
@@ -68,14 +67,7 @@ class Containers:
         return container
 
     async def _show(self, name_or_id: str) -> Mapping[str, Any] | None:
-        try:
-            async with self._engine.call() as docker:
-                shown: Mapping[str, Any] = await docker.containers.container(name_or_id).show()
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        return await self._engine.show(lambda docker: docker.containers.container(name_or_id).show())
 
     async def create(self, name: str, body: CreateBody) -> str:
         async with self._engine.call(_CREATE_SECONDS) as docker:
@@ -154,7 +146,7 @@ async def _unless_gone(change: Any) -> None:
     try:
         await change
     except EngineRefused as error:
-        if error.status not in (_NOT_FOUND, _NOT_MODIFIED):
+        if error.status not in (NOT_FOUND, _NOT_MODIFIED):
             raise
 
 

@@ -1,8 +1,9 @@
 """Connection to a Docker Engine: deadlines on every call, its errors in our terms."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import aiodocker
 import aiohttp
@@ -10,6 +11,7 @@ import aiohttp
 from agent.domain.errors import EngineRefused, EngineUnreachable
 
 CALL_SECONDS = 30.0
+NOT_FOUND = 404
 
 _CONNECT_SECONDS = 5.0
 _CALLS_AT_ONCE = 16
@@ -33,6 +35,17 @@ class Engine:
         """A short call. Raises EngineUnreachable after `seconds`, EngineRefused for an answer that is an error."""
         async with self._slots, self.patient_call(seconds) as docker:
             yield docker
+
+    async def show(self, look: Callable[[aiodocker.Docker], Awaitable[Any]]) -> dict[str, Any] | None:
+        """What the engine shows of something; None when it does not have it."""
+        try:
+            async with self.call() as docker:
+                shown: dict[str, Any] = await look(docker)
+        except EngineRefused as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+        return shown
 
     @asynccontextmanager
     async def patient_call(self, seconds: float | None) -> AsyncIterator[aiodocker.Docker]:

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from agent.domain.errors import EngineRefused, ImageUnavailable
-from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.engine import NOT_FOUND, Engine
 from agent.runtime.docker.json_lines import json_lines
 from agent.runtime.ports import Image, Login
 
-_NOT_FOUND = 404
 _CACHE_SECONDS = 600.0
 _ATTEMPTS = 3
 _BETWEEN_ATTEMPTS = 0.1
@@ -53,7 +52,7 @@ class Images:
             async with self._engine.call(_REMOVE_SECONDS) as docker:
                 await docker.images.delete(name)
         except EngineRefused as error:
-            return error.status == _NOT_FOUND
+            return error.status == NOT_FOUND
         return True
 
     async def _pull_or_copy(self, image: str, login: Login | None, present: Image | None) -> Image:
@@ -105,14 +104,7 @@ class Images:
         return Image(str(shown["Id"]), volumes=sorted((shown.get("Config") or {}).get("Volumes") or ()))
 
     async def _show(self, image: str) -> Mapping[str, Any] | None:
-        try:
-            async with self._engine.call() as docker:
-                shown: Mapping[str, Any] = await docker.images.inspect(image)
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        return await self._engine.show(lambda docker: docker.images.inspect(image))
 
 
 class _Silent(Exception):

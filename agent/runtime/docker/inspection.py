@@ -12,7 +12,6 @@ from typing import Any
 from aiodocker.execs import Exec
 from aiodocker.stream import Stream
 
-from agent.domain.errors import EngineRefused
 from agent.domain.labels import NODE_ID
 from agent.runtime.docker.engine import Engine
 from agent.runtime.docker.json_lines import json_lines
@@ -21,7 +20,6 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_NOT_FOUND = 404
 _CHANGES = ("create", "start", "die", "destroy", "pause", "unpause", "rename", "oom", "update")
 _STREAMS = {2: "stderr"}
 
@@ -40,14 +38,7 @@ class DockerInspection:
                 yield str(data["Actor"]["ID"])
 
     async def describe(self, container_id: str) -> dict[str, Any] | None:
-        try:
-            async with self._engine.call() as docker:
-                shown: dict[str, Any] = await docker._query_json(f"containers/{container_id}/json")
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        return await self._engine.show(lambda docker: docker._query_json(f"containers/{container_id}/json"))
 
     async def processes(self, container_id: str) -> list[dict[str, str]]:
         async with self._engine.call() as docker:
@@ -57,14 +48,8 @@ class DockerInspection:
 
     async def usage(self, container_id: str) -> Mapping[str, Any] | None:
         params = {"stream": "0", "one-shot": "1"}
-        try:
-            async with self._engine.call() as docker:
-                shown: dict[str, Any] = await docker._query_json(f"containers/{container_id}/stats", params=params)
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        path = f"containers/{container_id}/stats"
+        return await self._engine.show(lambda docker: docker._query_json(path, params=params))
 
     @asynccontextmanager
     async def execute(

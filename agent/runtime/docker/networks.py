@@ -12,7 +12,6 @@ from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_NOT_FOUND = 404
 _CONFLICT = 409
 
 
@@ -58,15 +57,7 @@ class Networks:
         return OverlayNetwork(name, tuple(_bridge(each) for each in others), members)
 
     async def _find(self, name: str) -> dict[str, Any] | None:
-        try:
-            async with self._engine.call() as docker:
-                network = await docker.networks.get(name)
-                shown: dict[str, Any] = await network.show()
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        return await self._engine.show(lambda docker: docker._query_json(f"networks/{name}"))
 
     async def _remove(self, network_id: str) -> None:
         async with self._engine.call() as docker:

@@ -7,13 +7,12 @@ from typing import Any
 from agent.domain import labels
 from agent.domain.errors import ConfigInvalid, EngineRefused
 from agent.domain.labels import InstanceKey
-from agent.runtime.docker.engine import Engine
+from agent.runtime.docker.engine import NOT_FOUND, Engine
 from agent.runtime.ports import NamedVolume
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
 
-_NOT_FOUND = 404
 # Drivers that allocate storage elsewhere take their time.
 _CREATE_SECONDS = 60.0
 
@@ -48,7 +47,7 @@ class Volumes:
             async with self._engine.call(_CREATE_SECONDS) as docker:
                 await docker._query_json(f"volumes/{name}", method="DELETE")
         except EngineRefused as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
         else:
             log.info("volume removed", name=name)
@@ -70,15 +69,7 @@ class Volumes:
         return [item["Name"] for item in found if labels.is_ours(item.get("Labels") or {}, node_ids)]
 
     async def _shown(self, name: str) -> dict[str, Any] | None:
-        try:
-            async with self._engine.call() as docker:
-                volume = await docker.volumes.get(name)  # type: ignore[no-untyped-call]
-                shown: dict[str, Any] = await volume.show()
-        except EngineRefused as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return shown
+        return await self._engine.show(lambda docker: docker._query_json(f"volumes/{name}"))
 
     async def _create(self, volume: NamedVolume) -> None:
         body = {

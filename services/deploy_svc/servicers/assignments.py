@@ -7,7 +7,6 @@ from kontena.deploy.v1.assignment_pb2_grpc import AssignmentServiceServicer
 from services.deploy_svc.convert import assignments as convert
 from services.deploy_svc.usecases.assignments import Assignments, Incoming
 from services.kernel import call
-from services.kernel.errors import Unauthenticated
 from services.kernel.methods import Context
 from services.kernel.node_features import FILES
 
@@ -21,9 +20,7 @@ class AssignmentServicer(AssignmentServiceServicer):
     async def Attach(
         self, request_iterator: AsyncIterator[pb.AttachRequest], context: Context
     ) -> AsyncIterator[pb.AttachResponse]:
-        session = call.principal().node
-        if session is None:
-            raise Unauthenticated
+        session = call.node_session()
         # Whether it brings files to containers: agents of before would start one without its files.
         files = any(name == FILES for name, _ in context.invocation_metadata() or ())
         async for item in self._assignments.attach(session, _messages(request_iterator)):

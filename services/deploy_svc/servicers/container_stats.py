@@ -4,8 +4,7 @@ from kontena.deploy.v1 import stats_pb2 as pb
 from kontena.deploy.v1.stats_pb2_grpc import ContainerStatsServiceServicer, StatsIngestServiceServicer
 from services.deploy_svc.convert.container_stats import current_to_proto, metrics_to_proto, sample_from_proto
 from services.deploy_svc.usecases.container_stats import ContainerStats, StatsIngest
-from services.kernel.call import principal
-from services.kernel.errors import Unauthenticated
+from services.kernel.call import node_session, principal
 from services.kernel.methods import Context
 
 
@@ -41,8 +40,6 @@ class StatsIngestServicer(StatsIngestServiceServicer):
         self._ingest = ingest
 
     async def PushStats(self, request: pb.PushStatsRequest, context: Context) -> pb.PushStatsResponse:
-        session = principal().node
-        if session is None:
-            raise Unauthenticated
+        session = node_session()
         await self._ingest.push(session, [sample_from_proto(sample) for sample in request.samples])
         return pb.PushStatsResponse()

@@ -7,7 +7,6 @@ from kontena.deploy.v1.endpoint_pb2_grpc import EndpointServiceServicer
 from services.deploy_svc.convert import endpoints as convert
 from services.deploy_svc.usecases.endpoints import Endpoints
 from services.kernel import call
-from services.kernel.errors import Unauthenticated
 from services.kernel.methods import Context
 
 
@@ -20,8 +19,6 @@ class EndpointServicer(EndpointServiceServicer):
     async def WatchEndpoints(
         self, request: pb.WatchEndpointsRequest, context: Context
     ) -> AsyncIterator[pb.EndpointUpdate]:
-        session = call.principal().node
-        if session is None:
-            raise Unauthenticated
+        session = call.node_session()
         async for update in self._endpoints.watch(session):
             yield convert.update_to_proto(update)

@@ -12,8 +12,7 @@ from services.deploy_svc.convert.json_streams import NDJSON, followed, line, lis
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import EventScope
 from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
-from services.kernel.call import accepts, principal
-from services.kernel.errors import Unauthenticated
+from services.kernel.call import accepts, node_session, principal
 from services.kernel.methods import Context
 
 
@@ -62,8 +61,6 @@ class EventIngestServicer(EventIngestServiceServicer):
         self._ingest = ingest
 
     async def PushEvents(self, request: pb.PushEventsRequest, context: Context) -> pb.PushEventsResponse:
-        session = principal().node
-        if session is None:
-            raise Unauthenticated
+        session = node_session()
         await self._ingest.push(session, [event_from_proto(event) for event in request.events])
         return pb.PushEventsResponse()

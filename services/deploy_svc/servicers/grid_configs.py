@@ -1,6 +1,5 @@
 """ConfigService: decode, call, encode."""
 
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Value
@@ -10,7 +9,7 @@ from kontena.deploy.v1.grid_config_pb2_grpc import GridConfigServiceServicer
 from services.deploy_svc.convert.grid_configs import config_to_proto
 from services.deploy_svc.domain.grid_config import ConfigView
 from services.deploy_svc.usecases.grid_configs import GridConfigs
-from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.kernel import pages
 from services.kernel.call import principal, reply_created, reply_etag
 from services.kernel.methods import Context
@@ -27,13 +26,11 @@ class GridConfigServicer(GridConfigServiceServicer):
         views = await self._configs.list(principal(), request.grid, pages.page(request))
         return pb.ListGridConfigsResponse(configs=map(config_to_proto, views), next=views.next)
 
-    async def CreateGridConfig(self, request: pb.CreateGridConfigRequest, context: Context) -> Any:
-        async def create() -> pb.GridConfig:
-            name = request.name if request.HasField("name") else None
-            content = request.content if request.HasField("content") else None
-            return _answer(await self._configs.create(principal(), request.grid, name, content), created=True)
-
-        return await self._once.run(request, create)
+    @once
+    async def CreateGridConfig(self, request: pb.CreateGridConfigRequest, context: Context) -> pb.GridConfig:
+        name = request.name if request.HasField("name") else None
+        content = request.content if request.HasField("content") else None
+        return _answer(await self._configs.create(principal(), request.grid, name, content), created=True)
 
     async def GetGridConfig(self, request: pb.GetGridConfigRequest, context: Context) -> pb.GridConfig:
         return _answer(await self._configs.get(principal(), request.id))

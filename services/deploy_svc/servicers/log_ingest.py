@@ -9,8 +9,7 @@ from kontena.deploy.v1.assignment_pb2_grpc import LogIngestServiceServicer
 from services.deploy_svc.convert.container_logs import lines_from_proto
 from services.deploy_svc.domain.log_line import LogResume
 from services.deploy_svc.usecases.log_ingest import LogIngest
-from services.kernel.call import principal
-from services.kernel.errors import Unauthenticated
+from services.kernel.call import node_session
 from services.kernel.gathering import gathered
 from services.kernel.methods import Context
 
@@ -26,9 +25,7 @@ class LogIngestServicer(LogIngestServiceServicer):
     async def PushLogs(
         self, request_iterator: AsyncIterator[pb.PushLogsRequest], context: Context
     ) -> AsyncIterator[pb.PushLogsResponse]:
-        session = principal().node
-        if session is None:
-            raise Unauthenticated
+        session = node_session()
         resume = LogResume()
         # Storing takes a few statements however many lines there are, so batches that came meanwhile go together.
         async with aclosing(gathered(request_iterator, _AT_ONCE_BYTES)) as batches:

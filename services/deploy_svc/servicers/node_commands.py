@@ -8,8 +8,8 @@ from kontena.deploy.v1.node_command_pb2_grpc import CommandRelayServiceServicer,
 from services.deploy_svc.convert import node_commands as convert
 from services.deploy_svc.domain.node_command import Event
 from services.deploy_svc.usecases.node_commands import Command, NodeCommands
-from services.kernel.call import principal
-from services.kernel.errors import InvalidRequest, Unauthenticated
+from services.kernel.call import node_session
+from services.kernel.errors import InvalidRequest
 from services.kernel.methods import Context
 
 
@@ -22,9 +22,7 @@ class NodeCommandServicer(NodeCommandServiceServicer):
     async def AttachCommands(
         self, request_iterator: AsyncIterator[pb.NodeCommandEvent], context: Context
     ) -> AsyncIterator[pb.NodeCommand]:
-        session = principal().node
-        if session is None:
-            raise Unauthenticated
+        session = node_session()
         async for command_id, order in self._commands.attach(session, _events(request_iterator)):
             yield convert.order_to_proto(command_id, order)
 

@@ -16,7 +16,7 @@ from services.deploy_svc.convert.service_deploys import deploy_to_proto, progres
 from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import joined, service_to_proto
 from services.deploy_svc.domain.service_view import ServiceView
-from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.deploy_svc.usecases.rebalances import Rebalances
 from services.deploy_svc.usecases.service_deploys import ServiceDeploys
 from services.deploy_svc.usecases.service_envs import ServiceEnvs
@@ -58,14 +58,12 @@ class ServiceServicer(ServiceServiceServicer):
             pb.ListServicesResponse, "services", map(joined, found), pb.ListServicesResponse(next=found.next)
         )
 
-    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> Any:
-        async def create() -> pb.Service:
-            given = attributes_from_proto(request.service, present_fields(), null_fields())
-            view = await self._services.create(principal(), request.grid, given)
-            reply_created()
-            return _answer(view)
-
-        return await self._once.run(request, create)
+    @once
+    async def CreateService(self, request: pb.CreateServiceRequest, context: Context) -> pb.Service:
+        given = attributes_from_proto(request.service, present_fields(), null_fields())
+        view = await self._services.create(principal(), request.grid, given)
+        reply_created()
+        return _answer(view)
 
     async def GetService(self, request: pb.GetServiceRequest, context: Context) -> Any:
         found = await self._services.get(principal(), request.id)
@@ -82,11 +80,9 @@ class ServiceServicer(ServiceServiceServicer):
         await self._services.delete(principal(), request.id)
         return Empty()
 
-    async def DeployService(self, request: pb.DeployServiceRequest, context: Context) -> Any:
-        async def deploy() -> deploy_pb.ServiceDeploy:
-            return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
-
-        return await self._once.run(request, deploy)
+    @once
+    async def DeployService(self, request: pb.DeployServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+        return deploy_to_proto(*await self._deploys.deploy(principal(), request.id, force=request.force))
 
     async def DeployAndFollowService(
         self, request: pb.DeployServiceRequest, context: Context
@@ -97,12 +93,10 @@ class ServiceServicer(ServiceServiceServicer):
         async for piece in self._progress(request.id, begun.id):
             yield piece
 
-    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> Any:
-        async def scale() -> deploy_pb.ServiceDeploy:
-            count = request.instances if request.HasField("instances") else None
-            return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
-
-        return await self._once.run(request, scale)
+    @once
+    async def ScaleService(self, request: pb.ScaleServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+        count = request.instances if request.HasField("instances") else None
+        return deploy_to_proto(*await self._deploys.scale(principal(), request.id, count))
 
     async def StartService(self, request: pb.StartServiceRequest, context: Context) -> Empty:
         await self._deploys.start(principal(), request.id)
@@ -116,12 +110,10 @@ class ServiceServicer(ServiceServiceServicer):
         await self._deploys.restart(principal(), request.id)
         return Empty()
 
-    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Context) -> Any:
-        async def add() -> Empty:
-            await self._envs.add(principal(), request.id, request.env if request.HasField("env") else None)
-            return Empty()
-
-        return await self._once.run(request, add)
+    @once
+    async def AddServiceEnv(self, request: pb.AddServiceEnvRequest, context: Context) -> Empty:
+        await self._envs.add(principal(), request.id, request.env if request.HasField("env") else None)
+        return Empty()
 
     async def RemoveServiceEnv(self, request: pb.RemoveServiceEnvRequest, context: Context) -> Empty:
         await self._envs.remove(principal(), request.id, request.key)
@@ -148,12 +140,10 @@ class ServiceServicer(ServiceServiceServicer):
         found = await self._revisions.list(principal(), request.id, pages.page(request))
         return pb.ListServiceRevisionsResponse(revisions=service_revisions_to_proto(found), next=found.next)
 
-    async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> Any:
-        async def rollback() -> deploy_pb.ServiceDeploy:
-            number = request.revision if request.HasField("revision") else None
-            return deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
-
-        return await self._once.run(request, rollback)
+    @once
+    async def RollbackService(self, request: pb.RollbackServiceRequest, context: Context) -> deploy_pb.ServiceDeploy:
+        number = request.revision if request.HasField("revision") else None
+        return deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
 
     async def PlanService(self, request: pb.PlanServiceRequest, context: Context) -> plan_pb.ServicePlan:
         given = attributes_from_proto(
@@ -166,20 +156,16 @@ class ServiceServicer(ServiceServiceServicer):
     ) -> plan_pb.ServiceRebalance:
         return rebalance_to_proto(await self._rebalances.plan(principal(), request.id))
 
-    async def RebalanceService(self, request: pb.RebalanceServiceRequest, context: Context) -> Any:
-        async def rebalance() -> plan_pb.ServiceRebalance:
-            return rebalance_to_proto(await self._rebalances.service(principal(), request.id))
-
-        return await self._once.run(request, rebalance)
+    @once
+    async def RebalanceService(self, request: pb.RebalanceServiceRequest, context: Context) -> plan_pb.ServiceRebalance:
+        return rebalance_to_proto(await self._rebalances.service(principal(), request.id))
 
     async def PlanGridRebalance(self, request: pb.PlanGridRebalanceRequest, context: Context) -> plan_pb.GridRebalance:
         return grid_rebalance_to_proto(await self._rebalances.plan_grid(principal(), request.grid))
 
-    async def RebalanceGrid(self, request: pb.RebalanceGridRequest, context: Context) -> Any:
-        async def rebalance() -> plan_pb.GridRebalance:
-            return grid_rebalance_to_proto(await self._rebalances.grid(principal(), request.grid))
-
-        return await self._once.run(request, rebalance)
+    @once
+    async def RebalanceGrid(self, request: pb.RebalanceGridRequest, context: Context) -> plan_pb.GridRebalance:
+        return grid_rebalance_to_proto(await self._rebalances.grid(principal(), request.grid))
 
     async def FollowServiceDeploy(
         self, request: pb.FollowServiceDeployRequest, context: Context

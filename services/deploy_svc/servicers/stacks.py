@@ -14,7 +14,7 @@ from services.deploy_svc.convert.revisions import stack_revisions_to_proto
 from services.deploy_svc.convert.service_deploys import progress
 from services.deploy_svc.convert.stacks import attributes_from_proto, joined, stack_deploy_to_proto
 from services.deploy_svc.domain.stack import ShownStack
-from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.deploy_svc.usecases.stack_plans import StackPlans
 from services.deploy_svc.usecases.stack_revisions import StackRevisions
@@ -46,14 +46,12 @@ class StackServicer(StackServiceServicer):
         found = await self._stacks.list(principal(), request.grid, pages.page(request))
         return listing(pb.ListStacksResponse, "stacks", map(joined, found), pb.ListStacksResponse(next=found.next))
 
-    async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> Any:
-        async def create() -> bytes:
-            given = attributes_from_proto(request.stack, present_fields(), null_fields())
-            made = await self._stacks.create(principal(), request.grid, given)
-            reply_created()
-            return _answer(made)
-
-        return await self._once.run(request, create)
+    @once
+    async def CreateStack(self, request: pb.CreateStackRequest, context: Context) -> bytes:
+        given = attributes_from_proto(request.stack, present_fields(), null_fields())
+        made = await self._stacks.create(principal(), request.grid, given)
+        reply_created()
+        return _answer(made)
 
     async def GetStack(self, request: pb.GetStackRequest, context: Context) -> Any:
         return _answer(await self._stacks.get(principal(), request.id))
@@ -66,11 +64,9 @@ class StackServicer(StackServiceServicer):
         await self._stacks.delete(principal(), request.id)
         return Empty()
 
-    async def DeployStack(self, request: pb.DeployStackRequest, context: Context) -> Any:
-        async def deploy() -> deploy_pb.StackDeploy:
-            return stack_deploy_to_proto(*await self._deploys.deploy(principal(), request.id))
-
-        return await self._once.run(request, deploy)
+    @once
+    async def DeployStack(self, request: pb.DeployStackRequest, context: Context) -> deploy_pb.StackDeploy:
+        return stack_deploy_to_proto(*await self._deploys.deploy(principal(), request.id))
 
     async def DeployAndFollowStack(self, request: pb.DeployStackRequest, context: Context) -> AsyncIterator[HttpBody]:
         # From here on nobody may send it to another replica, which would deploy once more.
@@ -114,12 +110,10 @@ class StackServicer(StackServiceServicer):
         found = await self._revisions.list(principal(), request.id, pages.page(request))
         return pb.ListStackRevisionsResponse(revisions=stack_revisions_to_proto(found), next=found.next)
 
-    async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> Any:
-        async def rollback() -> deploy_pb.StackDeploy:
-            number = request.revision if request.HasField("revision") else None
-            return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
-
-        return await self._once.run(request, rollback)
+    @once
+    async def RollbackStack(self, request: pb.RollbackStackRequest, context: Context) -> deploy_pb.StackDeploy:
+        number = request.revision if request.HasField("revision") else None
+        return stack_deploy_to_proto(*await self._revisions.rollback(principal(), request.id, number))
 
     async def FollowStackDeploy(
         self, request: pb.FollowStackDeployRequest, context: Context

@@ -1,13 +1,12 @@
 """VolumeService: decode, call, encode."""
 
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb
 from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceServicer
 from services.deploy_svc.convert.volumes import attributes_from_proto, volume_to_proto
-from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel import pages
 from services.kernel.call import null_fields, principal, reply_created
@@ -25,15 +24,13 @@ class VolumeServicer(VolumeServiceServicer):
         views = await self._volumes.list(principal(), request.grid, pages.page(request))
         return pb.ListVolumesResponse(volumes=map(volume_to_proto, views), next=views.next)
 
-    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> Any:
-        async def create() -> pb.Volume:
-            view = await self._volumes.create(
-                principal(), request.grid, attributes_from_proto(request.volume, null_fields())
-            )
-            reply_created()
-            return volume_to_proto(view)
-
-        return await self._once.run(request, create)
+    @once
+    async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> pb.Volume:
+        view = await self._volumes.create(
+            principal(), request.grid, attributes_from_proto(request.volume, null_fields())
+        )
+        reply_created()
+        return volume_to_proto(view)
 
     async def GetVolume(self, request: pb.GetVolumeRequest, context: Context) -> pb.Volume:
         return volume_to_proto(await self._volumes.get(principal(), request.id))

@@ -1,9 +1,10 @@
 """A POST that is sent again with the same Idempotency-Key gets the first answer, and does nothing."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any
+from functools import partial, wraps
+from typing import Any, ParamSpec, cast
 
 from google.protobuf.message import Message
 
@@ -14,6 +15,8 @@ from services.kernel.db import Database
 from services.kernel.encoded import serialize
 from services.kernel.errors import RateLimited, ValidationFailed
 from services.kernel.quotas import QuotaExceeded
+
+P = ParamSpec("P")
 
 _OTHER_REQUEST = {"idempotency_key": "This Idempotency-Key was used for another request"}
 
@@ -59,6 +62,17 @@ class Idempotency:
         """Forget old answers."""
         async with self._db.transaction() as tx:
             await store.expire(tx, self._kept)
+
+
+def once(method: Callable[P, Coroutine[Any, Any, Message | bytes]]) -> Callable[P, Coroutine[Any, Any, Any]]:
+    """Makes the method of a servicer, which has an Idempotency as `_once`, do its work once per key."""
+
+    @wraps(method)
+    async def run(*given: P.args, **named: P.kwargs) -> Any:
+        servicer, request, *_ = cast(tuple[Any, ...], given)
+        return await servicer._once.run(request, partial(method, *given, **named))
+
+    return run
 
 
 def _digest(data: bytes) -> str:
