@@ -36,7 +36,7 @@ from services.auth_svc.usecases.users import Users
 from services.clients import grids
 from services.kernel import audit
 from services.kernel.authn import Authenticator
-from services.kernel.client import ServiceChannel
+from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.listen import Listener
@@ -54,10 +54,8 @@ async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
     listener = Listener(settings.database_url, [CHANNEL, tables.outbox.channel])
-    cluster_tokens = settings.cluster_tokens()
-    callee = settings.callee("grid-svc")
-    grid_channel = ServiceChannel(settings.grid_address, cluster_tokens, "auth_svc", callee)
-    directory = grids.GridDirectory(grid_channel)
+    channels = Channels(settings, "auth_svc")
+    directory = grids.GridDirectory(channels.to("grid"))
     mint = Mint(settings.digest_key())
     introspection = Introspection(db, listener, mint)
     audit_logs = AuditLogs(db, directory)
@@ -81,7 +79,7 @@ async def build(settings: Settings) -> Application:
     tokens = AccessTokenServicer(AccessTokens(db, mint), config)
 
     async def close() -> None:
-        await grid_channel.close()
+        await channels.close()
         await db.close()
 
     servicers = (
@@ -97,7 +95,7 @@ async def build(settings: Settings) -> Application:
     )
     return Application(
         # No stream of this service belongs to a user, so nobody listens.
-        authenticator=Authenticator(cluster_tokens, introspection.resolve, servicers, lambda _listener: None),
+        authenticator=Authenticator(channels.tokens, introspection.resolve, servicers, lambda _listener: None),
         servicers=servicers,
         supervisor=supervisor,
         schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),
@@ -111,17 +109,16 @@ async def build(settings: Settings) -> Application:
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The offline admin commands; they need the database and the secrets, and no running service."""
     db = Database(settings.database_url, pool_size=1)
-    tokens, callee = settings.cluster_tokens(), settings.callee("grid-svc")
-    channel = ServiceChannel(settings.grid_address, tokens, "auth_svc", callee=callee)
+    channels = Channels(settings, "auth_svc")
     try:
         yield Administration(
             db,
             Mint(settings.digest_key()),
             config=Config(db, settings.keyring()),
-            grids=grids.GridDirectory(channel),
+            grids=grids.GridDirectory(channels.to("grid")),
         )
     finally:
-        await channel.close()
+        await channels.close()
         await db.close()
 
 

@@ -49,7 +49,7 @@ from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
 from services.kernel import audit, child, logs, server
 from services.kernel.authn import Authenticator
-from services.kernel.client import ServiceChannel
+from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.errors import NotReady
@@ -76,33 +76,18 @@ _API_CHANNELS = (
 )
 
 
-class Channels:
-    """To the services that deploy_svc calls."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.tokens = settings.cluster_tokens()
-        channel = partial(ServiceChannel, tokens=self.tokens, caller=_NAME)
-        self.auth = channel(settings.auth_address, callee=settings.callee("auth-svc"))
-        self.grid = channel(settings.grid_address, callee=settings.callee("grid-svc"))
-        self.vault = channel(settings.vault_address, callee=settings.callee("vault-svc"))
-
-    async def close(self) -> None:
-        """Close all of them."""
-        await asyncio.gather(self.auth.close(), self.grid.close(), self.vault.close())
-
-
 class Shared:
     """What both roles need: Postgres, the other services, and local copies of grids and nodes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.channels = Channels(settings)
+        self.channels = Channels(settings, _NAME)
         self.db = Database(settings.database_url, pool_size=settings.database_pool_size)
         for_api = _API_CHANNELS if settings.role != "engine" else ()
         for_engine = engine_app.CHANNELS if settings.role != "api" else ()
         self.listener = Listener(settings.database_url, (*for_api, *for_engine))
-        self.introspection = Introspection(self.channels.auth)
-        self.grids, self.nodes = GridDirectory(self.channels.grid), NodeDirectory(self.channels.grid)
+        self.introspection = Introspection(self.channels.to("auth"))
+        self.grids, self.nodes = GridDirectory(self.channels.to("grid")), NodeDirectory(self.channels.to("grid"))
         self.patience = Patience(self.nodes, settings.grace_factor)
         self.supervisor = Supervisor()
         self.supervisor.add("listener", self.listener.run)
@@ -155,7 +140,7 @@ class ApiParts:
     """The role `api`: answers requests and agents."""
 
     def __init__(self, shared: Shared) -> None:
-        db, grids, nodes, vault = shared.db, shared.grids, shared.nodes, shared.channels.vault
+        db, grids, nodes, vault = shared.db, shared.grids, shared.nodes, shared.channels.to("vault")
         self._shared = shared
         secrets, certificates = SecretResolver(vault), CertificateResolver(vault)
         names = VaultDirectory(db, secrets, certificates)
@@ -209,7 +194,7 @@ class ApiParts:
         self._stacks.supervise(supervisor)
         supervisor.add("assignments", self._assignments.run)
         supervisor.add("endpoints", self._endpoints.run)
-        handlers = {audit.TOPIC: AuditDelivery(shared.channels.auth).deliver}
+        handlers = {audit.TOPIC: AuditDelivery(shared.channels.to("auth")).deliver}
         supervisor.add("outbox", partial(tables.outbox.relay, shared.db, shared.listener, handlers))
 
     async def leave(self) -> None:

@@ -48,7 +48,7 @@ from services.kernel import partitions, postgres
 from services.kernel.addresses import parse
 from services.kernel.audit import TOPIC as AUDIT
 from services.kernel.authn import Authenticator
-from services.kernel.client import ServiceChannel
+from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.listen import Listener
@@ -79,9 +79,8 @@ async def build(settings: Settings) -> Application:
     listener = Listener(
         settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, tables.outbox.channel]
     )
-    tokens = settings.cluster_tokens()
-    auth = ServiceChannel(settings.auth_address, tokens, _NAME, settings.callee("auth-svc"))
-    deploy = ServiceChannel(settings.deploy_address, tokens, _NAME, settings.callee("deploy-svc"))
+    others = Channels(settings, _NAME)
+    auth, deploy = others.to("auth"), others.to("deploy")
     callers = introspection.Introspection(auth)
     live = LiveSessions(time.monotonic)
     samples = Samples(time.monotonic)
@@ -130,14 +129,14 @@ async def build(settings: Settings) -> Application:
     grids = Grids(db, join_tokens, held, usage, destinations, reads=reads)
     joins = GridJoins(db, join_tokens, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
-    sessions = NodeSessions(db, live, tokens, samples=samples, peers=peers, reports=reports, terms=terms)
+    sessions = NodeSessions(db, live, others.tokens, samples=samples, peers=peers, reports=reports, terms=terms)
 
     async def ready() -> None:
         async with db.read() as tx:
             await tx.execute(sa.select(tables.nodes.c.id).limit(1))
 
     async def close() -> None:
-        await asyncio.gather(auth.close(), deploy.close(), statsd.close())
+        await asyncio.gather(others.close(), statsd.close())
         await db.close()
 
     servicers = [
@@ -152,7 +151,7 @@ async def build(settings: Settings) -> Application:
         GridWatchServicer(Watches(db, Watch(db, listener, settings.watch_resync_seconds))),
     ]
     return Application(
-        authenticator=Authenticator(tokens, callers.resolve, servicers, callers.on_change),
+        authenticator=Authenticator(others.tokens, callers.resolve, servicers, callers.on_change),
         servicers=servicers,
         supervisor=supervisor,
         schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, db),

@@ -1,8 +1,9 @@
 """Channels to other services of the suite: authenticated, with deadlines, retrying what is safe to repeat."""
 
+import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import grpc
 
@@ -11,6 +12,7 @@ from services.kernel.addresses import open_channel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.errors import Unavailable
 from services.kernel.identity import Callee
+from services.kernel.settings import ServiceSettings
 
 DEADLINE_SECONDS = 5.0
 # For calls that an answer of ours waits for.
@@ -44,6 +46,26 @@ class ServiceChannel:
     async def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         await self._channel.close()
+
+
+class Channels:
+    """To the services that one of them (`caller`) calls."""
+
+    def __init__(self, settings: ServiceSettings, caller: str) -> None:
+        self.tokens = settings.cluster_tokens()
+        self._settings, self._caller = settings, caller
+        self._opened: dict[str, ServiceChannel] = {}
+
+    def to(self, name: Literal["auth", "grid", "deploy", "vault"]) -> ServiceChannel:
+        """The channel to a service, opened when it is asked for first."""
+        if name not in self._opened:
+            addresses, callee = getattr(self._settings, f"{name}_address"), self._settings.callee(f"{name}-svc")
+            self._opened[name] = ServiceChannel(addresses, self.tokens, self._caller, callee)
+        return self._opened[name]
+
+    async def close(self) -> None:
+        """Close all that were opened."""
+        await asyncio.gather(*(channel.close() for channel in self._opened.values()))
 
 
 async def ask(

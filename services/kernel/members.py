@@ -6,6 +6,8 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
 T = TypeVar("T")
 
 
@@ -19,6 +21,11 @@ def made_of(kind: Callable[..., T], source: Any, /, **others: Any) -> T:
     AttributeError for a field that neither has."""
     same = {name: getattr(source, name) for name in _names(kind) if name not in others}
     return kind(**same, **others)
+
+
+def given(message: Message, *names: str) -> dict[str, Any]:
+    """The optional fields of a message by these names; None for one that is not set."""
+    return {name: getattr(message, name) if message.HasField(name) else None for name in names}
 
 
 def members(one: Any, *, but: Collection[str] = ()) -> dict[str, Any]:

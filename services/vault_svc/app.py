@@ -14,7 +14,7 @@ from services.clients.vault_users import VaultUsers
 from services.kernel import logs
 from services.kernel.audit import TOPIC
 from services.kernel.authn import Authenticator
-from services.kernel.client import ServiceChannel
+from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.errors import Unavailable
@@ -61,30 +61,15 @@ _VERIFY_SECONDS = 30.0
 log = logs.get_logger(__name__)
 
 
-class Channels:
-    """To the services that vault_svc calls."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.tokens = settings.cluster_tokens()
-        channel = partial(ServiceChannel, tokens=self.tokens, caller="vault_svc")
-        self.auth = channel(settings.auth_address, callee=settings.callee("auth-svc"))
-        self.grid = channel(settings.grid_address, callee=settings.callee("grid-svc"))
-        self.deploy = channel(settings.deploy_address, callee=settings.callee("deploy-svc"))
-
-    async def close(self) -> None:
-        """Close all of them."""
-        await asyncio.gather(self.auth.close(), self.grid.close(), self.deploy.close())
-
-
 async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running. Raises ValueError for a key that is no good."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    channels = Channels(settings)
-    callers = Introspection(channels.auth)
-    usage = SecretUsage(channels.deploy)
-    parts = Parts(db, GridDirectory(channels.grid), Vault(db, settings.keyring()), settings)
+    channels = Channels(settings, "vault_svc")
+    callers = Introspection(channels.to("auth"))
+    usage = SecretUsage(channels.to("deploy"))
+    parts = Parts(db, GridDirectory(channels.to("grid")), Vault(db, settings.keyring()), settings)
     authority = Authority(_directory(settings))
-    users = VaultUsers(channels.deploy)
+    users = VaultUsers(channels.to("deploy"))
     work = Work(parts, usage, users, authority=authority, settings=settings)
     supervisor = Supervisor()
     supervisor.add("vault_users", users.informer.run)
@@ -92,7 +77,7 @@ async def build(settings: Settings) -> Application:
     supervisor.add("grids", parts.grids.informer.run)
     _relay(supervisor, settings, parts, _deliveries(channels, usage))
     margin = timedelta(seconds=settings.grid_purge_seconds)
-    _purge(supervisor, parts.grids, DepartedGrids(db, parts.grids, snapshot_of(channels.grid), margin), margin)
+    _purge(supervisor, parts.grids, DepartedGrids(db, parts.grids, snapshot_of(channels.to("grid")), margin), margin)
     supervisor.every("renewals", settings.certificate_renewal_seconds, work.renewals.turn)
 
     async def ready() -> None:
@@ -173,8 +158,8 @@ def _directory(settings: Settings) -> Directory:
 
 def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]:
     return {
-        TOPIC: audit.AuditDelivery(channels.auth).deliver,
-        grid_events.TOPIC: grid_events.GridEventDelivery(channels.deploy).deliver,
+        TOPIC: audit.AuditDelivery(channels.to("auth")).deliver,
+        grid_events.TOPIC: grid_events.GridEventDelivery(channels.to("deploy")).deliver,
         secret_usage.SECRET_CHANGED: usage.deliver_secrets,
         secret_usage.CERTIFICATE_CHANGED: usage.deliver_certificates,
     }

@@ -14,7 +14,7 @@ from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.clients.grids import Grid, GridDirectory
 from services.clients.vault_users import VaultUsers
 from services.kernel import audit, call, logs
-from services.kernel.client import ServiceChannel
+from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.errors import DomainError
 from services.vault_svc.app import PROGRAM
@@ -115,8 +115,8 @@ async def start_anew(settings: Settings) -> None:
 
 
 async def _open(settings: Settings, grid: str) -> tuple[Backup, Database, Grid]:
-    tokens = settings.cluster_tokens()
-    channel = ServiceChannel(settings.grid_address, tokens, "vault_svc", callee=settings.callee("grid-svc"))
+    channels = Channels(settings, "vault_svc")
+    channel = channels.to("grid")
     db = Database(settings.database_url, pool_size=1)
     try:
         record = await channel.stub(GridWatchServiceStub).GetGridRecord(watch_pb2.GetGridRecordRequest(name=grid))
@@ -129,7 +129,7 @@ async def _open(settings: Settings, grid: str) -> tuple[Backup, Database, Grid]:
         directory = GridDirectory(channel)
         # Follows nothing, so whoever may use what is written is told.
         users = SecretUsers(VaultUsers(channel))
-        await channel.close()
+        await channels.close()
     parts = Parts(db, directory, vault, settings)
     writer = SecretWriter(vault, settings, users, longest_value=settings.secret_value_limit)
     return Backup(parts, writer, CertificateWriter(vault, settings)), db, Grid(id=record.id, name=record.name)

@@ -1,6 +1,5 @@
 """ConfigService: decode, call, encode."""
 
-
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Value
 
@@ -12,6 +11,7 @@ from services.deploy_svc.usecases.grid_configs import GridConfigs
 from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.kernel import pages
 from services.kernel.call import principal, reply_created, reply_etag
+from services.kernel.members import given
 from services.kernel.methods import Context
 
 
@@ -28,17 +28,15 @@ class GridConfigServicer(GridConfigServiceServicer):
 
     @once
     async def CreateGridConfig(self, request: pb.CreateGridConfigRequest, context: Context) -> pb.GridConfig:
-        name = request.name if request.HasField("name") else None
-        content = request.content if request.HasField("content") else None
-        return _answer(await self._configs.create(principal(), request.grid, name, content), created=True)
+        made = await self._configs.create(principal(), request.grid, **given(request, "name", "content"))
+        return _answer(made, created=True)
 
     async def GetGridConfig(self, request: pb.GetGridConfigRequest, context: Context) -> pb.GridConfig:
         return _answer(await self._configs.get(principal(), request.id))
 
     async def UpdateGridConfig(self, request: pb.UpdateGridConfigRequest, context: Context) -> pb.GridConfig:
-        content = request.content if request.HasField("content") else None
         upsert = _flag(request.upsert)
-        view, created = await self._configs.update(principal(), request.id, content, upsert=upsert)
+        view, created = await self._configs.update(principal(), request.id, **given(request, "content"), upsert=upsert)
         return _answer(view, created=created)
 
     async def DeleteGridConfig(self, request: pb.DeleteGridConfigRequest, context: Context) -> Empty:

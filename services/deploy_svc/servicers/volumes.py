@@ -1,6 +1,5 @@
 """VolumeService: decode, call, encode."""
 
-
 from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb

@@ -6,7 +6,7 @@ from services.deploy_svc.domain.container import Container
 from services.deploy_svc.store import containers as store
 from services.kernel.audit import Resource
 from services.kernel.db import Database
-from services.kernel.errors import NotFound
+from services.kernel.errors import NotFound, required
 from services.kernel.principal import Principal
 
 
@@ -40,10 +40,7 @@ class ContainerAccess:
             raise NotFound
         node = await self._node(grid, names[0])
         async with self._db.read() as tx:
-            container = await store.find(tx, node.id, names[1])
-        if container is None:
-            raise NotFound
-        return node, container
+            return node, required(await store.find(tx, node.id, names[1]))
 
     async def _node(self, grid: Grid, name: str) -> Node:
         found = [node for node in await self._nodes.in_grid(grid.id) if node.name == name]

@@ -3,7 +3,7 @@
 from services.clients.grids import GridDirectory
 from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain import service_update as rules
-from services.deploy_svc.domain.service import NULL_STACK, Service
+from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.service_view import ServiceView, ShownService
 from services.deploy_svc.store import instances, service_versions, stacks, tables
@@ -99,7 +99,7 @@ class Services:
         given = parse(attributes, creating=False, stack=found.stack)
         known = await self._vault.existing(grid, given.vault_names)
         async with self._db.transaction() as tx:
-            service = _still_there(await store.find_by_id(tx, found.id, lock=True))
+            service = required(await store.find_by_id(tx, found.id, lock=True))
             call.check_if_match(service.etag)
             made = await updated(tx, self._access.hosts, Subject(principal, grid, service, known), given)
             if made.spec != service.spec or given.force:
@@ -113,7 +113,7 @@ class Services:
         """Remove a service with its instances and deploys. Raises ValidationFailed while others link to it."""
         _, found = await self._access.changeable(principal, path)
         async with self._db.transaction() as tx:
-            service = _still_there(await store.lock_for_deletion(tx, found.id))
+            service = required(await store.lock_for_deletion(tx, found.id))
             call.check_if_match(service.etag)
             linkers = await store.linkers(tx, service.grid_id, service.stack, service.name)
             if linkers:
@@ -123,9 +123,3 @@ class Services:
             await instances.notify_nodes(tx, service.id)
             await store.delete(tx, service.id)
             await audit.record(tx, tables.outbox, "delete", resource(service))
-
-
-def _still_there(service: Service | None) -> Service:
-    if service is None:
-        raise NotFound
-    return service

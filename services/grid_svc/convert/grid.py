@@ -6,6 +6,7 @@ from kontena.grid.v1 import grid_pb2 as pb
 from services.grid_svc.domain.grid import Grid, Logs, Statsd
 from services.grid_svc.domain.grid_input import GridChanges, LogsInput, NetworkInput, NewGrid, StatsdInput, StatsInput
 from services.grid_svc.usecases.grids import GridView
+from services.kernel.members import given
 
 
 def grid_to_proto(view: GridView) -> pb.Grid:
@@ -51,18 +52,15 @@ def new_grid_from_proto(request: pb.CreateGridRequest) -> NewGrid:
     size = request.initial_size if request.HasField("initial_size") else None
     alias = request.initial_size_alias if request.HasField("initial_size_alias") else None
     return NewGrid(
-        name=request.name if request.HasField("name") else None,
+        **given(request, "name", "token", "subnet", "supernet"),
         initial_size=alias if size is None else size,
-        token=request.token if request.HasField("token") else None,
-        subnet=request.subnet if request.HasField("subnet") else None,
-        supernet=request.supernet if request.HasField("supernet") else None,
         changes=GridChanges(
             default_affinity=request.default_affinity,
             trusted_subnets=request.trusted_subnets,
             stats=_stats_input(request),
             logs=_logs_input(request),
             network=_network_input(request),
-            host_access=_host_access(request),
+            **given(request, "host_access"),
         ),
     )
 
@@ -81,12 +79,8 @@ def changes_from_proto(request: pb.UpdateGridRequest, present: Collection[str]) 
         stats=StatsInput() if stats_given is None and "stats" in present else stats_given,
         logs=LogsInput("none", {}) if logs_given is None and "logs" in present else logs_given,
         network=_network_input(request),
-        host_access=_host_access(request),
+        **given(request, "host_access"),
     )
-
-
-def _host_access(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> str | None:
-    return request.host_access if request.HasField("host_access") else None
 
 
 def _stats_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> StatsInput | None:
@@ -94,26 +88,14 @@ def _stats_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> StatsI
         return None
     if not request.stats.HasField("statsd"):
         return StatsInput()
-    given = request.stats.statsd
-    return StatsInput(
-        StatsdInput(
-            given.server if given.HasField("server") else None,
-            given.port if given.HasField("port") else None,
-        )
-    )
+    return StatsInput(StatsdInput(**given(request.stats.statsd, "server", "port")))
 
 
 def _network_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> NetworkInput | None:
-    if not request.HasField("network"):
-        return None
-    given = request.network
-    return NetworkInput(
-        given.mode if given.HasField("mode") else None,
-        given.node_prefix if given.HasField("node_prefix") else None,
-    )
+    return NetworkInput(**given(request.network, "mode", "node_prefix")) if request.HasField("network") else None
 
 
 def _logs_input(request: pb.CreateGridRequest | pb.UpdateGridRequest) -> LogsInput | None:
     if not request.HasField("logs"):
         return None
-    return LogsInput(request.logs.forwarder if request.logs.HasField("forwarder") else None, dict(request.logs.opts))
+    return LogsInput(**given(request.logs, "forwarder"), opts=dict(request.logs.opts))

@@ -13,6 +13,7 @@ from services.grid_svc.domain.network_report import PeerTraffic
 from services.grid_svc.domain.node import Driver, Node, NodeChanges, NodeInput, peer
 from services.grid_svc.domain.node_view import NodePart, ShownNode
 from services.grid_svc.usecases.nodes import HealthView, NodeView
+from services.kernel.members import given
 from services.kernel.times import shown
 
 
@@ -143,11 +144,7 @@ def _peer(peer: Peer, traffic: PeerTraffic | None) -> pb.PeerHealth:
 
 def new_node_from_proto(request: pb.CreateNodeRequest) -> NodeInput:
     """The attributes of a node created ahead; an attribute that is null is absent."""
-    return NodeInput(
-        request.name if request.HasField("name") else None,
-        request.token if request.HasField("token") else None,
-        list(request.labels),
-    )
+    return NodeInput(**given(request, "name", "token"), labels=list(request.labels))
 
 
 def label_changes_from_proto(request: legacy_node_pb2.UpdateLegacyNodeRequest, present: Collection[str]) -> NodeChanges:
@@ -158,7 +155,7 @@ def label_changes_from_proto(request: legacy_node_pb2.UpdateLegacyNodeRequest, p
 def changes_from_proto(request: pb.UpdateNodeRequest, present: Collection[str]) -> NodeChanges:
     """The attributes a request sets. Labels that are null cannot be told from an empty list, and clear."""
     labels = list(request.labels) if request.labels or "labels" in present else None
-    return NodeChanges(labels, request.availability if request.HasField("availability") else None)
+    return NodeChanges(labels, **given(request, "availability"))
 
 
 def drivers_to_proto(values: Iterable[Driver]) -> list[pb.Driver]:

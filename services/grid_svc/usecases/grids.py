@@ -34,7 +34,7 @@ from services.grid_svc.usecases.grid_reads import GridReads
 from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.errors import ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
@@ -148,8 +148,7 @@ class Grids:
         if not principal.is_grid_admin(before.grid.id):
             raise ValidationFailed({"user": NOT_ALLOWED})
         async with self._db.transaction() as tx:
-            if await store.lock(tx, before.grid.id) is None:
-                raise NotFound
+            required(await store.lock(tx, before.grid.id))
             new = self._tokens.stored(before.grid.id, checked or random_token())
             grid = await store.rotate_token(tx, before.grid.id, new)
             if grid is None:

@@ -22,6 +22,7 @@ from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import tables
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.network_reports import NetworkReports
+from services.grid_svc.usecases.nodes import resource
 from services.grid_svc.usecases.peers import Peers
 from services.grid_svc.usecases.samples import Samples
 from services.kernel import audit
@@ -236,8 +237,7 @@ class NodeSessions:
         node = Node(new_id(), grid.id, new.name, new.node_number, hello.engine_id, labels=hello.labels)
         registered = await store.register(tx, node, hello, skew)
         if registered is not None:
-            resource = audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)
-            await audit.record(tx, tables.outbox, "create", resource)
+            await audit.record(tx, tables.outbox, "create", resource(grid, node))
         return registered
 
     async def _describe(self, live: LiveSession) -> NodeDescription:

@@ -29,7 +29,7 @@ from services.grid_svc.usecases.join_tokens import JoinTokens
 from services.grid_svc.usecases.node_reads import NodeReads
 from services.kernel import audit, call
 from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.errors import ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
@@ -91,9 +91,7 @@ class Nodes:
                 raise ValidationFailed({"connection": not_connected(node)})
             members = (await peer_store.of_grids(tx, [grid.id]))[grid.id]
             report = await network_reports.read(tx, node.id)
-        own = members.pop(node.id, None)
-        if own is None:
-            raise NotFound
+        own = required(members.pop(node.id, None))
         ground = grid.ground
         vantage = vantage_of(own, ground)
         seen = (seen_from(vantage, member, ground) for member in members.values())
@@ -120,8 +118,7 @@ class Nodes:
 
     async def _insert(self, tx: Tx, grid: Grid, checked: NodeInput) -> Node:
         # As for joins: numbers and names are chosen from what is free under this lock.
-        if await grid_store.lock(tx, grid.id) is None:
-            raise NotFound
+        required(await grid_store.lock(tx, grid.id))
         name = checked.name or ""
         used = await store.occupied(tx, grid.id, name)
         number = lowest_free_number(used.numbers, last_node_number(grid.subnet, grid.network))
@@ -155,4 +152,9 @@ async def change(tx: Tx, grid: Grid, node: Node, changes: NodeChanges) -> Node:
 async def record(tx: Tx, event: str, node: Node, grid: Grid) -> None:
     """Tell followers and the audit trail what happened to a node."""
     await nodes_changed(tx, [(grid.id, node.id)])
-    await audit.record(tx, tables.outbox, event, audit.Resource("HostNode", node.id, node.name, grid.id, grid.name))
+    await audit.record(tx, tables.outbox, event, resource(grid, node))
+
+
+def resource(grid: Grid, node: Node) -> audit.Resource:
+    """The node as the audit trail names it."""
+    return audit.Resource("HostNode", node.id, node.name, grid.id, grid.name)

@@ -7,7 +7,7 @@ from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import watch as store
 from services.grid_svc.store.channels import GRIDS, NODE_STATS, NODES, grid_of, node_of
 from services.kernel.db import Database
-from services.kernel.errors import NotFound
+from services.kernel.errors import required
 from services.kernel.informer import Change
 from services.kernel.watch import Watch
 
@@ -30,7 +30,4 @@ class Watches:
     async def grid(self, name: str) -> GridRecord:
         """The grid called `name`. Raises NotFound."""
         async with self._db.read() as tx:
-            grid = await grid_store.find(tx, name)
-        if grid is None:
-            raise NotFound
-        return store.grid_record(grid)
+            return store.grid_record(required(await grid_store.find(tx, name)))

@@ -6,6 +6,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.vault.v1 import certificate_pb2 as pb
 from kontena.vault.v1.certificate_pb2_grpc import CertificateServiceServicer
 from services.kernel import call, pages
+from services.kernel.members import given
 from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.convert.secrets import plaintext_from_proto
@@ -25,14 +26,12 @@ class CertificateServicer(CertificateServiceServicer):
         self._certificates = certificates
 
     async def RegisterAcmeAccount(self, request: pb.RegisterAcmeAccountRequest, context: Context) -> Empty:
-        email = request.email if request.HasField("email") else None
-        await self._accounts.register(call.principal(), request.grid, email)
+        await self._accounts.register(call.principal(), request.grid, **given(request, "email"))
         call.reply_created()
         return Empty()
 
     async def AuthorizeDomain(self, request: pb.AuthorizeDomainRequest, context: Context) -> pb.AuthorizeDomainResponse:
-        domain = request.domain if request.HasField("domain") else None
-        found = await self._authorizations.authorize(call.principal(), request.grid, domain)
+        found = await self._authorizations.authorize(call.principal(), request.grid, **given(request, "domain"))
         call.reply_created()
         return convert.record_to_proto(found)
 
@@ -40,9 +39,8 @@ class CertificateServicer(CertificateServiceServicer):
         names = await self._certificates.create_in_secrets(
             call.principal(),
             request.grid,
-            secret_name=request.secret_name if request.HasField("secret_name") else None,
+            **given(request, "secret_name", "cert_type"),
             domains=request.domains,
-            cert_type=request.cert_type if request.HasField("cert_type") else None,
         )
         call.reply_created()
         return convert.names_to_json(names)
@@ -72,7 +70,7 @@ class CertificateServicer(CertificateServiceServicer):
         view = await self._certificates.import_(
             call.principal(),
             request.id,
-            certificate=request.certificate if request.HasField("certificate") else None,
+            **given(request, "certificate"),
             private_key=plaintext_from_proto(request.private_key, present=request.HasField("private_key")),
             chain=list(request.chain),
         )

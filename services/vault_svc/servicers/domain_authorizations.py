@@ -5,6 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.vault.v1 import domain_authorization_pb2 as pb
 from kontena.vault.v1.domain_authorization_pb2_grpc import DomainAuthorizationServiceServicer
 from services.kernel import call, pages
+from services.kernel.members import given
 from services.kernel.methods import Context
 from services.vault_svc.convert import certificates as convert
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
@@ -28,11 +29,7 @@ class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
         self, request: pb.CreateDomainAuthorizationRequest, context: Context
     ) -> pb.DomainAuthorization:
         view = await self._authorizations.create(
-            call.principal(),
-            request.grid,
-            request.domain if request.HasField("domain") else None,
-            request.authorization_type if request.HasField("authorization_type") else None,
-            request.linked_service if request.HasField("linked_service") else None,
+            call.principal(), request.grid, **given(request, "domain", "authorization_type", "linked_service")
         )
         call.reply_created()
         return convert.authorization_to_proto(view)

@@ -5,6 +5,7 @@ from google.protobuf.empty_pb2 import Empty
 from kontena.vault.v1 import external_registry_pb2 as pb
 from kontena.vault.v1.external_registry_pb2_grpc import ExternalRegistryServiceServicer
 from services.kernel import call, pages
+from services.kernel.members import given
 from services.kernel.methods import Context
 from services.vault_svc.convert import registries as convert
 from services.vault_svc.convert.secrets import plaintext_from_proto
@@ -31,10 +32,8 @@ class ExternalRegistryServicer(ExternalRegistryServiceServicer):
         grid, registry = await self._registries.create(
             call.principal(),
             request.grid,
-            url=request.url if request.HasField("url") else None,
-            username=request.username if request.HasField("username") else None,
+            **given(request, "url", "username", "email"),
             password=plaintext_from_proto(request.password, present=request.HasField("password")),
-            email=request.email if request.HasField("email") else None,
         )
         call.reply_created()
         return convert.registry_to_proto(grid, registry)

@@ -88,7 +88,7 @@ class Certificates:
         """Store an issued certificate and tell the services that use it."""
         saved = await self._certificates.put(tx, grid, names, issued.material, directory=issued.directory)
         await order_store.delete(tx, issued.order_id)
-        await self._audit(tx, event, grid, saved)
+        await audit.record(tx, tables.outbox, event, resource(grid, saved))
         return (await self._views(tx, grid, [saved]))[0]
 
     async def create_in_secrets(
@@ -110,8 +110,8 @@ class Certificates:
             for name, value in values:
                 await self._put(tx, grid, name, value)
             await order_store.delete(tx, issued.order_id)
-            resource = audit.Resource("Certificate", given.secret_name, given.domains[0], grid.id, grid.name)
-            await audit.record(tx, tables.outbox, "create", resource)
+            made = audit.Resource("Certificate", given.secret_name, given.domains[0], grid.id, grid.name)
+            await audit.record(tx, tables.outbox, "create", made)
         written = [name for name, _ in values]
         await self._redeploys.of_secrets(grid, *written)
         return written
@@ -127,7 +127,7 @@ class Certificates:
                 raise NotFound
             stored = found[0]
             material = self._certificates.open(stored)
-            await self._audit(tx, "export", grid, stored.shown)
+            await audit.record(tx, tables.outbox, "export", resource(grid, stored.shown))
         return grid, stored.shown, material
 
     async def import_(
@@ -148,7 +148,7 @@ class Certificates:
         names = (subject, *(name for name in found.names if name != subject))
         async with self._db.transaction() as tx:
             saved = await self._certificates.put(tx, grid, names, material, directory=None)
-            await self._audit(tx, "create", grid, saved)
+            await audit.record(tx, tables.outbox, "create", resource(grid, saved))
             (view,) = await self._views(tx, grid, [saved])
         await self._redeploys.of_certificate(grid, subject)
         return view
@@ -167,7 +167,7 @@ class Certificates:
         async with self._db.transaction() as tx:
             found = required(await store.find(tx, grid.id, subject, lock=True))
             await store.delete(tx, grid.id, subject)
-            await self._audit(tx, "delete", grid, found)
+            await audit.record(tx, tables.outbox, "delete", resource(grid, found))
 
     async def _put(self, tx: Tx, grid: Grid, name: str, value: Plaintext) -> None:
         try:
@@ -181,6 +181,7 @@ class Certificates:
         renewable = {one.domain for one in known if one.renewable()}
         return [CertificateView(grid.name, one, renewable.issuperset(one.domains)) for one in found]
 
-    async def _audit(self, tx: Tx, event: str, grid: Grid, found: Certificate) -> None:
-        resource = audit.Resource("Certificate", found.id, found.subject, grid.id, grid.name)
-        await audit.record(tx, tables.outbox, event, resource)
+
+def resource(grid: Grid, certificate: Certificate) -> audit.Resource:
+    """The certificate as the audit trail names it."""
+    return audit.Resource("Certificate", certificate.id, certificate.subject, grid.id, grid.name)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from services.clients.grids import Grid
 from services.clients.secret_usage import SecretUsage
 from services.kernel import audit
-from services.kernel.db import Tx
-from services.kernel.errors import DomainError, NotFound, Unavailable, ValidationFailed, required
+from services.kernel.errors import DomainError, Unavailable, ValidationFailed, required
 from services.kernel.logs import get_logger
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
@@ -64,9 +63,7 @@ class DomainAuthorizations:
         grid_name, domain = split(authorization_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            found = await store.find(tx, grid.id, normalize(domain) or "")
-        if found is None:
-            raise NotFound
+            found = required(await store.find(tx, grid.id, normalize(domain) or ""))
         return (await self._views(grid, [found]))[0]
 
     async def authorize(self, principal: Principal, grid_name: str, domain: str | None) -> Authorization:
@@ -78,12 +75,17 @@ class DomainAuthorizations:
         return await self._start(grid, given, NO_ACCOUNT, event="authorize", fresh=True)
 
     async def create(
-        self, principal: Principal, grid_name: str, domain: str | None, type_: str | None, linked_service: str | None
+        self,
+        principal: Principal,
+        grid_name: str,
+        domain: str | None,
+        authorization_type: str | None,
+        linked_service: str | None,
     ) -> AuthorizationView:
         """Start an authorization in place of an older one of the domain. Raises ValidationFailed, AcmeUnreachable."""
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
-        given = rules.check_new(domain, type_, linked_service)
+        given = rules.check_new(domain, authorization_type, linked_service)
         await self._check_link(grid, given)
         found = await self._start(grid, given, _REGISTRATION_MISSING, event="create", fresh=False)
         return (await self._views(grid, [found]))[0]
@@ -95,7 +97,7 @@ class DomainAuthorizations:
         self._vault.keyring()
         async with self._db.transaction() as tx:
             found = required(await store.delete(tx, grid.id, normalize(domain) or ""))
-            await self._audit(tx, "delete", grid, found)
+            await audit.record(tx, tables.outbox, "delete", _resource(grid, found))
         try:
             async with self._accounts.exclusive(grid):
                 conversation = await self._accounts.open(grid, NO_ACCOUNT)
@@ -125,7 +127,7 @@ class DomainAuthorizations:
                 started = await self._challenges.start(conversation, grid, given, fresh=fresh)
                 async with self._db.transaction() as tx:
                     await store.save(tx, started)
-                    await self._audit(tx, event, grid, started)
+                    await audit.record(tx, tables.outbox, event, _resource(grid, started))
                 return await self._challenges.publish(grid, started)
         except AcmeProblem as problem:
             raise (missing if problem.without_account else refusal(problem)) from None
@@ -153,6 +155,6 @@ class DomainAuthorizations:
             log.warning("deploys of linked services are not known", reason=error.message)
             return {}
 
-    async def _audit(self, tx: Tx, event: str, grid: Grid, found: Authorization) -> None:
-        resource = audit.Resource("GridDomainAuthorization", found.id, found.domain, grid.id, grid.name)
-        await audit.record(tx, tables.outbox, event, resource)
+
+def _resource(grid: Grid, found: Authorization) -> audit.Resource:
+    return audit.Resource("GridDomainAuthorization", found.id, found.domain, grid.id, grid.name)

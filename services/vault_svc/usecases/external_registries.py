@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from services.clients.grids import Grid
 from services.kernel import audit
-from services.kernel.db import Database, Tx
-from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.db import Database
+from services.kernel.errors import ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
@@ -58,7 +58,7 @@ class ExternalRegistries:
             registry = await store.insert(tx, registry_id, grid.id, given, sealed)
             if registry is None:
                 raise ValidationFailed({"name": "is already taken"})
-            await self._audit(tx, "create", grid, registry)
+            await audit.record(tx, tables.outbox, "create", _resource(grid, registry))
         return grid, registry
 
     async def show(self, principal: Principal, registry_id: str) -> tuple[Grid, Registry]:
@@ -66,10 +66,7 @@ class ExternalRegistries:
         grid_name, name = split(registry_id)
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:
-            registry = await store.find(tx, grid.id, name.lower())
-        if registry is None:
-            raise NotFound
-        return grid, registry
+            return grid, required(await store.find(tx, grid.id, name.lower()))
 
     async def delete(self, principal: Principal, registry_id: str) -> None:
         """Remove a registry. Raises NotFound."""
@@ -86,11 +83,11 @@ class ExternalRegistries:
     async def _delete(self, grid: Grid, name: str) -> None:
         async with self._db.transaction() as tx:
             registry = required(await store.delete(tx, grid.id, name.lower()))
-            await self._audit(tx, "delete", grid, registry)
+            await audit.record(tx, tables.outbox, "delete", _resource(grid, registry))
 
-    async def _audit(self, tx: Tx, event: str, grid: Grid, registry: Registry) -> None:
-        resource = audit.Resource("Registry", registry.id, registry.name, grid.id, grid.name)
-        await audit.record(tx, tables.outbox, event, resource)
+
+def _resource(grid: Grid, registry: Registry) -> audit.Resource:
+    return audit.Resource("Registry", registry.id, registry.name, grid.id, grid.name)
 
 
 class RegistryDelivery:

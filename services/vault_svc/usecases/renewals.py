@@ -16,7 +16,7 @@ from services.vault_svc.domain.renewal import pause
 from services.vault_svc.store import authorizations as authorization_store
 from services.vault_svc.store import certificates as store
 from services.vault_svc.store import tables
-from services.vault_svc.usecases.certificates import Certificates
+from services.vault_svc.usecases.certificates import Certificates, resource
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
 from services.vault_svc.usecases.issuance import Issuance
 from services.vault_svc.usecases.parts import Parts
@@ -122,7 +122,6 @@ class Renewals:
         log.warning("certificate is not renewed", subject=one.subject, grid=grid.name, reason=reason[:500])
         async with self._db.transaction() as tx:
             await store.renewal_failed(tx, one.id, reason[:2000], wait)
-            resource = audit.Resource("Certificate", one.id, one.subject, grid.id, grid.name)
-            await audit.record(tx, tables.outbox, "renew_failed", resource)
+            await audit.record(tx, tables.outbox, "renew_failed", resource(grid, one))
             text = f"certificate {one.subject} is not renewed: {reason[:2000]}"
             await grid_events.record(tx, tables.outbox, GridEvent(grid.id, _EVENT, text, grid_events.ERROR))
