@@ -11,7 +11,7 @@ from agent.app import serve
 from agent.domain.errors import AgentError
 from agent.network.network import request_rotation
 from agent.removal import remove_containers
-from agent.settings import AgentSettings, EngineSettings
+from agent.settings import PREFIX, AgentSettings, EngineSettings
 from services.kernel import logs
 
 _REMOVE, _ROTATE = "remove-containers", "rotate-network-key"
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = EngineSettings() if arguments else AgentSettings()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
-            print(".".join(map(str, problem["loc"])) or "settings", problem["msg"], sep=": ", file=sys.stderr)  # noqa: T201
+            print(_variable(problem["loc"]), problem["msg"], sep=": ", file=sys.stderr)  # noqa: T201
         return 2
     logs.configure("agent", settings.log_level)
     try:
@@ -43,6 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         logs.get_logger(__name__).error("the agent cannot go on", cause=str(error))
         return 1
     return 0
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """Where a wrong setting comes from: fields are read with a prefix, what has another name is said by that."""
+    name = str(place[0]) if place else "settings"
+    return f"{PREFIX}{name.upper()}" if name in AgentSettings.model_fields else name
 
 
 if __name__ == "__main__":

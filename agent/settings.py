@@ -13,22 +13,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.files import DEFAULT_ROOT
 from agent.streams.calls import parse_uri
 
+PREFIX = "KONTENA_"
 _LONGEST_TOKEN_FILE = 4096
 
 
 class EngineSettings(BaseSettings):
     """What every command of the agent needs: its folder and its engine."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
-    state_dir: Path = Field(default=Path("/var/lib/kontena-agent"), validation_alias="KONTENA_STATE_DIR")
+    state_dir: Path = Path("/var/lib/kontena-agent")
     docker_host: str = Field(default="unix:///var/run/docker.sock", validation_alias="DOCKER_HOST")
     log_level: str = Field(default="info", validation_alias="LOG_LEVEL")
 
     files_dir: Path = Field(
-        default=DEFAULT_ROOT,
-        validation_alias="KONTENA_FILES_DIR",
-        description="Files of containers, in memory; the engine must see it at the same path.",
+        default=DEFAULT_ROOT, description="Files of containers, in memory; the engine must see it at the same path."
     )
 
     @field_validator("log_level")
@@ -47,76 +46,55 @@ class EngineSettings(BaseSettings):
 class AgentSettings(EngineSettings):
     """What a running agent needs beside. Token values never appear in `repr` or logs."""
 
-    uri: str = Field(default="127.0.0.1:9292", validation_alias="KONTENA_URI", description="The master's gateway.")
+    uri: str = Field(default="127.0.0.1:9292", description="The master's gateway.")
     plain_text_hosts: str = Field(
-        default="",
-        validation_alias="KONTENA_PLAIN_TEXT_HOSTS",
-        description="Masters on other machines that are spoken to without TLS, by host, comma separated.",
+        default="", description="Masters on other machines that are spoken to without TLS, by host, comma separated."
     )
-    ca_file: Path | None = Field(default=None, validation_alias="KONTENA_CA_FILE", description="Trusted for TLS.")
-    grid_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN")
-    node_token: SecretStr | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN")
-    grid_token_file: Path | None = Field(default=None, validation_alias="KONTENA_GRID_TOKEN_FILE")
-    node_token_file: Path | None = Field(default=None, validation_alias="KONTENA_NODE_TOKEN_FILE")
-    node_id: str = Field(default="", validation_alias="KONTENA_NODE_ID", description="Empty: kept, or the engine's id.")
-    node_name: str = Field(default_factory=socket.gethostname, validation_alias="KONTENA_NODE_NAME")
-    node_labels: str = Field(default="", validation_alias="KONTENA_NODE_LABELS", description="Comma separated.")
-    runtime: Literal["auto", "docker", "hollow"] = Field(default="auto", validation_alias="KONTENA_RUNTIME")
-    port_wait_seconds: float = Field(
-        default=300.0, gt=0, validation_alias="KONTENA_PORT_WAIT_SECONDS", description="To open `wait_for_port`."
-    )
+    ca_file: Path | None = Field(default=None, description="Trusted for TLS.")
+    grid_token: SecretStr | None = None
+    node_token: SecretStr | None = None
+    grid_token_file: Path | None = None
+    node_token_file: Path | None = None
+    node_id: str = Field(default="", description="Empty: kept, or the engine's id.")
+    node_name: str = Field(default_factory=socket.gethostname)
+    node_labels: str = Field(default="", description="Comma separated.")
+    runtime: Literal["auto", "docker", "hollow"] = "auto"
+    port_wait_seconds: float = Field(default=300.0, gt=0, description="To open `wait_for_port`.")
     settle_seconds: float = Field(
-        default=0.5,
-        ge=0,
-        le=60,
-        validation_alias="KONTENA_SETTLE_SECONDS",
-        description="For which an instance must stay up where no port is waited for.",
+        default=0.5, ge=0, le=60, description="For which an instance must stay up where no port is waited for."
     )
     drain_seconds: float = Field(
         default=3.0,
         ge=0,
         le=600,
-        validation_alias="KONTENA_DRAIN_SECONDS",
         description="For which a container runs on beside its ready successor (`order: start_first`): names lead to "
         "that one before it stops.",
     )
     image_keep_seconds: float = Field(
-        default=3600.0,
-        ge=0,
-        validation_alias="KONTENA_IMAGE_KEEP_SECONDS",
-        description="How long an image that was pulled stays unused; 0: for ever.",
+        default=3600.0, ge=0, description="How long an image that was pulled stays unused; 0: for ever."
     )
     files_mb: int = Field(
         default=64,
         ge=1,
         le=65536,
-        validation_alias="KONTENA_FILES_MB",
         description="Most memory that files of secrets and configs in containers take on this node.",
     )
     log_lines_per_second: float = Field(
         default=1000.0,
         ge=0,
-        validation_alias="KONTENA_LOG_LINES_PER_SECOND",
         description="Of one container, of 1 KB, in the long run; what is more is dropped and counted. 0: no limit.",
     )
     log_lines_at_once: float = Field(
-        default=100_000.0,
-        ge=1,
-        validation_alias="KONTENA_LOG_LINES_AT_ONCE",
-        description="Of one container, before the limit per second counts.",
+        default=100_000.0, ge=1, description="Of one container, before the limit per second counts."
     )
-    public_ip: str = Field(default="", validation_alias="KONTENA_PUBLIC_IP")
-    private_ip: str = Field(default="", validation_alias="KONTENA_PRIVATE_IP")
+    public_ip: str = ""
+    private_ip: str = ""
     network: Literal["auto", "local"] = Field(
-        default="auto",
-        validation_alias="KONTENA_NETWORK",
-        description="`local`: containers of this node stay on a bridge of its own.",
+        default="auto", description="`local`: containers of this node stay on a bridge of its own."
     )
-    wireguard_port: int = Field(default=51820, ge=1, le=65535, validation_alias="KONTENA_WIREGUARD_PORT")
-    vxlan_port: int = Field(default=4789, ge=1, le=65535, validation_alias="KONTENA_VXLAN_PORT")
-    stats_seconds: float = Field(
-        default=60.0, ge=0.1, validation_alias="KONTENA_STATS_SECONDS", description="How often containers are measured."
-    )
+    wireguard_port: int = Field(default=51820, ge=1, le=65535)
+    vxlan_port: int = Field(default=4789, ge=1, le=65535)
+    stats_seconds: float = Field(default=60.0, ge=0.1, description="How often containers are measured.")
 
     @field_validator("ca_file")
     @classmethod

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from agent.__main__ import main
 from agent.settings import AgentSettings
 from agent.streams.calls import parse_uri
+from services.kernel.settings import variables
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,24 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.docker_host.startswith("unix://")
     assert settings.join_metadata == (("kontena-grid-token", "tell-nobody"),)
     assert "tell-nobody" not in repr(settings)
+
+
+def test_variables_of_other_programs_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KONTENA_GRID_TOKEN", "tell-nobody")
+    monkeypatch.setenv("NETWORK", "10.0.0.0/8")
+    monkeypatch.setenv("RUNTIME", "node")
+    assert (AgentSettings().network, AgentSettings().runtime) == ("auto", "auto")
+
+
+def test_a_wrong_value_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KONTENA_GRID_TOKEN", "tell-nobody")
+    monkeypatch.setenv("KONTENA_STATS_SECONDS", "often")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    assert main([]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["LOG_LEVEL", "KONTENA_STATS_SECONDS"]
 
 
 def test_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +135,7 @@ def test_containers_are_removed_without_a_token_but_not_of_a_node_that_never_was
 def test_every_setting_stands_in_the_operations_guide() -> None:
     page = (Path(__file__).parents[3] / "docs/operations/nodes.md").read_text()
     section = page.partition("## More nodes")[2].partition("\n## ")[0]
-    names = {str(field.validation_alias) for field in AgentSettings.model_fields.values()}
+    names = {name for field in variables(AgentSettings) for name in field}
     assert {name for name in names if f"`{name}`" not in section} == set()
 
 
