@@ -8,14 +8,17 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-import httpx
-
 from services.auth_svc.clients.userinfo import user_of
 from services.auth_svc.domain.login import ProviderUser
 from services.auth_svc.domain.provider import Provider
 from services.kernel.errors import OAuthError
+from services.kernel.lean import without
 from services.kernel.logs import get_logger
 from services.kernel.validation import clean
+
+# Its command line needs three packages more, and nobody calls that here.
+with without("click"):
+    import httpx
 
 log = get_logger(__name__)
 
