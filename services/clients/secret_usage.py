@@ -18,10 +18,11 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class UsingService:
-    """A service: path-like id, and name."""
+    """A service: path-like id, and name. `host_level` is what of it reaches the node, where that was asked for."""
 
     id: str
     name: str
+    host_level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class SecretUsage:
 
     def __init__(self, channel: ServiceChannel) -> None:
         self._stub = channel.stub(SecretUsageServiceStub)
+
+    async def of_secrets(self, grid_id: str, names: Collection[str]) -> dict[str, tuple[UsingService, ...]]:
+        """Services by the secret they use, with what of them is host-level; an unused one is left out."""
+        request = pb.ListSecretUsersRequest(grid_id=grid_id, names=sorted(names))
+        return _users((await ask("deploy_svc", self._stub.ListSecretUsers, request)).users)
 
     async def of_certificates(self, grid_id: str, subjects: Collection[str]) -> dict[str, tuple[UsingService, ...]]:
         """Services by the subject of the certificate they use; an unused one is left out."""
@@ -100,4 +106,7 @@ async def _each(tell: Callable[[Message], Awaitable[Any]], messages: Iterable[Me
 
 
 def _users(found: Mapping[str, pb.UsingServices]) -> dict[str, tuple[UsingService, ...]]:
-    return {key: tuple(UsingService(one.id, one.name) for one in users.services) for key, users in found.items()}
+    return {
+        key: tuple(UsingService(one.id, one.name, one.host_level) for one in users.services)
+        for key, users in found.items()
+    }

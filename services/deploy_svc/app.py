@@ -176,7 +176,7 @@ class ApiParts:
             once=self._stacks.once,
         )
         self.servicers: list[object] = [
-            SecretUsageServicer(SecretUsage(db, watch)),
+            SecretUsageServicer(SecretUsage(db, watch, access.hosts)),
             *self._containers.servicers,
             *self._stacks.servicers,
             services,

@@ -64,7 +64,7 @@ class StackParts:
             stacks,
             StackConversionServicer(StackConversions(db, grids, vault)),
             VolumeServicer(volumes, self.once),
-            GridConfigServicer(GridConfigs(db, grids, quotas), self.once),
+            GridConfigServicer(GridConfigs(db, grids, quotas, hosts), self.once),
         ]
 
     def supervise(self, supervisor: Supervisor) -> None:

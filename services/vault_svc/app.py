@@ -51,7 +51,7 @@ from services.vault_svc.usecases.renewals import Renewals
 from services.vault_svc.usecases.secret_delivery import SecretDelivery
 from services.vault_svc.usecases.secret_writes import SecretWriter
 from services.vault_svc.usecases.secrets import Secrets
-from services.vault_svc.usecases.usage import Redeploys, SecretUsers
+from services.vault_svc.usecases.usage import HostLevelUsers, Redeploys, SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
 _LONGEST_PERIOD = 60.0
@@ -108,11 +108,12 @@ class Work:
     ) -> None:
         limit = settings.acme_issue_timeout
         known = SecretUsers(users)
+        hosts = HostLevelUsers(usage, known)
         writer = SecretWriter(parts.vault, settings, known, longest_value=settings.secret_value_limit)
         records = TxtRecords(settings.acme_dns_resolver)
         challenges = Challenges(parts.db, parts.vault, usage, records, verify_seconds=_VERIFY_SECONDS)
         margin = timedelta(days=settings.certificate_renewal_days)
-        self.secrets = Secrets(parts, writer, known, part)
+        self.secrets = Secrets(parts, writer, known, part, hosts)
         self.accounts = AcmeAccounts(parts, writer, authority, limit=limit)
         self.authorizations = DomainAuthorizations(parts, self.accounts, challenges, usage)
         issuance = Issuance(parts.db, parts.vault, self.accounts, challenges)

@@ -26,8 +26,10 @@ class SecretUsageServicer(SecretUsageServiceServicer):
             yield event
 
     async def ListSecretUsers(self, request: pb.ListSecretUsersRequest, context: Context) -> pb.ListSecretUsersResponse:
-        found = await self._usage.users(request.grid_id, "secrets", set(request.names))
-        return pb.ListSecretUsersResponse(users=_users(found))
+        names = set(request.names)
+        found = await self._usage.users(request.grid_id, "secrets", names)
+        reach = await self._usage.reach(request.grid_id, "secrets", names)
+        return pb.ListSecretUsersResponse(users=_users(found, reach))
 
     async def SecretChanged(self, request: pb.SecretChangedRequest, context: Context) -> Empty:
         await self._usage.changed(request.grid_id, "secrets", request.name, request.event_id)
@@ -37,7 +39,7 @@ class SecretUsageServicer(SecretUsageServiceServicer):
         self, request: pb.ListCertificateUsersRequest, context: Context
     ) -> pb.ListCertificateUsersResponse:
         found = await self._usage.users(request.grid_id, "certificates", set(request.subjects))
-        return pb.ListCertificateUsersResponse(users=_users(found))
+        return pb.ListCertificateUsersResponse(users=_users(found, {}))
 
     async def CertificateChanged(self, request: pb.CertificateChangedRequest, context: Context) -> Empty:
         await self._usage.changed(request.grid_id, "certificates", request.subject, request.event_id)
@@ -65,9 +67,11 @@ class SecretUsageServicer(SecretUsageServiceServicer):
         return pb.ListLinkedDeploysResponse(states=await self._usage.deploy_states(request.grid_id, wanted))
 
 
-def _users(found: Mapping[str, list[tuple[str, str]]]) -> dict[str, pb.UsingServices]:
+def _users(found: Mapping[str, list[tuple[str, str]]], reach: Mapping[str, str]) -> dict[str, pb.UsingServices]:
     return {
-        used: pb.UsingServices(services=[pb.UsingService(id=path, name=name) for path, name in services])
+        used: pb.UsingServices(
+            services=[pb.UsingService(id=path, name=name, host_level=reach.get(path, "")) for path, name in services]
+        )
         for used, services in found.items()
     }
 

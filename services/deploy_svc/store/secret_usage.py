@@ -56,6 +56,12 @@ async def vault_users(tx: Tx, service_ids: Collection[str] | None) -> list[Vault
     ]
 
 
+async def using(tx: Tx, grid_id: str, usage: Usage, names: Collection[str]) -> list[Service]:
+    """The services that use any of the names."""
+    uses = [_t.c.spec.contains({usage: [{_MEMBER[usage]: name}]}) for name in names]
+    return [row_to_service(row) for row in await tx.execute(_t.select().where(_t.c.grid_id == grid_id, sa.or_(*uses)))]
+
+
 async def lock_users(tx: Tx, grid_id: str, usage: Usage, name: str) -> list[Service]:
     """The services that use the name. Nobody changes, deletes or deploys them before the transaction ends."""
     query = (

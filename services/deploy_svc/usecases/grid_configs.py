@@ -8,6 +8,7 @@ from services.deploy_svc.domain.grid_config import Config, ConfigView
 from services.deploy_svc.store import grid_configs as store
 from services.deploy_svc.store import secret_usage, tables
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.redeploys import redeploy_users
 from services.kernel import audit, call
 from services.kernel.audit import Resource
@@ -23,10 +24,11 @@ _ATTEMPTS = 5
 class GridConfigs:
     """The use cases."""
 
-    def __init__(self, db: Database, grids: GridDirectory, quotas: GridQuotas) -> None:
+    def __init__(self, db: Database, grids: GridDirectory, quotas: GridQuotas, hosts: HostAccess) -> None:
         self._db = db
         self._grids = grids
         self._quotas = quotas
+        self._hosts = hosts
 
     async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ConfigView]:
         """The configs of a grid by name, without their texts."""
@@ -57,7 +59,7 @@ class GridConfigs:
         self, principal: Principal, path: str, content: str | None, *, upsert: bool = False
     ) -> tuple[ConfigView, bool]:
         """Give it another text, or create it on request; True when it was created. The deploys of the services that
-        use it are queued in the same transaction."""
+        use it are queued in the same transaction. Raises Forbidden when one of them is not the caller's to change."""
         grid_name, _, name = path.partition("/")
         grid = await self._grids.changeable(principal, grid_name)
         if not rules.is_name(name):
@@ -101,6 +103,9 @@ class GridConfigs:
         call.check_if_match(config.etag)
         after = rules.check_content(content)
         if after != before:
+            # It is what their containers find, so it changes them.
+            for service in await secret_usage.lock_users(tx, grid.id, "configs", config.name):
+                self._hosts.check_service(principal, grid, service)
             await self._quotas.change_config(tx, grid.id, before, after)
             config = await store.replace(tx, config.id, after)
             await redeploy_users(tx, grid.id, "configs", config.name, new_id(), by=principal.email or None)

@@ -48,6 +48,10 @@ class HostAccess:
         """The caller may change, deploy or start the service as it is."""
         self.check_spec(principal, grid, service.name, service.spec, service.mounts)
 
+    def reach(self, service: Service) -> str:
+        """What of the service reaches the node, for people; empty when nothing does."""
+        return rules.told(rules.of_service(service.spec, service.mounts, self._open))
+
     def may_change(self, principal: Principal, grid: Grid, service: Service) -> bool:
         """Whether `check_service` passes."""
         try:

@@ -9,6 +9,7 @@ from services.deploy_svc.domain.watch import VaultUser
 from services.deploy_svc.store import secret_usage as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store.secret_usage import Usage
+from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.redeploys import deploy_id_of, redeploy_users
 from services.kernel.db import Database
 from services.kernel.informer import Change
@@ -18,9 +19,10 @@ from services.kernel.watch import Watch
 class SecretUsage:
     """The use cases."""
 
-    def __init__(self, db: Database, watch: Watch) -> None:
+    def __init__(self, db: Database, watch: Watch, hosts: HostAccess) -> None:
         self._db = db
         self._watch = watch
+        self._hosts = hosts
 
     def follow(self) -> AsyncIterator[Change[VaultUser]]:
         """All services that use a secret, then each change."""
@@ -35,6 +37,14 @@ class SecretUsage:
             for used, grid, stack, service in await store.users(tx, grid_id, usage, names):
                 found[used].append((f"{grid}/{stack}/{service}", service))
         return dict(found)
+
+    async def reach(self, grid_id: str, usage: Usage, names: Collection[str]) -> dict[str, str]:
+        """What reaches the node of the services that use a name, by `grid/stack/service`, for people."""
+        if not names:
+            return {}
+        async with self._db.read() as tx:
+            services = await store.using(tx, grid_id, usage, names)
+        return {service.path: reach for service in services if (reach := self._hosts.reach(service))}
 
     async def changed(self, grid_id: str, usage: Usage, name: str, event_id: str) -> None:
         """Raise the revision of each service that uses the name, and queue one deploy per running one; a deploy that

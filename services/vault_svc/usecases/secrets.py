@@ -19,7 +19,7 @@ from services.vault_svc.store import secrets as store
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.parts import Parts
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter, resource
-from services.vault_svc.usecases.usage import Redeploys, SecretUsers
+from services.vault_svc.usecases.usage import HostLevelUsers, Redeploys, SecretUsers
 
 # Makes the own part of an answer of a secret of a grid; never of its value.
 Part = Callable[[tuple[str, Secret]], bytes]
@@ -46,12 +46,15 @@ class ListedSecret:
 class Secrets:
     """The verbs. Access to the grid is decided before anything about a secret is revealed."""
 
-    def __init__(self, parts: Parts, writer: SecretWriter, users: SecretUsers, part: Part) -> None:
+    def __init__(
+        self, parts: Parts, writer: SecretWriter, users: SecretUsers, part: Part, hosts: HostLevelUsers
+    ) -> None:
         self._db = parts.db
         self._grids = parts.grids
         self._vault = parts.vault
         self._writer = writer
         self._users = users
+        self._hosts = hosts
         self._redeploys = Redeploys(parts.db, users)
         self._kept = Kept(part)
 
@@ -80,6 +83,7 @@ class Secrets:
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
         checked_name, checked_value = rules.check_new(name, value, self._writer.longest_value)
+        await self._hosts.check(principal, grid, checked_name)
         async with self._db.transaction() as tx:
             secret = await self._writer.insert(tx, grid, checked_name, checked_value)
             if secret is None:
@@ -112,7 +116,7 @@ class Secrets:
         self._vault.keyring()
         grid_name, name = split(secret_id)
         grid = await self._grids.changeable(principal, grid_name)
-        return await self._put(grid, Change(name, value, body_name, upsert))
+        return await self._put(principal, grid, Change(name, value, body_name, upsert))
 
     async def put_in_grid(
         self, principal: Principal, grid_name: str, name: str, value: Plaintext | None, *, upsert: bool
@@ -120,7 +124,7 @@ class Secrets:
         """As `update`; on this path the grid is checked before the vault."""
         grid = await self._grids.changeable(principal, grid_name)
         self._vault.keyring()
-        return await self._put(grid, Change(name, value, upsert=upsert))
+        return await self._put(principal, grid, Change(name, value, upsert=upsert))
 
     async def delete(self, principal: Principal, secret_id: str) -> None:
         """Remove a secret, also while services use it; the event log of the grid names those that are left without."""
@@ -129,12 +133,14 @@ class Secrets:
         grid = await self._grids.changeable(principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
+        await self._hosts.check(principal, grid, name)
         left = (self._users.of(grid, [name]) or {}).get(name, ())
         async with self._db.transaction() as tx:
             secret = required(await store.delete(tx, grid.id, name))
             await self._writer.removed(tx, grid, secret, left)
 
-    async def _put(self, grid: Grid, change: Change) -> tuple[SecretView, bool]:
+    async def _put(self, principal: Principal, grid: Grid, change: Change) -> tuple[SecretView, bool]:
+        await self._hosts.check(principal, grid, change.name)
         async with self._db.transaction() as tx:
             secret, value, created = await self._writer.put(tx, grid, change)
         await self._redeploys.of_secrets(grid, secret.name)

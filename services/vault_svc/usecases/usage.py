@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from services.clients.grids import Grid
-from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED
+from services.clients.grids import ADMINS, Grid
+from services.clients.secret_usage import CERTIFICATE_CHANGED, SECRET_CHANGED, SecretUsage
 from services.clients.vault_users import VaultUsers
 from services.kernel.db import Database
+from services.kernel.errors import Forbidden
 from services.kernel.logs import get_logger
+from services.kernel.principal import Principal
 from services.vault_svc.domain.secret import ServiceRef
 from services.vault_svc.store import tables
 
@@ -34,6 +36,32 @@ class SecretUsers:
         service that begins to use it gets the value when it is deployed (docs/adr/0098-unused-secrets-are-not-told.md).
         """
         return not self._users.is_unused(grid_id, name)
+
+
+class HostLevelUsers:
+    """Keeps the secrets of services that reach their nodes to those who may change such services: a value is what a
+    container is given, so whoever writes it changes the service (docs/adr/0073-host-level-attributes.md)."""
+
+    def __init__(self, usage: SecretUsage, users: SecretUsers) -> None:
+        self._usage = usage
+        self._users = users
+
+    async def check(self, principal: Principal, grid: Grid, *names: str) -> None:
+        """The caller may write or remove these secrets. Raises Forbidden, and Unavailable while deploy_svc cannot be
+        asked who uses them."""
+        if grid.host_access != ADMINS or principal.is_grid_admin(grid.id):
+            return
+        used = [name for name in names if self._users.are_told(grid.id, name)]
+        if not used:
+            return
+        for name, services in (await self._usage.of_secrets(grid.id, used)).items():
+            for service in services:
+                if service.host_level:
+                    raise Forbidden(
+                        f"The secret {name} is used by {service.id}, whose {service.host_level} reach the node, which "
+                        f"only admins of the grid may use: host_access of grid {grid.name} is {ADMINS}",
+                        reason="HOST_ACCESS",
+                    )
 
 
 class Redeploys:

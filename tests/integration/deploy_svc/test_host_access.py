@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from google.protobuf.struct_pb2 import Value
 
 from kontena.deploy.v1 import container_pb2 as pb
+from kontena.deploy.v1 import grid_config_pb2 as config_pb
+from kontena.deploy.v1.grid_config_pb2_grpc import GridConfigServiceStub
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases import node_commands
 from services.kernel.db import Database
 from tests.integration.deploy_svc.agents import placed
 from tests.integration.deploy_svc.container_agents import ContainerRest, container, container_pusher
-from tests.integration.deploy_svc.rest import Answer, Rest
+from tests.integration.deploy_svc.rest import Answer, Rest, answer
 from tests.integration.deploy_svc.stack_rest import StackRest, document, service
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, Neighbours
 from tests.support.eventually import eventually
@@ -113,6 +116,27 @@ async def test_a_member_can_do_nothing_to_a_service_that_reaches_the_node(
     assert (await rest.put({"image": "busybox:2"}, "g1/shop/db")).status == 200
     assert (await rest.get()).body["image"] == "busybox:1"
     assert (await theirs.deploy()).status == 200
+
+
+async def test_a_member_writes_no_config_that_a_service_finds_that_reaches_the_node(
+    admins: Rest, rest: Rest, deploy: Running
+) -> None:
+    """It would run with what the member wrote."""
+    configs = GridConfigServiceStub(deploy.channel)
+
+    async def put(user: str, name: str) -> Answer:
+        request = config_pb.UpdateGridConfigRequest(id=f"g1/{name}", content=user, upsert=Value(bool_value=True))
+        return await answer(configs.UpdateGridConfig(request, metadata=(("authorization", f"bearer {user}"),)))
+
+    for name in ("start.sh", "plain"):
+        assert (await put("grid-admin", name)).status == 201
+    await admins.created(privileged=True, configs=[{"config": "start.sh", "path": "/start.sh"}])
+    assert refused(await put("member", "start.sh"), "privileged", "service web")
+    assert (await rest.get()).body["revision"] == 1
+    assert (await put("member", "plain")).status == 200
+    assert (await put("grid-admin", "start.sh")).status == 200
+    assert (await admins.put({"privileged": False})).status == 200
+    assert (await put("member", "start.sh")).status == 200
 
 
 async def test_a_service_that_an_admin_gave_the_node_a_moment_ago_is_not_changed(

@@ -48,6 +48,16 @@ async def _service(
     return service.id
 
 
+async def test_what_of_a_user_reaches_the_node_is_told(usage: SecretUsage, deploy_db: Database) -> None:
+    await _service(deploy_db, "web", "A", "B")
+    await _service(deploy_db, "monitor", "A", privileged=True, net="host")
+    found = await usage.of_secrets(GRID, ["A", "B", "C"])
+    assert {name: [(one.id, one.host_level) for one in users] for name, users in found.items()} == {
+        "A": [("g1/null/monitor", "privileged (true), net (host)"), ("g1/null/web", "")],
+        "B": [("g1/null/web", "")],
+    }
+
+
 async def _revisions(db: Database) -> dict[str, int]:
     async with db.read() as tx:
         rows = await tx.execute(sa.select(tables.services.c.name, tables.services.c.revision))

@@ -18,11 +18,13 @@ GRID = "a" * 24
 
 @dataclass
 class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
-    """`users` and `certificate_users` are service ids by what they use; `linked` node ports by `stack/service`."""
+    """`users` and `certificate_users` are service ids by what they use, `host_level` what of a service reaches the
+    node; `linked` node ports by `stack/service`."""
 
     users: dict[str, list[str]] = field(default_factory=dict)
     certificate_users: dict[str, list[str]] = field(default_factory=dict)
     linked: dict[str, list[int]] = field(default_factory=dict)
+    host_level: dict[str, str] = field(default_factory=dict)
     deploy_state: str = "success"
     changed: dict[str, str] = field(default_factory=dict)
     changed_certificates: dict[str, str] = field(default_factory=dict)
@@ -32,7 +34,11 @@ class SecretUsage(secret_usage_pb2_grpc.SecretUsageServiceServicer):
         self.__init__()
 
     async def ListSecretUsers(self, request: Any, context: Any) -> Any:
-        raise NotImplementedError
+        found = _users(self.users, request.names)
+        for users in found.values():
+            for one in users.services:
+                one.host_level = self.host_level.get(one.id, "")
+        return pb.ListSecretUsersResponse(users=found)
 
     async def WatchVaultUsers(self, request: Any, context: Any) -> AsyncIterator[Any]:
         async for change in followed(self._vault_users):

@@ -68,8 +68,8 @@ class Grids(watch_pb2_grpc.GridWatchServiceServicer):
         self.put(ALPHA, "alpha")
         self.put(BETA, "beta")
 
-    def put(self, grid_id: str, name: str) -> None:
-        self.records[grid_id] = watch_pb2.GridRecord(id=grid_id, name=name)
+    def put(self, grid_id: str, name: str, host_access: str = "") -> None:
+        self.records[grid_id] = watch_pb2.GridRecord(id=grid_id, name=name, host_access=host_access)
         self._tell(watch_pb2.GridEvent(upserted=self.records[grid_id]))
 
     def remove(self, grid_id: str) -> None:

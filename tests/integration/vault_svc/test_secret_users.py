@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import asyncpg
@@ -11,7 +12,7 @@ from services.kernel.db import Database
 from services.vault_svc.app import build
 from services.vault_svc.usecases import usage
 from services.vault_svc.usecases.usage import Redeploys, SecretUsers
-from tests.integration.vault_svc.caller import Caller
+from tests.integration.vault_svc.caller import Answer, Caller
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.stand_ins import ALPHA, Neighbours
 from tests.support.eventually import eventually
@@ -36,6 +37,37 @@ async def test_answers_name_the_services_that_use_a_secret(member: Caller, vault
 
     await eventually(shown, message="what deploy_svc tells is shown")
     assert [one.id for one in (await member.read("alpha/A")).body.services] == ["alpha/null/web", "alpha/shop/db"]
+
+
+async def test_members_write_no_secret_of_a_service_that_reaches_the_node(
+    member: Caller, callers: Callable[[str | None], Caller], vault_neighbours: Neighbours
+) -> None:
+    """Where the nodes of the grid are for admins: it would run with what the member wrote."""
+    admin = callers("admin")
+    deploy, service = vault_neighbours.deploy, "alpha/null/web"
+    deploy.users, deploy.host_level = {"A": [service], "B": ["alpha/null/db"]}, {service: "privileged"}
+    for name in ("A", "B"):
+        await admin.create(name, "1")
+
+    async def refused(write: Awaitable[Answer]) -> bool:
+        found = await write
+        words = ("secret A", service, "privileged", "host_access of grid alpha is admins")
+        return found.status == 403 and all(word in found.body["error"] for word in words)
+
+    assert (await member.update("alpha/A", "3")).status == 200
+    vault_neighbours.grids.put(ALPHA, "alpha", host_access="admins")
+    try:
+        await eventually(lambda: refused(member.update("alpha/A", "3")), message="a member is refused")
+        assert await refused(member.put_in_grid("A", "2", upsert=True))
+        assert await refused(member.create("A", "2"))
+        assert await refused(member.delete("alpha/A"))
+        assert (await admin.read("alpha/A")).body.value == "3"
+        assert (await member.update("alpha/B", "2")).status == 200
+        assert (await admin.update("alpha/A", "4")).status == 200
+        deploy.host_level = {}
+        assert (await member.update("alpha/A", "5")).status == 200
+    finally:
+        vault_neighbours.grids.put(ALPHA, "alpha")
 
 
 async def test_users_are_told_of_a_value_before_its_writer_has_the_answer(
