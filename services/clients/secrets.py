@@ -30,8 +30,12 @@ class SecretValue:
         return "SecretValue(redacted)"
 
 
+# In one answer: of the longest values there may be by default, so many are well below what a client takes (16 MiB).
+_MOST_NAMES = 100
+
+
 class SecretResolver:
-    """Resolves the secrets of a grid by name, in one call."""
+    """Resolves the secrets of a grid by name, a hundred in a call."""
 
     def __init__(self, channel: ServiceChannel) -> None:
         self._stub = channel.stub(SecretDeliveryServiceStub)
@@ -39,14 +43,13 @@ class SecretResolver:
     async def resolve(self, grid_id: str, names: Iterable[str]) -> Mapping[str, SecretValue]:
         """The values of the secrets that exist, by name, readable or not; a missing name does not exist. Raises
         Unavailable."""
-        wanted = sorted(set(names))
-        if not wanted:
-            return {}
-        response = await ask(
-            "vault_svc", self._stub.ResolveSecrets, pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted)
-        )
-        unreadable = {name: SecretValue(None) for name in response.unreadable}
-        return {**unreadable, **{name: SecretValue(value) for name, value in response.values.items()}}
+        wanted, found = sorted(set(names)), dict[str, SecretValue]()
+        for start in range(0, len(wanted), _MOST_NAMES):
+            request = pb.ResolveSecretsRequest(grid_id=grid_id, names=wanted[start : start + _MOST_NAMES])
+            response = await ask("vault_svc", self._stub.ResolveSecrets, request)
+            found |= {name: SecretValue(None) for name in response.unreadable}
+            found |= {name: SecretValue(value) for name, value in response.values.items()}
+        return found
 
     async def existing(self, grid_id: str, names: Iterable[str]) -> frozenset[str]:
         """Those of the names that exist; no value leaves vault_svc. Raises Unavailable."""

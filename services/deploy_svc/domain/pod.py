@@ -5,12 +5,14 @@ docs/spec/orchestration.md section 7.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Annotated
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Annotated, Any
 
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.service_spec import UNSET, ContainerSpec, Hook, HookType
 from services.deploy_svc.domain.volume_spec import parse_volume
+
+_OUTLINE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,29 @@ def build(service: Service, instance_number: int, node: str) -> Pod:
         "start_first": spec.deploy_opts.order == "start_first",
     }
     return Pod(**given | added)
+
+
+def weight(value: object) -> int:
+    """How many bytes a value of a pod takes in a message, about: its texts, and a few for each thing."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if isinstance(value, Mapping):
+        return sum(weight(key) + weight(item) for key, item in value.items()) + 2
+    if isinstance(value, tuple | frozenset):
+        return sum(map(weight, value)) + 2
+    if is_dataclass(value):
+        return sum(weight(getattr(value, item.name)) for item in fields(value)) + 2
+    return 4
+
+
+def outline(pod: Pod) -> Pod:
+    """A pod that says which container is meant; without lists and tables that are long, if there is a lot of them."""
+    if weight(pod) <= _OUTLINE_BYTES:
+        return pod
+    values = {item.name: getattr(pod, item.name) for item in fields(pod)}
+    long = {name: value for name, value in values.items() if weight(value) > _OUTLINE_BYTES // 16}
+    emptied: dict[str, Any] = {name: type(value)() for name, value in long.items() if isinstance(value, tuple | dict)}
+    return replace(pod, **emptied)
 
 
 def environment(service: Service, instance_number: int, node: str) -> tuple[str, ...]:

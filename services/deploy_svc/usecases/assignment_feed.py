@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.pod import outline
 from services.deploy_svc.store import instances
 from services.deploy_svc.store.instances import Fingerprint
 from services.deploy_svc.usecases.pod_values import Assignment, PodValues
@@ -14,10 +15,10 @@ from services.kernel.principal import NodeSession
 # How long an instance may wait for its values before that is its error, and that of its deploy.
 VALUES_SECONDS = 60.0
 
-# Of files in one message, far below what agents take.
-MOST_FILE_BYTES = 16 * 1024**2
+# Of one message, far below what agents take.
+MOST_BYTES = 16 * 1024**2
 
-_FOLLOWS = "the files of this instance are on their way"
+_FOLLOWS = "what this instance is made of is on its way"
 _WAITS = "vault_svc does not answer: the secrets, certificates or registry login of this instance cannot be read"
 
 
@@ -166,26 +167,33 @@ class AssignmentFeed:
             wait = self._waits[item.id]
             if now - wait.since >= self._patience and not wait.told:
                 wait.told = True
-                found.append(Assignment(item, error=f"{_WAITS}, for {self._patience:.0f} s now"))
+                found.append(Assignment(_outlined(item), error=f"{_WAITS}, for {self._patience:.0f} s now"))
             elif item.id not in self._sent:
-                found.append(Assignment(item, error=_WAITS, complete=False))
+                found.append(Assignment(_outlined(item), error=_WAITS, complete=False))
             # None differs from every fingerprint: the values are still to come.
             self._sent.setdefault(item.id, None)
         return found
 
     def _announced(self, items: Sequence[Instance]) -> list[Assignment]:
         """What the node hears of instances whose assignments follow: it removes what it was not told of."""
-        unknown = [Assignment(item, error=_FOLLOWS, complete=False) for item in items if item.id not in self._sent]
+        unknown = [
+            Assignment(_outlined(item), error=_FOLLOWS, complete=False) for item in items if item.id not in self._sent
+        ]
         self._sent.update({item.id: None for item in items})
         return unknown
+
+
+def _outlined(item: Instance) -> Instance:
+    """The instance for a message that only keeps it: there may be a thousand of them, each as large as it likes."""
+    return item if item.pod is None else replace(item, pod=outline(item.pod))
 
 
 def _within_a_message(items: Sequence[Assignment]) -> tuple[list[Assignment], list[Assignment]]:
     """Those that fit into a message, the first one always, and those that come with the next one."""
     size, fitting, later = 0, list[Assignment](), list[Assignment]()
     for item in items:
-        size += item.file_bytes
-        (later if size > MOST_FILE_BYTES and fitting else fitting).append(item)
+        size += item.bytes
+        (later if size > MOST_BYTES and fitting else fitting).append(item)
     return fitting, later
 
 

@@ -12,6 +12,7 @@ from services.clients.certificates import CertificateResolver
 from services.clients.registries import DOCKER_HUB, RegistryCredentials, RegistryResolver, registry_of
 from services.clients.secrets import SecretResolver, SecretValue
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.pod import weight
 from services.deploy_svc.domain.service_spec import ConfigRef, FileRef, SecretRef
 from services.deploy_svc.store import grid_configs, hook_runs
 from services.kernel.db import Database
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 
 V = TypeVar("V")
 _MOST_REMEMBERED = 2000
+# Of the values of one instance, each counted as often as it is named; an agent takes messages of 64 MiB.
+MOST_VALUE_BYTES = 16 * 1024**2
 # How long whoever asks waits for a vault_svc that answered the last time; a slow one is not waited for at all.
 _PATIENCE_SECONDS = 1.0
 
@@ -48,9 +51,11 @@ class Assignment:
         return (self.secrets, self.files, self.credentials, self.error)
 
     @property
-    def file_bytes(self) -> int:
-        """How many bytes about its files take in a message."""
-        return sum(len(value.reveal()) for _, value in self.files)
+    def bytes(self) -> int:
+        """How many it takes in a message, about."""
+        values = (value for _, value in (*self.secrets, *self.files))
+        pod = 0 if self.instance.pod is None else weight(self.instance.pod)
+        return pod + sum(len(value.reveal()) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +274,31 @@ def _filled(
     ]
     if missing:
         return Assignment(instance, error="; ".join(missing))
+    if (size := _size(need, secrets, bundles, configs)) > MOST_VALUE_BYTES:
+        return Assignment(
+            instance,
+            error=f"The secrets, certificates and configs of this instance have {size:,} bytes together, each counted "
+            f"as often as it is named; {MOST_VALUE_BYTES:,} may be sent to a node: name fewer or smaller ones",
+        )
     values = [(variable, secrets[name]) for variable, name in need.secrets]
     values += [(variable, bundles[subject]) for variable, subject in need.certificates]
     files: list[tuple[FileRef, SecretValue]] = [(item, secrets[item.secret]) for item in need.secret_files]
     files += [(item, configs[item.config]) for item in need.configs]
     return Assignment(instance, tuple(values), tuple(files))
+
+
+def _size(
+    need: Refs,
+    secrets: Mapping[str, SecretValue],
+    bundles: Mapping[str, SecretValue],
+    configs: Mapping[str, SecretValue],
+) -> int:
+    """Of all values together; one may be named thousands of times."""
+    named = [(secrets, name) for _, name in need.secrets]
+    named += [(secrets, item.secret) for item in need.secret_files]
+    named += [(bundles, subject) for _, subject in need.certificates]
+    named += [(configs, item.config) for item in need.configs]
+    return sum(len(known[name].reveal()) for known, name in named)
 
 
 def _without(instance: Instance, done: frozenset[str]) -> Instance:

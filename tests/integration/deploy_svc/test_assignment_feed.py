@@ -1,6 +1,7 @@
 """A vault_svc that takes questions and answers none holds up what needs a value of it, and nothing else."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -121,22 +122,49 @@ async def test_a_secret_that_does_not_open_is_named_and_holds_up_nobody_else(wor
     assert await values_of(agent, refused) == [VALUE, VALUE]
 
 
-async def test_more_files_than_fit_into_a_message_follow_in_others(
-    world: Engine, monkeypatch: pytest.MonkeyPatch
+async def test_a_value_that_is_named_a_thousand_times_is_too_much_for_its_instance_alone(world: Engine) -> None:
+    """A message of half a gibibyte would reach no agent, and so would nothing else on that node."""
+    world.around.vault.values[GRID, "long"] = "x" * 131_072
+    _, agent = await attached(world)
+    many = tuple(SecretRef("long", f"V{number}") for number in range(129))
+    refused, others = await world.service("refused", secrets=many), await world.service("others")
+    deploys = {name: await world.deploy(name) for name in (refused, others)}
+    ended = await world.finished(refused, deploys[refused])
+    assert ended.state == "error"
+    assert "have 16,908,288 bytes together" in (ended.instance_deploys[0].error or "")
+    assert (await world.finished(others, deploys[others])).state == "success"
+    assert sum(item.ByteSize() for item in agent.received) < 100_000
+
+
+LARGE: list[dict[str, Any]] = [
+    {"secrets": (SecretRef("one", "one", path="/token", mode="0400"),)},
+    {"secrets": (SecretRef("one", "ONE"),)},
+    {"env": tuple(f"V{number}={'x' * 200}" for number in range(100))},
+]
+
+
+@pytest.mark.parametrize("spec", LARGE, ids=["files", "secrets", "variables"])
+async def test_more_than_fits_into_a_message_follows_in_others(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any]
 ) -> None:
     replica, agent = await attached(world)
-    token = SecretRef("one", "one", path="/token", mode="0400")
-    made = [await world.service(name, secrets=(token,)) for name in ("first", "second")]
+    made = [await world.service(name, **spec) for name in ("first", "second")]
     for service_id in made:
         assert (await world.finished(service_id, await world.deploy(service_id))).state == "success"
     agent.close()
-    monkeypatch.setattr(assignment_feed, "MOST_FILE_BYTES", 1)
+    monkeypatch.setattr(assignment_feed, "MOST_BYTES", 1)
     again = world.attach(replica, NODE_1)
     snapshot = (await first_of(again)).snapshot.assignments
     assert {item.service_id for item in snapshot} == set(made), "what is not in it would be removed"
-    assert sorted(len(item.files) for item in snapshot) == [0, 1]
+    assert sorted(bool(item.error) for item in snapshot) == [False, True]
+    assert all(len(item.pod.env) < 100 for item in snapshot if item.error)
 
     async def complete() -> bool:
-        return [len(item.files) for item in again.assigned.values()] == [1, 1]
+        found = again.assigned.values()
+        return not any(item.error for item in found) and all(
+            len(item.files) + len(item.secrets) == len(spec.get("secrets", ()))
+            and set(spec.get("env", ())) <= set(item.pod.env)
+            for item in found
+        )
 
     await eventually(complete)

@@ -1,9 +1,11 @@
 import asyncio
 
 import grpc
+import pytest
 
 from kontena.vault.v1 import secret_delivery_pb2 as pb
 from kontena.vault.v1 import secret_delivery_pb2_grpc
+from services.clients import secrets
 from services.clients.certificates import CertificateResolver
 from services.clients.secrets import SecretResolver
 from services.kernel.client import ServiceChannel
@@ -44,6 +46,21 @@ async def test_the_shared_client_resolves(vault: Running, member: Caller) -> Non
     await channel.close()
     assert {name: value.reveal() for name, value in found.items()} == {"ONE": "1\n"}
     assert "1" not in repr(found["ONE"])
+
+
+async def test_more_secrets_than_fit_into_an_answer_come_in_several(
+    vault: Running, member: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """130 of the longest values were more than a client takes, and so none of a node had its values."""
+    names = [f"N{number}" for number in range(5)]
+    await asyncio.gather(*(member.create(name, name) for name in names))
+    monkeypatch.setattr(secrets, "_MOST_NAMES", 2)
+    channel = ServiceChannel(vault.address, ClusterTokens(CLUSTER_SECRET), "deploy_svc")
+    with statements_of("ResolveSecrets") as statements:
+        found = await SecretResolver(channel).resolve(ALPHA, [*names, "MISSING"])
+    await channel.close()
+    assert {name: value.reveal() for name, value in found.items()} == {name: name for name in names}
+    assert len([one for one in statements if "secrets" in one]) == 3
 
 
 async def test_only_services_may_resolve(vault: Running) -> None:
