@@ -8,7 +8,9 @@ from kontena.deploy.v1 import grid_usage_pb2
 from kontena.deploy.v1.grid_usage_pb2_grpc import GridUsageServiceStub
 from services.grid_svc.domain.grid import GridCounts
 from services.kernel.client import ServiceChannel
-from services.kernel.informer import Change, Informer, changes
+from services.kernel.informer import Change, Delete, Informer, Upsert, changes
+
+_MOST_MADE = 1000
 
 
 class Counts:
@@ -19,12 +21,26 @@ class Counts:
         self._deploy = deploy.stub(GridUsageServiceStub)
         self.members: Informer[int] = Informer("members", self._watch_members)
         self.usage: Informer[tuple[int, int]] = Informer("usage of grids", self._watch_usage)
+        # Members of grids that were made here, until auth_svc tells of them.
+        self._made: dict[str, int] = {}
+        self.members.on_change(self._told)
+
+    def made(self, grid_id: str, users: int) -> None:
+        """A new grid has so many members, who are on their way to auth_svc."""
+        self._made[grid_id] = users
+        while len(self._made) > _MOST_MADE:
+            del self._made[next(iter(self._made))]
+
+    def _told(self, change: Change[int]) -> None:
+        if isinstance(change, Upsert | Delete):
+            self._made.pop(change.key, None)
 
     def of(self, grid_id: str, nodes: int) -> GridCounts:
         """Counts of a grid with so many nodes; None where the other service has not told any yet."""
         users, usages = self.members.known(), self.usage.known()
         services, containers = (None, None) if usages is None else usages.get(grid_id, (0, 0))
-        return GridCounts(nodes, services, containers, None if users is None else users.get(grid_id, 0))
+        members = None if users is None else users.get(grid_id, self._made.get(grid_id, 0))
+        return GridCounts(nodes, services, containers, members)
 
     def _watch_members(self) -> AsyncIterator[Change[int]]:
         events = self._auth.WatchGridMembers(membership_pb2.WatchGridMembersRequest(), wait_for_ready=True)

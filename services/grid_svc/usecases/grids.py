@@ -102,6 +102,7 @@ class Grids:
             await memberships.add_member(tx, tables.outbox, grid.id, principal.user_id)
             await self._record(tx, "create", grid)
         # Nothing can be in it yet but its creator, whose membership is on its way to auth_svc.
+        self._counts.made(grid.id, users=1)
         return GridView(self._tokens.shown_to(principal, grid), GridCounts(users=1))
 
     async def update(self, principal: Principal, name: str, given: GridChanges) -> GridView:

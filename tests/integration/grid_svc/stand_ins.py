@@ -62,12 +62,15 @@ class Audit(audit_pb2_grpc.AuditIngestServiceServicer):
 
 @dataclass
 class Memberships(membership_pb2_grpc.GridMembershipServiceServicer):
-    """Members by grid id."""
+    """Members by grid id. `failing` answers UNAVAILABLE to who adds one."""
 
     members: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     removed: list[str] = field(default_factory=list)
+    failing: bool = False
 
     async def AddGridMember(self, request: Any, context: Any) -> Empty:
+        if self.failing:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         self.members[request.grid_id].add(request.user_id)
         return Empty()
 

@@ -288,6 +288,17 @@ async def test_a_grid_whose_services_nobody_counts_is_shown_and_stays(
     assert (await admin.grid("e2e")).body["default_affinity"] == []
 
 
+async def test_a_grid_has_its_creator_from_the_first_look_on(admin: Caller, grid_neighbours: Neighbours) -> None:
+    """Also while auth_svc was not told of the membership yet, as right after the creation."""
+    grid_neighbours.memberships.failing = True
+    try:
+        assert (await admin.create_grid(FULL)).body["user_count"] == 1
+        assert (await admin.grid("e2e")).body["user_count"] == 1
+        assert [grid["user_count"] for grid in (await admin.grids()).body["grids"]] == [1]
+    finally:
+        grid_neighbours.memberships.failing = False
+
+
 async def test_counts_that_were_never_told_are_left_out(
     admin: Caller, grid_settings: MakeSettings, grid_neighbours: Neighbours
 ) -> None:
