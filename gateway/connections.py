@@ -11,8 +11,10 @@ from pathlib import Path
 
 from gateway.rate_limit import FILTER, bucket_per_address
 from gateway.settings import GatewaySettings
-from gateway.typed import Config, extension, header, typed
+from gateway.typed import Config, extension, header, seconds, typed
 
+# Who is not answered within it is let in.
+ANSWER_SECONDS = 1.0
 _NAME = "connections"
 _ADDRESS = "x-address"
 # One address of IPv4; of IPv6 the network of one machine or household, which has as many addresses as it likes.
@@ -43,7 +45,7 @@ def question(settings: GatewaySettings) -> list[Config]:
             domain=_NAME,
             # The protocol wants one; the address that counts is in the metadata, where a prefix can be made of it.
             descriptors=[{"entries": [{"key": "connection", "value": "new"}]}],
-            timeout="1s",
+            timeout=seconds(ANSWER_SECONDS),
             rate_limit_service=service,
         )
     ]
