@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,22 @@ LIVELY = (
 )  # fmt: skip
 
 
+def stateful(name: str, image: str) -> dict[str, Any]:
+    """A service of two instances with data."""
+    return {
+        "name": name, "image": image, "stateful": True, "instances": 2, "cmd": ["sleep", "100000"],
+        "volumes": ["/data"], "stop_grace_period": "0s",
+    }  # fmt: skip
+
+
 @pytest.fixture
 def service(api: Api, docker: Docker, image: str) -> Iterator[str]:
-    body = {
-        "name": "kept", "image": image, "stateful": True, "instances": 2, "cmd": ["sleep", "100000"],
-        "volumes": ["/data"], "secrets": [{"secret": "KEPT", "name": "KEPT", "type": "env"}],
-        "stop_grace_period": "0s",
-    }  # fmt: skip
+    body = stateful("kept", image) | {"secrets": [{"secret": "KEPT", "name": "KEPT", "type": "env"}]}
     # One that a service uses, and one that may change without a deploy.
     for name in ("KEPT", "CHANGED"):
-        api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": name, "value": "the value before"}, status=201)
+        api.call(
+            "POST", f"/v1/grids/{api.grid}/secrets", {"name": name, "value": "value-of-before-the-backup"}, status=201
+        )
     found = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
     api.deploy(found)
     yield found
@@ -49,7 +56,7 @@ def make(suite: Suite, target: str, file: Path, passphrase: str = PASSPHRASE) ->
 
 @pytest.mark.heavy
 def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
-    suite: Suite, api: Api, docker: Docker, service: str, tmp_path: Path
+    suite: Suite, api: Api, docker: Docker, image: str, service: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "suite.backup"
     untouched = docker.running(service)
@@ -58,9 +65,12 @@ def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
     assert done.returncode == 0, done.stderr
     before = asyncio.run(contents(suite.database_url))
     secrets_env = (suite.var / "secrets.env").read_text()
-    # What comes after the backup is not in it.
-    api.call("PUT", f"/v1/secrets/{api.grid}/CHANGED", {"value": "the value after"})
-    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "LATER", "value": "gone with the restore"}, status=201)
+    # What comes after the backup is not in it, containers and their data included.
+    younger = str(api.call("POST", f"/v1/grids/{api.grid}/services", stateful("younger", image), status=201)["id"])
+    api.deploy(younger)
+    assert len(docker.running(younger)) == len(volumes(docker, "younger")) == 2
+    api.call("PUT", f"/v1/secrets/{api.grid}/CHANGED", {"value": "value-of-after-the-backup"})
+    api.call("POST", f"/v1/grids/{api.grid}/secrets", {"name": "LATER", "value": "gone-with-the-restore"}, status=201)
 
     wrong = make(suite, "restore", file, "another passphrase")
     assert wrong.returncode != 0
@@ -78,12 +88,20 @@ def test_a_suite_that_lost_everything_is_what_it_was_and_no_container_notices(
     different = {name for name in before if before[name] != after[name]}
     assert {name for name in different if not name.startswith(LIVELY)} == set()
     assert len([name for name in before if before[name] and not name.startswith(LIVELY)]) > 12, "there was something"
-    assert api.call("GET", f"/v1/secrets/{api.grid}/CHANGED")["value"] == "the value before"
+    assert api.call("GET", f"/v1/secrets/{api.grid}/CHANGED")["value"] == "value-of-before-the-backup"
     assert api.request("GET", f"/v1/secrets/{api.grid}/LATER").status_code == 404
+    assert api.request("GET", f"/v1/services/{younger}").status_code == 404
+    soon(lambda: (docker.all(younger), volumes(docker, "younger")) == ([], []), message="as the guide warns")
+    assert len(volumes(docker, "kept")) == 2
     # What the agent says arrives, and a new deploy goes through.
     api.deploy(service)
     assert docker.running(service) == untouched
     assert [path for path in os.listdir(suite.var) if path.startswith("postgres.before-")] != []
+
+
+def volumes(docker: Docker, service: str) -> list[str]:
+    """Names of the volumes with data of a service."""
+    return docker.command("volume", "ls", "-q", "--filter", f"label=io.kontena.service.name={service}").split()
 
 
 def _online(api: Api) -> bool:
