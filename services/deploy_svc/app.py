@@ -53,7 +53,7 @@ from services.kernel.client import Channels
 from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.errors import NotReady
-from services.kernel.listen import Listener
+from services.kernel.listen import Listener, Wakes
 from services.kernel.loops import Supervisor
 from services.kernel.schema import Migrations
 from services.kernel.server import Application
@@ -69,6 +69,7 @@ _RESYNC_SECONDS = 60.0
 _API_CHANNELS = (
     tables.NODE_CHANGED,
     tables.ENDPOINT_CHANGED,
+    tables.DEPLOY_PROGRESS,
     tables.outbox.channel,
     grid_usage.CHANNEL,
     secret_usage.VAULT_USERS,
@@ -150,6 +151,7 @@ class ApiParts:
         )
         quotas = GridQuotas(shared.settings)
         reads = ServiceReads(db, part, around)
+        self._deploy_wakes = Wakes(shared.listener, tables.DEPLOY_PROGRESS)
         self._stacks = stacks_app.StackParts(
             db,
             (grids, nodes),
@@ -159,6 +161,7 @@ class ApiParts:
             hosts=access.hosts,
             quotas=quotas,
             reads=reads,
+            wakes=self._deploy_wakes,
             once=Idempotency(db, shared.settings, timedelta(hours=shared.settings.idempotency_hours)),
         )
         values = PodValues(db, secrets, certificates, RegistryResolver(vault))
@@ -168,7 +171,7 @@ class ApiParts:
         watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         services = ServiceServicer(
             Services(db, grids, access, names, reads=reads, quotas=quotas),
-            ServiceDeploys(db, access),
+            ServiceDeploys(db, access, self._deploy_wakes),
             ServiceEnvs(db, access, quotas),
             ServicePlans(db, access, names, self._stacks.dry_runs),
             ServiceRevisions(db, access, names, quotas),
@@ -192,6 +195,7 @@ class ApiParts:
         supervisor.add("introspection", shared.introspection.watch)
         self._containers.supervise(supervisor)
         self._stacks.supervise(supervisor)
+        supervisor.add("deploy_wakes", self._deploy_wakes.run)
         supervisor.add("assignments", self._assignments.run)
         supervisor.add("endpoints", self._endpoints.run)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.to("auth")).deliver}

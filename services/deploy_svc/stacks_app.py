@@ -26,13 +26,14 @@ from services.deploy_svc.usecases.stack_revisions import StackRevisions
 from services.deploy_svc.usecases.stacks import Stacks
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel.db import Database
+from services.kernel.listen import Wakes
 from services.kernel.loops import Supervisor
 
 _EXPIRE_SECONDS = 3600.0
 
 
 class StackParts:
-    """Made once per process; `once` and `dry_runs` are for other servicers too."""
+    """Made once per process; `once` and `dry_runs` are for other servicers too. `wakes` are by the ids of deploys."""
 
     def __init__(
         self,
@@ -45,13 +46,14 @@ class StackParts:
         hosts: HostAccess,
         quotas: GridQuotas,
         once: Idempotency,
+        wakes: Wakes,
         reads: ServiceReads,
     ) -> None:
         grids, nodes = directories
         self.once = once
         self._removals = VolumeRemovals(db, nodes, commands)
         self.dry_runs = DryRuns(patience.views, patience.limits)
-        deploys = StackDeploys(db, grids, vault, hosts, quotas)
+        deploys = StackDeploys(db, grids, vault, hosts, quotas, wakes=wakes)
         stacks = StackServicer(
             Stacks(db, grids, vault, hosts, quotas, reads=StackReads(db, reads, part)),
             deploys,

@@ -70,9 +70,10 @@ class Wakes:
         self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def subscribe(self, key: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever something about the key may have changed."""
-        event = asyncio.Event()
+    def subscribe(self, key: str, event: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
+        """An event, the given one for whoever waits for several keys, that is set whenever something about the key may
+        have changed."""
+        event = event or asyncio.Event()
         self._events[key].add(event)
         try:
             yield event

@@ -17,6 +17,8 @@ NODE_CHANGED = "deploy_node"
 LOGS_ARRIVED = "deploy_logs"
 # Payload: `grid id/instance id`. Told by a trigger (migration 0009): who may be connected to may have changed.
 ENDPOINT_CHANGED = "deploy_endpoint"
+# Payload: the id of a deploy of a service or stack. Told by triggers (migration 0015): those who follow it get to know.
+DEPLOY_PROGRESS = "deploy_progress"
 
 _now = sa.func.now()
 

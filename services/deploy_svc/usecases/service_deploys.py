@@ -17,6 +17,7 @@ from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, required
 from services.kernel.ids import is_id
+from services.kernel.listen import Wakes
 from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import Checker
@@ -25,8 +26,10 @@ from services.kernel.validation import Checker
 class ServiceDeploys:
     """The use cases. Deploys are only queued here; the rollout loop works on them."""
 
-    def __init__(self, db: Database, access: Access) -> None:
+    def __init__(self, db: Database, access: Access, wakes: Wakes) -> None:
+        """`wakes` are by the ids of deploys."""
         self._db = db
+        self._wakes = wakes
         self._access = access
 
     async def deploy(self, principal: Principal, path: str, *, force: bool) -> tuple[Service, ServiceDeploy]:
@@ -98,7 +101,7 @@ class ServiceDeploys:
             service, deploy = await self.get(principal, path, deploy_id)
             return of_service(service.path, deploy), deploy.finished_at is not None
 
-        async for lines in follow(look):
+        async for lines in follow(self._wakes, deploy_id, look):
             yield lines
 
     async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Service, ServiceDeploy]:

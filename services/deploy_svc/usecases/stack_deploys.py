@@ -27,6 +27,7 @@ from services.kernel import audit
 from services.kernel.db import Database, Tx
 from services.kernel.errors import NotFound, Unavailable, required
 from services.kernel.ids import is_id
+from services.kernel.listen import Wakes
 from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 
@@ -37,9 +38,18 @@ class StackDeploys:
     """The use cases. The stack loop works on what is queued here."""
 
     def __init__(
-        self, db: Database, grids: GridDirectory, vault: VaultDirectory, hosts: HostAccess, quotas: GridQuotas
+        self,
+        db: Database,
+        grids: GridDirectory,
+        vault: VaultDirectory,
+        hosts: HostAccess,
+        quotas: GridQuotas,
+        *,
+        wakes: Wakes,
     ) -> None:
+        """`wakes` are by the ids of deploys."""
         self._db = db
+        self._wakes = wakes
         self._quotas = quotas
         self._hosts = hosts
         self._grids = grids
@@ -94,7 +104,7 @@ class StackDeploys:
             _, deploy = await self.get(principal, path, deploy_id)
             return of_stack(deploy), deploy.finished_at is not None
 
-        async for lines in follow(look):
+        async for lines in follow(self._wakes, deploy_id, look):
             yield lines
 
     async def cancel(self, principal: Principal, path: str, deploy_id: str) -> tuple[Stack, StackDeploy]:

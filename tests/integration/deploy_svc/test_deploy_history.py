@@ -4,17 +4,25 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.store import service_deploys, tables
+from services.deploy_svc.usecases import deploy_following
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, audited, ignore, obey
 from tests.integration.deploy_svc.http_world import Http, HttpWorld
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stack_rest import StackRest, link, service
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
+
+
+@pytest.fixture(autouse=True)
+def _followers_look_when_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing else wakes them here: a change that nobody tells keeps a test waiting until it fails.
+    monkeypatch.setattr(deploy_following, "_POLL_SECONDS", 3600.0)
 
 
 async def test_deploys_are_told_with_who_asked_from_where_and_why_they_ended(world: Engine) -> None:
