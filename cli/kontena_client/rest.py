@@ -12,6 +12,7 @@ from kontena_client.transport import (
     TAKES_LINES,
     Settings,
     give_up,
+    is_end,
     pause_after,
     read_entry,
     reason_of,
@@ -87,4 +88,25 @@ class Client(Settings, Calls):
                             yield entry
             except (httpx.TransportError, ApiError) as error:
                 give_up(self.url, asked, error, since)
+            time.sleep(0.5)
+
+    def progress(self, path: str) -> Iterator[dict[str, Any] | None]:
+        """What the path of a deploy, `.../deploys/{id}/follow`, answers, line by line, until the deploy has ended; None
+        is a sign of life, of which there is one a second at least. What breaks off is opened again and tells all from
+        the beginning, for up to a minute; then Unreachable."""
+        asked, since = f"GET {path}", time.monotonic()
+        while True:
+            try:
+                with self._http.stream("GET", path, timeout=stream_timeout()) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                        self._document(asked, answer)
+                    for line in map(read_entry, answer.iter_lines()):
+                        since = time.monotonic()
+                        yield line
+                        if is_end(path, line):
+                            return
+            except (httpx.TransportError, ApiError) as error:
+                give_up(self.url, asked, error, since)
+            yield None
             time.sleep(0.5)

@@ -13,6 +13,7 @@ from kontena_client.transport import (
     TAKES_LINES,
     Settings,
     give_up,
+    is_end,
     pause_after,
     read_entry,
     reason_of,
@@ -84,4 +85,24 @@ class AsyncClient(Settings, AsyncCalls):
                             yield entry
             except (httpx.TransportError, ApiError) as error:
                 give_up(self.url, asked, error, since)
+            await asyncio.sleep(0.5)
+
+    async def progress(self, path: str) -> AsyncIterator[dict[str, Any] | None]:
+        """As `Client.progress`."""
+        asked, since = f"GET {path}", time.monotonic()
+        while True:
+            try:
+                async with self._http.stream("GET", path, timeout=stream_timeout()) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                        self._document(asked, answer)
+                    async for text in answer.aiter_lines():
+                        since = time.monotonic()
+                        line = read_entry(text)
+                        yield line
+                        if is_end(path, line):
+                            return
+            except (httpx.TransportError, ApiError) as error:
+                give_up(self.url, asked, error, since)
+            yield None
             await asyncio.sleep(0.5)

@@ -109,6 +109,11 @@ def read_entry(line: str) -> dict[str, Any] | None:
     return found
 
 
+def is_end(path: str, line: dict[str, Any] | None) -> bool:
+    """Whether a line is the end of the deploy at the path, and not of one of its services."""
+    return line is not None and line["step"] == "finished" and f"/{line['deploy_id']}/" in path
+
+
 def unsent(error: httpx.TransportError) -> bool:
     """Whether the master has not seen the request: there was no connection."""
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)

@@ -1,8 +1,8 @@
-"""Follows a deploy to its end: asks the master, shows how it goes on, and says how it ended."""
+"""Follows a deploy to its end: looks when the master tells of something new, shows it, and says how it ended."""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from kontena_ctl.failures import Exit, Failure
@@ -13,7 +13,7 @@ from kontena_ctl.words import count
 
 _T = TypeVar("_T")
 _PAUSE_SECONDS = 0.4
-_EVENTS_EVERY = 4
+_EVENTS_SECONDS = 2.0
 _SECOND_CTRL_C_SECONDS = 3.0
 
 
@@ -32,6 +32,11 @@ class Followed:
         """As it is now."""
         self.document = self._session.client.call("GET", f"{self.path}/deploys/{self.id}")
         return self._read(self.document)
+
+    def signs(self) -> Iterator[bool]:
+        """Whether there is something new, again and again until it has ended."""
+        for line in self._session.client.progress(f"{self.path}/deploys/{self.id}/follow"):
+            yield line is not None
 
     def mark(self) -> None:
         """Events from here on are about this deploy."""
@@ -97,19 +102,25 @@ def finish(session: Session, deploy: Followed, *, progress: Progress, wait: bool
 
 
 def _followed(deploy: Followed, shown: Quiet, deadline: float) -> Rollout | None:
-    note, turn = "", 0
     deploy.mark()
-    while True:
-        rollout = deploy.look()
-        if turn % _EVENTS_EVERY == 0 and not rollout.finished:
-            note = next(reversed(deploy.news()), note)
-        shown.show(rollout, "" if rollout.finished else note)
+    rollout, note, news = deploy.look(), "", False
+    looked = asked = time.monotonic()
+    for sign in deploy.signs() if not rollout.finished else ():
+        now, news = time.monotonic(), news or sign
+        # Many instances may be told about at once.
+        if news and now - looked >= _PAUSE_SECONDS:
+            rollout, looked, news = deploy.look(), now, False
+        if now - asked >= _EVENTS_SECONDS:
+            note, asked = next(reversed(deploy.news()), note), now
         if rollout.finished:
-            return rollout if not rollout.rolled_back_to else _rolled_back(deploy, rollout, shown, deadline)
-        if time.monotonic() > deadline:
+            break
+        shown.show(rollout, note)
+        if now > deadline:
             return None
-        turn += 1
-        time.sleep(_PAUSE_SECONDS)
+    if not rollout.finished:
+        rollout = deploy.look()
+    shown.show(rollout)
+    return rollout if not rollout.rolled_back_to else _rolled_back(deploy, rollout, shown, deadline)
 
 
 def _rolled_back(deploy: Followed, rollout: Rollout, shown: Quiet, deadline: float) -> Rollout | None:

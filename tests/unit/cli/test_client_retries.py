@@ -128,6 +128,27 @@ def test_a_stream_goes_on_behind_what_came_last(server: Server) -> None:
     ]
 
 
+DEPLOY = "/v1/stacks/g/shop/deploys/d1/follow"
+OF_SERVICE = '{"deploy_id": "d2", "step": "finished", "state": "success"}'
+# It breaks off, and is told all again.
+PROGRESS: list[tuple[int, dict[str, str], str]] = [
+    (200, {}, f"{OF_SERVICE}\n\n"),
+    (503, {}, "{}"),
+    (200, {}, f'{OF_SERVICE}\n{{"deploy_id": "d1", "step": "finished", "state": "error"}}\n'),
+]
+
+
+def test_a_deploy_is_followed_to_its_own_end(server: Server) -> None:
+    server.answers = list(PROGRESS)
+    with Client(server.url, "t") as client:
+        told = list(client.progress(DEPLOY))
+    assert [line and line["deploy_id"] for line in told] == ["d2", None, None, None, "d2", "d1"]
+    assert [path for _, path, _ in server.asked] == [DEPLOY] * 3
+    server.answers = [(404, {}, '{"error": "Not found"}')]
+    with Client(server.url, "t") as client, pytest.raises(ApiError, match="404"):
+        next(client.progress(DEPLOY))
+
+
 async def test_the_same_for_asyncio(server: Server) -> None:
     server.answers = [AWAY, FINE, (200, {}, '{"id": "1"}\n'), (404, {}, '{"error": "Not found"}')]
     async with AsyncClient(server.url, "t") as client:
@@ -136,6 +157,9 @@ async def test_the_same_for_asyncio(server: Server) -> None:
         assert (await anext(entries))["id"] == "1"
         with pytest.raises(ApiError, match="404"):
             await anext(entries)
+        server.answers = list(PROGRESS)
+        told = [line async for line in client.progress(DEPLOY)]
+    assert [line and line["deploy_id"] for line in told] == ["d2", None, None, None, "d2", "d1"]
 
 
 def test_nobody_there() -> None:
