@@ -13,6 +13,8 @@ import yaml
 from kontena_ctl.failures import Exit, Failure
 
 ENV_FILE = ".env"
+# Members of the top level of compose files with a content of their own.
+_CONTENTS = ("secrets", "configs")
 # More than the master takes; what is larger was not meant.
 _MOST_BYTES = 4 * 1024 * 1024
 _TEMPLATE_TAG = re.compile(r"\{%.*?%\}", re.DOTALL)
@@ -70,7 +72,12 @@ def gathered(
     first = documents.get(found.order[0])
     known = first if isinstance(first, Mapping) else {}
     found.name = _name(known, "" if paths[0] == "-" else folder.resolve().name)
-    asked = _asked_of_stack_file(documents.values()) if "stack" in known else _asked_of_compose(found.files.values())
+    compose = "stack" not in known
+    asked = (
+        _asked_of_compose(found.files.values(), documents.values())
+        if compose
+        else _asked_of_stack_file(documents.values())
+    )
     found.variables = {name: environment[name] for name in asked if name in environment}
     return found
 
@@ -126,6 +133,9 @@ def _named(document: Any, folder: str) -> Iterator[str]:
         elif key == "depends" and isinstance(value, Mapping):
             for other in value.values():
                 yield from _path(other.get("stack") if isinstance(other, Mapping) else None, folder)
+        elif key in _CONTENTS and isinstance(value, Mapping):
+            for one in value.values():
+                yield from _path(one.get("file") if isinstance(one, Mapping) else None)
         elif key == "from" and isinstance(value, Mapping):
             given = value.get("file")
             yield from _path(given.get("path") if isinstance(given, Mapping) else given)
@@ -136,9 +146,13 @@ def _path(value: object, folder: str = "") -> Iterator[str]:
         yield posixpath.normpath(posixpath.join(folder, value))
 
 
-def _asked_of_compose(texts: Any) -> list[str]:
-    """Names of the variables that texts use."""
-    return list(dict.fromkeys(name for text in texts for name in _REFERENCE.findall(text) if name))
+def _asked_of_compose(texts: Any, documents: Any) -> list[str]:
+    """Names of the variables that texts use, and of those that are the content of a secret or config."""
+    used = [name for text in texts for name in _REFERENCE.findall(text) if name]
+    given = [document.get(kind) for document in documents if isinstance(document, Mapping) for kind in _CONTENTS]
+    contents = [one for some in given if isinstance(some, Mapping) for one in some.values()]
+    used += [str(one["environment"]) for one in contents if isinstance(one, Mapping) and "environment" in one]
+    return list(dict.fromkeys(used))
 
 
 def _asked_of_stack_file(documents: Any) -> Iterator[str]:

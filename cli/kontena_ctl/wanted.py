@@ -36,12 +36,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Stacks in the order of their deploys. `volumes` do not exist yet, and `secrets` are written or have to be there;
-    their values are for the vault only. `conversion` is the whole answer of the master; None for a document."""
+    """Stacks in the order of their deploys. `volumes` do not exist yet, `secrets` and `configs` are written or have to
+    be there: of configs, those that say something else now. Values of secrets are for the vault only. `conversion` is
+    the whole answer of the master; None for a document."""
 
     stacks: Sequence[Any]
     volumes: Sequence[Mapping[str, Any]] = ()
     secrets: Sequence[Mapping[str, Any]] = ()
+    configs: Sequence[Mapping[str, Any]] = ()
     conversion: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -49,6 +51,7 @@ class Wanted:
         """What has to exist before the stacks can be planned, in lines."""
         yield from (f"volume {one['name']}: create" for one in self.volumes)
         yield from (f"secret {one['name']}: write" for one in self.secrets)
+        yield from (f"config {one['name']}: write" for one in self.configs)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -135,7 +138,22 @@ def _told(session: Session, answer: Mapping[str, Any]) -> Wanted:
     for warning in answer["warnings"]:
         session.output.say(f"warning: {warning['path']}: {warning['message']}", "yellow")
     stacks = [*answer["dependencies"], answer["stack"]]
-    return Wanted(stacks, answer["volumes"], answer["secrets"], answer)
+    configs = [
+        one for one in answer["configs"] if "content" not in one or one["content"] != _text(session, one["name"])
+    ]
+    return Wanted(stacks, answer["volumes"], answer["secrets"], configs, conversion=answer)
+
+
+def _text(session: Session, config: str) -> str | None:
+    """What a config of the grid says now; None when there is none, or none that may be seen."""
+    from kontena_client import ApiError  # noqa: PLC0415
+
+    try:
+        return str(session.client.get_grid_config(session.grid, config)["content"])
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def _missing(fields: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ LOOP = 'sh -c "trap exit TERM; while :; do sleep 1; done"'
 
 @pytest.fixture
 def stacks(api: Api, docker: Docker) -> Iterator[list[str]]:
-    """Names of stacks that are gone afterwards, the last one first, with their volumes and secrets."""
+    """Names of stacks that are gone afterwards, the last one first, with their volumes, secrets and configs."""
     names: list[str] = []
     yield names
     for name in reversed(names):
@@ -26,6 +26,7 @@ def stacks(api: Api, docker: Docker) -> Iterator[list[str]]:
             if volume["name"].startswith(f"{name}-"):
                 api.call("DELETE", f"/v1/volumes/{volume['id']}")
         api.request("DELETE", f"/v1/secrets/{api.grid}/{name}-password")
+        api.request("DELETE", f"/v1/configs/{api.grid}/{name}-app")
 
 
 def test_a_compose_file_with_all_that_it_names(
@@ -64,6 +65,46 @@ def test_a_compose_file_with_all_that_it_names(
     assert "~ web: change" in again.err
     assert "  db: keep" in again.err
     soon(lambda: "CHOSEN=other" in docker.one(f"{api.grid}/filed/web")["Config"]["Env"])
+
+
+def test_secrets_and_configs_of_a_compose_file_are_written_first(
+    api: Api, docker: Docker, image: str, kctl: Kctl, stacks: list[str], tmp_path: Path
+) -> None:
+    stacks.append("written")
+    (tmp_path / "compose.yaml").write_text(
+        f"name: written\nservices:\n  web: {{image: '{image}', command: '{LOOP}', stop_grace_period: 0s, "
+        "secrets: [password], configs: [{source: app, target: /etc/app.conf}]}\n"
+        "secrets: {password: {file: ./password}}\nconfigs: {app: {file: ./app.conf}}\n"
+    )
+    (tmp_path / "password").write_text("a-password-of-a-file")
+    (tmp_path / "app.conf").write_text("one\n")
+    file = str(tmp_path / "compose.yaml")
+    planned = kctl.ok("plan", "-f", file)
+    assert planned.lines == ["+ secret written-password: write", "+ config written-app: write"]
+    done = kctl.ok("deploy", "-f", file, "-y", "--progress", "quiet")
+    assert "a-password-of-a-file" not in done.out + done.err
+    both = ("sh", "-c", "cat /etc/app.conf /run/secrets/password")
+    assert kctl.ok("exec", "written/web", "--", *both).out == "one\na-password-of-a-file"
+
+    (tmp_path / "app.conf").write_text("two\n")
+    (tmp_path / "password").unlink()
+    again = kctl.ok("plan", "-f", file)
+    assert "~ config written-app: write" in again.err
+    assert again.lines[0] == f"{api.grid}/written revision 2: 1 to keep", "the stack keeps its files"
+    before = docker.running(f"{api.grid}/written/web")
+    kctl.ok("deploy", "-f", file, "-y", "--progress", "quiet")
+    soon(lambda: kctl("exec", "written/web", "--", *both).out == "two\na-password-of-a-file")
+    assert docker.running(f"{api.grid}/written/web") != before
+    unchanged = kctl.ok("deploy", "-f", file, "-y", "--progress", "quiet")
+    assert "write" not in unchanged.err, "it says the same"
+
+    (tmp_path / "compose.yaml").write_text(
+        f"name: written\nservices: {{web: {{image: '{image}', configs: [{{source: nowhere, target: /x}}]}}}}\n"
+        "configs: {nowhere: {external: true}}\n"
+    )
+    refused = kctl("deploy", "-f", file, "-y")
+    assert refused.code == 1
+    assert "kctl config set nowhere <FILE" in refused.err
 
 
 def test_what_is_wrong_in_a_file_is_told_at_its_place(kctl: Kctl, image: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from kontena_ctl.following import Followed, finish, missing_of_service, service_
 from kontena_ctl.output import Format
 from kontena_ctl.plans import impossible, lines, summary
 from kontena_ctl.progress import Progress
-from kontena_ctl.resources import SECRET
+from kontena_ctl.resources import CONFIG, SECRET
 from kontena_ctl.session import ServiceName, Session
 from kontena_ctl.verbs import is_stack, known
 from kontena_ctl.wanted import Files, Wanted, of_files
@@ -57,6 +57,8 @@ def plan(
     if _is_missing(session, wanted):
         _show_first(session, wanted)
         return
+    for config in wanted.configs:
+        session.output.say(f"~ config {config['name']}: write; services that use it are deployed again", "yellow")
     plans = [_plan(session, document) for document in wanted.stacks]
     for found in plans:
         _show(session, found, alone=len(plans) == 1)
@@ -177,9 +179,10 @@ def _show(session: Session, found: Mapping[str, Any], *, alone: bool) -> None:
 
 
 def _is_missing(session: Session, wanted: Wanted) -> bool:
-    """Whether something that plans ask for does not exist; a secret that is written may exist already."""
-    secrets = {str(one["name"]) for one in wanted.secrets}
-    return bool(wanted.volumes) or bool(secrets and secrets - set(known(session, SECRET)))
+    """Whether something that plans ask for does not exist; what is written may exist already."""
+    given = ((wanted.secrets, SECRET), (wanted.configs, CONFIG))
+    asked = [({str(one["name"]) for one in some}, resource) for some, resource in given if some]
+    return bool(wanted.volumes) or any(names - set(known(session, resource)) for names, resource in asked)
 
 
 def _show_first(session: Session, wanted: Wanted) -> None:
@@ -193,11 +196,12 @@ def _show_first(session: Session, wanted: Wanted) -> None:
 
 
 def _make_first(session: Session, wanted: Wanted, *, yes: bool) -> None:
-    """Volumes and secrets, after a question. Raises Failure for those that only people can make."""
+    """Volumes, secrets and configs, after a question. Raises Failure for those that only people can make."""
     if not any(wanted.first):
         return
     hints = [f"kctl volume create {one['name']}" for one in wanted.volumes if "driver" not in one]
     hints += [f"kctl secret set {one['name']}" for one in wanted.secrets if "value" not in one]
+    hints += [f"kctl config set {one['name']} <FILE" for one in wanted.configs if "content" not in one]
     if hints:
         raise Failure("The files use what does not exist yet.", *hints)
     for line in wanted.first:
@@ -207,6 +211,9 @@ def _make_first(session: Session, wanted: Wanted, *, yes: bool) -> None:
         session.client.create_volume(session.grid, volume)  # type: ignore[arg-type]
     for secret in wanted.secrets:
         session.client.update_secret(session.grid, secret["name"], {"value": secret["value"], "upsert": True})
+    for config in wanted.configs:
+        content = {"content": config["content"], "upsert": True}
+        session.client.update_grid_config(session.grid, config["name"], content)  # type: ignore[arg-type]
 
 
 def _applied(session: Session, document: Any, *, yes: bool) -> Followed:

@@ -63,6 +63,18 @@ def test_names_are_seen_from_where_the_master_sees_them(tmp_path: Path) -> None:
     assert found.name == "main"
 
 
+def test_contents_of_secrets_and_configs_are_sent(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "services: {web: {image: x, secrets: [key, token], configs: [{source: app, target: /app}]}}\n"
+        "secrets: {key: {file: ./tls/key.pem}, token: {environment: TOKEN}}\n"
+        "configs: {app: {file: app.conf}, plain: {content: text}, unused: }\n",
+        "tls/key.pem": "key",
+        "app.conf": "conf",
+    }
+    found = gathered([str(written(tmp_path, files) / "compose.yaml")], environment={"TOKEN": "t", "OTHER": "o"})
+    assert (found.files, found.variables) == (files, {"TOKEN": "t"})
+
+
 def test_templates_name_files_as_well(tmp_path: Path) -> None:
     files = {
         "kontena.yml": "stack: me/shop:1\n{% if a == 'b' %}\nservices:\n  web:\n"
