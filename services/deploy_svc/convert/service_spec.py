@@ -7,16 +7,17 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 
 from kontena.deploy.v1 import service_pb2 as pb
-from services.deploy_svc.domain.service_input import Attributes
+from services.deploy_svc.domain.service_input import CLEARED, Attributes
 
 
 def attributes_from_proto(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
-    """What was given by name: None for an explicit null, no key for what was left out or for a list that is null.
+    """What was given by name: None for an explicit null, no key for what was left out or for a list that is null,
+    CLEARED for what a gRPC caller names in the update mask without a value. A member of an attribute is null then.
 
-    `fields` and `nulls` are `present_fields` and `null_fields` of services.kernel.call; an attribute that a gRPC caller
-    names in the update mask without a value is null as well.
+    `fields` and `nulls` are `present_fields` and `null_fields` of services.kernel.call.
     """
-    return _members(spec, fields, frozenset(fields) | frozenset(nulls), "")
+    given = _members(spec, fields, frozenset(fields) | frozenset(nulls), "")
+    return given | {name: CLEARED for name, value in given.items() if value is None and name in fields}
 
 
 def _members(

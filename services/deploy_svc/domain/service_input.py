@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from services.deploy_svc.domain import host_level
 from services.deploy_svc.domain import service_elements as elements
@@ -26,10 +26,12 @@ from services.deploy_svc.domain.readers import (
 from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.service_spec import Link
 from services.deploy_svc.domain.vault_names import VaultNames
-from services.kernel.validation import NAME, Checker
+from services.kernel.validation import NAME, Checker, title
 
-# Attributes by name as in the request. A missing one was not given, None means an explicit null.
+# Attributes by name as in the request. A missing one was not given, None means an explicit null, which says as much.
 Attributes = Mapping[str, Any]
+# In place of a value: the attribute shall be as if it had never been given.
+CLEARED: Final = object()
 
 MOST_INSTANCES = 10_000
 # What the name of a container can begin with: that of a stack, or of a service outside any.
@@ -58,8 +60,9 @@ class Attribute:
     host: HostLevel = never
 
 
-def _label(check: Checker, name: str, value: Any) -> str | None:
-    return "" if value == "" else text(pattern=_LABEL, longest=255)(check, name, value)
+def _or_none(read: Reader[str]) -> Reader[str]:
+    """A text, or an empty one that takes it back."""
+    return lambda check, name, value: "" if value in ("", []) else read(check, name, value)
 
 
 def _unless_empty(_: Any, given: Any) -> Any:
@@ -72,16 +75,16 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "stateful": Attribute(flag, required=True, fixed=True),
     "instances": Attribute(number(0, MOST_INSTANCES), aliases=("container_count", "replicas")),
     "strategy": Attribute(text()),
-    "user": Attribute(text()),
+    "user": Attribute(_or_none(text()), _unless_empty),
     "cmd": Attribute(words),
-    "entrypoint": Attribute(command_line),
+    "entrypoint": Attribute(_or_none(command_line), _unless_empty),
     "env": Attribute(elements.env, elements.merge_env),
     "secrets": Attribute(files.secrets),
     "certificates": Attribute(elements.certificates),
     "ports": Attribute(elements.ports),
     "links": Attribute(elements.links),
     "affinity": Attribute(texts()),
-    "spread": Attribute(_label, _unless_empty),
+    "spread": Attribute(_or_none(text(pattern=_LABEL, longest=255)), _unless_empty),
     "max_per_node": Attribute(number(0, MOST_INSTANCES), _unless_empty),
     "deploy_opts": Attribute(elements.deploy_opts, elements.merge_deploy_opts),
     "volumes": Attribute(elements.volumes, host=host_level.binds),
@@ -96,14 +99,14 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "cap_add": Attribute(texts(), host=host_level.capabilities),
     "cap_drop": Attribute(texts()),
     "net": Attribute(text(pattern=_NET), host=host_level.network),
-    "log_driver": Attribute(text()),
+    "log_driver": Attribute(_or_none(text()), _unless_empty),
     "log_opts": Attribute(options, host=host_level.log_options),
     "devices": Attribute(texts(), host=host_level.anything),
-    "pid": Attribute(text(options=("host",)), host=host_level.anything),
+    "pid": Attribute(_or_none(text(options=("host",))), _unless_empty, host=host_level.anything),
     "read_only": Attribute(flag),
     "hooks": Attribute(elements.hooks, elements.merge_hooks),
     "health_check": Attribute(elements.health_check, elements.merge_health_check),
-    "stop_signal": Attribute(text(pattern=_STOP_SIGNAL)),
+    "stop_signal": Attribute(_or_none(text(pattern=_STOP_SIGNAL)), _unless_empty),
     "stop_grace_period": Attribute(seconds),
     "ulimits": Attribute(elements.ulimits),
     "labels": Attribute(elements.labels),
@@ -112,7 +115,7 @@ ATTRIBUTES: Mapping[str, Attribute] = {
     "init": Attribute(flag),
     "extra_hosts": Attribute(texts(problem=elements.host_problem)),
     "dns_servers": Attribute(elements.dns_servers, aliases=("dns",)),
-    "working_dir": Attribute(text(pattern=_PATH)),
+    "working_dir": Attribute(_or_none(text(pattern=_PATH)), _unless_empty),
     "group_add": Attribute(texts()),
     "configs": Attribute(files.configs),
 }
@@ -120,11 +123,13 @@ ATTRIBUTES: Mapping[str, Attribute] = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceInput:
-    """Checked attributes: `values` holds what was read of those that were given."""
+    """Checked attributes: `values` holds what was read of those that were given, `cleared` names those that shall be as
+    if they had never been."""
 
     name: str | None
     values: Mapping[str, Any]
     force: bool
+    cleared: frozenset[str] = frozenset()
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -165,17 +170,24 @@ def parse(attributes: Attributes, *, creating: bool, stack: str = NULL_STACK) ->
     elif not creating and not _names_own_stack(attributes.get("stack"), stack):
         check.fail("stack", "Stack of a service can't be changed")
     values: dict[str, Any] = {}
+    cleared = set[str]()
     for name, attribute in ATTRIBUTES.items():
         key = next((key for key in (name, *attribute.aliases) if attributes.get(key) is not None), None)
         if key is None and creating and attribute.required:
             absent(check, attributes, name)
-        elif key is not None and (creating or not attribute.fixed):
+        elif key is None or (attribute.fixed and not creating):
+            continue
+        elif attributes[key] is not CLEARED:
             values[name] = attribute.read(check, key, attributes[key])
+        elif attribute.required:
+            check.fail(key, f"{title(key)} can't be nil")
+        else:
+            cleared.add(name)
     check.done()
     values = {name: value for name, value in values.items() if value is not None}
     if "links" in values:
         values["links"] = tuple(replace(link, stack=link.stack or stack) for link in values["links"])
-    return ServiceInput(name_given.get("name"), values, bool(attributes.get("force")))
+    return ServiceInput(name_given.get("name"), values, attributes.get("force") is True, frozenset(cleared))
 
 
 def submitted_instances(attributes: ServiceInput) -> int:
@@ -186,4 +198,4 @@ def submitted_instances(attributes: ServiceInput) -> int:
 def _names_own_stack(value: Any, stack: str) -> bool:
     if isinstance(value, dict):
         value = value.get("name")
-    return value is None or value == stack
+    return value is None or value is CLEARED or value == stack

@@ -12,6 +12,8 @@ from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.domain.volume_spec import parse_volume
 
 _LONGEST_HOST_NAME = 64
+# Has the default of each attribute.
+_NOTHING_GIVEN = ServiceSpec(image="", stateful=False)
 NO_VOLUMES: Mapping[str, Mount] = MappingProxyType({})
 
 
@@ -22,7 +24,9 @@ def new_spec(given: ServiceInput) -> ServiceSpec:
 
 def merge(current: ServiceSpec, given: ServiceInput, default_affinity: tuple[str, ...] = ()) -> ServiceSpec:
     """`current` with the attributes that were given; equal to it when they change nothing."""
-    changes = {name: ATTRIBUTES[name].merge(getattr(current, name), value) for name, value in given.values.items()}
+    changes = {name: getattr(_NOTHING_GIVEN, name) for name in given.cleared}
+    for name, value in given.values.items():
+        changes[name] = ATTRIBUTES[name].merge(getattr(current, name), value)
     if not current.affinity and changes.get("affinity") == default_affinity:
         # The default of the grid, as answers show it, sent back: the service goes on following the grid.
         del changes["affinity"]

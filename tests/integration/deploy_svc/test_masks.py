@@ -47,6 +47,21 @@ async def test_only_what_the_mask_names_changes(edge: HttpWorld, http: Http) -> 
 
 
 @pytest.mark.usefixtures("_web")
+async def test_what_the_mask_names_without_a_value_is_taken_back(edge: HttpWorld, http: Http) -> None:
+    given = {"user": "root", "memory": 1 << 20, "deploy_opts": {"interval": 60, "min_health": 0.5}, "env": ["A=1"]}
+    await http.call("PUT", WEB, given)
+    await update(edge, pb.ServiceSpec(), "user", "memory", "deploy_opts.interval", "stack")
+    shown = await http.call("GET", WEB)
+    assert not {"user", "memory"} & {name for name in shown if shown[name] is not None}
+    assert (shown["deploy_opts"]["min_health"], shown["env"]) == (0.5, ["A=1"])
+    assert shown["deploy_opts"].get("interval") is None
+    # REST clients that send back nulls change nothing by it; an empty text is what takes a text back.
+    await http.call("PUT", WEB, {"user": "root"})
+    assert (await http.call("PUT", WEB, {"user": None}))["user"] == "root"
+    assert (await http.call("PUT", WEB, {"user": ""})).get("user") is None
+
+
+@pytest.mark.usefixtures("_web")
 @pytest.mark.parametrize("path", ["*", "service.env", "nope", "id"])
 async def test_an_unknown_path_changes_nothing(edge: HttpWorld, http: Http, path: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="there is no attribute") as refused:

@@ -3,6 +3,7 @@
 A forgotten spot fails here.
 """
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -15,11 +16,12 @@ from services.deploy_svc.convert.assignments import pod_to_proto
 from services.deploy_svc.convert.service_spec import attributes_from_proto
 from services.deploy_svc.convert.services import service_to_proto
 from services.deploy_svc.domain import pod
-from services.deploy_svc.domain.service_input import parse
+from services.deploy_svc.domain.service_input import ATTRIBUTES, parse
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.service_update import merge, new_spec
 from services.deploy_svc.domain.service_view import ServiceView, Surroundings
 from services.deploy_svc.store.jsonb import SPEC, to_json
+from services.kernel.errors import ValidationFailed
 from tests.support.cluster import make_service
 
 MINIMAL: dict[str, Any] = {"name": "web", "image": "app", "stateful": False}
@@ -86,10 +88,15 @@ NOT_FOR_THE_ENGINE = {"deploy_opts", "hooks", "stateful"}
 OTHER_MEMBERS = {"name", "stack", "force", "container_count", "replicas", "dns"}
 
 NAMES = [field.name for field in fields(ServiceSpec)]
+OPTIONAL = [name for name in NAMES if not ATTRIBUTES[name].required]
 
 
-def read(body: dict[str, Any], *, creating: bool) -> Any:
-    return parse(attributes_from_proto(ParseDict(body, service_pb2.ServiceSpec()), body.keys()), creating=creating)
+def read(body: dict[str, Any], *, creating: bool, mask: Iterable[str] = ()) -> Any:
+    """As REST clients write it, or gRPC callers with an update mask."""
+    nulls = {name for name, value in body.items() if value is None}
+    nulls |= {f"{name}.{inner}" for name, value in body.items() if isinstance(value, dict) for inner in value}
+    fields = (body.keys() - nulls) | set(mask)
+    return parse(attributes_from_proto(ParseDict(body, service_pb2.ServiceSpec()), fields, nulls), creating=creating)
 
 
 def spec_with(name: str) -> ServiceSpec:
@@ -119,6 +126,44 @@ def test_it_is_read(name: str) -> None:
     assert created != getattr(PLAIN, name)
     updated = getattr(merge(PLAIN, read({name: EXAMPLES[name]}, creating=False)), name)
     assert updated == (getattr(PLAIN, name) if name in FIXED_ON_CREATE else created)
+
+
+def empty(name: str) -> Any:
+    """What a client writes to take an attribute back: the default, where it is not null, or nothing of its kind."""
+    default = getattr(PLAIN, name)
+    if name == "deploy_opts":
+        return dict.fromkeys(EXAMPLES[name])
+    if default is None:
+        return {int: 0, float: 0, str: "", dict: {}}[type(EXAMPLES[name])]
+    return list(default) if isinstance(default, tuple) else default
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_it_is_taken_back(name: str) -> None:
+    before = spec_with(name)
+    after = merge(before, read({name: empty(name)}, creating=False))
+    assert not getattr(after, name) or getattr(after, name) == getattr(PLAIN, name)
+    assert sent(after) == sent(PLAIN), "0 is no limit"
+    assert getattr(new_spec(read({**MINIMAL, name: empty(name)}, creating=True)), name) == getattr(after, name)
+    assert merge(before, read({}, creating=False, mask=[name])) == PLAIN
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_null_says_nothing(name: str) -> None:
+    before = spec_with(name)
+    assert merge(before, read({name: None}, creating=False)) == before
+
+
+@pytest.mark.parametrize("name", ["image", "net", "strategy", "stop_grace_period"])
+def test_what_is_never_without_a_value_is_not_taken_back_by_an_empty_text(name: str) -> None:
+    with pytest.raises(ValidationFailed):
+        read({name: ""}, creating=False)
+
+
+def test_a_mask_cannot_take_back_what_is_required() -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        read({}, creating=False, mask=["image"])
+    assert refused.value.errors == {"image": "Image can't be nil"}
 
 
 @pytest.mark.parametrize("name", NAMES)
