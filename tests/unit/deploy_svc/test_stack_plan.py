@@ -63,3 +63,10 @@ def test_no_node_scores_more_than_the_one_that_is_taken(labels: list[set[str]], 
 def test_without_rules_there_is_nothing_to_tell() -> None:
     (placement,) = place(make_service(), make_nodes(2), ()).placements
     assert placement.rules == ()
+
+
+def test_an_instance_that_stays_does_not_count_itself() -> None:
+    one, two = (replace(node, labels=(f"az={node.id}",)) for node in make_nodes(2))
+    home = one.with_recorded(Recorded("s1", "stack/web", 1))
+    (placement,) = place(make_service(strategy="random", spread="az"), [home, two], ()).placements
+    assert [(rule.rule, rule.count) for rule in placement.rules] == [("az=n1", 0)]

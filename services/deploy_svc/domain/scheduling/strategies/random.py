@@ -33,6 +33,7 @@ class Random:
 
 
 def _load(placement: Placement) -> Counter[str]:
-    """Instances by node: those that this run placed, and those that stay where they are."""
+    """Other instances by node: those that this run placed, and those that stay where they are."""
     homes = {number: node_id for node_id, numbers in placement.own.items() for number in numbers}
+    homes.pop(placement.number, None)
     return Counter({**homes, **placement.scheduled}.values())
