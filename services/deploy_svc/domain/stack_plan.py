@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from services.deploy_svc.domain.pod import container_name
 from services.deploy_svc.domain.revision import Change
 from services.deploy_svc.domain.rollout_plan import OFFLINE_SECONDS
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
@@ -110,6 +111,11 @@ def _with(service: Service, nodes: Sequence[NodeView], scheduled: dict[int, str]
     seen = []
     for node in nodes:
         others = tuple(item for item in node.recorded if item.service_id != service.id)
-        own = [Recorded(service.id, path, number, ports) for number, key in scheduled.items() if key == node.id]
+        numbers = [number for number, key in scheduled.items() if key == node.id]
+        # With a container, which is there when it is the turn of those that depend on it.
+        own = [
+            Recorded(service.id, path, number, ports, container_name(service.stack, service.name, number))
+            for number in numbers
+        ]
         seen.append(replace(node, recorded=(*others, *own)))
     return tuple(seen)

@@ -67,6 +67,16 @@ async def test_a_new_stack_is_placed_in_thought_only(
     assert await snapshot(deploy_db) == before
 
 
+async def test_a_plan_sees_the_containers_of_services_that_come_first(
+    stacks: StackRest, deploy_neighbours: Neighbours
+) -> None:
+    await _nodes(stacks, deploy_neighbours, 2)
+    beside = service("beside", volumes_from=["web-%s"], net="container:web-%s", links=[link("web")])
+    plan = (await stacks.plan_new(document(service("web"), beside))).body
+    web, other = (item["placements"][0] for item in plan["services"])
+    assert other["node"] == web["node"]
+
+
 async def test_an_upgrade_is_told_attribute_by_attribute(
     stacks: StackRest, deploy_db: Database, deploy_neighbours: Neighbours
 ) -> None:
