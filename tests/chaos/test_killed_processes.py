@@ -2,11 +2,13 @@
 
 import os
 import signal
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.containers import Docker
+from tests.support.registry import silent_registry
 from tests.support.suite import Api, Suite, soon
 
 
@@ -51,17 +53,66 @@ def test_a_deploy_survives_the_death_of(
     [pid, *_] = suite.pids(name)
     os.kill(pid, signal.SIGKILL)
 
-    def ended() -> dict[str, object] | None:
-        try:
-            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy['id']}")
-        except httpx.TransportError:
-            return None
-        return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
-
-    found = soon(ended, within=240, message="the deploy ends")
+    found = soon(
+        lambda: finished(api, f"/v1/services/{service}/deploys/{deploy['id']}"),
+        within=240,
+        message="the deploy ends",
+    )
     assert found["state"] == "success", found
     assert len(docker.running(service)) == 3
     soon(lambda: suite.pids(name) not in ([], [pid]), message=f"{name} was started again")
     assert docker.running(steady) == untouched
     soon(lambda: api.request("DELETE", f"/v1/services/{service}").status_code == 200)
     soon(lambda: docker.all(service) == [], message="its containers are gone")
+
+
+def test_history_and_what_is_under_way_outlive_the_control_plane(
+    suite: Suite, api: Api, docker: Docker, image: str
+) -> None:
+    body = {"name": "told", "image": image, "stateful": False, "cmd": ["sleep", "100000"], "stop_grace_period": "0s"}
+    service = str(api.call("POST", f"/v1/grids/{api.grid}/services", body, status=201)["id"])
+    path = f"/v1/services/{service}"
+    api.deploy(service)
+    api.call("PUT", path, {"env": ["VERSION=2"]})
+    api.deploy(service)
+    before = docker.running(service)
+    with silent_registry() as registry:
+        api.call("PUT", path, {"image": f"{registry}/slow:1"})
+        going, waiting = (api.call("POST", f"{path}/deploy", {}) for _ in range(2))
+        soon(lambda: api.call("GET", f"{path}/deploys/{going['id']}")["instance_deploys"] != [], message="it began")
+        told, kept = api.call("GET", f"{path}/deploys")["deploys"], api.call("GET", f"{path}/revisions")
+        killed = {name: suite.pids(name) for name in ("deploy_svc", "engine", "grid_svc")}
+        for pid in {pid for pids in killed.values() for pid in pids}:
+            os.kill(pid, signal.SIGKILL)
+        for name, pids in killed.items():
+            soon(lambda name=name, pids=pids: pids != suite.pids(name) != [], message=f"{name} was started again")
+        after = soon(lambda: answered(api, f"{path}/deploys"))["deploys"]
+        assert [item["id"] for item in after[:2]] == [waiting["id"], going["id"]]
+        assert (after[2:], len(after)) == (told[2:], 4)
+        assert soon(lambda: answered(api, f"{path}/revisions")) == kept
+        assert docker.running(service) == before
+    # The node was pulling all the time and says that it cannot, so the deploy ends as it would have, and the next too.
+    for deploy in (going, waiting):
+        found = soon(lambda deploy=deploy: finished(api, f"{path}/deploys/{deploy['id']}"), within=240)
+        assert (found["state"], registry in found["reason"]) == ("error", True), found
+    assert docker.running(service) == before
+    back = api.call("POST", f"{path}/rollback", {"revision": kept["revisions"][-1]["revision"]})
+    assert api.deployed(service, back)["state"] == "success"
+    assert "VERSION=2" not in docker.one(service)["Config"]["Env"]
+    api.call("DELETE", path)
+    soon(lambda: docker.all(service) == [], message="its containers are gone")
+
+
+def answered(api: Api, path: str) -> Any:
+    """What a path answers; None while there is nobody to answer."""
+    try:
+        answer = api.request("GET", path)
+    except httpx.TransportError:
+        return None
+    return answer.json() if answer.status_code == 200 else None
+
+
+def finished(api: Api, path: str) -> Any:
+    """The deploy at a path once it has ended, be it that nobody answers for a while."""
+    found = answered(api, path)
+    return found if found and "finished_at" in found else None

@@ -1,6 +1,5 @@
 """What people do when a deploy turns out wrong: cancel it, or go back to a revision of before. Real containers."""
 
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.support.containers import Docker
 from tests.support.ports import free_port
+from tests.support.registry import silent_registry
 from tests.support.suite import Api, soon
 
 
@@ -28,13 +28,6 @@ def name(api: Api, docker: Docker, image: str) -> Iterator[str]:
     yield created
     api.call("DELETE", f"/v1/services/{created}")
     soon(lambda: docker.all(created) == [], message="its containers are gone")
-
-
-@pytest.fixture
-def silent_registry() -> Iterator[str]:
-    """It takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 def begin(api: Api, name: str, **attributes: Any) -> str:
@@ -60,16 +53,15 @@ def versions(docker: Docker, name: str) -> dict[str, str]:
     }
 
 
-def test_a_deploy_that_is_canceled_while_a_node_pulls_touches_no_container(
-    api: Api, docker: Docker, name: str, silent_registry: str
-) -> None:
+def test_a_deploy_that_is_canceled_while_a_node_pulls_touches_no_container(api: Api, docker: Docker, name: str) -> None:
     before = docker.running(name)
-    path = begin(api, name, image=f"{silent_registry}/slow:1", env=["VERSION=2"])
-    waiting = api.call("POST", f"/v1/services/{name}/deploy", {})["id"]
-    soon(lambda: under_way(api, path))
-    queued = api.call("POST", f"/v1/services/{name}/deploys/{waiting}/cancel", {})
-    assert queued["reason"].endswith("before it began: nothing was changed")
-    reason = api.call("POST", f"{path}/cancel", {})["reason"]
+    with silent_registry() as registry:
+        path = begin(api, name, image=f"{registry}/slow:1", env=["VERSION=2"])
+        waiting = api.call("POST", f"/v1/services/{name}/deploy", {})["id"]
+        soon(lambda: under_way(api, path))
+        queued = api.call("POST", f"/v1/services/{name}/deploys/{waiting}/cancel", {})
+        assert queued["reason"].endswith("before it began: nothing was changed")
+        reason = api.call("POST", f"{path}/cancel", {})["reason"]
     assert reason.endswith("Instances: 1 as before; 2 not begun")
     counts = soon(lambda: _all_report(api, name), message="the node says what it runs")
     assert counts == {"total": 2, "running": 2}
@@ -94,6 +86,23 @@ def test_an_instance_that_waits_for_its_port_goes_back_and_the_others_are_left_a
     assert docker.running(name)["undo-2"] == before["undo-2"]
     again = api.request("POST", f"{path}/cancel", {})
     assert (again.status_code, again.json()["state"]) == (200, "error")
+
+
+def test_instances_that_are_done_keep_what_they_got(api: Api, docker: Docker, name: str) -> None:
+    # Only the first one ever opens the port.
+    script = "case $HOSTNAME in *-1) exec httpd -f -p 8080;; esac; exec sleep 100000"
+    path = begin(api, name, cmd=["sh", "-c", script], env=["VERSION=2"], deploy_opts={"wait_for_port": 8080})
+
+    def halfway() -> bool:
+        found = {item["instance_number"]: item["state"] for item in api.call("GET", path)["instance_deploys"]}
+        return found == {1: "success", 2: "ongoing"} and versions(docker, name).get("undo-2") == "2"
+
+    soon(halfway, message="one is done, and the other one waits for its port")
+    done = docker.running(name)["undo-1"]
+    reason = api.call("POST", f"{path}/cancel", {})["reason"]
+    assert reason.endswith("Instances: 1 deployed already; 2 as before")
+    soon(lambda: versions(docker, name) == {"undo-1": "2", "undo-2": "1"}, message="the other one is as before")
+    assert docker.running(name)["undo-1"] == done
 
 
 def test_back_to_the_third_last_revision_after_everything_changed(

@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +30,14 @@ http: {{addr: "{address}"}}
 log: {{level: warn}}
 """
 _AUTH = "auth:\n  htpasswd: {{realm: test, path: {folder}/htpasswd}}\n"
+
+
+@contextmanager
+def silent_registry() -> Iterator[str]:
+    """The address of a registry that takes connections and never says a word. Whoever waits for it fails with the end
+    of the block."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 class Registry:
