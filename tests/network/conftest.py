@@ -1,5 +1,6 @@
 """Three nodes on machines of their own: a grid whose containers reach each other over the network between them."""
 
+import json
 import os
 import tempfile
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ SOAK = bool(os.environ.get("KONTENA_SOAK"))
 # What a container that reads from another one may take, connections and names included. Only a machine that does
 # nothing else (`make soak`) tells how long that is; beside other tests, it is about whether it is read at all.
 AT_ONCE = 2.0 if SOAK else 20.0
+# How long a container runs on beside its successor: until a test that watches has ended, however slow the machine is.
+LONG_DRAIN = 600
 # The first two lie in one /29, the third does not.
 HOSTS = (2, 3, 9)
 BIG = 1 << 20
@@ -90,6 +94,32 @@ class Mesh:
         lines = [line.split()[1] for line in shown.splitlines() if line.startswith("Address:")]
         return {address for address in lines if address.startswith("10.81.")}
 
+    def drain(self, seconds: float) -> None:
+        """From now on, containers run on beside their successors for so long; those that do already as well."""
+        for node in self.nodes:
+            node.kill()
+            node.start_again(KONTENA_DRAIN_SECONDS=str(seconds))
+        for node in self.nodes:
+            soon(partial(self.online, node), within=120, message=f"{node.name} is online again")
+
+    def former(self) -> list[str]:
+        """Names of the containers that run on beside their successors."""
+        return [name for node in self.nodes for name in node.running() if name.endswith(".former")]
+
+    def most_stopped(self, service: str, since: str) -> int:
+        """How many of its containers were not running at once at most, as the engines tell it."""
+        moments: list[tuple[int, int]] = []
+        label = f"label=io.kontena.service.name={service}"
+        for node in self.nodes:
+            until = str(time.time())
+            told = node.docker.command(
+                "events", "--since", since, "--until", until, "--filter", label, "--format", "{{json .}}"
+            )
+            for event in map(json.loads, told.splitlines()):
+                step = {"die": 1, "start": -1}.get(event["Action"], 0)
+                moments.append((event["timeNano"], step))
+        return max(accumulate(step for _, step in sorted(moments)))
+
     def health(self, node: MeshNode) -> dict[str, Any]:
         """What the master says of a node's network."""
         found: dict[str, Any] = self.api.call("GET", f"/v1/nodes/{GRID}/{node.name}/health")["network"]
@@ -139,7 +169,7 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
             with ThreadPoolExecutor() as pool:
                 list(pool.map(start_engine, nodes))
             for node in nodes:
-                node.start(grid["token"])
+                node.start(grid["token"], KONTENA_DRAIN_SECONDS=str(LONG_DRAIN))
                 soon(partial(found.online, node), within=180, message=f"{node.name} is online")
             found.connected()
             for name in ("web", "db"):

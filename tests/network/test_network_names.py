@@ -4,6 +4,9 @@ that does nothing else (`make soak`), and beside other tests for a while at most
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -16,9 +19,9 @@ QUIET_SECONDS = 2.0
 API = f"{GRID}/null/api"
 # Each one resolves the name anew. How many there were, and how many failed.
 REQUESTS = (
-    "made=0; failed=0; while [ ! -e /www/enough ]; do made=$((made+1)); "
-    f"/usr/bin/curl -fsS -m 10 -o /dev/null http://gapless.{GRID}.kontena.local:8080/ || failed=$((failed+1)); "
-    "done; echo $made $failed"
+    "made=0; failed=0; while [ ! -e /www/enough-{name} ]; do made=$((made+1)); "
+    f"/usr/bin/curl -fsS -m {{seconds}} -o /dev/null http://{{name}}.{GRID}.kontena.local:8080/ "
+    "|| failed=$((failed+1)); done; echo $made $failed"
 )
 
 
@@ -73,32 +76,86 @@ def test_fewer_and_more_instances(api_service: Mesh) -> None:
         without_failures(mesh, one)
 
 
-@pytest.mark.heavy
-def test_an_update_that_starts_first_fails_no_request(mesh: Mesh) -> None:
-    attributes = {"strategy": "ha", "instances": 3, "deploy_opts": {"wait_for_port": 8080, "order": "start_first"}}
-    path = mesh.serve("gapless", **attributes)
+@dataclass
+class Rolled:
+    """A service that is replaced since a time, behind a client: how many requests it made, and how many failed."""
+
+    path: str
+    since: str
+    made: int = 0
+    failed: int = 0
+
+
+@contextmanager
+def rolled(mesh: Mesh, name: str, seconds: int = 120, **deploy_opts: Any) -> Iterator[Rolled]:
+    """Three instances of a service, all of which are replaced behind a client that asks for them by name, one request
+    after the other, each for so many seconds at most. The client ends with the block."""
+    opts = {"wait_for_port": 8080, **deploy_opts}
+    path = mesh.serve(name, strategy="ha", instances=3, stop_grace_period="0s", deploy_opts=opts)
     one = mesh.nodes[0]
-    soon(lambda: len(mesh.addresses(one, "gapless")) == 3, message="all are answered")
-    before = mesh.addresses(one, "gapless")
     client = mesh.instance("web", one)
     try:
+        soon(lambda: len(mesh.addresses(one, name)) == 3, message="all are answered")
+        before, found = mesh.addresses(one, name), Rolled(path, str(time.time()))
         with ThreadPoolExecutor() as pool:
-            requests = pool.submit(one.execute, client, "/bin/sh", "-c", REQUESTS)
+            script = REQUESTS.format(name=name, seconds=seconds)
+            requests = pool.submit(one.execute, client, "/bin/sh", "-c", script)
             try:
                 mesh.api.call("PUT", f"/v1/services/{path}", {"env": ["VERSION=2"]})
                 mesh.api.deploy(path)
-                # The last one of before stops some seconds after the deploy has ended.
-                soon(lambda: not any(".former" in name for node in mesh.nodes for name in node.running()))
+
+                # Those that start when another one has stopped may get its address.
+                known = before if "order" in deploy_opts else set[str]()
+
+                def replaced() -> bool:
+                    now = mesh.addresses(one, name)
+                    return len(now) == 3 and known.isdisjoint(now)
+
+                soon(replaced, message="names lead to the successors, and to nothing else")
+                yield found
             finally:
-                one.execute(client, "/bin/touch", "/www/enough")
-            made, failed = requests.result(timeout=60).split()
-        assert before.isdisjoint(mesh.addresses(one, "gapless")), "all were replaced"
-        assert (int(made) > 10, failed) == (True, "0")
-        ports = {"ports": [{"node_port": 8123, "container_port": 8080}]}
-        refused = mesh.api.call("PUT", f"/v1/services/{path}", ports, status=422)
-        assert "ports publishes 8123" in refused["error"]["deploy_opts"]["order"]
+                one.execute(client, "/bin/touch", f"/www/enough-{name}")
+            found.made, found.failed = map(int, requests.result(timeout=180).split())
     finally:
         mesh.api.request("DELETE", f"/v1/services/{path}")
+
+
+def gone(mesh: Mesh, name: str) -> None:
+    """Wait until a service that was removed runs nowhere: other tests compare what runs."""
+    soon(
+        lambda: not any(each.startswith(f"{name}-") for node in mesh.nodes for each in node.running()),
+        message=f"{name} is gone",
+    )
+
+
+def test_an_update_that_starts_first_fails_no_request_while_names_follow(mesh: Mesh) -> None:
+    with rolled(mesh, "smooth", order="start_first", min_health=0) as found:
+        assert len(mesh.former()) == 3, "all were replaced at once, and none of before has stopped"
+        ports = {"ports": [{"node_port": 8123, "container_port": 8080}]}
+        refused = mesh.api.call("PUT", f"/v1/services/{found.path}", ports, status=422)
+        assert "ports publishes 8123" in refused["error"]["deploy_opts"]["order"]
+    assert (found.made > 0, found.failed) == (True, 0)
+    mesh.drain(0.2)
+    gone(mesh, "smooth")
+
+
+def test_an_update_that_stops_first_takes_no_more_than_min_health_allows(mesh: Mesh) -> None:
+    with rolled(mesh, "stepwise", min_health=0.6) as found:
+        assert mesh.most_stopped("stepwise", found.since) == 1, "two of three are 60 %"
+    gone(mesh, "stepwise")
+    # Two always answer, so that each stop can cost the one request that is under way there, and no other.
+    assert found.made > 0
+    assert found.failed <= 3
+
+
+@pytest.mark.heavy
+def test_an_update_that_starts_first_fails_no_request(mesh: Mesh) -> None:
+    mesh.drain(3)
+    with rolled(mesh, "gapless", seconds=10, order="start_first") as found:
+        # The last one of before stops some seconds after the deploy has ended.
+        soon(lambda: mesh.former() == [])
+    gone(mesh, "gapless")
+    assert (found.made > 10, found.failed) == (True, 0)
 
 
 def test_a_lost_node(api_service: Mesh) -> None:
