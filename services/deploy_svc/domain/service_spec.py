@@ -174,3 +174,8 @@ class ServiceSpec(ContainerSpec):
     deploy_opts: DeployOpts = field(default_factory=DeployOpts)
     volumes: tuple[str, ...] = ()
     hooks: tuple[Hook, ...] = ()
+
+    @property
+    def node_ports(self) -> frozenset[int]:
+        """The node ports that it publishes, which one container of a node can have; 0 is any free one."""
+        return frozenset(port.node_port for port in self.ports) - {0}

@@ -78,7 +78,7 @@ def one_at_a_time(spec: ServiceSpec, volumes: Mapping[str, Mount]) -> str:
     reasons = [
         ("stateful is set", spec.stateful),
         (f"net is {spec.net}", spec.net != "bridge"),
-        (f"ports publishes {', '.join(str(port.node_port) for port in spec.ports)}", spec.ports),
+        (f"ports publishes {', '.join(map(str, sorted(spec.node_ports)))}", spec.node_ports),
         (f"volumes mounts {', '.join(own)}, which belongs to one instance", own),
         (f"volumes mounts {', '.join(paths)} of the node to write (add :ro if it is only read)", paths),
     ]

@@ -106,7 +106,7 @@ def place(
 
 def _with(service: Service, nodes: Sequence[NodeView], scheduled: dict[int, str]) -> tuple[NodeView, ...]:
     """The nodes as the next service finds them."""
-    ports = frozenset(port.node_port for port in service.spec.ports)
+    ports = service.spec.node_ports
     path = f"{service.stack}/{service.name}"
     seen = []
     for node in nodes:

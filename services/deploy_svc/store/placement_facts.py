@@ -110,6 +110,6 @@ def _recorded(row: Any) -> Recorded:
         service_id=row.id,
         service=f"{row.stack}/{row.name}",
         instance_number=row.instance_number,
-        node_ports=frozenset(int(port["node_port"]) for port in row.ports or ()),
+        node_ports=frozenset(int(port["node_port"]) for port in row.ports or ()) - {0},
         container=container_name(row.stack, row.name, row.instance_number) if row.container_id else None,
     )

@@ -92,7 +92,7 @@ def _may_go_back(service: Service, deploys: Sequence[ServiceDeploy]) -> bool:
 
 
 def _ports(service: Service) -> list[int]:
-    return sorted({port.node_port for port in service.spec.ports})
+    return sorted(service.spec.node_ports)
 
 
 def _by_name(service: Service, default_affinity: tuple[str, ...]) -> bool:

@@ -170,6 +170,15 @@ def test_a_port_is_taken_whatever_its_protocol() -> None:
         one(service(ports=(Port(80, 53, protocol="udp"),)), [NodeView("n", "n", 1, recorded=(other,))])
 
 
+def test_any_free_port_is_never_taken() -> None:
+    anywhere = service(ports=(Port(0, 8080),))
+    assert anywhere.spec.node_ports == frozenset()
+    scheduler = Scheduler(anywhere, [NodeView("n", "n", 1)])
+    for number in (1, 2):
+        assert scheduler.schedule(number).name == "n"
+        scheduler.reserve("n", number)
+
+
 def test_another_instance_of_the_same_service_holds_its_port() -> None:
     own = Recorded("s1", "stack/web", 2, node_ports=frozenset({80}))
     with pytest.raises(CannotPlace):

@@ -13,7 +13,7 @@ def with_own(
     nodes: Sequence[NodeView], service: Service, instances: Iterable[Instance], going: Mapping[int, str]
 ) -> tuple[NodeView, ...]:
     """The nodes with the instances where they are, and where they are `going`, by instance number."""
-    ports = frozenset(port.node_port for port in service.spec.ports)
+    ports = service.spec.node_ports
     places: defaultdict[str, list[Recorded]] = defaultdict(list)
     for item in instances:
         number = item.instance_number

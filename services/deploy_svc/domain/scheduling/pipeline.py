@@ -169,7 +169,7 @@ class Scheduler:
     def reserve(self, node_id: str, number: int) -> None:
         """The next instance must see this one where its ports, or rules about services, depend on it."""
         service = self.service
-        ports = frozenset(port.node_port for port in service.spec.ports)
+        ports = service.spec.node_ports
         if ports or names_instances(self.affinity):
             self.record(node_id, Recorded(service.id, f"{service.stack}/{service.name}", number, ports))
 

@@ -13,10 +13,10 @@ class Port:
     alone = True
 
     def varies(self, placement: Placement) -> bool:
-        return bool(placement.service.spec.ports)
+        return bool(placement.service.spec.node_ports)
 
     def check(self, placement: Placement, nodes: Sequence[NodeView]) -> Verdict:
-        wanted = {port.node_port for port in placement.service.spec.ports}
+        wanted = placement.service.spec.node_ports
         if not wanted:
             return Verdict(tuple(nodes))
 
