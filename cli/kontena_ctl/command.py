@@ -66,6 +66,8 @@ Services = Annotated[
     list[str],
     typer.Argument(metavar="SERVICE...", help="service or stack/service", autocompletion=completed("services")),
 ]
+Target = Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))]
+CaFile = Annotated[str, typer.Option(help="Authorities that the master's certificate comes from.", metavar="FILE")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Timeout = Annotated[
     float, typer.Option(help="How long to wait, such as 90s or 10m.", metavar="DURATION", parser=_seconds)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.progress import Progress, Quiet, display
 from kontena_ctl.rollout import Rollout, conclusion, of_service, of_stack
-from kontena_ctl.session import Session
+from kontena_ctl.session import ServiceName, Session
 from kontena_ctl.words import count
 
 _T = TypeVar("_T")
@@ -180,20 +180,21 @@ def until(what: str, timeout: float, look: Callable[[], _T | None]) -> _T:
     return found
 
 
-def wait_until(session: Session, what: str, timeout: float, fact: Callable[[], str]) -> int:
-    """Wait until `fact` says nothing that is missing; returns the exit code."""
+def wait_until(session: Session, service: ServiceName, timeout: float, state: str) -> None:
+    """Wait until a service is in this state. Raises Failure, about what is missing, when that takes too long."""
     deadline = time.monotonic() + timeout
     said = ""
     while True:
-        missing = fact()
+        found, instances = session.client.get_service(*service), session.client.list_instances(*service)["instances"]
+        missing = missing_of_service(found, instances, state)
         if not missing:
-            session.output.say(f"{what} is as it shall be", "green")
-            return Exit.OK
+            session.output.say(f"{service} is as it shall be", "green")
+            return
         if missing != said:
-            session.output.say(f"{what}: {missing}")
+            session.output.say(f"{service}: {missing}")
             said = missing
         if time.monotonic() > deadline:
-            raise Failure(f"{what} is not there after {timeout:.0f} s: {missing}", code=Exit.TIMED_OUT)
+            raise Failure(f"{service} is not there after {timeout:.0f} s: {missing}", code=Exit.TIMED_OUT)
         time.sleep(_PAUSE_SECONDS)
 
 

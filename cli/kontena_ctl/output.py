@@ -74,6 +74,29 @@ class Output:
         else:
             self.line(json.dumps(document, indent=2, ensure_ascii=False))
 
+    def told(self, document: Any, name: str = "") -> bool:
+        """Print what was asked for as data: the document, or its name where it has one. False when neither was, and a
+        person is to be told."""
+        if self.structured:
+            self.document(document)
+        elif name and self.format is Format.NAME:
+            self.line(name)
+        else:
+            return False
+        return True
+
+    def listed(
+        self, document: Any, columns: Sequence[Column], rows: Sequence[Any], name: Callable[[Any], object]
+    ) -> None:
+        """A list in the format that was asked for: `document` is all of it, `name` is that of a row."""
+        if self.structured:
+            self.document(document)
+        elif self.format is Format.NAME:
+            for row in rows:
+                self.line(str(name(row)))
+        else:
+            self.table(columns, rows)
+
     def entry(self, entry: Document, text: str) -> None:
         """One entry of a stream: a JSON line, a YAML document, or text."""
         if self.format is Format.JSON:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kontena_ctl.contexts import Context, Contexts
 from kontena_ctl.failures import Exit, Failure
@@ -152,8 +152,3 @@ def unknown(kind: str, name: str, grid: str, others: Iterable[str]) -> Failure:
     else:
         hint = f"the grid has no {kind}s"
     return Failure(f"Grid {grid} has no {kind} {name!r}.", hint)
-
-
-def names(documents: Iterable[Any]) -> list[str]:
-    """Of the documents of a list."""
-    return [str(one["name"]) for one in documents]

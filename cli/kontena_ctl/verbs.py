@@ -1,5 +1,6 @@
 """`ls`, `show` and `rm` of every resource, made from its row."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +9,7 @@ from kontena_ctl.command import App, Yes, command, completed
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.output import Format
 from kontena_ctl.resources import SERVICE, STACK, Resource
-from kontena_ctl.session import Session
+from kontena_ctl.session import ServiceName, Session
 
 
 def listing(session: Session, resource: Resource, document: Any) -> None:
@@ -16,23 +17,21 @@ def listing(session: Session, resource: Resource, document: Any) -> None:
     rows = document[resource.plural]
     if not resource.by_time:
         rows = sorted(rows, key=resource.key)
-    if session.output.structured:
-        session.output.document(document)
-    elif session.output.format is Format.NAME:
-        for row in rows:
-            session.output.line(resource.key(row))
-    else:
-        session.output.table(resource.columns, rows)
+    session.output.listed(document, resource.columns, rows, resource.key)
 
 
 def shown(session: Session, resource: Resource, document: Any) -> None:
     """Print one document."""
-    if session.output.structured:
-        session.output.document(document)
-    elif session.output.format is Format.NAME:
+    if session.output.format is Format.NAME:
         session.output.line(resource.key(document))
-    else:
+    elif not session.output.told(document):
         session.output.details(document)
+
+
+def about(session: Session, resource: Resource, name: str, call: Callable[..., Any], *given: Any) -> Any:
+    """What a call of the client about one of them answers. Raises Failure, with what there is, when it is not there."""
+    with session.named(resource.name, name, lambda: known(session, resource)):
+        return call(*parts(session, resource, name), *given)
 
 
 def add(group: App, resource: Resource) -> None:
@@ -49,8 +48,7 @@ def add(group: App, resource: Resource) -> None:
     if resource.get:
 
         def show(session: Session, name: Annotated[str, argument]) -> None:
-            with session.named(resource.name, name, lambda: known(session, resource)):
-                shown(session, resource, getattr(session.client, resource.get)(*parts(session, resource, name)))
+            shown(session, resource, about(session, resource, name, getattr(session.client, resource.get)))
 
         show.__doc__ = f"Show a {resource.name}."
         command(group, "show")(show)
@@ -61,8 +59,7 @@ def add(group: App, resource: Resource) -> None:
             what = f"{resource.name} {', '.join(names)}"
             session.confirm(f"Remove {what}{f', {resource.warning}' if resource.warning else ''}?", yes=yes)
             for name in names:
-                with session.named(resource.name, name, lambda: known(session, resource)):
-                    getattr(session.client, resource.delete)(*parts(session, resource, name))
+                about(session, resource, name, getattr(session.client, resource.delete))
                 session.output.say(f"removed {resource.name} {name}")
 
         rm.__doc__ = f"Remove {_plural(resource)}."
@@ -72,6 +69,14 @@ def add(group: App, resource: Resource) -> None:
 def is_stack(session: Session, target: str) -> bool:
     """Whether a bare name is that of a stack. One of a stack wins over one of a service."""
     return "/" not in target and target in known(session, STACK)
+
+
+def services_of(session: Session, target: str) -> list[ServiceName]:
+    """A service, or all services of a stack."""
+    if is_stack(session, target):
+        stack = session.client.get_stack(session.grid, target)
+        return [ServiceName(session.grid, target, one["name"]) for one in stack["services"]]
+    return [session.service(target)]
 
 
 def target_path(session: Session, target: str) -> str:

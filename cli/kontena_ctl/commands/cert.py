@@ -9,7 +9,7 @@ from kontena_ctl.command import command, completed, group
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.resources import CERTIFICATE, DOMAIN
 from kontena_ctl.session import Session
-from kontena_ctl.verbs import add, known, parts, shown
+from kontena_ctl.verbs import about, add, shown
 
 GROUP = True
 app = group("Certificates, and domains they are for")
@@ -53,11 +53,8 @@ def request(session: Session, names: Annotated[list[str], typer.Argument(metavar
 @command(app, "export")
 def export(session: Session, subject: _Subject) -> None:
     """Print a certificate with its chain and its private key, as PEM. Written to the audit log."""
-    with session.named("certificate", subject, lambda: known(session, CERTIFICATE)):
-        document = session.client.export_certificate(*parts(session, CERTIFICATE, subject))
-    if session.output.structured:
-        session.output.document(document)
-    else:
+    document = about(session, CERTIFICATE, subject, session.client.export_certificate)
+    if not session.output.told(document):
         session.output.raw("".join(document[part] for part in ("certificate", "chain", "private_key")))
 
 

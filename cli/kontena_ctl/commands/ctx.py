@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from kontena_ctl.command import command, complete_contexts, completed, group, told
+from kontena_ctl.command import CaFile, command, complete_contexts, completed, group, told
 from kontena_ctl.contexts import Context, Contexts
-from kontena_ctl.output import Column, Format
+from kontena_ctl.output import Column
+from kontena_ctl.resources import GRID
 from kontena_ctl.session import Session
+from kontena_ctl.verbs import about
 
 GROUP = True
 app = group("The masters that are known, and which one is used")
@@ -20,20 +22,15 @@ def ls(session: Session) -> None:
     """List contexts."""
     contexts = session.contexts
     rows = sorted(contexts.known.values(), key=lambda one: one.name)
-    if session.output.structured:
-        session.output.document({"contexts": [_document(contexts, one) for one in rows]})
-    elif session.output.format is Format.NAME:
-        for one in rows:
-            session.output.line(one.name)
-    else:
-        columns = (
-            Column("USED", lambda one: "*" if one.name == contexts.current else " "),
-            Column("CONTEXT", lambda one: one.name),
-            Column("URL", lambda one: one.url),
-            Column("GRID", lambda one: one.grid),
-            Column("TOKEN", lambda one: "expired" if one.expired else ("yes" if one.token else "no")),
-        )
-        session.output.table(columns, rows)
+    columns = (
+        Column("USED", lambda one: "*" if one.name == contexts.current else " "),
+        Column("CONTEXT", lambda one: one.name),
+        Column("URL", lambda one: one.url),
+        Column("GRID", lambda one: one.grid),
+        Column("TOKEN", lambda one: "expired" if one.expired else ("yes" if one.token else "no")),
+    )
+    document = {"contexts": [_document(contexts, one) for one in rows]}
+    session.output.listed(document, columns, rows, lambda one: one.name)
     if contexts.imported:
         session.output.say(f"taken over from {contexts.imported}")
 
@@ -52,8 +49,7 @@ def grid(
 ) -> None:
     """Make a grid the usual one of the context."""
     context = session.contexts.get(session.ctx or session.contexts.current)
-    with session.named("grid", name, lambda: [one["name"] for one in session.client.list_grids()["grids"]]):
-        session.client.get_grid(name)
+    about(session, GRID, name, session.client.get_grid)
     session.contexts.put(replace(context, grid=name), use=False)
     session.output.say(f"using grid {name} of {context.name}")
 
@@ -64,9 +60,7 @@ def add(
     name: Annotated[str, typer.Argument(metavar="CONTEXT")],
     url: Annotated[str, typer.Argument(metavar="URL", help="such as https://master.example:9292")],
     token: Annotated[str, typer.Option(help="Access token; better read from stdin with -.")] = "",
-    ca_file: Annotated[
-        str, typer.Option(help="Authorities that the master's certificate comes from.", metavar="FILE")
-    ] = "",
+    ca_file: CaFile = "",
 ) -> None:
     """Add or replace a context. --grid makes a grid the usual one."""
     session.contexts.put(Context(name, url.rstrip("/"), told(token), session.grid_option, ca_file=ca_file), use=False)

@@ -6,15 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from kontena_client import ApiError
-from kontena_ctl.command import DEFAULT_TIMEOUT, ProgressOption, Service, Timeout, Wait, Yes, command, completed, group
+from kontena_ctl.command import (
+    DEFAULT_TIMEOUT,
+    ProgressOption,
+    Service,
+    Target,
+    Timeout,
+    Wait,
+    Yes,
+    command,
+    completed,
+    group,
+)
 from kontena_ctl.failures import Exit, Failure
-from kontena_ctl.following import Followed, finish, missing_of_service, service_deploy, stack_deploy, wait_until
+from kontena_ctl.following import Followed, finish, service_deploy, stack_deploy, wait_until
 from kontena_ctl.output import Format
 from kontena_ctl.plans import impossible, lines, summary
 from kontena_ctl.progress import Progress
-from kontena_ctl.resources import CONFIG, SECRET
+from kontena_ctl.resources import CONFIG, SECRET, SERVICE
 from kontena_ctl.session import ServiceName, Session
-from kontena_ctl.verbs import is_stack, known
+from kontena_ctl.verbs import about, is_stack, known, services_of
 from kontena_ctl.wanted import Files, Wanted, of_files
 
 app = group("Deploys")
@@ -111,16 +122,14 @@ def scale(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Set the number of instances of a service, and follow the deploy."""
-    found = session.service(service)
-    with session.named("service", service, lambda: [str(one) for one in session.service_names()]):
-        started = session.client.scale_service(*found, {"instances": instances})
+    started = about(session, SERVICE, service, session.client.scale_service, {"instances": instances})
     raise typer.Exit(finish(session, service_deploy(session, started), progress=progress, wait=wait, timeout=timeout))
 
 
 @command(app, "wait")
 def wait(
     session: Session,
-    target: Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))],
+    target: Target,
     deploy: Annotated[str, typer.Option(metavar="ID", help="Until this deploy has ended.")] = "",
     state: Annotated[str, typer.Option("--for", metavar="running|stopped")] = "running",
     progress: ProgressOption = Progress.AUTO,
@@ -136,12 +145,7 @@ def wait(
             finish(session, _begun(session, target, deploy), progress=progress, wait=True, timeout=timeout)
         )
     for service in services:
-
-        def missing(service: ServiceName = service) -> str:
-            found = session.client.get_service(*service)
-            return missing_of_service(found, session.client.list_instances(*service)["instances"], state)
-
-        wait_until(session, str(service), timeout, missing)
+        wait_until(session, service, timeout, state)
 
 
 def _exists(session: Session, stack: str) -> bool:
@@ -187,8 +191,7 @@ def _is_missing(session: Session, wanted: Wanted) -> bool:
 
 def _show_first(session: Session, wanted: Wanted) -> None:
     """What is made before the stacks: their plans ask for it."""
-    if session.output.structured:
-        session.output.document(wanted.told)
+    if session.output.told(wanted.told):
         return
     for line in wanted.first if session.output.format is not Format.NAME else ():
         session.output.line(f"+ {line}")
@@ -249,10 +252,7 @@ def _services(session: Session, target: str) -> list[ServiceName]:
     kind, _, rest = target.partition("/")
     if kind in {"services", "stacks"} and rest.count("/") == (2 if kind == "services" else 1):
         target = rest if kind == "services" else rest.partition("/")[2]
-    if is_stack(session, target):
-        stack = session.client.get_stack(session.grid, target)
-        return [ServiceName(session.grid, target, one["name"]) for one in stack["services"]]
-    return [session.service(target)]
+    return services_of(session, target)
 
 
 def _begun(session: Session, target: str, id_: str) -> Any:

@@ -1,9 +1,10 @@
 """`kctl explain`: why a service is not as it shall be."""
 
 from kontena_ctl.command import Service, command, group
-from kontena_ctl.output import Format
 from kontena_ctl.reasons import Facts, reasons
-from kontena_ctl.session import Session
+from kontena_ctl.resources import SERVICE
+from kontena_ctl.session import ServiceName, Session
+from kontena_ctl.verbs import about
 
 app = group("Why a service is not as it shall be")
 
@@ -11,10 +12,9 @@ app = group("Why a service is not as it shall be")
 @command(app, "explain")
 def explain(session: Session, service: Service) -> None:
     """Why a service is not as it shall be: not placed, not started, not healthy, or started again and again."""
-    name = session.service(service)
     client = session.client
-    with session.named("service", service, lambda: [str(one) for one in session.service_names()]):
-        document = client.get_service(*name)
+    document = about(session, SERVICE, service, client.get_service)
+    name = ServiceName(*document["id"].split("/"))
     facts = Facts(
         document,
         client.list_instances(*name)["instances"],
@@ -23,11 +23,7 @@ def explain(session: Session, service: Service) -> None:
         client.list_nodes(name.grid)["nodes"],
     )
     found = reasons(facts)
-    if session.output.structured:
-        session.output.document({"service": document["id"], "reasons": found})
-        return
-    if session.output.format is Format.NAME:
-        session.output.line(document["id"])
+    if session.output.told({"service": document["id"], "reasons": found}, document["id"]):
         return
     for reason in found:
         session.output.line(reason)

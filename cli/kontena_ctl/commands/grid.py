@@ -59,7 +59,5 @@ def token(
         session.confirm(f"Replace the token of grid {session.grid}?", yes=yes)
         session.client.rotate_grid_token(session.grid, {})
     document = session.client.get_grid(session.grid)
-    if session.output.structured:
-        session.output.document({"grid": document["name"], "token": document["token"]})
-    else:
+    if not session.output.told({"grid": document["name"], "token": document["token"]}):
         session.output.line(document["token"])

@@ -5,15 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from kontena_ctl.command import Yes, command, completed, group
+from kontena_ctl.command import Target, Yes, command, group
 from kontena_ctl.failures import Failure
-from kontena_ctl.output import Column, Format
+from kontena_ctl.output import Column
 from kontena_ctl.session import Session
 from kontena_ctl.verbs import target_path
 from kontena_ctl.words import age
 
 app = group("Deploys that there were")
-_Target = Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))]
 COLUMNS = (
     Column("DEPLOY", lambda one: one["id"]),
     Column("ASKED", lambda one: age(one["created_at"])),
@@ -44,37 +43,23 @@ def _changed(revision: Mapping[str, Any]) -> Iterator[str]:
 
 
 @command(app, "history")
-def history(
-    session: Session,
-    target: _Target,
-    limit: _Limit = 20,
-) -> None:
+def history(session: Session, target: Target, limit: _Limit = 20) -> None:
     """The deploys of a service or stack, the newest first: who asked for them, what became of them."""
     document: Any = session.client.call("GET", f"{target_path(session, target)}/deploys", {"limit": limit})
-    _listed(session, document, "deploys", COLUMNS, "id")
+    session.output.listed(document, COLUMNS, document["deploys"], lambda one: one["id"])
 
 
 @command(app, "revisions")
-def revisions(session: Session, target: _Target, limit: _Limit = 20) -> None:
+def revisions(session: Session, target: Target, limit: _Limit = 20) -> None:
     """The revisions that a service or stack can go back to, the newest first: who made them, what they changed."""
     document: Any = session.client.call("GET", f"{target_path(session, target)}/revisions", {"limit": limit})
-    _listed(session, document, "revisions", REVISIONS, "revision")
-
-
-def _listed(session: Session, document: Any, plural: str, columns: tuple[Column, ...], key: str) -> None:
-    if session.output.structured:
-        session.output.document(document)
-    elif session.output.format is Format.NAME:
-        for one in document[plural]:
-            session.output.line(str(one[key]))
-    else:
-        session.output.table(columns, document[plural])
+    session.output.listed(document, REVISIONS, document["revisions"], lambda one: one["revision"])
 
 
 @command(app, "cancel")
 def cancel(
     session: Session,
-    target: _Target,
+    target: Target,
     deploy: Annotated[str, typer.Option(metavar="ID", help="This one; else the one that goes on.")] = "",
     yes: Yes = False,
 ) -> None:
@@ -89,9 +74,5 @@ def cancel(
         deploy = under_way[-1]
     session.confirm(f"Cancel deploy {deploy} of {target}?", yes=yes)
     canceled: Any = session.client.call("POST", f"{path}/deploys/{deploy}/cancel", {}, {})
-    if session.output.structured:
-        session.output.document(canceled)
-    elif session.output.format is Format.NAME:
-        session.output.line(deploy)
-    else:
+    if not session.output.told(canceled, deploy):
         session.output.say(f"canceled deploy {deploy}: {canceled.get('reason') or 'nothing had begun'}")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from kontena_ctl.command import command, group, told
+from kontena_ctl.command import CaFile, command, group, told
 from kontena_ctl.contexts import Context
 from kontena_ctl.failures import Failure
 from kontena_ctl.session import Session, connect
@@ -23,9 +23,7 @@ def login(
     code: Annotated[str, typer.Option(help="A code: of an administrator, or of the page of a login.")] = "",
     invite: Annotated[str, typer.Option(help="The code of an invitation, for the first login with the browser.")] = "",
     remote: Annotated[bool, typer.Option(help="The browser is on another machine.")] = False,
-    ca_file: Annotated[
-        str, typer.Option(help="Authorities that the master's certificate comes from.", metavar="FILE")
-    ] = "",
+    ca_file: CaFile = "",
 ) -> None:
     """Log in and use this master from now on. Without --token and --code, the browser opens the login of the master."""
     from kontena_ctl.login import authorization, browser_code, exchanged  # noqa: PLC0415 -- brings httpx.

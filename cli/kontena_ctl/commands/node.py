@@ -1,6 +1,7 @@
 """`kctl node`."""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -8,7 +9,7 @@ from kontena_ctl.command import command, completed, group
 from kontena_ctl.failures import Exit, Failure
 from kontena_ctl.resources import NODE
 from kontena_ctl.session import Session
-from kontena_ctl.verbs import add, known, parts, shown
+from kontena_ctl.verbs import about, add, shown
 
 GROUP = True
 app = group("Nodes: machines that run containers")
@@ -16,22 +17,20 @@ add(app, NODE)
 _Node = Annotated[str, typer.Argument(metavar="NODE", autocompletion=completed("nodes"))]
 
 
-def _update(session: Session, name: str, body: Any) -> Any:
-    with session.named("node", name, lambda: known(session, NODE)):
-        grid, node = parts(session, NODE, name)
-        return session.client.update_node(grid, node, body)
-
-
 @command(app, "drain")
 def drain(session: Session, name: _Node) -> None:
     """Move what runs on a node elsewhere, and place nothing there."""
-    shown(session, NODE, _update(session, name, {"availability": "drain"}))
+    _set_availability(session, name, "drain")
 
 
 @command(app, "activate")
 def activate(session: Session, name: _Node) -> None:
     """Place instances on a node again."""
-    shown(session, NODE, _update(session, name, {"availability": "active"}))
+    _set_availability(session, name, "active")
+
+
+def _set_availability(session: Session, name: str, availability: str) -> None:
+    shown(session, NODE, about(session, NODE, name, session.client.update_node, {"availability": availability}))
 
 
 @command(app, "label")
@@ -41,12 +40,11 @@ def label(
     labels: Annotated[list[str], typer.Argument(metavar="KEY=VALUE|KEY-...", help="KEY- takes a label away.")],
 ) -> None:
     """Add, replace and take away labels."""
-    with session.named("node", name, lambda: known(session, NODE)):
-        grid, node = parts(session, NODE, name)
-        before = session.client.get_node(grid, node)
+    before = about(session, NODE, name, session.client.get_node)
     seen = session.client.headers.get("etag")
     after = _labelled(before["labels"], labels)
-    shown(session, NODE, session.client.update_node(grid, node, {"labels": after}, if_match=seen))
+    update = partial(session.client.update_node, if_match=seen)
+    shown(session, NODE, about(session, NODE, name, update, {"labels": after}))
 
 
 def _labelled(before: list[str], wanted: list[str]) -> list[str]:
@@ -70,14 +68,11 @@ def join(
 ) -> None:
     """Print the script that makes a machine a node: kctl node join | ssh HOST sudo sh. It holds the join token."""
     document = session.client.get_grid_join(session.grid, uri=uri or None)
-    if session.output.structured:
-        session.output.document(document)
-    else:
+    if not session.output.told(document):
         session.output.raw(document["container" if container else "systemd"])
 
 
 @command(app, "health")
 def health(session: Session, name: _Node) -> None:
     """Show whether its agent is there, and how it is connected with the others."""
-    with session.named("node", name, lambda: known(session, NODE)):
-        shown(session, NODE, session.client.get_node_health(*parts(session, NODE, name)))
+    shown(session, NODE, about(session, NODE, name, session.client.get_node_health))

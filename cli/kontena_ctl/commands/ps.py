@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kontena_ctl.command import command, completed, group
-from kontena_ctl.output import Column, Format
+from kontena_ctl.output import Column
 from kontena_ctl.resources import SERVICE
 from kontena_ctl.session import Session
 from kontena_ctl.verbs import listing
@@ -38,10 +38,4 @@ def ps(
         return
     document = session.client.list_service_containers(*session.service(service))
     containers = sorted(document["containers"], key=lambda one: (one.get("instance_number", 0), one["name"]))
-    if session.output.structured:
-        session.output.document(document)
-    elif session.output.format is Format.NAME:
-        for container in containers:
-            session.output.line(container["name"])
-    else:
-        session.output.table(CONTAINERS, containers)
+    session.output.listed(document, CONTAINERS, containers, lambda one: one["name"])

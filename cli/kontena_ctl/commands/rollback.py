@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kontena_ctl.command import DEFAULT_TIMEOUT, ProgressOption, Timeout, Wait, Yes, command, completed, group
+from kontena_ctl.command import DEFAULT_TIMEOUT, ProgressOption, Target, Timeout, Wait, Yes, command, group
 from kontena_ctl.failures import Failure
 from kontena_ctl.following import finish, service_deploy, stack_deploy
 from kontena_ctl.progress import Progress
@@ -18,7 +18,7 @@ app = group("Go back to a revision of before")
 @command(app, "rollback")
 def rollback(
     session: Session,
-    target: Annotated[str, typer.Argument(metavar="SERVICE|STACK", autocompletion=completed("services"))],
+    target: Target,
     to: Annotated[int, typer.Option(metavar="REVISION", min=0, help="This revision; else the one before.")] = 0,
     yes: Yes = False,
     progress: ProgressOption = Progress.AUTO,

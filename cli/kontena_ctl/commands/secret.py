@@ -8,7 +8,7 @@ import typer
 from kontena_ctl.command import command, completed, group
 from kontena_ctl.resources import SECRET
 from kontena_ctl.session import Session
-from kontena_ctl.verbs import add, known, parts
+from kontena_ctl.verbs import about, add
 
 GROUP = True
 app = group("Secrets of the vault")
@@ -22,20 +22,15 @@ def set_(session: Session, name: _Name) -> None:
     deployed again."""
     value = typer.prompt("Value", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
     document: Any = session.client.update_secret(session.grid, name, {"value": value, "upsert": True})
-    if session.output.structured:
-        session.output.document({key: one for key, one in document.items() if key != "value"})
-    else:
+    if not session.output.told({key: one for key, one in document.items() if key != "value"}):
         session.output.say(f"set {name}")
 
 
 @command(app, "get")
 def get(session: Session, name: _Name) -> None:
     """Print the value of a secret, byte for byte. Each time is written to the audit log."""
-    with session.named("secret", name, lambda: known(session, SECRET)):
-        document = session.client.get_secret(*parts(session, SECRET, name))
-    if session.output.structured:
-        session.output.document(document)
-    else:
+    document = about(session, SECRET, name, session.client.get_secret)
+    if not session.output.told(document):
         session.output.raw(document["value"])
         if sys.stdout.isatty():
             session.output.say()

@@ -3,7 +3,6 @@
 from typing import Any
 
 from kontena_ctl.command import command, group
-from kontena_ctl.output import Format
 from kontena_ctl.session import Session
 from kontena_ctl.words import count, listed
 
@@ -24,11 +23,7 @@ def status(session: Session) -> None:
         "services": client.list_services(session.grid)["services"],
     }
     problems = found(document)
-    if session.output.structured:
-        session.output.document({**document, "problems": problems})
-    elif session.output.format is Format.NAME:
-        session.output.line(session.grid)
-    else:
+    if not session.output.told({**document, "problems": problems}, session.grid):
         _tell(session, document, problems)
     if problems:
         raise typer.Exit(1)

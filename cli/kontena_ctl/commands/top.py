@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from kontena_ctl.command import command, completed, group
-from kontena_ctl.output import Column, Format
+from kontena_ctl.output import Column
 from kontena_ctl.session import Session
 from kontena_ctl.words import size
 
@@ -38,13 +38,7 @@ def top(
         document = session.client.list_node_stats(session.grid, node, **options)
     else:
         document = session.client.list_grid_stats(session.grid, **options)
-    if session.output.structured:
-        session.output.document(document)
-    elif session.output.format is Format.NAME:
-        for one in document["stats"]:
-            session.output.line(one["container_id"])
-    else:
-        session.output.table(_COLUMNS, document["stats"])
+    session.output.listed(document, _COLUMNS, document["stats"], lambda one: one["container_id"])
 
 
 def _rate(one: Any, member: str) -> str:

@@ -28,9 +28,7 @@ def invite(session: Session, email: Annotated[str, typer.Argument(metavar="EMAIL
     document: Any = session.client.call(
         "POST", "/oauth2/authorize", {}, {"response_type": "invite", "email": email}, {}
     )
-    if session.output.structured:
-        session.output.document(document)
-    else:
+    if not session.output.told(document):
         code = document.get("invite_code") or document.get("code")
         session.output.line(str(code))
         session.output.say(f"they run: kctl login {session.client.url} --invite {code}")

@@ -21,7 +21,5 @@ def version(session: Session) -> None:
         master = session.client.call("GET", "/").get("version")
     except Failure:
         master = None
-    if session.output.structured:
-        session.output.document({"client": own, "master": master})
-    else:
+    if not session.output.told({"client": own, "master": master}):
         session.output.details({"kontena-ctl": own, "master": master or "(none is known)"})
