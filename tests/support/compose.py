@@ -17,6 +17,7 @@ GATEWAY = "gateway"
 # As many gateways as one project may have here.
 _GATEWAYS = 2
 _PRIMARY, _STANDBY = "postgres", "standby"
+_WITH_DATA = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
 
 
 @dataclass
@@ -38,8 +39,6 @@ class Compose:
             "KONTENA_TAG": images.TAG,
             "POSTGRES_IMAGE": images.POSTGRES,
             "POSTGRES_PASSWORD": secrets.token_hex(16),
-            # The second is there only while `standby` runs one.
-            "POSTGRES_HOSTS": f"{_PRIMARY}:5432,{_STANDBY}:5432",
             **{f"{name}_DATABASE_PASSWORD": secrets.token_hex(16) for name in ("AUTH", "GRID", "DEPLOY", "VAULT")},
             "CLUSTER_SECRET": secrets.token_hex(32),
             "METRICS_TOKEN": secrets.token_hex(16),
@@ -119,7 +118,8 @@ class Compose:
         return [line for name in names for line in images.logs(self.host, name).splitlines() if '"not now"' in line]
 
     def start_standby(self) -> None:
-        """A second Postgres, without which the first confirms nothing from now on."""
+        """A second Postgres, without which the first confirms nothing from now on, and services that know both. Before,
+        they know one, as a name that nobody has would take from the time that they give to a slow primary."""
         given = ("POSTGRES_USER=kontena", f"POSTGRES_PASSWORD={self.env['POSTGRES_PASSWORD']}", f"PRIMARY={_PRIMARY}")
         variables = [word for one in given for word in ("-e", one)]
         network = ("--network", f"{self.project}_suite", "--network-alias", _STANDBY)
@@ -130,6 +130,10 @@ class Compose:
         self._sql(primary, "alter system set synchronous_standby_names = standby")
         self._sql(primary, "select pg_reload_conf()")
         soon(lambda: self._sql(primary, seen) == "streaming|sync", message="the primary waits for the standby")
+        self.env["POSTGRES_HOSTS"] = f"{_PRIMARY}:5432,{_STANDBY}:5432"
+        words = [word for name in _WITH_DATA for word in ("--scale", f"{name}={self.counts[name]}")]
+        self.command("up", "-d", "--no-deps", *words, *_WITH_DATA)
+        self.scale()
 
     def kill_primary(self) -> None:
         """Without time for good-byes; its name is unknown from then on."""
