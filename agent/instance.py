@@ -41,12 +41,16 @@ class Instance:
         self._site = site
         # Something else is wanted than what the turn under way brings about.
         self._overtaken = asyncio.Event()
+        # The wait for the container that was found last is over, and nothing else is known to have changed.
+        self._closely = False
+        # Events of the engine are covered by the look that follows what is being done.
+        self._acting = self._missed = False
         self._health = HealthMonitor(site.runtime, self.look)
         handover = Handover(site, self._health, self._report)
         self._operations = Operations(key, site, self._overtaken, handover)
         self._applying = Applying(self._operations)
         self._repairs = Repairs(key, site)
-        self._readiness = Readiness(site.runtime.probes, site.port_wait, site.settle, self.look)
+        self._readiness = Readiness(site.runtime.probes, site.port_wait, site.settle, self._look_closely)
         self._order: Order | None = None
         self._removing = False
         self._gone = False
@@ -113,6 +117,17 @@ class Instance:
 
     def look(self) -> None:
         """Something may have changed."""
+        self._closely = False
+        self._wake.set()
+
+    def look_after_event(self) -> None:
+        """The engine told of a change."""
+        if self._acting:
+            self._missed = True
+        else:
+            self.look()
+
+    def _look_closely(self) -> None:
         self._wake.set()
 
     async def run(self) -> None:
@@ -178,7 +193,8 @@ class Instance:
         if self._removing:
             await self._terminate()
         elif order is not None:
-            container = await self._look_at_container()
+            closely, self._closely = self._closely, True
+            container = await self._look_at_container(closely=closely)
             self._health.look(container)
             self._operations.note_data(order.assignment, container)
             fresh, self._seen_rev = self._seen_rev != order.assignment.deploy_rev, order.assignment.deploy_rev
@@ -193,9 +209,22 @@ class Instance:
                 # A pause after a crash is worth a report; after a failure, the failure stands.
                 self._report(order.assignment, container, self._readiness.problem)
 
-    async def _look_at_container(self) -> Container | None:
+    async def _look_at_container(self, *, closely: bool = False) -> Container | None:
         self._readiness.looks()
-        return await self._operations.find()
+        return await (self._operations.look() if closely else self._operations.find())
+
+    async def _act(self, action: Action, order: Order, container: Container | None) -> Container | None:
+        """Do it, and look what came of it."""
+        self._acting, self._missed = True, False
+        try:
+            await self._applying.act(action, order, container)
+        except BaseException:
+            if self._missed:
+                self.look()
+            raise
+        finally:
+            self._acting = False
+        return await self._look_at_container(closely=True)
 
     def _refusal(self, assignment: pb.Assignment, container: Container | None) -> str:
         """Why this rollout is not tried again while the container of before runs in its place; empty when it may be."""
@@ -232,8 +261,7 @@ class Instance:
             if condemned and record.applied_rev == assignment.deploy_rev:
                 # Known before it stops, which may take its whole grace period.
                 self._report(assignment, container, self._readiness.problem)
-            await self._applying.act(action, order, container)
-            container = await self._look_at_container()
+            container = await self._act(action, order, container)
             self._health.look(container)
             self._count_crash(assignment, container, of_before=False)
             drifted = None

@@ -203,7 +203,7 @@ class Worker:
         key = key_of(event.labels)
         instance = None if key is None else self._instances.get(key)
         if instance is not None:
-            instance.look()
+            instance.look_after_event()
 
     async def resync(self) -> None:
         """Compare with what the engine has: wake what differs, remove what is not assigned, collect all logs."""

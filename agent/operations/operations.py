@@ -50,12 +50,22 @@ class Operations:
         self._images = Images(key, site, self._overtaken)
         self._own = OwnContainers(key, site, self._hooks)
         self._room = Room(key, site, self._own)
+        # The id of the container that was found or made last.
+        self._last = ""
         self._swap = Swap(key, site, self._own, self._hooks, self._overtaken)
 
     async def find(self) -> Container | None:
         """The instance's container. A swap that was cut short is settled, and containers beyond it are removed; so it
         must not be called in the middle of a swap."""
-        return (await self._own.settled()).current
+        found = (await self._own.settled()).current
+        self._last = "" if found is None else found.id
+        return found
+
+    async def look(self) -> Container | None:
+        """The container that was found or made last, without asking what else there is; what `find` says when it is
+        gone."""
+        seen = await self._runtime.containers.inspect(self._last) if self._last else None
+        return await self.find() if seen is None else seen
 
     def note_data(self, assignment: pb.Assignment, container: Container | None) -> None:
         """Remember the volumes with the data of the instance."""
@@ -76,7 +86,7 @@ class Operations:
         image = await self._images.of_rollout(assignment, sealed=sealed)
         await create_request.ensure_volumes(self._site, assignment)
         await create_request.ensure_network(self._site, assignment)
-        await unless_overtaken(self._overtaken, self._room.make(assignment))
+        await unless_overtaken(self._overtaken, self._room.make(assignment, swap=old is not None))
         self._data.note(assignment, old)
         mounts = await self._data.prepare(assignment, tuple(image.volumes))
         self._site.files.refuse_mount(pod)
@@ -96,8 +106,10 @@ class Operations:
             await self._swap.take_over(assignment, successor, old, body, self._handover)
         elif not in_one_go:
             await self._swap.swap_in(assignment, successor, old, body)
+        self._last = successor
         self._tell(kinds.CREATE, f"container {pod.container_name} was created and started")
-        await self._data.retire_keepers()
+        if pod.stateful:
+            await self._data.retire_keepers()
         if not beside:
             await self._own.post_start(assignment, successor)
 

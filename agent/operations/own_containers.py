@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from agent.domain import labels
+from agent.domain.hooks import POST_START
 from agent.domain.labels import InstanceKey
 from agent.domain.swap import Settlement, own_name, settle
 from agent.hooks import Hooks
@@ -83,6 +84,8 @@ class OwnContainers:
 
     async def post_start(self, assignment: pb.Assignment, container_id: str) -> None:
         """Run the hooks of the moment in a container that was started."""
+        if not any(hook.type == POST_START for hook in assignment.pod.hooks):
+            return
         container = await self._runtime.containers.inspect(container_id)
         if container is not None:
             await self._hooks.post_start(assignment, container)

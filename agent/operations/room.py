@@ -17,13 +17,13 @@ class Room:
         self._site = site
         self._own = own
 
-    async def make(self, assignment: pb.Assignment) -> None:
-        """Returns once no container has the names that are needed, and none on its way out has the node ports. Raises
-        NameTaken when one is not ours to remove."""
+    async def make(self, assignment: pb.Assignment, *, swap: bool) -> None:
+        """Returns once no container has the names that are needed, for a `swap` those of all its steps, and none on its
+        way out has the node ports. Raises NameTaken when one is not ours to remove."""
         ports = frozenset(port.node_port for port in assignment.pod.ports if port.node_port)
         await self._site.removals.of_ports(ports)
         name = assignment.pod.container_name
-        for needed in (name, next_name(name), former_name(name)):
+        for needed in (name, next_name(name), former_name(name)) if swap else (name,):
             await self._free(needed)
 
     async def _free(self, name: str) -> None:

@@ -31,17 +31,25 @@ class Images:
         self._locks: dict[str, asyncio.Lock] = {}
         # When a registry was last asked, by image and rollout.
         self._asked: dict[tuple[str, str], float] = {}
+        # What there was of an image, and when that was looked at.
+        self._seen: dict[str, tuple[float, Image]] = {}
 
     async def ensure(self, image: str, rev: str, login: Login | None) -> Image:
+        began = time.monotonic()
         async with self._locks.setdefault(image, asyncio.Lock()):
             now = time.monotonic()
             self._asked = {key: at for key, at in self._asked.items() if now - at < _CACHE_SECONDS}
+            seen, shown = self._seen.get(image, (-1.0, None))
+            if shown is not None and seen >= began and (image, rev) in self._asked:
+                # One look answers all who asked before it.
+                return shown
             present = await self._image(image)
-            if present is not None and (image, rev) in self._asked:
-                return present
-            found = await self._pull_or_copy(image, login, present)
-            self._asked[image, rev] = time.monotonic()
-            return found
+            if present is None or (image, rev) not in self._asked:
+                found = await self._pull_or_copy(image, login, present)
+                self._asked[image, rev] = time.monotonic()
+                return found
+            self._seen[image] = (now, present)
+            return present
 
     async def remove(self, image_id: str) -> bool:
         shown = await self._show(image_id)

@@ -1,6 +1,7 @@
 """Networks of the engine."""
 
 import asyncio
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -22,11 +23,18 @@ class Networks:
         self._engine = engine
         # Engines accept two networks of one name when they are asked for at once.
         self._making = asyncio.Lock()
+        # When a network was last seen to be there.
+        self._seen: dict[str, float] = {}
 
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
+        asked = time.monotonic()
         async with self._making:
-            if await self._find(name) is None:
-                await self._create(name, {"Labels": dict(labels)})
+            # One look answers all who asked before it.
+            if self._seen.get(name, -1.0) < asked:
+                looked = time.monotonic()
+                if await self._find(name) is None:
+                    await self._create(name, {"Labels": dict(labels)})
+                self._seen[name] = looked
 
     async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:
         body = {"Container": container_id, "EndpointConfig": {"Aliases": sorted(aliases)}}

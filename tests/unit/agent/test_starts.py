@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +10,13 @@ import pytest
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
 from agent.runtime.hollow import START_SECONDS, HollowContainers, HollowRuntime
-from agent.runtime.ports import Container
 from agent.site import LoggedEvents, Site
 from agent.state import State
 from agent.state_dir import StateDir
 from agent.streams.reporter import Reporter
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.unit.agent.agent_factories import assignment
+from tests.unit.agent.lone_site import NoLogs, NoOneshots, NoRemovals
 
 
 class Counting(HollowContainers):
@@ -31,30 +31,6 @@ class Counting(HollowContainers):
         self.most = max(self.most, self.starting)
         await super().start(container_id)
         self.starting -= 1
-
-
-class NoLogs:
-    def follow(self, container_id: str) -> None:
-        return
-
-    async def drained(self, container_id: str) -> None:
-        return
-
-    def add(self, container: Container, stream: str, lines: Sequence[bytes], hook: str) -> None:
-        return
-
-
-class NoOneshots:
-    async def started(self, instance_id: str, hook_ids: Sequence[str]) -> Collection[str]:
-        return ()
-
-
-class NoRemovals:
-    async def of_instance(self, key: InstanceKey, name: str) -> None:
-        return
-
-    async def of_ports(self, ports: frozenset[int]) -> None:
-        return
 
 
 @pytest.fixture
