@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.kernel import call
-from services.kernel.db import Database, Tx
-from services.kernel.outbox import Outbox
+from services.kernel.db import AnyTx, Database
+from services.kernel.outbox import Outbox, message
 from services.kernel.principal import Principal
 
 TOPIC = "audit"
@@ -23,10 +23,15 @@ class Resource:
     service_id: str = ""
 
 
-async def record(tx: Tx, outbox: Outbox, event: str, resource: Resource, *, by: Principal | None = None) -> None:
+async def record(tx: AnyTx, outbox: Outbox, event: str, resource: Resource, *, by: Principal | None = None) -> None:
     """Record that the current caller did `event` to `resource`, or somebody (`by`) who has just proved who they are.
     Never pass secret values in here."""
     await outbox.emit(tx, TOPIC, _entry(event, resource, by or call.current().principal))
+
+
+def event(name: str, resource: Resource) -> dict[str, str]:
+    """The same as parameters of a statement that does what it tells (`Outbox.telling`)."""
+    return message(TOPIC, _entry(name, resource, call.current().principal))
 
 
 async def record_read(db: Database, outbox: Outbox, event: str, resource: Resource) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from services.kernel.db import Database, Tx, notify, run, timestamp
+from services.kernel.db import AnyTx, Database, notify, run, timestamp
 from services.kernel.ids import new_id
 from services.kernel.listen import Listener, drain
 from services.kernel.logs import get_logger
@@ -78,13 +78,22 @@ class Outbox:
         self._claim = Statement(_claim(table))
         self._forget = Statement(_forget(table, self.channel))
 
-    async def emit(self, tx: Tx, topic: str, payload: Mapping[str, Any]) -> None:
+    async def emit(self, tx: AnyTx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
-        await run(tx, self._emit, **_values(topic, payload))
+        await run(tx, self._emit, **message(topic, payload))
+
+    def telling(self, made: sa.CTE, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """Selects columns of the one row that a statement makes, and adds a message about it; none when it makes none.
+        Its parameters are those of `message`."""
+        message = _message()
+        row = sa.select(message["id"], message["topic"], message["payload"]).select_from(made)
+        added = self.table.insert().from_select(list(message), row).returning(self.table.c.topic).cte("added")
+        woken = sa.select(sa.func.pg_notify(self.channel, added.c.topic)).scalar_subquery()
+        return sa.select(*columns, woken.label("woken")).select_from(made)
 
     async def emit_now(self, db: Database, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message whose cause changed nothing here; it is committed on return."""
-        await db.fetch(self._emit, **_values(topic, payload))
+        await db.fetch(self._emit, **message(topic, payload))
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
@@ -179,17 +188,25 @@ class Outbox:
             await notify(tx, self.channel, _TRIED)
 
 
-def _values(topic: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": new_id(), "topic": topic, "payload": to_json(payload)}
+def message(topic: str, payload: Mapping[str, Any]) -> dict[str, str]:
+    """A new message as parameters of a statement."""
+    return {"message_id": new_id(), "message_topic": topic, "message_payload": to_json(payload)}
+
+
+def _message() -> dict[str, sa.ColumnElement[Any]]:
+    """The columns of a message, of the parameters that `message` gives."""
+    return {
+        "id": sa.bindparam("message_id", type_=sa.Text),
+        "topic": sa.bindparam("message_topic", type_=sa.Text),
+        "payload": sa.cast(sa.bindparam("message_payload", type_=sa.Text), JSONB),
+    }
 
 
 def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:
     """Adds a message and wakes the relays: once, also when it is asked twice."""
-    topic = sa.bindparam("topic", type_=sa.Text)
-    payload = sa.cast(sa.bindparam("payload", type_=sa.Text), JSONB)
     added = (
         pg_insert(table)
-        .values(id=sa.bindparam("id"), topic=topic, payload=payload)
+        .values(_message())
         .on_conflict_do_nothing(index_elements=[table.c.id])
         .returning(table.c.topic)
         .cte("added")

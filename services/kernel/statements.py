@@ -1,9 +1,12 @@
-"""Statements that most requests make: compiled once, prepared once per connection, without what a transaction costs.
+"""Statements that most requests make: compiled once, prepared once per connection, without what SQLAlchemy costs.
 
-SQLAlchemy takes 0.6 ms of CPU for a small query where this takes 0.03 (docs/adr/0060-parts-of-answers-are-kept.md).
+It takes 0.6 ms of CPU for a small query where this takes 0.03 (docs/adr/0060-parts-of-answers-are-kept.md), and 0.8 ms
+for a transaction of two where this takes 0.1 (docs/adr/0111-writes-in-one-statement.md).
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -11,11 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
+from services.kernel.database_errors import moved_away
+from services.kernel.errors import DomainError
 from services.kernel.postgres import Servers
 from services.kernel.storable import storable
 
 MOST_CONNECTIONS = 2
 _STATEMENT_SECONDS = 30.0
+_TURN_SECONDS = 5.0
 
 # A statement with several parts looks as if a plan for the very values were worth it, and Postgres then plans it each
 # time, which takes longer than to answer.
@@ -43,7 +49,7 @@ class Row(asyncpg.Record):  # type: ignore[misc]
 
 
 class Statement:
-    """A query with named parameters, or a change that may be made twice without harm."""
+    """A query or a change with named parameters."""
 
     def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any]) -> None:
         compiled = query.compile(dialect=_DIALECT)
@@ -70,8 +76,43 @@ class _Connection:
         return rows
 
 
+class PreparedTx:
+    """A transaction that begins with its first statement; see `Statements.transaction`."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._begun = self._over = False
+
+    async def fetch(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
+        """The rows of a statement."""
+        if not self._begun:
+            await self._say("begin")
+            self._begun = True
+        return await self._run(statement, given)
+
+    async def fetch_last(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
+        """The same of the last statement, which nothing may follow. Where it is the only one it is a transaction by
+        itself, so nobody has to say where that begins and ends."""
+        rows = await self._run(statement, given)
+        self._over = True
+        return rows
+
+    async def end(self, word: str) -> None:
+        """`commit` or `rollback`, if there is anything to end."""
+        if self._begun:
+            await self._say(word)
+
+    async def _run(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
+        if self._over:
+            raise RuntimeError("a statement follows the last one of a transaction")
+        return await self._connection.fetch(statement.sql, statement.arguments(given))
+
+    async def _say(self, word: str) -> None:
+        await self._connection.raw.execute(word, timeout=_STATEMENT_SECONDS)
+
+
 class Statements:
-    """A few connections, opened when they are needed, each with one statement at a time."""
+    """A few connections, opened when they are needed, each with one statement, or transaction, at a time."""
 
     def __init__(self, url: str) -> None:
         self._servers = Servers(url)
@@ -81,7 +122,7 @@ class Statements:
 
     async def fetch(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
         """The rows as they are now; what is changed is committed. What broke with its connection is asked once more on
-        a new one."""
+        a new one, so a change must do no harm when it is made twice."""
         arguments = statement.arguments(given)
         async with self._turns:
             while self._idle:
@@ -91,6 +132,36 @@ class Statements:
                     except _BROKEN:
                         continue
             return await self._run(await self._connect(), statement.sql, arguments)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PreparedTx]:
+        """A transaction that commits when the block ends and rolls back when it raises. Nothing is asked twice. Raises
+        ConnectionError when its connection breaks."""
+        async with asyncio.timeout(_TURN_SECONDS):
+            await self._turns.acquire()
+        try:
+            connection, generation = await self._any(), self._generation
+            tx = PreparedTx(connection)
+            try:
+                try:
+                    yield tx
+                except DomainError:
+                    await tx.end("rollback")
+                    self._give_back(connection, generation)
+                    raise
+                await tx.end("commit")
+                self._give_back(connection, generation)
+            except DomainError:
+                raise
+            except BaseException as error:
+                connection.raw.terminate()
+                if moved_away(error):
+                    self.forget()
+                if isinstance(error, _BROKEN):
+                    raise ConnectionError(f"Postgres went away: {error}") from error
+                raise
+        finally:
+            self._turns.release()
 
     def forget(self) -> None:
         """Connect anew before anything else is read: another server may be the primary by now."""
@@ -111,11 +182,20 @@ class Statements:
             # Whatever it was: nobody has to know in which state the connection is.
             connection.raw.terminate()
             raise
+        self._give_back(connection, generation)
+        return rows
+
+    def _give_back(self, connection: _Connection, generation: int) -> None:
         if generation == self._generation:
             self._idle.append(connection)
         else:
             connection.raw.terminate()
-        return rows
+
+    async def _any(self) -> _Connection:
+        while self._idle:
+            if not (connection := self._idle.pop()).raw.is_closed():
+                return connection
+        return await self._connect()
 
     async def _connect(self) -> _Connection:
         try:

@@ -46,5 +46,9 @@ def _suspicious(column: Sequence[Any]) -> bool:
 
 def to_json(value: Any) -> str:
     """JSON text for a column."""
-    text = json.dumps(value)
+    return storable_json(json.dumps(value))
+
+
+def storable_json(text: str) -> str:
+    """JSON text, of whoever wrote it, for a column."""
     return _ESCAPED_NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text

@@ -1,11 +1,13 @@
 """What the services, stacks, volumes and configs of a grid take."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from services.deploy_svc.store import stack_tables, tables
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx, run
+from services.kernel.statements import Statement
 
 _services, _stacks = tables.services, stack_tables.stacks
 _revisions, _volumes, _configs = stack_tables.stack_revisions, stack_tables.volumes, stack_tables.grid_configs
@@ -34,8 +36,12 @@ class GridLoad:
         )
 
 
-async def measure(tx: Tx, grid_id: str) -> GridLoad:
-    """The load of a grid as the transaction sees it, in one query that reads all of it."""
+def _size(column: sa.Column[object]) -> sa.ColumnElement[int]:
+    return sa.cast(sa.func.coalesce(sa.func.sum(sa.func.octet_length(sa.cast(column, sa.Text))), 0), sa.BigInteger)
+
+
+def _measuring() -> sa.Select[Any]:
+    grid_id: sa.BindParameter[str] = sa.bindparam("grid_id")
     current = _stacks.join(
         _revisions, sa.and_(_revisions.c.stack_id == _stacks.c.id, _revisions.c.revision == _stacks.c.revision)
     )
@@ -49,11 +55,15 @@ async def measure(tx: Tx, grid_id: str) -> GridLoad:
     volumes = sa.select(sa.func.count()).where(_volumes.c.grid_id == grid_id).scalar_subquery()
     configs = sa.select(sa.func.count(), _size(_configs.c.content)).where(_configs.c.grid_id == grid_id).subquery()
     all_of_it = services.join(stacks, sa.true()).join(configs, sa.true())
-    row = (await tx.execute(sa.select(*services.c, *stacks.c, volumes, *configs.c).select_from(all_of_it))).one()
+    return sa.select(*services.c, *stacks.c, volumes, *configs.c).select_from(all_of_it)
+
+
+_MEASURE = Statement(_measuring())
+
+
+async def measure(tx: AnyTx, grid_id: str) -> GridLoad:
+    """The load of a grid as the transaction sees it, in one query that reads all of it."""
+    [row] = await run(tx, _MEASURE, grid_id=grid_id)
     return GridLoad(
         services=row[0], stacks=row[2], volumes=row[4], size=row[1] + row[3], configs=row[5], config_size=row[6]
     )
-
-
-def _size(column: sa.Column[object]) -> sa.ColumnElement[int]:
-    return sa.cast(sa.func.coalesce(sa.func.sum(sa.func.octet_length(sa.cast(column, sa.Text))), 0), sa.BigInteger)

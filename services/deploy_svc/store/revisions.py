@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from services.deploy_svc.domain.revision import Note, ServiceRevision, StackRevision, Version
+from services.deploy_svc.domain.revision import ServiceRevision, StackRevision, Version
 from services.deploy_svc.store.jsonb import DOCUMENT, MOUNTS, SPEC
 from services.deploy_svc.store.stack_tables import stack_revisions
 from services.deploy_svc.store.tables import service_revisions
@@ -19,26 +19,39 @@ R = TypeVar("R", ServiceRevision, StackRevision)
 _s = service_revisions.c
 
 
-def noted(statement: sa.Insert | sa.Update, note: Note) -> sa.Select[Any]:
-    """A statement that makes or changes one service and returns all its columns, together with the note of the revision
-    it gets; the oldest revisions go."""
-    made = statement.cte("made")
+def author() -> sa.BindParameter[str | None]:
+    """Who made a revision, as the parameter `author` of a statement."""
+    return sa.bindparam("author", type_=sa.Text)
+
+
+def kept() -> sa.BindParameter[int]:
+    """How many revisions are kept, as the parameter `kept` of a statement."""
+    return sa.bindparam("kept", type_=sa.Integer)
+
+
+def noting(made: sa.CTE) -> sa.CTE:
+    """Notes the revision that a service got from a statement that makes or changes one and returns all its columns. Its
+    parameter is `author`."""
     copied = ("revision", "spec", "exposed", "mounts")
-    row = sa.select(made.c.id, *(made.c[name] for name in copied), sa.literal(note.author, sa.Text), sa.func.now())
-    insert = service_revisions.insert().from_select(["service_id", *copied, "author", "created_at"], row)
+    row = sa.select(made.c.id, *(made.c[name] for name in copied), author(), sa.func.now())
+    return service_revisions.insert().from_select(["service_id", *copied, "author", "created_at"], row).cte("noted")
+
+
+def trimming(made: sa.CTE) -> sa.CTE:
+    """Removes the oldest revisions of a service beside `noting`. Its parameter is `kept`."""
     older = service_revisions.alias("older")
     # The new one is not seen here.
     oldest_kept = (
         sa.select(older.c.revision)
         .where(older.c.service_id == _s.service_id)
         .order_by(older.c.revision.desc())
-        .offset(note.kept - 2)
+        .offset(kept() - 2)
         .limit(1)
         .correlate(service_revisions)
         .scalar_subquery()
     )
-    trim = service_revisions.delete().where(_s.service_id.in_(sa.select(made.c.id)), _s.revision < oldest_kept)
-    return sa.select(made).add_cte(insert.cte("noted"), trim.cte("trimmed"))
+    gone = service_revisions.delete().where(_s.service_id.in_(sa.select(made.c.id)), _s.revision < oldest_kept)
+    return gone.cte("trimmed")
 
 
 def _service_revision(row: Any) -> ServiceRevision:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_view import InstanceCounts
-from services.deploy_svc.store.services import row_to_service
+from services.deploy_svc.store.services import EXISTING, row_to_service
 from services.deploy_svc.store.tables import instances, services
 from services.kernel.db import Database, Tx
 from services.kernel.kept import Version, version_columns
@@ -85,17 +85,6 @@ _OF_GRID = PreparedPages(_of_grid, _BY_AGE, newest_first=True)
 _OF_STACKS = PreparedPages(
     _of_grid.where(_t.c.stack == sa.func.any(sa.bindparam("stacks", type_=_TEXTS))), _BY_AGE, newest_first=True
 )
-_EXISTING = Statement(
-    sa.select(_t.c.stack, _t.c.name).where(
-        _t.c.grid_id == sa.bindparam("grid_id"),
-        sa.tuple_(_t.c.stack, _t.c.name).in_(
-            sa.select(
-                sa.func.unnest(sa.bindparam("stacks", type_=_TEXTS)),
-                sa.func.unnest(sa.bindparam("names", type_=_TEXTS)),
-            )
-        ),
-    )
-)
 
 
 async def one(db: Database, grid_id: str, stack: str, name: str) -> CurrentService | None:
@@ -112,7 +101,7 @@ async def of_stack(db: Database, grid_id: str, stack: str) -> list[CurrentServic
 async def existing(db: Database, grid_id: str, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of the (stack, name) pairs that exist."""
     stacks, names = [stack for stack, _ in keys], [name for _, name in keys]
-    return {(row.stack, row.name) for row in await db.fetch(_EXISTING, grid_id=grid_id, stacks=stacks, names=names)}
+    return {(row.stack, row.name) for row in await db.fetch(EXISTING, grid_id=grid_id, stacks=stacks, names=names)}
 
 
 async def of_grid(

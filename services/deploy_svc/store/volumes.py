@@ -5,15 +5,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.deploy_svc.domain.volume import GridVolume
 from services.deploy_svc.store import stack_tables, tables
+from services.deploy_svc.store.jsonb import OPTIONS, read
 from services.kernel import pages
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx, Tx, run
 from services.kernel.ids import new_id
 from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
+from services.kernel.statements import Statement
 
 _t = stack_tables.volumes
 _i = stack_tables.volume_instances
@@ -21,6 +24,12 @@ _r = stack_tables.volume_removals
 _s = tables.services
 
 _UNIQUE_NAME = "uq_volumes_grid_id_name"
+
+_named = _t.select().where(
+    _t.c.grid_id == sa.bindparam("grid_id"), _t.c.name == sa.any_(sa.bindparam("names", type_=ARRAY(sa.Text)))
+)
+_NAMED = Statement(_named)
+_NAMED_LOCKED = Statement(_named.order_by(_t.c.id).with_for_update(read=True, key_share=True))
 
 
 async def insert(tx: Tx, **values: Any) -> GridVolume | None:
@@ -42,14 +51,12 @@ async def find(tx: Tx, grid_id: str, name: str, *, lock: bool = False) -> GridVo
     return None if row is None else _volume(row)
 
 
-async def find_many(tx: Tx, grid_id: str, names: Collection[str], *, lock: bool = False) -> dict[str, GridVolume]:
+async def find_many(tx: AnyTx, grid_id: str, names: Collection[str], *, lock: bool = False) -> dict[str, GridVolume]:
     """Those of the names that exist; with `lock`, they cannot be deleted before the transaction ends."""
     if not names:
         return {}
-    query = _t.select().where(_t.c.grid_id == grid_id, _t.c.name.in_(sorted(set(names)))).order_by(_t.c.id)
-    if lock:
-        query = query.with_for_update(read=True, key_share=True)
-    return {row.name: _volume(row) for row in await tx.execute(query)}
+    rows = await run(tx, _NAMED_LOCKED if lock else _NAMED, grid_id=grid_id, names=list(names))
+    return {row.name: made_of(GridVolume, row, driver_opts=read(OPTIONS, row.driver_opts)) for row in rows}
 
 
 async def instances(tx: Tx, volume_ids: Collection[str]) -> Mapping[str, list[tuple[str, str]]]:

@@ -11,11 +11,11 @@ from services.deploy_svc.domain.volume import Mount, bind
 from services.deploy_svc.store import instances
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import volumes as volume_store
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx, Tx
 from services.kernel.errors import ValidationFailed
 
 
-async def link_problems(tx: Tx, grid: Grid, links: Iterable[Link]) -> dict[str, Any]:
+async def link_problems(tx: AnyTx, grid: Grid, links: Iterable[Link]) -> dict[str, Any]:
     """Links to what does not exist; what exists cannot be deleted before the transaction ends."""
     wanted = [(link.stack, link.service) for link in links]
     known = await store.existing(tx, grid.id, wanted, lock=True)
@@ -30,7 +30,7 @@ async def link_problems(tx: Tx, grid: Grid, links: Iterable[Link]) -> dict[str, 
     return {"links": texts}
 
 
-async def mounts(tx: Tx, grid: Grid, names: Collection[str]) -> dict[str, Mount]:
+async def mounts(tx: AnyTx, grid: Grid, names: Collection[str]) -> dict[str, Mount]:
     """The volumes of the grid that exist under these names; they cannot be deleted before the transaction ends."""
     found = await volume_store.find_many(tx, grid.id, names, lock=True)
     return {name: bind(name, volume) for name, volume in found.items()}

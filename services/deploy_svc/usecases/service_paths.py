@@ -47,8 +47,7 @@ class Access:
         return grid, stack
 
     async def _find(self, grid: Grid, path: str) -> Service:
-        async with self._db.read() as tx:
-            return required(await store.find(tx, grid.id, *_names(path)))
+        return required(await store.at_path(self._db, grid.id, *_names(path)))
 
 
 def _names(path: str) -> tuple[str, str]:
@@ -61,4 +60,9 @@ def _names(path: str) -> tuple[str, str]:
 
 def resource(service: Service) -> Resource:
     """The service as the audit trail names it."""
-    return Resource("GridService", service.id, service.name, service.grid_id, service.grid, service.id)
+    return new_resource(service.id, service.name, service.grid_id, service.grid)
+
+
+def new_resource(service_id: str, name: str, grid_id: str, grid: str) -> Resource:
+    """The same of one that is about to be made."""
+    return Resource("GridService", service_id, name, grid_id, grid, service_id)

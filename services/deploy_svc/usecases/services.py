@@ -11,11 +11,12 @@ from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.service_changes import Subject, updated
-from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.service_paths import Access, new_resource, resource
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.kernel import audit, call
 from services.kernel.db import Database
 from services.kernel.errors import NotFound, ValidationFailed, required
+from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
@@ -68,7 +69,9 @@ class Services:
         name = given.name or ""
         errors = rules.host_name_problems(given, name, f"{grid.name}.kontena.local")
         errors |= given.missing(await self._vault.existing(grid, given.vault_names))
-        async with self._db.transaction() as tx:
+        service_id = new_id()
+        event = audit.event("create", new_resource(service_id, name, grid.id, grid.name))
+        async with self._db.prepared() as tx:
             mounts = await checks.mounts(tx, grid, rules.volume_names(spec))
             self._access.hosts.check_spec(principal, grid, name, spec, mounts.values())
             errors |= rules.problems(spec, given, volumes=mounts)
@@ -87,10 +90,11 @@ class Services:
                 spec=spec,
                 mounts=mounts.values(),
                 note=self._quotas.note(principal),
+                service_id=service_id,
+                message=event,
             )
             if service is None:
                 raise ValidationFailed(_NAME_TAKEN)
-            await audit.record(tx, tables.outbox, "create", resource(service))
         return checks.new_view(grid, service)
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> ServiceView:

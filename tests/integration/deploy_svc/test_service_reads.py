@@ -184,10 +184,3 @@ async def test_a_stack_shows_what_becomes_of_its_services(
             {"id": new_id()},
         )
     assert [(await replica.get()).body["state"] for replica in stack_replicas] == ["deploying"] * 2
-
-
-async def test_a_new_service_takes_two_statements(replicas: tuple[Rest, Rest], deploy_queries: object) -> None:
-    await replicas[0].created("first")
-    with deploy_queries("CreateService") as statements:  # type: ignore[operator]
-        await replicas[0].created("second", env=["A=1"])
-    assert len(statements) == 2, "the service and the audit event; what the grid holds is known for a while"
