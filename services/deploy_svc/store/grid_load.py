@@ -1,39 +1,16 @@
 """What the services, stacks, volumes and configs of a grid take."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from services.deploy_svc.store import stack_tables, tables
 from services.kernel.db import AnyTx, run
+from services.kernel.quotas import Counts
 from services.kernel.statements import Statement
 
 _services, _stacks = tables.services, stack_tables.stacks
 _revisions, _volumes, _configs = stack_tables.stack_revisions, stack_tables.volumes, stack_tables.grid_configs
-
-
-@dataclass(frozen=True, slots=True)
-class GridLoad:
-    """How many there are, and bytes of JSON in what users said of services and stacks; bytes of text in
-    configs."""
-
-    services: int = 0
-    stacks: int = 0
-    volumes: int = 0
-    size: int = 0
-    configs: int = 0
-    config_size: int = 0
-
-    def __add__(self, more: "GridLoad") -> "GridLoad":
-        return GridLoad(
-            self.services + more.services,
-            self.stacks + more.stacks,
-            self.volumes + more.volumes,
-            self.size + more.size,
-            self.configs + more.configs,
-            self.config_size + more.config_size,
-        )
 
 
 def _size(column: sa.Column[object]) -> sa.ColumnElement[int]:
@@ -61,9 +38,15 @@ def _measuring() -> sa.Select[Any]:
 _MEASURE = Statement(_measuring())
 
 
-async def measure(tx: AnyTx, grid_id: str) -> GridLoad:
-    """The load of a grid as the transaction sees it, in one query that reads all of it."""
+async def measure(tx: AnyTx, grid_id: str) -> Counts:
+    """How much a grid has, by quota, as the transaction sees it, in one query that reads all of it. Bytes are those of
+    JSON in what users said of services and stacks, and of text in configs."""
     [row] = await run(tx, _MEASURE, grid_id=grid_id)
-    return GridLoad(
-        services=row[0], stacks=row[2], volumes=row[4], size=row[1] + row[3], configs=row[5], config_size=row[6]
-    )
+    return {
+        "services_per_grid": row[0],
+        "stacks_per_grid": row[2],
+        "volumes_per_grid": row[4],
+        "spec_bytes_per_grid": row[1] + row[3],
+        "configs_per_grid": row[5],
+        "config_bytes_per_grid": row[6],
+    }

@@ -1,18 +1,20 @@
 """Queries and writes of secrets. Lists never read the encrypted values."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from services.kernel.db import Database, Tx, run
+from services.kernel.db import AnyTx, Database, Tx, run, run_last
 from services.kernel.kept import Version, version_columns
 from services.kernel.pages import WHOLE, Listing, Page, PreparedPages
+from services.kernel.quotas import Counts
 from services.kernel.statements import Statement
 from services.vault_svc.domain.envelope import Sealed
 from services.vault_svc.domain.secret import Secret, StoredSecret
+from services.vault_svc.store.tables import outbox
 from services.vault_svc.store.tables import secrets as t
 
 _SHOWN = (t.c.id, t.c.grid_id, t.c.name, t.c.created_at, t.c.updated_at)
@@ -60,35 +62,49 @@ async def stored(db: Database, grid_id: str, name: str) -> StoredSecret | None:
     return _stored(rows[0]) if rows else None
 
 
-def _held(grid_id: sa.ColumnElement[str]) -> sa.Select[Any]:
-    size = sa.func.coalesce(sa.func.sum(sa.func.octet_length(t.c.sealed)), 0)
-    return sa.select(sa.func.count().label("secrets"), size.label("bytes")).where(t.c.grid_id == grid_id)
-
-
-_before = _held(sa.bindparam("grid_id")).cte("before")
-_INSERT = Statement(
+_HELD = Statement(
+    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.func.octet_length(t.c.sealed)), 0)).where(
+        t.c.grid_id == sa.bindparam("grid_id")
+    )
+)
+_LOCK = Statement(
+    sa.select(*_STORED)
+    .where(t.c.grid_id == sa.bindparam("grid_id"), t.c.name == sa.bindparam("name"))
+    .with_for_update()
+)
+_made = (
     pg_insert(t)
     .values({name: sa.bindparam(name) for name in ("id", "grid_id", "name", "key_id", "sealed")})
     .on_conflict_do_nothing(index_elements=[t.c.grid_id, t.c.name])
-    .returning(
-        *_SHOWN,
-        sa.select(_before.c.secrets).scalar_subquery().label("secrets"),
-        sa.select(_before.c.bytes).scalar_subquery().label("bytes"),
-    )
+    .returning(*_SHOWN)
+    .cte("made")
 )
+_INSERT = Statement(outbox.telling(_made, *_made.c))
+_changed = (
+    t.update()
+    .where(t.c.id == sa.bindparam("secret_id"))
+    .values(
+        key_id=sa.bindparam("new_key_id"),
+        sealed=sa.bindparam("new_sealed"),
+        updated_at=sa.func.now(),
+        version=t.c.version + 1,
+    )
+    .returning(*_SHOWN)
+    .cte("changed")
+)
+_REPLACE = Statement(outbox.telling(_changed, *_changed.c))
 
 
-async def held(tx: Tx, grid_id: str) -> tuple[int, int]:
+async def held(tx: AnyTx, grid_id: str) -> Counts:
     """How many secrets the grid has, and how many bytes their encrypted values take."""
-    row = (await tx.execute(_held(sa.literal(grid_id)))).one()
-    return int(row[0]), int(row[1])
+    [row] = await run(tx, _HELD, grid_id=grid_id)
+    return {"secrets_per_grid": int(row[0]), "secret_bytes_per_grid": int(row[1])}
 
 
-async def lock(tx: Tx, grid_id: str, name: str) -> StoredSecret | None:
+async def lock(tx: AnyTx, grid_id: str, name: str) -> StoredSecret | None:
     """One secret, locked against other writers until the transaction ends."""
-    query = sa.select(*_STORED).where(t.c.grid_id == grid_id, t.c.name == name).with_for_update()
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else _stored(row)
+    rows = await run(tx, _LOCK, grid_id=grid_id, name=name)
+    return _stored(rows[0]) if rows else None
 
 
 async def find_many(tx: Tx, grid_id: str, names: Collection[str]) -> list[StoredSecret]:
@@ -104,24 +120,19 @@ async def existing(tx: Tx, grid_id: str, names: Collection[str]) -> list[str]:
 
 
 async def insert(
-    tx: Tx, secret_id: str, grid_id: str, name: str, sealed: Sealed
-) -> tuple[Secret, tuple[int, int]] | None:
-    """Add a secret, and say what the grid `held` before; None when the name is taken, also by a transaction that
-    commits while this one waits."""
-    values = {"id": secret_id, "grid_id": grid_id, "name": name, "key_id": sealed.key_id, "sealed": sealed.blob}
-    rows = await run(tx, _INSERT, **values)
-    return next(((_secret(row), (int(row.secrets), int(row.bytes))) for row in rows), None)
+    tx: AnyTx, new: tuple[str, str, str], sealed: Sealed, message: Mapping[str, str], *, last: bool
+) -> Secret | None:
+    """Add a secret of an id, a grid (id) and a name, with a message about it; None when the name is taken, also by a
+    transaction that commits while this one waits."""
+    values = {**dict(zip(("id", "grid_id", "name"), new, strict=True)), "key_id": sealed.key_id, "sealed": sealed.blob}
+    rows = await (run_last if last else run)(tx, _INSERT, **values, **message)
+    return _secret(rows[0]) if rows else None
 
 
-async def replace(tx: Tx, secret_id: str, sealed: Sealed) -> Secret:
-    """Store another value of a secret that this transaction has locked."""
-    change = (
-        t.update()
-        .where(t.c.id == secret_id)
-        .values(key_id=sealed.key_id, sealed=sealed.blob, updated_at=sa.func.now(), version=t.c.version + 1)
-        .returning(*_SHOWN)
-    )
-    return _secret((await tx.execute(change)).one())
+async def replace(tx: AnyTx, secret_id: str, sealed: Sealed, message: Mapping[str, str]) -> Secret:
+    """Store another value of a secret that this transaction has locked, with a message about it."""
+    [row] = await run(tx, _REPLACE, secret_id=secret_id, new_key_id=sealed.key_id, new_sealed=sealed.blob, **message)
+    return _secret(row)
 
 
 async def delete(tx: Tx, grid_id: str, name: str) -> Secret | None:

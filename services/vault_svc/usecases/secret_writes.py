@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.clients import grid_events
 from services.clients.grids import Grid
 from services.clients.secret_usage import SECRET_CHANGED
 from services.kernel import audit
-from services.kernel.db import Tx
+from services.kernel.audit import Resource
+from services.kernel.db import AnyTx, Tx
 from services.kernel.errors import NotFound, Unavailable
 from services.kernel.ids import new_id
+from services.kernel.quotas import Measured
 from services.kernel.sealing import Undecryptable
 from services.vault_svc.domain import bindings
 from services.vault_svc.domain import secret as rules
@@ -41,10 +44,10 @@ class SecretWriter:
     def __init__(self, vault: Vault, quotas: VaultQuotas, users: SecretUsers, *, longest_value: int) -> None:
         self._users = users
         self._vault = vault
-        self._quotas = quotas
+        self._measured = Measured(quotas)
         self.longest_value = longest_value
 
-    async def put(self, tx: Tx, grid: Grid, change: Change) -> tuple[Secret, Plaintext, bool]:
+    async def put(self, tx: AnyTx, grid: Grid, change: Change) -> tuple[Secret, Plaintext, bool]:
         """Change a value, or create the secret on request; True when it was created. An unchanged value writes
         nothing. Raises ValidationFailed, NotFound."""
         named = rules.is_name(change.name)
@@ -64,24 +67,29 @@ class SecretWriter:
                 return created, value, True
         raise Unavailable("Others are changing this secret. Try again in a moment.")
 
-    async def insert(self, tx: Tx, grid: Grid, name: str, value: Plaintext) -> Secret | None:
+    async def create(self, tx: AnyTx, grid: Grid, name: str, value: Plaintext) -> Secret | None:
+        """As `insert`, which nothing follows in the transaction."""
+        return await self._insert(tx, grid, name, value, last=True)
+
+    async def insert(self, tx: AnyTx, grid: Grid, name: str, value: Plaintext) -> Secret | None:
         """Add a secret with a checked name and value; None when the name is taken."""
-        secret_id = new_id()
-        sealed = self._seal(bindings.secret(grid.id, name, secret_id), value)
-        inserted = await store.insert(tx, secret_id, grid.id, name, sealed)
-        if inserted is None:
-            return None
-        secret, held = inserted
-        # What is too much is given up with the transaction.
-        self._check_quotas("name", held, more=1, size=len(sealed.blob))
-        await self.audit(tx, "create", grid, secret)
+        return await self._insert(tx, grid, name, value, last=False)
+
+    async def _insert(self, tx: AnyTx, grid: Grid, name: str, value: Plaintext, *, last: bool) -> Secret | None:
+        new = (new_id(), grid.id, name)
+        sealed = self._seal(bindings.secret(grid.id, name, new[0]), value)
+        await self._check_quotas(tx, "name", grid, secrets_per_grid=1, secret_bytes_per_grid=len(sealed.blob))
         # A service may have been saved before its secret.
-        await self._tell_users(tx, secret)
+        told = self._users.are_told(grid.id, name)
+        event = audit.event("create", Resource("GridSecret", new[0], name, grid.id, grid.name))
+        secret = await store.insert(tx, new, sealed, event, last=last and not told)
+        if secret is not None and told:
+            await self._tell_users(tx, secret)
         return secret
 
     async def removed(self, tx: Tx, grid: Grid, secret: Secret, left: Sequence[ServiceRef]) -> None:
         """Note that a secret is gone, and which services still name it."""
-        await self.audit(tx, "delete", grid, secret)
+        await audit.record(tx, tables.outbox, "delete", resource(grid, secret))
         if left:
             names = ", ".join(service.id for service in left)
             text = f"secret {secret.name} was removed; services left without it: {names}"
@@ -92,26 +100,19 @@ class SecretWriter:
         """The value of a stored secret. Raises Undecryptable."""
         return unseal(self._vault.keyring(), stored.secret.binding(), stored.sealed)
 
-    async def audit(self, tx: Tx, event: str, grid: Grid, secret: Secret) -> None:
-        """Note what happened to a secret."""
-        await audit.record(tx, tables.outbox, event, resource(grid, secret))
-
-    async def _replace(self, tx: Tx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
+    async def _replace(self, tx: AnyTx, grid: Grid, secret: Secret, value: Plaintext) -> Secret:
         sealed = self._seal(secret.binding(), value)
-        self._check_quotas("value", await store.held(tx, grid.id), more=0, size=len(sealed.blob))
-        changed = await store.replace(tx, secret.id, sealed)
-        await self.audit(tx, "update", grid, changed)
-        await self._tell_users(tx, changed)
+        await self._check_quotas(tx, "value", grid, secret_bytes_per_grid=len(sealed.blob))
+        changed = await store.replace(tx, secret.id, sealed, audit.event("update", resource(grid, secret)))
+        if self._users.are_told(grid.id, changed.name):
+            await self._tell_users(tx, changed)
         return changed
 
-    def _check_quotas(self, attribute: str, already: tuple[int, int], *, more: int, size: int) -> None:
-        count, held = already
-        counted = {"secrets_per_grid": count + more} if more else {}
-        self._quotas.check(attribute, {**counted, "secret_bytes_per_grid": held + size})
+    async def _check_quotas(self, tx: AnyTx, attribute: str, grid: Grid, **more: int) -> None:
+        await self._measured.add(grid.id, attribute, more, partial(store.held, tx, grid.id))
 
-    async def _tell_users(self, tx: Tx, secret: Secret) -> None:
-        if self._users.are_told(secret.grid_id, secret.name):
-            await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
+    async def _tell_users(self, tx: AnyTx, secret: Secret) -> None:
+        await tables.outbox.emit(tx, SECRET_CHANGED, {"grid_id": secret.grid_id, "name": secret.name})
 
     def _seal(self, binding: Binding, value: Plaintext) -> Sealed:
         return seal(self._vault.keyring(), binding, value)
@@ -124,6 +125,6 @@ class SecretWriter:
             return False
 
 
-def resource(grid: Grid, secret: Secret) -> audit.Resource:
+def resource(grid: Grid, secret: Secret) -> Resource:
     """The secret as the audit trail names it."""
-    return audit.Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)
+    return Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)

@@ -84,8 +84,8 @@ class Secrets:
         self._vault.keyring()
         checked_name, checked_value = rules.check_new(name, value, self._writer.longest_value)
         await self._hosts.check(principal, grid, checked_name)
-        async with self._db.transaction() as tx:
-            secret = await self._writer.insert(tx, grid, checked_name, checked_value)
+        async with self._db.prepared() as tx:
+            secret = await self._writer.create(tx, grid, checked_name, checked_value)
             if secret is None:
                 raise ValidationFailed({"name": "is already taken"})
         await self._redeploys.of_secrets(grid, secret.name)
@@ -141,7 +141,7 @@ class Secrets:
 
     async def _put(self, principal: Principal, grid: Grid, change: Change) -> tuple[SecretView, bool]:
         await self._hosts.check(principal, grid, change.name)
-        async with self._db.transaction() as tx:
+        async with self._db.prepared() as tx:
             secret, value, created = await self._writer.put(tx, grid, change)
         await self._redeploys.of_secrets(grid, secret.name)
         return self._view(grid, secret, value), created

@@ -237,9 +237,13 @@ async def test_a_list_takes_two_queries_whatever_its_length(member: Caller) -> N
 
 
 async def test_a_secret_is_written_and_read_with_few_statements(member: Caller) -> None:
+    await member.create("FIRST", "v")
     with statements_of("CreateSecret") as written:
         await member.create("NAME", "v")
-    assert len(written) == 2, "the secret with what the grid holds, and the audit event"
+    assert len(written) == 1, "the secret with its audit event; what the grid holds is known for a while"
+    with statements_of("UpdateSecret") as changed:
+        await member.update("alpha/NAME", "w")
+    assert [text.split()[0] for text in changed] == ["begin", "SELECT", "WITH", "commit"]
     await member.of_grid()
     with statements_of("ListSecrets") as listed:
         await member.of_grid()
