@@ -14,9 +14,10 @@ from services.deploy_svc.store.given import given, of_any
 from services.deploy_svc.store.jsonb import POD
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel import pages
-from services.kernel.db import Tx, notify
+from services.kernel.db import AnyTx, Tx, notify, run
 from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.statements import Statement
 from services.kernel.storable import to_json
 
 # Nobody can say any more what became of an instance that is on no node.
@@ -66,21 +67,23 @@ async def with_other_revisions(tx: Tx, service_ids: Collection[str]) -> set[str]
     return set((await tx.execute(query.distinct())).scalars())
 
 
-async def counts(tx: Tx, service_ids: Collection[str]) -> dict[str, InstanceCounts]:
-    """Counts of each service, in one query; every id asked for is in the answer."""
-    table = instances.c
-    query = (
-        sa.select(
-            table.service_id,
-            sa.func.count(table.container_id),
-            sa.func.count().filter(table.state == "running"),
-            sa.func.count().filter(table.health == "healthy"),
-            sa.func.count().filter(table.health == "unhealthy"),
-        )
-        .where(table.service_id.in_(service_ids))
-        .group_by(table.service_id)
+_COUNTS = Statement(
+    sa.select(
+        instances.c.service_id,
+        sa.func.count(instances.c.container_id),
+        sa.func.count().filter(instances.c.state == "running"),
+        sa.func.count().filter(instances.c.health == "healthy"),
+        sa.func.count().filter(instances.c.health == "unhealthy"),
     )
-    found = {row[0]: InstanceCounts(*row[1:]) for row in await tx.execute(query)} if service_ids else {}
+    .where(instances.c.service_id == sa.any_(sa.bindparam("service_ids", type_=ARRAY(sa.Text))))
+    .group_by(instances.c.service_id)
+)
+
+
+async def counts(tx: AnyTx, service_ids: Collection[str]) -> dict[str, InstanceCounts]:
+    """Counts of each service, in one query; every id asked for is in the answer."""
+    rows = await run(tx, _COUNTS, service_ids=list(service_ids)) if service_ids else ()
+    found = {row[0]: InstanceCounts(*row[1:]) for row in map(tuple, rows)}
     return {service_id: found.get(service_id, InstanceCounts()) for service_id in service_ids}
 
 

@@ -15,7 +15,7 @@ from services.deploy_svc.domain.volume import Mount, bind
 from services.deploy_svc.store import volumes as volume_store
 from services.deploy_svc.usecases import service_checks as checks
 from services.deploy_svc.usecases.host_access import HostAccess
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx
 from services.kernel.principal import Principal
 
 
@@ -29,7 +29,7 @@ class Subject:
     known: VaultNames
 
 
-async def updated(tx: Tx, hosts: HostAccess, subject: Subject, given: ServiceInput) -> Version:
+async def updated(tx: AnyTx, hosts: HostAccess, subject: Subject, given: ServiceInput) -> Version:
     """The service with the attributes that were given. Raises ValidationFailed with all that is wrong, Forbidden."""
     service = subject.service
     spec = rules.merge(service.spec, given, subject.grid.default_affinity)
@@ -44,7 +44,7 @@ async def updated(tx: Tx, hosts: HostAccess, subject: Subject, given: ServiceInp
     return made
 
 
-async def as_before(tx: Tx, hosts: HostAccess, subject: Subject, then: Version) -> Version:
+async def as_before(tx: AnyTx, hosts: HostAccess, subject: Subject, then: Version) -> Version:
     """The service as it was then, with as many instances as now. Raises ValidationFailed with all that it needs and
     that is gone, Forbidden."""
     spec = replace(then.spec, instances=subject.service.spec.instances)
@@ -68,7 +68,7 @@ class _Made:
     errors: dict[str, Any]
 
 
-async def _check(tx: Tx, hosts: HostAccess, subject: Subject, made: _Made) -> None:
+async def _check(tx: AnyTx, hosts: HostAccess, subject: Subject, made: _Made) -> None:
     service, spec = subject.service, made.version.spec
     # Again: an admin may have given it something of the node a moment ago.
     hosts.check_service(subject.principal, subject.grid, service)
@@ -78,7 +78,7 @@ async def _check(tx: Tx, hosts: HostAccess, subject: Subject, made: _Made) -> No
     checks.refuse(errors | await checks.link_problems(tx, subject.grid, made.given.links))
 
 
-async def _mounts_of_then(tx: Tx, grid: Grid, mounts: Sequence[Mount]) -> tuple[dict[str, Mount], list[str]]:
+async def _mounts_of_then(tx: AnyTx, grid: Grid, mounts: Sequence[Mount]) -> tuple[dict[str, Mount], list[str]]:
     """The volumes by the names that the service has for them, as far as they are still the same; what is said of the
     others."""
     found = await volume_store.find_many(tx, grid.id, {mount.volume for mount in mounts}, lock=True)

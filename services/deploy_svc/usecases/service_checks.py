@@ -11,7 +11,7 @@ from services.deploy_svc.domain.volume import Mount, bind
 from services.deploy_svc.store import instances
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import volumes as volume_store
-from services.kernel.db import AnyTx, Tx
+from services.kernel.db import AnyTx
 from services.kernel.errors import ValidationFailed
 
 
@@ -36,7 +36,7 @@ async def mounts(tx: AnyTx, grid: Grid, names: Collection[str]) -> dict[str, Mou
     return {name: bind(name, volume) for name, volume in found.items()}
 
 
-async def views(tx: Tx, grid: Grid, found: Sequence[Service]) -> list[ServiceView]:
+async def views(tx: AnyTx, grid: Grid, found: Sequence[Service]) -> list[ServiceView]:
     """What answers show of the services, in two queries however many they are."""
     counts = await instances.counts(tx, [service.id for service in found])
     linked = {(link.stack, link.service) for service in found for link in service.spec.links}

@@ -57,7 +57,7 @@ class ServiceEnvs:
         change: Callable[[Env], Env],
         allowed: Callable[[Service], None],
     ) -> None:
-        async with self._db.transaction() as tx:
+        async with self._db.prepared() as tx:
             service = required(await store.find_by_id(tx, service_id, lock=True))
             allowed(service)
             call.check_if_match(service.etag)

@@ -102,15 +102,19 @@ class Services:
         grid, found = await self._access.changeable(principal, path)
         given = parse(attributes, creating=False, stack=found.stack)
         known = await self._vault.existing(grid, given.vault_names)
-        async with self._db.transaction() as tx:
+        event = audit.event("update", resource(found))
+        async with self._db.prepared() as tx:
             service = required(await store.find_by_id(tx, found.id, lock=True))
             call.check_if_match(service.etag)
             made = await updated(tx, self._access.hosts, Subject(principal, grid, service, known), given)
             if made.spec != service.spec or given.force:
                 await self._quotas.change_service(tx, grid.id, service.spec, made.spec)
                 note = self._quotas.note(principal)
-                service = await store.update(tx, service.id, made.spec, bump=True, mounts=made.mounts, note=note)
-            await audit.record(tx, tables.outbox, "update", resource(service))
+                service = await store.update(
+                    tx, service.id, made.spec, bump=True, mounts=made.mounts, note=note, message=event
+                )
+            else:
+                await audit.record(tx, tables.outbox, "update", resource(service))
             return (await checks.views(tx, grid, [service]))[0]
 
     async def delete(self, principal: Principal, path: str) -> None:

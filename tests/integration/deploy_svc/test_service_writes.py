@@ -26,6 +26,18 @@ async def test_a_new_service_takes_one_statement(rest: Rest, deploy_queries: Que
     assert [text.split()[0] for text in statements] == ["begin", "SELECT", "WITH", "commit"]
 
 
+async def test_a_changed_service_takes_three_statements(rest: Rest, deploy_queries: Queries) -> None:
+    """The service, locked; what is written; what its instances are."""
+    await rest.created("first")
+    await rest.created("web", env=["A=1"])
+    with deploy_queries("UpdateService") as statements:
+        await rest.put({"env": ["A=2"]})
+    assert [text.split()[0] for text in statements] == ["begin", "SELECT", "WITH", "SELECT", "commit"]
+    with deploy_queries("UpdateService") as statements:
+        await rest.put({"env": ["A=2"]})
+    assert len(statements) == 5, "without a change the audit event is written all the same"
+
+
 async def test_a_new_service_that_is_refused_leaves_nothing(
     rest: Rest, deploy_db: Database, deploy_neighbours: Neighbours
 ) -> None:
