@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
 
 from services.kernel import call
-from services.kernel.db import AnyTx, Database
+from services.kernel.db import AnyTx
 from services.kernel.outbox import Outbox, message
 from services.kernel.principal import Principal
+from services.kernel.statements import Statement
 
 TOPIC = "audit"
 
@@ -30,13 +34,9 @@ async def record(tx: AnyTx, outbox: Outbox, event: str, resource: Resource, *, b
 
 
 def event(name: str, resource: Resource) -> dict[str, str]:
-    """The same as parameters of a statement that does what it tells (`Outbox.telling`)."""
+    """The same as parameters of a statement that does what it tells (`Outbox.telling`), or that is `audited`, for which
+    the resource needs no id."""
     return message(TOPIC, _entry(name, resource, call.current().principal))
-
-
-async def record_read(db: Database, outbox: Outbox, event: str, resource: Resource) -> None:
-    """As `record`, of what changed nothing here: it is committed on return."""
-    await outbox.emit_now(db, TOPIC, _entry(event, resource, call.current().principal))
 
 
 def _entry(event: str, resource: Resource, caller: Principal | None) -> dict[str, str]:
@@ -55,3 +55,10 @@ def _entry(event: str, resource: Resource, caller: Principal | None) -> dict[str
         "source_ip": now.source_ip,
         "user_agent": now.user_agent,
     }
+
+
+def audited(outbox: Outbox, query: sa.Select[Any]) -> Statement:
+    """A query for one record, by whose `id` the `event` among its parameters is called, in one statement: nobody reads
+    it without leaving the event."""
+    found = query.cte("found")
+    return Statement(outbox.telling(found, *found.c, more={"resource_id": found.c.id}))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -82,18 +82,20 @@ class Outbox:
         """Add a message to the transaction; it leaves when the transaction commits."""
         await run(tx, self._emit, **message(topic, payload))
 
-    def telling(self, made: sa.CTE, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        """Selects columns of the one row that a statement makes, and adds a message about it; none when it makes none.
-        Its parameters are those of `message`."""
+    def telling(
+        self, made: sa.CTE, *columns: sa.ColumnElement[Any], more: Mapping[str, sa.ColumnElement[Any]] | None = None
+    ) -> sa.Select[Any]:
+        """Selects columns of the one row that a statement makes or finds, and adds a message about it, once also when
+        it is asked twice; none when there is no row. Its parameters are those of `message`, whose payload gets `more`
+        of the row."""
         message = _message()
+        if more:
+            pairs = [part for name, column in more.items() for part in (sa.literal(name), column)]
+            message["payload"] = message["payload"].op("||", return_type=JSONB())(sa.func.jsonb_build_object(*pairs))
         row = sa.select(message["id"], message["topic"], message["payload"]).select_from(made)
-        added = self.table.insert().from_select(list(message), row).returning(self.table.c.topic).cte("added")
+        added = _once(self.table, pg_insert(self.table).from_select(list(message), row))
         woken = sa.select(sa.func.pg_notify(self.channel, added.c.topic)).scalar_subquery()
         return sa.select(*columns, woken.label("woken")).select_from(made)
-
-    async def emit_now(self, db: Database, topic: str, payload: Mapping[str, Any]) -> None:
-        """Add a message whose cause changed nothing here; it is committed on return."""
-        await db.fetch(self._emit, **message(topic, payload))
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
@@ -204,14 +206,13 @@ def _message() -> dict[str, sa.ColumnElement[Any]]:
 
 def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:
     """Adds a message and wakes the relays: once, also when it is asked twice."""
-    added = (
-        pg_insert(table)
-        .values(_message())
-        .on_conflict_do_nothing(index_elements=[table.c.id])
-        .returning(table.c.topic)
-        .cte("added")
-    )
+    added = _once(table, pg_insert(table).values(_message()))
     return sa.select(sa.func.pg_notify(channel, added.c.topic))
+
+
+def _once(table: sa.Table, insert: Insert) -> sa.CTE:
+    """The topic of the message that is inserted, or nothing where it is there already."""
+    return insert.on_conflict_do_nothing(index_elements=[table.c.id]).returning(table.c.topic).cte("added")
 
 
 def _claim(table: sa.Table) -> ReturningUpdate[Any]:

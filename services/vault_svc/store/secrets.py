@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
+from services.kernel import audit
 from services.kernel.db import AnyTx, Database, Tx, run, run_last
 from services.kernel.kept import Version, version_columns
 from services.kernel.pages import WHOLE, Listing, Page, PreparedPages
@@ -26,7 +27,8 @@ _OF_GRID = PreparedPages(
     sa.select(t.c.id, *_VERSION, t.c.name).where(t.c.grid_id == sa.bindparam("grid_id")),
     {"name": sa.collate(t.c.name, "C")},
 )
-_FIND = Statement(sa.select(*_STORED).where(t.c.grid_id == sa.bindparam("grid_id"), t.c.name == sa.bindparam("name")))
+_find = sa.select(*_STORED).where(t.c.grid_id == sa.bindparam("grid_id"), t.c.name == sa.bindparam("name"))
+_FIND, _SHOW = Statement(_find), audit.audited(outbox, _find)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Secret]
 async def stored(db: Database, grid_id: str, name: str) -> StoredSecret | None:
     """One secret with its encrypted value, as it is now."""
     rows = await db.fetch(_FIND, grid_id=grid_id, name=name)
+    return _stored(rows[0]) if rows else None
+
+
+async def show(db: Database, grid_id: str, name: str, event: Mapping[str, str]) -> StoredSecret | None:
+    """As `stored`, for somebody, who leaves the event (`audit.event`) with it."""
+    rows = await db.fetch(_SHOW, grid_id=grid_id, name=name, **event)
     return _stored(rows[0]) if rows else None
 
 

@@ -25,6 +25,8 @@ from services.vault_svc.store import tables
 from services.vault_svc.usecases.usage import SecretUsers
 from services.vault_svc.usecases.vault import Vault
 
+# What the audit trail calls them.
+RESOURCE = "GridSecret"
 _ATTEMPTS = 5
 
 
@@ -127,4 +129,4 @@ class SecretWriter:
 
 def resource(grid: Grid, secret: Secret) -> Resource:
     """The secret as the audit trail names it."""
-    return Resource("GridSecret", secret.id, secret.name, grid.id, grid.name)
+    return Resource(RESOURCE, secret.id, secret.name, grid.id, grid.name)

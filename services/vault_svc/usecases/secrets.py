@@ -16,9 +16,8 @@ from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.policy import revealable
 from services.vault_svc.store import secrets as store
-from services.vault_svc.store import tables
 from services.vault_svc.usecases.parts import Parts
-from services.vault_svc.usecases.secret_writes import Change, SecretWriter, resource
+from services.vault_svc.usecases.secret_writes import RESOURCE, Change, SecretWriter
 from services.vault_svc.usecases.usage import HostLevelUsers, Redeploys, SecretUsers
 
 # Makes the own part of an answer of a secret of a grid; never of its value.
@@ -98,10 +97,9 @@ class Secrets:
         grid = await revealable(self._grids, principal, grid_name)
         if not rules.is_name(name):
             raise NotFound
-        stored = required(await store.stored(self._db, grid.id, name))
-        value = self._writer.open(stored)
-        await audit.record_read(self._db, tables.outbox, "show", resource(grid, stored.secret))
-        return self._view(grid, stored.secret, value)
+        event = audit.event("show", audit.Resource(RESOURCE, "", name, grid.id, grid.name))
+        stored = required(await store.show(self._db, grid.id, name, event))
+        return self._view(grid, stored.secret, self._writer.open(stored))
 
     async def update(
         self,
