@@ -106,7 +106,9 @@ def _check(docker: Docker, path: str, service: dict[str, Any]) -> None:
             shown["Config"]["WorkingDir"],
         ), path
         published = sorted(str(port["container_port"]) for port in service.get("ports") or ())
-        bound = [key.partition("/")[0] for key, ends in shown["HostConfig"]["PortBindings"].items() for _ in ends]
+        bound = [
+            key.partition("/")[0] for key, ends in (shown["HostConfig"]["PortBindings"] or {}).items() for _ in ends
+        ]
         assert sorted(bound) == published, path
         mounted = {mount["Destination"] for mount in shown["Mounts"]} | set(shown["HostConfig"].get("Tmpfs") or ())
         wanted = {(volume.split(":") * 2)[1] for volume in service.get("volumes") or ()}

@@ -75,9 +75,9 @@ def test_metrics_and_labels_of_dashboard_and_alerts_exist(shown: dict[str, set[s
     labels = set(re.findall(r'(\w+)(?:=|!=|=~)"', query)) | {
         label for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(", ")
     }
-    # Prometheus adds the last two itself.
+    # Prometheus adds the last three itself.
     assert names - metrics - labels == set(), title
-    samples = set().union(*(shown[name] for name in metrics)) | {"service", "job"}
+    samples = set().union(*(shown[name] for name in metrics)) | {"service", "job", "instance"}
     if any(shown[name] for name in metrics):
         assert labels <= samples, title
 
