@@ -1,6 +1,7 @@
 """Each compose file and stack file of the room (`tests/support/stack_files/`) becomes containers that run: converted
 through the gateway, planned, deployed, all of a kind side by side."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.stack_sources import body, projects
 from tests.support.suite import Api, soon
 
 LOOP = ["sh", "-c", "trap exit TERM INT; while :; do sleep 1; done"]
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 KINDS = {"compose": 10, "kontena": 6}
 
 
@@ -83,6 +85,12 @@ def _fit(service: dict[str, Any], image: str, folder: Path) -> None:
         service["devices"] = [
             device.replace("/dev/sda", "/dev/null").replace("/dev/kmsg", "/dev/zero") for device in service["devices"]
         ]
+    if service.get("group_add"):
+        # The image has no groups of these names.
+        service["group_add"] = ["10" for _ in service["group_add"]]
+    if "nofile" in (service.get("ulimits") or ()):
+        # No machine gives more than it has.
+        service["ulimits"]["nofile"] = {"soft": FILES, "hard": FILES}
     if service.get("net") == "host":
         # The engine takes none of the network of the node.
         service["sysctls"] = {}
