@@ -83,9 +83,13 @@ class NodeCommands:
     async def _receive(self, call: Any, running: dict[str, _Running]) -> None:
         lock = asyncio.Lock()
 
-        async def send(event: pb.NodeCommandEvent) -> None:
+        async def write_alone(event: pb.NodeCommandEvent) -> None:
             async with lock:
                 await write(call, event)
+
+        async def send(event: pb.NodeCommandEvent) -> None:
+            # A cancelled write ends the call, and with it the commands of everybody else.
+            await asyncio.shield(write_alone(event))
 
         while True:
             message = await call.read()

@@ -138,6 +138,21 @@ async def test_a_cancelled_command_ends_in_the_container(chief: ContainerMaster,
     await eventually(ended)
 
 
+async def test_commands_that_are_cancelled_while_they_print_leave_the_others_alone(
+    chief: ContainerMaster, web: str
+) -> None:
+    other = execute(chief, web, "cat", stdin=True)
+    for _ in range(3):
+        printing = [execute(chief, web, "yes") for _ in range(8)]
+        for asked in printing:
+            await asked.next()
+            asked.send(cancel=pb.CancelCommand())
+    other.send(input=pb.ExecInput(data=b"still here\n"))
+    other.send(input=pb.ExecInput(end=True))
+    out, _, event = await other.outcome()
+    assert (out, event.exit.code, chief.attached_commands) == (b"still here\n", 0, 1)
+
+
 async def test_what_the_engine_refuses_is_told(chief: ContainerMaster, web: str, engine: Engine) -> None:
     _, _, event = await execute(chief, "0" * 64, "ls").outcome()
     assert event.error.kind == "not_found"
