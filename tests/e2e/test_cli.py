@@ -65,6 +65,8 @@ def test_a_stack_from_its_plan_to_its_end(api: Api, docker: Docker, kctl: Kctl, 
     assert kctl.ok("explain", "web").out.startswith("All is as it shall be: 2 run")
 
     soon(lambda: len(kctl.ok("logs", "shop", "--grep", "hello", "-o", "json").lines) == 3)
+    searched = kctl.ok("logs", "shop", "--search", "FROM WEB-2").lines
+    assert [line.split(": ")[1] for line in searched] == ["hello from web-2"]
     assert {line.split(": ")[1] for line in kctl.ok("logs", "web").lines} == {
         "hello from web-1",
         "hello from web-2",

@@ -38,7 +38,10 @@ def logs(
     ] = [],  # noqa: B006 -- Typer takes it as the type of the option.
     node: Annotated[list[str], typer.Option(help="Only of these nodes.", autocompletion=completed("nodes"))] = [],  # noqa: B006
     instance: Annotated[int, typer.Option(help="Only of this instance of the service.", min=0)] = 0,
-    grep: Annotated[str, typer.Option(metavar="REGEX", help="Only lines that match.")] = "",
+    search: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only lines that contain it, in any case: the latest of all there are.")
+    ] = "",
+    grep: Annotated[str, typer.Option(metavar="REGEX", help="Of these, only lines that match.")] = "",
     timestamps: Annotated[bool, typer.Option("-t", "--timestamps", help="When each was written.")] = False,
 ) -> None:
     """What containers wrote, the oldest first."""
@@ -47,6 +50,7 @@ def logs(
     if (service or node) and target:
         raise Failure("--service and --node are for the logs of the whole grid.", code=Exit.USAGE)
     query |= {"services": ",".join(service) or None, "nodes": ",".join(node) or None, "instance": instance or None}
+    query["search"] = search or None
 
     def text(entry: Mapping[str, Any]) -> str:
         when = f"{entry['created_at']} " if timestamps else ""
@@ -85,7 +89,7 @@ def _print(
 ) -> None:
     client = session.client
     entries: Iterable[Mapping[str, Any]]
-    entries = client.follow(path, **query) if follow else client.call("GET", path, query)["logs"]
+    entries = client.follow(path, **query) if follow else _searched(session, path, query)
     try:
         for entry in entries:
             if matches(entry):
@@ -94,6 +98,21 @@ def _print(
     except KeyboardInterrupt:
         # The way in which people end it.
         return
+
+
+def _searched(session: Session, path: str, query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The latest entries, the oldest first. The master searches a part at a time; Ctrl-C keeps what was found."""
+    answer = session.client.call("GET", path, query)
+    found: list[Mapping[str, Any]] = answer["logs"]
+    while (place := answer.get("unsearched")) and len(found) < query["limit"]:
+        session.output.say(f"Found {len(found)}; searching lines before {place['before']}. Ctrl-C ends it.", "dim")
+        try:
+            answer = session.client.call("GET", path, {**query, **place, "limit": query["limit"] - len(found)})
+        except KeyboardInterrupt:
+            session.output.say(f"Lines before {place['before']} were not searched.", "yellow")
+            break
+        found = [*answer["logs"], *found]
+    return found
 
 
 def _where(session: Session, target: str, kind: str, since: str, lines: int) -> tuple[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from kontena.deploy.v1 import container_log_pb2 as pb
 from services.deploy_svc.domain.log_line import LogLine, StoredLine, named
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, parse_query
 from services.deploy_svc.domain.log_scope import LogScope
+from services.deploy_svc.domain.part import Part
 from services.kernel.times import rfc3339, told
 
 _LONGEST_LINE = 256 * 1024
@@ -39,14 +40,24 @@ _Request = pb.ListServiceLogsRequest | pb.ListGridLogsRequest | pb.ListStackLogs
 
 def query_from_proto(request: _Request) -> LogQuery:
     """The selection of a request."""
-    own = {name: getattr(request, name) for name in ("instance", "container", "search") if hasattr(request, name)}
+    own = {name: getattr(request, name) for name in ("instance", "container") if hasattr(request, name)}
     return parse_query(
         limit=request.limit,
         after=getattr(request, "from"),
         since=request.since,
         follow=request.follow,
+        before=request.before,
+        search=request.search,
         **own,
     )
+
+
+def unsearched(query: LogQuery, found: Part[StoredLine]) -> dict[str, Any]:
+    """What a search did not look at: the parameter that makes the same request go on there. Empty unless there is
+    some."""
+    if found.until is None:
+        return {}
+    return {"unsearched": {"before" if query.after is None else "from": format_log_id(found.until)}}
 
 
 def line_to_json(scope: LogScope, line: StoredLine) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Answers made of many JSON documents: one list, or one document per message."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
@@ -16,15 +16,16 @@ _BLANK = b"\n"
 _PIECE = 256 * 1024
 
 
-def listing(documents: Iterable[dict[str, Any]]) -> Iterator[HttpBody]:
-    """`{"logs": [...]}`, in one message unless it is long."""
+def listing(documents: Iterable[dict[str, Any]], beside: Mapping[str, Any] | None = None) -> Iterator[HttpBody]:
+    """`{"logs": [...]}` with the members `beside` it, in one message unless it is long."""
     piece = bytearray(b'{"logs":[')
     for index, document in enumerate(documents):
         piece += (b"," if index else b"") + dump(document)
         if len(piece) > _PIECE:
             yield HttpBody(content_type=JSON, data=bytes(piece))
             piece.clear()
-    yield HttpBody(content_type=JSON, data=bytes(piece + b"]}"))
+    rest = b"".join(b"," + dump(name) + b":" + dump(value) for name, value in (beside or {}).items())
+    yield HttpBody(content_type=JSON, data=bytes(piece + b"]" + rest + b"}"))
 
 
 async def following(batches: AsyncIterator[Sequence[bytes]], kind: str = JSON) -> AsyncIterator[HttpBody]:

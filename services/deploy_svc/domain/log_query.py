@@ -18,10 +18,12 @@ _LOG_ID = re.compile(r"[0-9a-fA-F]{1,24}")
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """With `after`, the first `limit` lines after that id; without, the last `limit` ones. None means no filter."""
+    """With `after`, the first `limit` lines after that id; without, the last `limit` ones. `before`: only lines before
+    that id. None means no filter."""
 
     limit: int = DEFAULT_LIMIT
     after: int | None = None
+    before: int | None = None
     since: datetime | None = None
     follow: bool = False
     instance: int | None = None
@@ -30,16 +32,26 @@ class LogQuery:
 
 
 def parse_query(
-    *, limit: str, after: str, since: str, follow: str, instance: str = "", container: str = "", search: str = ""
+    *,
+    limit: str,
+    after: str,
+    since: str,
+    follow: str,
+    before: str = "",
+    instance: str = "",
+    container: str = "",
+    search: str = "",
 ) -> LogQuery:
     """The selection that query parameters mean; an empty one was not given. Raises InvalidRequest for a strange id and
     ValidationFailed for an instance or a time that is none."""
     checker = Checker()
+    follows = switch(follow)
     query = LogQuery(
         limit=min(leading_number(limit) or DEFAULT_LIMIT, MOST_LINES),
-        after=_log_id(after),
+        after=_log_id("from", after),
+        before=None if follows else _log_id("before", before),
         since=_time(checker, since) if since and not after else None,
-        follow=switch(follow),
+        follow=follows,
         instance=_instance(checker, instance) if instance else None,
         container=container or None,
         search=search or None,
@@ -64,11 +76,11 @@ def format_log_id(number: int) -> str:
     return f"{number:024x}"
 
 
-def _log_id(text: str) -> int | None:
+def _log_id(parameter: str, text: str) -> int | None:
     if not text:
         return None
     if _LOG_ID.fullmatch(text) is None:
-        raise InvalidRequest("from is not the id of a log item", field="from")
+        raise InvalidRequest(f"{parameter} is not the id of a log item", field=parameter)
     return min(int(text, 16), _BIGGEST_ID)
 
 

@@ -7,7 +7,7 @@ from google.api.httpbody_pb2 import HttpBody
 
 from kontena.deploy.v1 import container_log_pb2 as pb
 from kontena.deploy.v1.container_log_pb2_grpc import ContainerLogServiceServicer
-from services.deploy_svc.convert.container_logs import line_to_json, query_from_proto
+from services.deploy_svc.convert.container_logs import line_to_json, query_from_proto, unsearched
 from services.deploy_svc.convert.json_streams import NDJSON, followed, line, listing
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
@@ -55,5 +55,6 @@ class ContainerLogServicer(ContainerLogServiceServicer):
             async for piece in followed(lines, together=accepts(NDJSON)):
                 yield piece
             return
-        for piece in listing(map(document, await self._logs.reader.read(scope, query))):
+        found = await self._logs.reader.read(scope, query)
+        for piece in listing(map(document, found), unsearched(query, found)):
             yield piece

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.deploy_svc.domain.log_line import LogKey, LogLine, LogPosition, StoredLine
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import LogScope
+from services.deploy_svc.domain.part import Part
 from services.deploy_svc.store import tables
 from services.kernel.db import Tx, copy, notify
 from services.kernel.members import made_of
@@ -18,6 +19,10 @@ from services.kernel.members import made_of
 _t = tables.container_logs
 _p = tables.log_positions
 _s = tables.services
+
+# Lines that a search looks at before it answers; a long line counts as several.
+SEARCHED = 25_000
+_LINE_BYTES = 512
 
 # Those of a line are its members, in their order.
 _COLUMNS = ("grid_id", "node_id", "node", *LogLine._fields)
@@ -72,22 +77,50 @@ async def newest_id(tx: Tx, scope: LogScope) -> int:
     return (await tx.execute(query)).scalar() or 0
 
 
-async def select(tx: Tx, scope: LogScope, wanted: LogQuery) -> list[StoredLine]:
-    """Lines of the scope, oldest first: the first ones after `wanted.after`, or the last ones."""
+async def select(tx: Tx, scope: LogScope, wanted: LogQuery) -> Part[StoredLine]:
+    """Lines of the scope, oldest first: the first ones after `wanted.after`, or the last ones. A search looks at
+    `SEARCHED` lines at most."""
     if scope.empty:
-        return []
-    lines = sa.select(*_READ).where(*_scoped(scope), *_filters(wanted)).limit(wanted.limit)
-    if wanted.after is not None:
-        lines = lines.where(_t.c.id > wanted.after).order_by(_t.c.id)
-    else:
-        lines = lines.order_by(_t.c.id.desc())
-    found = lines.subquery()
+        return Part()
+    order = _t.c.id.desc() if wanted.after is None else _t.c.id
+    found = _found(scope, wanted, order).subquery()
     query = (
-        sa.select(*(found.c[column.name] for column in _READ), _s.c.stack, _s.c.name)
+        sa.select(*found.c, _s.c.stack, _s.c.name)
         .select_from(found.outerjoin(_s, _s.c.id == found.c.service_id))
         .order_by(found.c.id)
     )
-    return [_line(row) for row in await tx.execute(query)]
+    rows = (await tx.execute(query)).all()
+    if wanted.search is None:
+        return Part(map(_line, rows))
+    lines = [_line(row) for row in rows if row.matches]
+    ends = (row.id for row in rows if row.ends)
+    return Part(lines, next(ends, None) if len(lines) < wanted.limit else None)
+
+
+def _found(scope: LogScope, wanted: LogQuery, order: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """The lines in order. Of a search also the line that it ends with, whether or not it `matches`."""
+    lines = sa.select(*_READ).where(*_scoped(scope), *_filters(wanted)).order_by(order)
+    if wanted.search is None:
+        return lines.limit(wanted.limit)
+    cost = 1 + sa.func.octet_length(_t.c.data) / _LINE_BYTES
+    spent = sa.func.sum(cost).over(order_by=order).label("spent")
+    looked = lines.add_columns(spent, cost.label("cost")).limit(SEARCHED).subquery()
+    matches, ends = _contains(looked.c.data, wanted.search), looked.c.spent >= SEARCHED
+    return (
+        sa.select(*(looked.c[column.name] for column in _READ), matches.label("matches"), ends.label("ends"))
+        # Its limit is what ends the search: nothing here may hide a line from it.
+        .where(looked.c.spent - looked.c.cost < SEARCHED, ends | matches)
+        .order_by(looked.c.id.desc() if wanted.after is None else looked.c.id)
+        .limit(wanted.limit)
+    )
+
+
+def _contains(text: sa.ColumnElement[str], wanted: str) -> sa.ColumnElement[bool]:
+    """Whether it has the wanted text in it, in any case."""
+    if wanted.isascii():
+        # Several times as fast as the rules of a language, which make no difference here.
+        return sa.func.strpos(sa.func.lower(sa.collate(text, "C")), wanted.lower()) > 0
+    return sa.func.strpos(sa.func.lower(text), sa.func.lower(wanted)) > 0
 
 
 def _line(row: Any) -> StoredLine:
@@ -112,14 +145,16 @@ def _scoped(scope: LogScope) -> list[sa.ColumnElement[bool]]:
 
 def _filters(wanted: LogQuery) -> list[sa.ColumnElement[bool]]:
     filters: list[sa.ColumnElement[bool]] = []
+    if wanted.after is not None:
+        filters.append(_t.c.id > wanted.after)
+    if wanted.before is not None:
+        filters.append(_t.c.id < wanted.before)
     if wanted.since is not None:
         filters.append(_t.c.time > wanted.since)
     if wanted.instance is not None:
         filters.append(_t.c.instance_number == wanted.instance)
     if wanted.container is not None:
         filters.append(_t.c.container_name == wanted.container)
-    if wanted.search is not None:
-        filters.append(sa.func.strpos(sa.func.lower(_t.c.data), sa.func.lower(wanted.search)) > 0)
     return filters
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.deploy_svc.domain.event import Event, StoredEvent
 from services.deploy_svc.domain.log_query import LogQuery
 from services.deploy_svc.domain.log_scope import EventScope
+from services.deploy_svc.domain.part import Part
 from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, event_positions
@@ -68,10 +69,10 @@ async def newest_id(tx: Tx, scope: EventScope) -> int:
     return (await tx.execute(query)).scalar() or 0
 
 
-async def select(tx: Tx, scope: EventScope, wanted: LogQuery) -> list[StoredEvent]:
+async def select(tx: Tx, scope: EventScope, wanted: LogQuery) -> Part[StoredEvent]:
     """Events of the scope, oldest first: the first ones after `wanted.after`, or the last ones."""
     if scope.empty:
-        return []
+        return Part()
     events = _t.select().where(*_scoped(scope)).limit(wanted.limit)
     if wanted.since is not None:
         events = events.where(_t.c.time > wanted.since)
@@ -86,7 +87,7 @@ async def select(tx: Tx, scope: EventScope, wanted: LogQuery) -> list[StoredEven
         .select_from(found.outerjoin(_s, _s.c.id == found.c.service_id))
         .order_by(found.c.id)
     )
-    return [_event(row) for row in await tx.execute(query)]
+    return Part(map(_event, await tx.execute(query)))
 
 
 def _scoped(scope: EventScope) -> list[sa.ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from services.deploy_svc.domain.batch import NOTHING, Batch, Entry, batches
 from services.deploy_svc.domain.log_query import LogQuery
+from services.deploy_svc.domain.part import Part
 from services.deploy_svc.usecases.tail import Read, Tail
 from services.kernel.db import Database, Tx
 from services.kernel.listen import Wakes
@@ -36,7 +37,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Scope)
 I = TypeVar("I", bound=Arrived)  # noqa: E741
 
-Select = Callable[[Tx, S, LogQuery], Awaitable[Sequence[I]]]
+Select = Callable[[Tx, S, LogQuery], Awaitable[Part[I]]]
 NewestId = Callable[[Tx, S], Awaitable[int]]
 Encode = Callable[[I], bytes]
 
@@ -61,8 +62,8 @@ class Reader(Generic[S, I]):
         self._newest_id = newest_id
         self._tails: dict[tuple[S, LogQuery], _Shared] = {}
 
-    async def read(self, scope: S, query: LogQuery) -> Sequence[I]:
-        """The selected items, oldest first."""
+    async def read(self, scope: S, query: LogQuery) -> Part[I]:
+        """The selected items, oldest first; `until` says where a search stopped that did not find enough."""
         async with self._db.read() as tx:
             return await self._select(tx, scope, query)
 
@@ -87,7 +88,8 @@ class Reader(Generic[S, I]):
 
         async def read(after: int) -> tuple[int, Sequence[Entry], bool]:
             reached, found = await self._next(scope, wanted, after)
-            return reached, [(item.id, encode(item)) for item in found], len(found) == _FOLLOW_BATCH
+            more = len(found) == _FOLLOW_BATCH or found.until is not None
+            return reached, [(item.id, encode(item)) for item in found], more
 
         async with self._tail((scope, wanted), last, read) as tail:
             await tail.look()
@@ -124,19 +126,27 @@ class Reader(Generic[S, I]):
 
     async def _begin(self, scope: S, query: LogQuery) -> tuple[int, Sequence[I]]:
         if query.after is not None:
-            reached, items = await self._next(scope, query, query.after)
-            return max(reached, query.after), items
+            reached, first = await self._next(scope, query, query.after)
+            return max(reached, query.after), first
         async with self._db.read() as tx:
             # Read first: an item that arrives in between is selected below or comes after this id.
             newest = await self._newest_id(tx, scope)
-            items = await self._select(tx, scope, query)
-        return (items[-1].id if items else newest), items
+            part = await self._select(tx, scope, query)
+        items: Sequence[I] = part
+        while part.until is not None:
+            # Whoever follows waits for as long as the search takes, in steps that hold up nobody else.
+            rest = replace(query, before=part.until, limit=query.limit - len(items))
+            part = await self.read(scope, rest)
+            items = [*part, *items]
+        return max(newest, items[-1].id if items else 0), items
 
-    async def _next(self, scope: S, query: LogQuery, last: int) -> tuple[int, Sequence[I]]:
+    async def _next(self, scope: S, query: LogQuery, last: int) -> tuple[int, Part[I]]:
         wanted = replace(query, after=last, limit=_FOLLOW_BATCH)
         async with self._db.read() as tx:
             newest = await self._newest_id(tx, scope)
-            items = await self._select(tx, scope, wanted) if newest > last else []
+            items: Part[I] = await self._select(tx, scope, wanted) if newest > last else Part()
+        if items.until is not None:
+            return items.until, items
         if len(items) == _FOLLOW_BATCH or newest <= last:
             return (items[-1].id if items else newest), items
         # Items that the filters left out are not looked at again.

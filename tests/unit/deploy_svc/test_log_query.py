@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.deploy_svc.domain.log_query import LogQuery, format_log_id, leading_number, parse_query
 from services.kernel.errors import DomainError, InvalidRequest, ValidationFailed
 
-EMPTY = dict.fromkeys(["limit", "after", "since", "follow", "instance", "container", "search"], "")
+EMPTY = dict.fromkeys(["limit", "after", "since", "follow", "before", "instance", "container", "search"], "")
 
 
 def query(**changed: str) -> LogQuery:
