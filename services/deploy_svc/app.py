@@ -1,4 +1,4 @@
-"""Composition root of deploy_svc."""
+"""Composition root of deploy_svc: a process of one role, or of both."""
 
 import asyncio
 import os
@@ -14,28 +14,63 @@ from services.clients.introspection import Introspection
 from services.clients.nodes import NodeDirectory
 from services.clients.registries import RegistryResolver
 from services.clients.secrets import SecretResolver
-from services.deploy_svc import engine_app, stacks_app
+from services.deploy_svc.clients.command_relay import CommandRelay
 from services.deploy_svc.clients.vault_directory import VaultDirectory
-from services.deploy_svc.containers_app import CHANNELS, ContainerParts
 from services.deploy_svc.convert.services import around, part
-from services.deploy_svc.engine_app import EngineParts
+from services.deploy_svc.convert.stacks import part as stack_part
+from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota, volume_removals
+from services.deploy_svc.loops.container_mirror import ContainerMirror
+from services.deploy_svc.loops.deploy_history import DeployHistory
+from services.deploy_svc.loops.grid_cleanup import GridCleanup
+from services.deploy_svc.loops.log_quota import LogQuota
+from services.deploy_svc.loops.log_retention import LogRetention
+from services.deploy_svc.loops.reconcile import ReconcileLoop
+from services.deploy_svc.loops.rollout import RolloutLoop
+from services.deploy_svc.loops.stacks import StackLoop
+from services.deploy_svc.loops.volume_removals import VolumeRemovals
+from services.deploy_svc.own_address import own_address
 from services.deploy_svc.servicers.assignments import AssignmentServicer
+from services.deploy_svc.servicers.container_execs import ContainerExecServicer
+from services.deploy_svc.servicers.container_logs import ContainerLogServicer
+from services.deploy_svc.servicers.container_reports import ContainerReportServicer
+from services.deploy_svc.servicers.container_stats import ContainerStatsServicer, StatsIngestServicer
+from services.deploy_svc.servicers.containers import ContainerServicer
 from services.deploy_svc.servicers.endpoints import EndpointServicer
+from services.deploy_svc.servicers.event_logs import EventIngestServicer, EventLogServicer
+from services.deploy_svc.servicers.grid_configs import GridConfigServicer
+from services.deploy_svc.servicers.grid_events import GridEventServicer
 from services.deploy_svc.servicers.grid_usage import GridUsageServicer
+from services.deploy_svc.servicers.instances import InstanceServicer
 from services.deploy_svc.servicers.log_ingest import LogIngestServicer
+from services.deploy_svc.servicers.node_commands import CommandRelayServicer, NodeCommandServicer
 from services.deploy_svc.servicers.secret_usage import SecretUsageServicer
 from services.deploy_svc.servicers.services import ServiceServicer
+from services.deploy_svc.servicers.stack_conversions import StackConversionServicer
+from services.deploy_svc.servicers.stacks import StackServicer
+from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.settings import Settings
-from services.deploy_svc.store import grid_usage, secret_usage, tables
+from services.deploy_svc.store import event_tables, grid_usage, secret_usage, stack_tables, tables
 from services.deploy_svc.store.partitions import PARTITIONS
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
+from services.deploy_svc.usecases.container_commands import ContainerCommands
+from services.deploy_svc.usecases.container_logs import ContainerLogs
+from services.deploy_svc.usecases.container_paths import ContainerAccess
+from services.deploy_svc.usecases.container_reports import ContainerReports
+from services.deploy_svc.usecases.container_stats import ContainerStats, StatsIngest
+from services.deploy_svc.usecases.containers import Containers
+from services.deploy_svc.usecases.dry_runs import DryRuns
 from services.deploy_svc.usecases.endpoints import Endpoints
+from services.deploy_svc.usecases.event_logs import EventIngest, EventLogs
+from services.deploy_svc.usecases.grid_configs import GridConfigs
+from services.deploy_svc.usecases.grid_events import GridEvents
 from services.deploy_svc.usecases.grid_quotas import GridQuotas
 from services.deploy_svc.usecases.grid_usage import GridUsages
 from services.deploy_svc.usecases.host_access import HostAccess
 from services.deploy_svc.usecases.idempotency import Idempotency
+from services.deploy_svc.usecases.instances import Instances
 from services.deploy_svc.usecases.log_ingest import LogIngest
+from services.deploy_svc.usecases.node_commands import NodeCommands
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.rebalances import Rebalances
@@ -47,7 +82,14 @@ from services.deploy_svc.usecases.service_plans import ServicePlans
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.deploy_svc.usecases.service_revisions import ServiceRevisions
 from services.deploy_svc.usecases.services import Services
-from services.kernel import audit, child, logs, server
+from services.deploy_svc.usecases.stack_conversions import StackConversions
+from services.deploy_svc.usecases.stack_deploys import StackDeploys
+from services.deploy_svc.usecases.stack_plans import StackPlans
+from services.deploy_svc.usecases.stack_reads import StackReads
+from services.deploy_svc.usecases.stack_revisions import StackRevisions
+from services.deploy_svc.usecases.stacks import Stacks
+from services.deploy_svc.usecases.volumes import Volumes
+from services.kernel import audit, child, logs, partitions, server
 from services.kernel.authn import Authenticator
 from services.kernel.client import Channels
 from services.kernel.db import Database
@@ -66,15 +108,18 @@ _NICE = 5
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # How often followers are compared with the database.
 _RESYNC_SECONDS = 60.0
+_EXPIRE_SECONDS = 3600.0
 _API_CHANNELS = (
     tables.NODE_CHANGED,
     tables.ENDPOINT_CHANGED,
     tables.DEPLOY_PROGRESS,
+    tables.LOGS_ARRIVED,
     tables.outbox.channel,
+    event_tables.EVENTS_ARRIVED,
     grid_usage.CHANNEL,
     secret_usage.VAULT_USERS,
-    *CHANNELS,
 )
+_ENGINE_CHANNELS = (tables.SERVICE_CHANGED, stack_tables.STACK_CHANGED, tables.DEPLOY_ENDED)
 
 
 class Shared:
@@ -85,7 +130,7 @@ class Shared:
         self.channels = Channels(settings, _NAME)
         self.db = Database(settings.database_url, pool_size=settings.database_pool_size)
         for_api = _API_CHANNELS if settings.role != "engine" else ()
-        for_engine = engine_app.CHANNELS if settings.role != "api" else ()
+        for_engine = _ENGINE_CHANNELS if settings.role != "api" else ()
         self.listener = Listener(settings.database_url, (*for_api, *for_engine))
         self.introspection = Introspection(self.channels.to("auth"))
         self.grids, self.nodes = GridDirectory(self.channels.to("grid")), NodeDirectory(self.channels.to("grid"))
@@ -112,19 +157,16 @@ async def build(settings: Settings) -> Application:
     """Make everything that the role needs, and connect it. With `both`, the loops share the event loop with requests,
     as in no process that serves."""
     shared = Shared(settings)
-    api = ApiParts(shared) if settings.role != "engine" else None
-    if api:
-        api.supervise()
+    api = Api(shared) if settings.role != "engine" else None
+    servicers = _servicers(shared, api) if api else []
     if settings.role != "api":
-        directories = (shared.grids, shared.nodes)
-        EngineParts(settings, shared.db, shared.listener, directories, shared.patience).supervise(shared.supervisor)
+        _supervise_engine(shared)
 
     async def close() -> None:
         if api:
-            await api.close()
+            await api.relay.close()
         await shared.close()
 
-    servicers = api.servicers if api else ()
     introspection = shared.introspection
     return Application(
         authenticator=Authenticator(shared.channels.tokens, introspection.resolve, servicers, introspection.on_change),
@@ -133,81 +175,134 @@ async def build(settings: Settings) -> Application:
         schema=partial(Migrations(_MIGRATIONS, str(tables.metadata.schema)).check, shared.db),
         ready=shared.ready,
         close=close,
-        leave=api.leave if api else None,
+        leave=api.commands.leave if api else None,
     )
 
 
-class ApiParts:
-    """The role `api`: answers requests and agents."""
+class Api:
+    """What several nouns need to answer requests and agents."""
 
     def __init__(self, shared: Shared) -> None:
-        db, grids, nodes, vault = shared.db, shared.grids, shared.nodes, shared.channels.to("vault")
-        self._shared = shared
-        secrets, certificates = SecretResolver(vault), CertificateResolver(vault)
-        names = VaultDirectory(db, secrets, certificates)
-        access = Access(db, grids, HostAccess(shared.settings.open_host_paths()))
-        self._containers = ContainerParts(
-            shared.settings, shared.channels.tokens, db, shared.listener, (grids, nodes), access=access
-        )
-        quotas = GridQuotas(shared.settings)
-        reads = ServiceReads(db, part, around)
-        self._deploy_wakes = Wakes(shared.listener, tables.DEPLOY_PROGRESS)
-        self._stacks = stacks_app.StackParts(
-            db,
-            (grids, nodes),
-            names,
-            self._containers.commands,
-            shared.patience,
-            hosts=access.hosts,
-            quotas=quotas,
-            reads=reads,
-            wakes=self._deploy_wakes,
-            once=Idempotency(db, shared.settings, timedelta(hours=shared.settings.idempotency_hours)),
-        )
-        values = PodValues(db, secrets, certificates, RegistryResolver(vault))
-        patience = VALUES_SECONDS * shared.settings.grace_factor
-        self._assignments = Assignments(db, shared.listener, values, nodes, patience)
-        self._endpoints = Endpoints(db, shared.listener, nodes)
-        watch = Watch(db, shared.listener, _RESYNC_SECONDS)
-        services = ServiceServicer(
-            Services(db, grids, access, names, reads=reads, quotas=quotas),
-            ServiceDeploys(db, access, self._deploy_wakes),
-            ServiceEnvs(db, access, quotas),
-            ServicePlans(db, access, names, self._stacks.dry_runs),
-            ServiceRevisions(db, access, names, quotas),
-            rebalances=Rebalances(db, access, grids, self._stacks.dry_runs),
-            once=self._stacks.once,
-        )
-        self.servicers: list[object] = [
-            SecretUsageServicer(SecretUsage(db, watch, access.hosts)),
-            *self._containers.servicers,
-            *self._stacks.servicers,
-            services,
-            GridUsageServicer(GridUsages(db, watch)),
-            AssignmentServicer(self._assignments),
-            EndpointServicer(self._endpoints),
-            LogIngestServicer(LogIngest(db, nodes)),
-        ]
-
-    def supervise(self) -> None:
-        """Add the background work without which requests and agents would not be answered."""
-        shared, supervisor = self._shared, self._shared.supervisor
+        settings, db, tokens, supervisor = shared.settings, shared.db, shared.channels.tokens, shared.supervisor
+        vault = shared.channels.to("vault")
+        self.secrets, self.certificates = SecretResolver(vault), CertificateResolver(vault)
+        self.registries = RegistryResolver(vault)
+        self.names = VaultDirectory(db, self.secrets, self.certificates)
+        self.hosts = HostAccess(settings.open_host_paths())
+        self.access = Access(db, shared.grids, self.hosts)
+        self.quotas = GridQuotas(settings)
+        self.reads = ServiceReads(db, part, around)
+        self.dry_runs = DryRuns(shared.patience.views, shared.patience.limits)
+        self.once = Idempotency(db, settings, timedelta(hours=settings.idempotency_hours))
+        self.relay = CommandRelay(tokens, _NAME, settings.callee("deploy-svc"))
+        self.commands = NodeCommands(db, shared.nodes, own_address(settings), self.relay)
+        self.watch = Watch(db, shared.listener, _RESYNC_SECONDS)
+        self.deploy_wakes = Wakes(shared.listener, tables.DEPLOY_PROGRESS)
         supervisor.add("introspection", shared.introspection.watch)
-        self._containers.supervise(supervisor)
-        self._stacks.supervise(supervisor)
-        supervisor.add("deploy_wakes", self._deploy_wakes.run)
-        supervisor.add("assignments", self._assignments.run)
-        supervisor.add("endpoints", self._endpoints.run)
+        supervisor.add("deploy_wakes", self.deploy_wakes.run)
+        supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.to("auth")).deliver}
-        supervisor.add("outbox", partial(tables.outbox.relay, shared.db, shared.listener, handlers))
+        supervisor.add("outbox", partial(tables.outbox.relay, db, shared.listener, handlers))
 
-    async def leave(self) -> None:
-        """Let nodes be found on other replicas."""
-        await self._containers.commands.leave()
 
-    async def close(self) -> None:
-        """Close what was opened for requests."""
-        await self._containers.close()
+def _servicers(shared: Shared, api: Api) -> list[object]:
+    return [*_services(shared, api), *_stacks(shared, api), *_containers(shared, api), *_nodes(shared, api)]
+
+
+def _services(shared: Shared, api: Api) -> list[object]:
+    db, access, names, quotas = shared.db, api.access, api.names, api.quotas
+    return [
+        ServiceServicer(
+            Services(db, shared.grids, access, names, reads=api.reads, quotas=quotas),
+            ServiceDeploys(db, access, api.deploy_wakes),
+            ServiceEnvs(db, access, quotas),
+            ServicePlans(db, access, names, api.dry_runs),
+            ServiceRevisions(db, access, names, quotas),
+            rebalances=Rebalances(db, access, shared.grids, api.dry_runs),
+            once=api.once,
+        ),
+        InstanceServicer(Instances(db, shared.nodes, access)),
+        SecretUsageServicer(SecretUsage(db, api.watch, api.hosts)),
+        GridUsageServicer(GridUsages(db, api.watch)),
+    ]
+
+
+def _stacks(shared: Shared, api: Api) -> list[object]:
+    db, grids, names, hosts, quotas = shared.db, shared.grids, api.names, api.hosts, api.quotas
+    removals = VolumeRemovals(db, shared.nodes, api.commands)
+    shared.supervisor.every("volume_removals", volume_removals.PERIOD_SECONDS, removals.turn, removals.wake)
+    deploys = StackDeploys(db, grids, names, hosts, quotas, wakes=api.deploy_wakes)
+    stacks = StackServicer(
+        Stacks(db, grids, names, hosts, quotas, reads=StackReads(db, api.reads, stack_part)),
+        deploys,
+        StackPlans(db, grids, api.dry_runs, names, hosts),
+        StackRevisions(db, grids, deploys, names, quotas),
+        api.once,
+    )
+    return [
+        stacks,
+        StackConversionServicer(StackConversions(db, grids, names)),
+        VolumeServicer(Volumes(db, grids, removals.wake, hosts, quotas), api.once),
+        GridConfigServicer(GridConfigs(db, grids, quotas, hosts), api.once),
+    ]
+
+
+def _containers(shared: Shared, api: Api) -> list[object]:
+    db, grids, nodes, access = shared.db, shared.grids, shared.nodes, api.access
+    log_wakes = Wakes(shared.listener, tables.LOGS_ARRIVED)
+    event_wakes = Wakes(shared.listener, event_tables.EVENTS_ARRIVED)
+    shared.supervisor.add("log_wakes", log_wakes.run)
+    shared.supervisor.add("event_wakes", event_wakes.run)
+    paths = ContainerAccess(db, grids, nodes)
+    asked = ContainerCommands(db, paths, api.commands, api.hosts)
+    return [
+        ContainerServicer(Containers(db, grids, nodes, access, paths), asked),
+        ContainerExecServicer(asked),
+        ContainerLogServicer(ContainerLogs(db, grids, nodes, (access, paths), log_wakes)),
+        ContainerStatsServicer(ContainerStats(db, grids, access, paths)),
+        EventLogServicer(EventLogs(db, grids, nodes, access, event_wakes)),
+        GridEventServicer(GridEvents(db)),
+    ]
+
+
+def _nodes(shared: Shared, api: Api) -> list[object]:
+    """What agents call, and replicas that look for the one to which a node is attached."""
+    settings, db, listener, nodes = shared.settings, shared.db, shared.listener, shared.nodes
+    values = PodValues(db, api.secrets, api.certificates, api.registries)
+    assignments = Assignments(db, listener, values, nodes, VALUES_SECONDS * settings.grace_factor)
+    endpoints = Endpoints(db, listener, nodes)
+    shared.supervisor.add("assignments", assignments.run)
+    shared.supervisor.add("endpoints", endpoints.run)
+    return [
+        AssignmentServicer(assignments),
+        EndpointServicer(endpoints),
+        ContainerReportServicer(ContainerReports(db, nodes)),
+        LogIngestServicer(LogIngest(db, nodes)),
+        EventIngestServicer(EventIngest(db, nodes)),
+        StatsIngestServicer(StatsIngest(db, nodes)),
+        NodeCommandServicer(api.commands),
+        CommandRelayServicer(api.commands),
+    ]
+
+
+def _supervise_engine(shared: Shared) -> None:
+    """The loops that carry out deploys and keep services running. Any number of engines work on one database: each
+    claims what it works on."""
+    settings, db, grids, nodes, patience = shared.settings, shared.db, shared.grids, shared.nodes, shared.patience
+    reconcile = ReconcileLoop(db, nodes, grids, patience, period=settings.reconcile_seconds)
+    mirror = ContainerMirror(db, nodes)
+    retention = LogRetention(db, settings.log_retention_days)
+    quota = LogQuota(db, settings.log_quota_bytes, settings.log_total_bytes)
+    cleanup = GridCleanup(db, grids)
+    supervisor = shared.supervisor
+    supervisor.add("rollout", RolloutLoop(db, shared.listener, nodes, grids, patience).run)
+    supervisor.add("stacks", StackLoop(db, shared.listener, nodes).run)
+    supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
+    supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
+    supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, DeployHistory(db).turn)
+    supervisor.every("log_retention", partitions.PERIOD_SECONDS, retention.turn)
+    supervisor.every("log_quota", log_quota.PERIOD_SECONDS, quota.turn)
+    supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)
 
 
 def migrate(settings: Settings | None = None) -> None:
