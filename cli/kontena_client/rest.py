@@ -1,7 +1,8 @@
 """`Client`: the calls of `kontena_rest` for code that waits."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from typing import Any, Self
 
 import httpx
@@ -73,39 +74,37 @@ class Client(Settings, Calls):
     def follow(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """What a log or event path answers, entry by entry, as it comes and without an end. What breaks off
         is opened again behind the entry that came last, for up to a minute; then Unreachable."""
-        asked, since = f"GET {path}", time.monotonic()
-        while True:
-            request = self._request({**query, "follow": "1"}, None, TAKES_LINES)
-            try:
-                with self._http.stream("GET", path, timeout=stream_timeout(), **request) as answer:
-                    if not answer.is_success:
-                        answer.read()
-                        self._document(asked, answer)
-                    for entry in map(read_entry, answer.iter_lines()):
-                        since = time.monotonic()
-                        if entry is not None:
-                            query["from"] = entry.get("id")
-                            yield entry
-            except (httpx.TransportError, ApiError) as error:
-                give_up(self.url, asked, error, since)
-            time.sleep(0.5)
+        asked = {**query, "follow": "1"}
+        for entry in self._lines(path, asked, TAKES_LINES):
+            if entry is not None:
+                asked["from"] = entry.get("id")
+                yield entry
 
     def progress(self, path: str) -> Iterator[dict[str, Any] | None]:
         """What the path of a deploy, `.../deploys/{id}/follow`, answers, line by line, until the deploy has ended; None
         is a sign of life, of which there is one a second at least. What breaks off is opened again and tells all from
         the beginning, for up to a minute; then Unreachable."""
+        with closing(self._lines(path, {}, {})) as lines:
+            for line in lines:
+                yield line
+                if is_end(path, line):
+                    return
+
+    def _lines(
+        self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Generator[dict[str, Any] | None]:
+        """What breaks off is opened again, with the query as it is then."""
         asked, since = f"GET {path}", time.monotonic()
         while True:
+            request = self._request(query, None, headers)
             try:
-                with self._http.stream("GET", path, timeout=stream_timeout()) as answer:
+                with self._http.stream("GET", path, timeout=stream_timeout(), **request) as answer:
                     if not answer.is_success:
                         answer.read()
                         self._document(asked, answer)
                     for line in map(read_entry, answer.iter_lines()):
                         since = time.monotonic()
                         yield line
-                        if is_end(path, line):
-                            return
             except (httpx.TransportError, ApiError) as error:
                 give_up(self.url, asked, error, since)
             yield None

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Self
 
 import httpx
@@ -69,39 +70,36 @@ class AsyncClient(Settings, AsyncCalls):
 
     async def follow(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
         """As `Client.follow`."""
+        asked = {**query, "follow": "1"}
+        async with aclosing(self._lines(path, asked, TAKES_LINES)) as lines:
+            async for entry in lines:
+                if entry is not None:
+                    asked["from"] = entry.get("id")
+                    yield entry
+
+    async def progress(self, path: str) -> AsyncIterator[dict[str, Any] | None]:
+        """As `Client.progress`."""
+        async with aclosing(self._lines(path, {}, {})) as lines:
+            async for line in lines:
+                yield line
+                if is_end(path, line):
+                    return
+
+    async def _lines(
+        self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncGenerator[dict[str, Any] | None]:
+        """What breaks off is opened again, with the query as it is then."""
         asked, since = f"GET {path}", time.monotonic()
         while True:
-            request = self._request({**query, "follow": "1"}, None, TAKES_LINES)
+            request = self._request(query, None, headers)
             try:
                 async with self._http.stream("GET", path, timeout=stream_timeout(), **request) as answer:
                     if not answer.is_success:
                         await answer.aread()
                         self._document(asked, answer)
-                    async for line in answer.aiter_lines():
-                        since = time.monotonic()
-                        entry = read_entry(line)
-                        if entry is not None:
-                            query["from"] = entry.get("id")
-                            yield entry
-            except (httpx.TransportError, ApiError) as error:
-                give_up(self.url, asked, error, since)
-            await asyncio.sleep(0.5)
-
-    async def progress(self, path: str) -> AsyncIterator[dict[str, Any] | None]:
-        """As `Client.progress`."""
-        asked, since = f"GET {path}", time.monotonic()
-        while True:
-            try:
-                async with self._http.stream("GET", path, timeout=stream_timeout()) as answer:
-                    if not answer.is_success:
-                        await answer.aread()
-                        self._document(asked, answer)
                     async for text in answer.aiter_lines():
                         since = time.monotonic()
-                        line = read_entry(text)
-                        yield line
-                        if is_end(path, line):
-                            return
+                        yield read_entry(text)
             except (httpx.TransportError, ApiError) as error:
                 give_up(self.url, asked, error, since)
             yield None

@@ -82,9 +82,9 @@ def test_a_stream_goes_on_behind_what_came_last(server: Server) -> None:
             next(entries)
     assert [path for _, path, _ in server.asked] == [
         "/v1/grids/g/event_logs?limit=5&follow=1",
-        "/v1/grids/g/event_logs?limit=5&from=2&follow=1",
-        "/v1/grids/g/event_logs?limit=5&from=2&follow=1",
-        "/v1/grids/g/event_logs?limit=5&from=3&follow=1",
+        "/v1/grids/g/event_logs?limit=5&follow=1&from=2",
+        "/v1/grids/g/event_logs?limit=5&follow=1&from=2",
+        "/v1/grids/g/event_logs?limit=5&follow=1&from=3",
     ]
 
 
