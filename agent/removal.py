@@ -51,7 +51,7 @@ async def remove_containers(settings: EngineSettings) -> int:
 
 
 async def _remove(runtime: DockerRuntime, state: State, files: Files) -> int:
-    site = Site(runtime, Reporter(), state, _NoLogs(), _NoMaster(), _NoRemovals(), LoggedEvents(), files=files)
+    site = Site(runtime, Reporter(), state, NoLogs(), NoMaster(), NoRemovals(), LoggedEvents(), files=files)
     kinds = (labels.TYPE_CONTAINER, labels.TYPE_HOOK)
     listed = [
         item
@@ -75,7 +75,7 @@ async def _remove(runtime: DockerRuntime, state: State, files: Files) -> int:
     return len(listed)
 
 
-class _NoRemovals:
+class NoRemovals:
     """Nothing new comes, so nobody waits."""
 
     async def of_instance(self, key: InstanceKey, name: str) -> None:
@@ -85,7 +85,7 @@ class _NoRemovals:
         return
 
 
-class _NoLogs:
+class NoLogs:
     """Nobody ships logs now."""
 
     def follow(self, container_id: str) -> None:
@@ -98,7 +98,7 @@ class _NoLogs:
         return
 
 
-class _NoMaster:
+class NoMaster:
     """One-shot hooks wait for a time with a master."""
 
     async def started(self, instance_id: str, hook_ids: Sequence[str]) -> Collection[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
+from agent.removal import NoLogs, NoMaster, NoRemovals
 from agent.runtime.docker import DockerRuntime
 from agent.site import LoggedEvents, Site
 from agent.state import State
@@ -21,7 +22,6 @@ from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.integration.agent.agent_node import assignment
 from tests.integration.agent.conftest import IMAGE
 from tests.support.engine import Engine
-from tests.unit.agent.lone_site import NoLogs, NoOneshots, NoRemovals
 
 pytestmark = pytest.mark.docker
 
@@ -77,7 +77,7 @@ async def test_a_new_instance_costs_few_calls(runtime: DockerRuntime, calls: Cou
     folder = StateDir(tmp_path)
     state = State(folder)
     state.describe_node(session_pb.NodeDescription(id="n1", name="node-1", grid="main"))
-    site = Site(runtime, Reporter(), state, NoLogs(), NoOneshots(), NoRemovals(), LoggedEvents())
+    site = Site(runtime, Reporter(), state, NoLogs(), NoMaster(), NoRemovals(), LoggedEvents())
     wanted = assignment()
     operations = Operations(InstanceKey(wanted.service_id, wanted.instance_number), site)
     await site.runtime.images.ensure(IMAGE, wanted.deploy_rev, None)

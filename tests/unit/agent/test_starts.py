@@ -9,6 +9,7 @@ import pytest
 
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
+from agent.removal import NoLogs, NoMaster, NoRemovals
 from agent.runtime.hollow import START_SECONDS, HollowContainers, HollowRuntime
 from agent.site import LoggedEvents, Site
 from agent.state import State
@@ -16,7 +17,6 @@ from agent.state_dir import StateDir
 from agent.streams.reporter import Reporter
 from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.unit.agent.agent_factories import assignment
-from tests.unit.agent.lone_site import NoLogs, NoOneshots, NoRemovals
 
 
 class Counting(HollowContainers):
@@ -45,7 +45,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 async def test_many_instances_are_started_a_few_at_a_time(state: State) -> None:
     runtime = HollowRuntime("ENGINE")
     runtime.containers = counting = Counting()
-    site = Site(runtime, Reporter(), state, NoLogs(), NoOneshots(), NoRemovals(), LoggedEvents())
+    site = Site(runtime, Reporter(), state, NoLogs(), NoMaster(), NoRemovals(), LoggedEvents())
     pod = {"labels": {START_SECONDS: "0.01"}}
     wanted = [assignment(number, pod=pod) for number in range(1, 41)]
     keys = [InstanceKey(item.service_id, item.instance_number) for item in wanted]
