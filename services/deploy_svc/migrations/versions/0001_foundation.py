@@ -81,10 +81,3 @@ create index ix_outbox_not_before on deploy.outbox (not_before);
 def upgrade() -> None:
     for statement in filter(str.strip, TABLES.split(";")):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    op.execute("drop schema deploy_partitions cascade")
-    for table in ("outbox", "log_positions", "container_logs", "instances", "instance_deploys", "service_deploys"):
-        op.execute(f"drop table deploy.{table}")
-    op.execute("drop table deploy.services")

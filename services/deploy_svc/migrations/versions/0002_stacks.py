@@ -69,17 +69,3 @@ def upgrade() -> None:
     for statement in TABLES.split(";\n"):
         if statement.strip():
             op.execute(statement)
-
-
-def downgrade() -> None:
-    for name in (
-        "idempotency_keys",
-        "volume_instances",
-        "volumes",
-        "stack_deploy_steps",
-        "stack_deploys",
-        "stack_revisions",
-        "stacks",
-    ):
-        op.execute(f"drop table deploy.{name}")
-    op.execute("alter table deploy.services drop column exposed, drop column mounts")

@@ -50,8 +50,3 @@ create table deploy_partitions.container_stats_default partition of deploy.conta
 def upgrade() -> None:
     for statement in filter(str.strip, TABLES.split(";")):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    for table in ("container_stats", "event_positions", "event_logs", "node_streams", "containers"):
-        op.execute(f"drop table deploy.{table}")

@@ -37,11 +37,3 @@ def upgrade() -> None:
     for statement in CHANGES.split(";"):
         if statement.strip():
             op.execute(statement)
-
-
-def downgrade() -> None:
-    for table in ("hook_runs", "service_checks", "good_specs"):
-        op.execute(f"drop table deploy.{table}")
-    op.execute("alter table deploy.instances drop column good_container_id")
-    op.execute("alter table deploy.service_deploys drop column cause, drop column situation, drop column revision")
-    op.execute("alter table deploy.services drop column deployed_revision, drop column pinned")
