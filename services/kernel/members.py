@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 
 T = TypeVar("T")
 
@@ -26,6 +27,11 @@ def made_of(kind: Callable[..., T], source: Any, /, **others: Any) -> T:
 def given(message: Message, *names: str) -> dict[str, Any]:
     """The optional fields of a message by these names; None for one that is not set."""
     return {name: getattr(message, name) if message.HasField(name) else None for name in names}
+
+
+def flag(value: Value) -> bool:
+    """JSON true, or one of the strings `true` and `1`."""
+    return value.bool_value or value.string_value in ("true", "1")
 
 
 def members(one: Any, *, but: Collection[str] = ()) -> dict[str, Any]:

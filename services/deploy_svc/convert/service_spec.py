@@ -1,4 +1,4 @@
-"""ServiceSpec messages to the attributes a client gave, with JSON types."""
+"""What a client gave of a service or a volume, with JSON types."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,11 +6,10 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 
-from kontena.deploy.v1 import service_pb2 as pb
 from services.deploy_svc.domain.service_input import CLEARED, Attributes
 
 
-def attributes_from_proto(spec: pb.ServiceSpec, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
+def attributes_from_proto(spec: Message, fields: Collection[str], nulls: Collection[str] = ()) -> Attributes:
     """What was given by name: None for an explicit null, no key for what was left out or for a list that is null,
     CLEARED for what a gRPC caller names in the update mask without a value. A member of an attribute is null then.
 

@@ -1,7 +1,6 @@
 """ConfigService: decode, call, encode."""
 
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.struct_pb2 import Value
 
 from kontena.deploy.v1 import grid_config_pb2 as pb
 from kontena.deploy.v1.grid_config_pb2_grpc import GridConfigServiceServicer
@@ -11,13 +10,11 @@ from services.deploy_svc.usecases.grid_configs import GridConfigs
 from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.kernel import pages
 from services.kernel.call import principal, reply_created, reply_etag
-from services.kernel.members import given
+from services.kernel.members import flag, given
 from services.kernel.methods import Context
 
 
 class GridConfigServicer(GridConfigServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, configs: GridConfigs, once: Idempotency) -> None:
         self._configs = configs
         self._once = once
@@ -35,7 +32,7 @@ class GridConfigServicer(GridConfigServiceServicer):
         return _answer(await self._configs.get(principal(), request.id))
 
     async def UpdateGridConfig(self, request: pb.UpdateGridConfigRequest, context: Context) -> pb.GridConfig:
-        upsert = _flag(request.upsert)
+        upsert = flag(request.upsert)
         view, created = await self._configs.update(principal(), request.id, **given(request, "content"), upsert=upsert)
         return _answer(view, created=created)
 
@@ -49,8 +46,3 @@ def _answer(view: ConfigView, *, created: bool = False) -> pb.GridConfig:
     if created:
         reply_created()
     return config_to_proto(view)
-
-
-def _flag(value: Value) -> bool:
-    """JSON true, or one of the strings `true` and `1`."""
-    return value.bool_value or value.string_value in ("true", "1")

@@ -4,7 +4,8 @@ from google.protobuf.empty_pb2 import Empty
 
 from kontena.deploy.v1 import volume_pb2 as pb
 from kontena.deploy.v1.volume_pb2_grpc import VolumeServiceServicer
-from services.deploy_svc.convert.volumes import attributes_from_proto, volume_to_proto
+from services.deploy_svc.convert.service_spec import attributes_from_proto
+from services.deploy_svc.convert.volumes import volume_to_proto
 from services.deploy_svc.usecases.idempotency import Idempotency, once
 from services.deploy_svc.usecases.volumes import Volumes
 from services.kernel import pages
@@ -13,8 +14,6 @@ from services.kernel.methods import Context
 
 
 class VolumeServicer(VolumeServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, volumes: Volumes, once: Idempotency) -> None:
         self._volumes = volumes
         self._once = once
@@ -25,9 +24,8 @@ class VolumeServicer(VolumeServiceServicer):
 
     @once
     async def CreateVolume(self, request: pb.CreateVolumeRequest, context: Context) -> pb.Volume:
-        view = await self._volumes.create(
-            principal(), request.grid, attributes_from_proto(request.volume, null_fields())
-        )
+        given = attributes_from_proto(request.volume, (), null_fields())
+        view = await self._volumes.create(principal(), request.grid, given)
         reply_created()
         return volume_to_proto(view)
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.struct_pb2 import Value
-
 from kontena.vault.v1 import secret_pb2 as pb
 from services.kernel.times import shown
 from services.vault_svc.domain.plaintext import Plaintext
@@ -14,11 +12,6 @@ from services.vault_svc.usecases.secrets import ListedSecret, SecretView
 def plaintext_from_proto(value: str, *, present: bool) -> Plaintext | None:
     """A value from a request; None when it was absent or null."""
     return Plaintext(value) if present else None
-
-
-def flag(value: Value) -> bool:
-    """JSON true, or one of the strings `true` and `1`."""
-    return value.bool_value or value.string_value in ("true", "1")
 
 
 def secret_to_proto(view: SecretView) -> pb.Secret:

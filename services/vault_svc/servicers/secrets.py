@@ -8,6 +8,7 @@ from kontena.vault.v1 import secret_pb2 as pb
 from kontena.vault.v1.secret_pb2_grpc import SecretServiceServicer
 from services.kernel import call, pages
 from services.kernel.encoded import listing
+from services.kernel.members import flag
 from services.kernel.methods import Context
 from services.vault_svc.convert import secrets as convert
 from services.vault_svc.usecases.secrets import Secrets, SecretView
@@ -39,7 +40,7 @@ class SecretServicer(SecretServiceServicer):
             request.id,
             convert.plaintext_from_proto(request.value, present=request.HasField("value")),
             body_name=request.name if request.HasField("name") else None,
-            upsert=convert.flag(request.upsert),
+            upsert=flag(request.upsert),
         )
         return _reply(view, created=created)
 
@@ -49,7 +50,7 @@ class SecretServicer(SecretServiceServicer):
             request.grid,
             request.name,
             convert.plaintext_from_proto(request.value, present=request.HasField("value")),
-            upsert=convert.flag(request.upsert),
+            upsert=flag(request.upsert),
         )
         return _reply(view, created=created)
 

@@ -1,9 +1,12 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Value
 
-from services.kernel.members import made_of, members
+from services.kernel.members import flag, made_of, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,17 @@ def test_members_are_the_fields_but_for_some() -> None:
     found = members(Shown("a", 1, words), but=["size"])
     assert found == {"name": "a", "words": words}
     assert found["words"] is words
+
+
+@pytest.mark.parametrize("given", [True, "true", "1"])
+def test_a_flag_that_is_set(given: Any) -> None:
+    assert flag(ParseDict(given, Value()))
+
+
+@pytest.mark.parametrize("given", [False, None, "false", "0", "TRUE", "", 1, 0, [], {}, {"a": True}, [True]])
+def test_a_flag_that_is_not_set(given: Any) -> None:
+    assert not flag(ParseDict(given, Value()))
+
+
+def test_an_absent_flag_is_not_set() -> None:
+    assert not flag(Value())

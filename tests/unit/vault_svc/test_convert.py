@@ -1,9 +1,6 @@
 from datetime import UTC, datetime
-from typing import Any
 
-import pytest
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.json_format import MessageToDict
 
 from kontena.vault.v1 import secret_pb2 as pb
 from services.vault_svc.convert import secrets as convert
@@ -18,20 +15,6 @@ SECRET = Secret(
     datetime(2016, 12, 1, 10, 0, 0, 123_999, tzinfo=UTC),
     datetime(2016, 12, 1, 10, tzinfo=UTC),
 )
-
-
-@pytest.mark.parametrize("given", [True, "true", "1"])
-def test_upsert_is_wanted(given: Any) -> None:
-    assert convert.flag(ParseDict(given, Value()))
-
-
-@pytest.mark.parametrize("given", [False, None, "false", "0", "TRUE", "", 1, 0, [], {}, {"a": True}, [True]])
-def test_upsert_is_not_wanted(given: Any) -> None:
-    assert not convert.flag(ParseDict(given, Value()))
-
-
-def test_an_absent_upsert_is_false() -> None:
-    assert not convert.flag(Value())
 
 
 def test_a_list_entry_has_no_value_and_milliseconds() -> None:
