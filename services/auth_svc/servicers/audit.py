@@ -10,8 +10,6 @@ from services.kernel.methods import Context
 
 
 class AuditIngestServicer(AuditIngestServiceServicer):
-    """Takes in the events of all services."""
-
     def __init__(self, audit_logs: AuditLogs) -> None:
         self._audit_logs = audit_logs
 

@@ -12,8 +12,6 @@ from services.kernel.methods import Context
 
 
 class ConfigServicer(ConfigServiceServicer):
-    """Shows and changes the configuration."""
-
     def __init__(self, config: Config) -> None:
         self._config = config
 

@@ -11,8 +11,6 @@ from services.kernel.pages import Listing
 
 
 class GridUserServicer(GridUserServiceServicer):
-    """Shows and changes the members of grids."""
-
     def __init__(self, grid_users: GridUsers) -> None:
         self._grid_users = grid_users
 

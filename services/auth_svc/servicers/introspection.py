@@ -10,8 +10,6 @@ from services.kernel.methods import Context
 
 
 class IntrospectionServicer(IntrospectionServiceServicer):
-    """Lets the other services authenticate their callers."""
-
     def __init__(self, introspection: Introspection) -> None:
         self._introspection = introspection
 

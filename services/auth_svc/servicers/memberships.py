@@ -13,8 +13,6 @@ from services.kernel.watch import messages
 
 
 class GridMembershipServicer(GridMembershipServiceServicer):
-    """Keeps memberships for grid_svc."""
-
     def __init__(self, memberships: Memberships) -> None:
         self._memberships = memberships
 

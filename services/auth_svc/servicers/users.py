@@ -11,8 +11,6 @@ from services.kernel.methods import Context
 
 
 class UserServicer(UserServiceServicer):
-    """Shows and manages accounts."""
-
     def __init__(self, users: Users) -> None:
         self._users = users
 

@@ -63,7 +63,6 @@ def _reported(item: report_pb.ContainerReport) -> Reported:
 
 
 def container_to_proto(view: ContainerView) -> pb.Container:
-    """The whole answer."""
     found, details = view.container, view.container.details
     node = None if view.node is None else _node(view)
     return pb.Container(

@@ -6,7 +6,6 @@ from services.kernel.times import shown
 
 
 def instance_to_proto(placed: Placed) -> pb.Instance:
-    """The whole answer."""
     grid, instance, node = placed
     return pb.Instance(
         id=instance.id,

@@ -56,5 +56,4 @@ def body(value: object) -> HttpBody:
 
 
 def dump(value: object) -> bytes:
-    """Compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

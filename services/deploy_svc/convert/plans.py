@@ -12,7 +12,6 @@ from services.deploy_svc.domain.stack_plan import PlannedPlacement, PlannedServi
 
 
 def plan_to_proto(plan: StackPlan) -> stack_pb2.StackPlan:
-    """The whole answer."""
     return stack_pb2.StackPlan(
         stack_id=plan.path,
         revision=plan.revision,
@@ -22,7 +21,6 @@ def plan_to_proto(plan: StackPlan) -> stack_pb2.StackPlan:
 
 
 def service_plan_to_proto(plan: ServicePlan) -> pb.ServicePlan:
-    """The whole answer."""
     return pb.ServicePlan(
         service_id=plan.path,
         revision=plan.revision,

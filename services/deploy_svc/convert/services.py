@@ -17,7 +17,6 @@ _HIDDEN = {"hooks": {"__all__": {"instances"}}}
 
 
 def service_to_proto(view: ServiceView) -> pb.Service:
-    """The whole answer."""
     message = _own(view.service)
     message.MergeFrom(_others(view.around))
     return message

@@ -10,7 +10,6 @@ from services.kernel.errors import ValidationFailed
 
 
 def request_from_proto(given: pb.StackSource) -> Request:
-    """What is asked for."""
     source = Source(
         files=dict(given.files),
         order=list(given.order),

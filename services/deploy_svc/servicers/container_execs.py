@@ -18,8 +18,6 @@ Requests = AsyncIterator[pb.AttachExecRequest]
 
 
 class ContainerExecServicer(ContainerExecServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, commands: ContainerCommands) -> None:
         self._commands = commands
 

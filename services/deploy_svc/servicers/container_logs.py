@@ -17,8 +17,6 @@ from services.kernel.methods import Context
 
 
 class ContainerLogServicer(ContainerLogServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, logs: ContainerLogs) -> None:
         self._logs = logs
 

@@ -11,8 +11,6 @@ from services.kernel.methods import Context
 
 
 class ContainerReportServicer(ContainerReportServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, reports: ContainerReports) -> None:
         self._reports = reports
 

@@ -9,8 +9,6 @@ from services.kernel.methods import Context
 
 
 class ContainerStatsServicer(ContainerStatsServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, stats: ContainerStats) -> None:
         self._stats = stats
 
@@ -34,8 +32,6 @@ class ContainerStatsServicer(ContainerStatsServiceServicer):
 
 
 class StatsIngestServicer(StatsIngestServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, ingest: StatsIngest) -> None:
         self._ingest = ingest
 

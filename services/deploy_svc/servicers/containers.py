@@ -18,8 +18,6 @@ from services.kernel.methods import Context
 
 
 class ContainerServicer(ContainerServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, containers: Containers, commands: ContainerCommands) -> None:
         self._containers = containers
         self._commands = commands

@@ -17,8 +17,6 @@ from services.kernel.methods import Context
 
 
 class EventLogServicer(EventLogServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, events: EventLogs) -> None:
         self._events = events
 
@@ -55,8 +53,6 @@ class EventLogServicer(EventLogServiceServicer):
 
 
 class EventIngestServicer(EventIngestServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, ingest: EventIngest) -> None:
         self._ingest = ingest
 

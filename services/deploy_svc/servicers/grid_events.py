@@ -11,8 +11,6 @@ from services.kernel.methods import Context
 
 
 class GridEventServicer(GridEventServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, events: GridEvents) -> None:
         self._events = events
 

@@ -12,8 +12,6 @@ from services.kernel.watch import messages
 
 
 class GridUsageServicer(GridUsageServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, usage: GridUsages) -> None:
         self._usage = usage
 

@@ -12,8 +12,6 @@ from services.kernel.methods import Context
 
 
 class InstanceServicer(InstanceServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
 

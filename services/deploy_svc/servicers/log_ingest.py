@@ -17,8 +17,6 @@ _AT_ONCE_BYTES = 2**20
 
 
 class LogIngestServicer(LogIngestServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, ingest: LogIngest) -> None:
         self._ingest = ingest
 

@@ -14,8 +14,6 @@ from services.kernel.methods import Context
 
 
 class NodeCommandServicer(NodeCommandServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, commands: NodeCommands) -> None:
         self._commands = commands
 
@@ -28,8 +26,6 @@ class NodeCommandServicer(NodeCommandServiceServicer):
 
 
 class CommandRelayServicer(CommandRelayServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, commands: NodeCommands) -> None:
         self._commands = commands
 

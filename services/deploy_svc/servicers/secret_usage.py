@@ -14,8 +14,6 @@ from services.kernel.watch import messages
 
 
 class SecretUsageServicer(SecretUsageServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, usage: SecretUsage) -> None:
         self._usage = usage
 

@@ -31,8 +31,6 @@ from services.kernel.methods import Context
 
 
 class ServiceServicer(ServiceServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(
         self,
         services: Services,

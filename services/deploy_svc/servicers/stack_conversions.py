@@ -9,8 +9,6 @@ from services.kernel.methods import Context
 
 
 class StackConversionServicer(StackConversionServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, conversions: StackConversions) -> None:
         self._conversions = conversions
 

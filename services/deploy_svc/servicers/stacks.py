@@ -26,8 +26,6 @@ from services.kernel.methods import Context
 
 
 class StackServicer(StackServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(
         self,
         stacks: Stacks,

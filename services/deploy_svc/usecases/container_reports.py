@@ -32,8 +32,6 @@ _AT_ONCE = 10_000.0
 
 
 class ContainerReports:
-    """The use case."""
-
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes

@@ -58,8 +58,6 @@ _AT_ONCE = 10000.0
 
 
 class StatsIngest:
-    """Samples of nodes."""
-
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes

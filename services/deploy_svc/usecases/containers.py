@@ -23,8 +23,6 @@ class ContainerView:
 
 
 class Containers:
-    """The use cases."""
-
     def __init__(
         self, db: Database, grids: GridDirectory, nodes: NodeDirectory, access: Access, paths: ContainerAccess
     ) -> None:

@@ -68,8 +68,6 @@ _AT_ONCE = 2000.0
 
 
 class EventIngest:
-    """Events of nodes."""
-
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes

@@ -22,8 +22,6 @@ _ATTEMPTS = 5
 
 
 class GridConfigs:
-    """The use cases."""
-
     def __init__(self, db: Database, grids: GridDirectory, quotas: GridQuotas, hosts: HostAccess) -> None:
         self._db = db
         self._grids = grids

@@ -13,8 +13,6 @@ _GATHER_SECONDS = 0.2
 
 
 class GridUsages:
-    """The use cases."""
-
     def __init__(self, db: Database, watch: Watch) -> None:
         self._db = db
         self._watch = watch

@@ -18,8 +18,6 @@ Placed = tuple[Grid, Instance, Node | None]
 
 
 class Instances:
-    """The use cases."""
-
     def __init__(self, db: Database, nodes: NodeDirectory, access: Access) -> None:
         self._db = db
         self._nodes = nodes

@@ -17,8 +17,6 @@ _BATCH = 5000
 
 
 class LogIngest:
-    """Stores lines."""
-
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes

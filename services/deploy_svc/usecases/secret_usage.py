@@ -17,8 +17,6 @@ from services.kernel.watch import Watch
 
 
 class SecretUsage:
-    """The use cases."""
-
     def __init__(self, db: Database, watch: Watch, hosts: HostAccess) -> None:
         self._db = db
         self._watch = watch

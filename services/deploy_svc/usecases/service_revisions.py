@@ -18,8 +18,6 @@ from services.kernel.principal import Principal
 
 
 class ServiceRevisions:
-    """The use cases."""
-
     def __init__(self, db: Database, access: Access, vault: VaultDirectory, quotas: GridQuotas) -> None:
         self._db = db
         self._access = access

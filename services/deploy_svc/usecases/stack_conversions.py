@@ -49,8 +49,6 @@ class Conversion:
 
 
 class StackConversions:
-    """The use case."""
-
     def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
         self._db = db
         self._grids = grids

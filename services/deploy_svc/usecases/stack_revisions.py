@@ -25,8 +25,6 @@ from services.kernel.principal import Principal
 
 
 class StackRevisions:
-    """The use cases."""
-
     def __init__(
         self, db: Database, grids: GridDirectory, deploys: StackDeploys, vault: VaultDirectory, quotas: GridQuotas
     ) -> None:

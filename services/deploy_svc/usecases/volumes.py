@@ -20,8 +20,6 @@ from services.kernel.validation import NAME
 
 
 class Volumes:
-    """The use cases."""
-
     def __init__(
         self, db: Database, grids: GridDirectory, removals: asyncio.Event, hosts: HostAccess, quotas: GridQuotas
     ) -> None:

@@ -18,7 +18,6 @@ from services.kernel.times import shown
 
 
 def node_to_proto(view: NodeView) -> pb.Node:
-    """The whole answer."""
     message = _own(view.node)
     message.MergeFrom(_around(view.node.node_number, view.node.name, view.grid))
     message.MergeFrom(

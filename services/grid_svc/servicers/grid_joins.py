@@ -9,8 +9,6 @@ from services.kernel import call
 
 
 class GridJoinServicer(GridJoinServiceServicer):
-    """Tells how machines become nodes."""
-
     def __init__(self, joins: GridJoins) -> None:
         self._joins = joins
 

@@ -14,8 +14,6 @@ _NOT_MASKED = ("grid", "update_mask")
 
 
 class GridServicer(GridServiceServicer):
-    """Manages grids."""
-
     def __init__(self, grids: Grids) -> None:
         self._grids = grids
 

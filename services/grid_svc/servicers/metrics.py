@@ -9,8 +9,6 @@ from services.kernel.methods import Context
 
 
 class MetricsServicer(MetricsServiceServicer):
-    """Shows how busy nodes and grids were."""
-
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 

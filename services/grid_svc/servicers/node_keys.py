@@ -10,8 +10,6 @@ from services.kernel.methods import Context
 
 
 class NodeKeyServicer(NodeKeyServiceServicer):
-    """Manages the keys of nodes."""
-
     def __init__(self, keys: NodeKeys) -> None:
         self._keys = keys
 

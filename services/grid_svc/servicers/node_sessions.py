@@ -11,8 +11,6 @@ from services.kernel.methods import Context, texts
 
 
 class NodeSessionServicer(NodeSessionServiceServicer):
-    """Speaks with agents."""
-
     def __init__(self, sessions: NodeSessions) -> None:
         self._sessions = sessions
 

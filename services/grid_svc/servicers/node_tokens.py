@@ -10,8 +10,6 @@ from services.kernel.methods import Context
 
 
 class NodeTokenServicer(NodeTokenServiceServicer):
-    """Manages the tokens of single nodes."""
-
     def __init__(self, tokens: NodeTokens) -> None:
         self._tokens = tokens
 

@@ -17,8 +17,6 @@ _NOT_MASKED = ("id", "update_mask")
 
 
 class NodeServicer(NodeServiceServicer):
-    """Manages nodes."""
-
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
 

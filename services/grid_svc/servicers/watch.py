@@ -11,8 +11,6 @@ from services.kernel.watch import messages
 
 
 class GridWatchServicer(GridWatchServiceServicer):
-    """Lets other services follow grids and nodes."""
-
     def __init__(self, watches: Watches) -> None:
         self._watches = watches
 

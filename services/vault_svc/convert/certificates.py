@@ -14,7 +14,6 @@ from services.vault_svc.usecases.domain_authorizations import AuthorizationView
 
 
 def certificate_to_proto(view: CertificateView) -> pb.Certificate:
-    """The wire form of a certificate."""
     found = view.certificate
     return pb.Certificate(
         id=f"{view.grid}/{found.subject}",
@@ -54,7 +53,6 @@ def names_to_json(found: list[str]) -> HttpBody:
 
 
 def authorization_to_proto(view: AuthorizationView) -> authorization_pb.DomainAuthorization:
-    """The wire form of a domain authorization."""
     found = view.authorization
     challenge = found.challenge
     linked = f"{view.grid}/{found.linked_service}" if found.linked_service else None

@@ -6,7 +6,6 @@ from services.vault_svc.domain.registry import Registry
 
 
 def registry_to_proto(grid: Grid, found: Registry) -> pb.ExternalRegistry:
-    """The wire form of a registry."""
     return pb.ExternalRegistry(
         id=f"{grid.name}/{found.name}", name=found.name, url=found.url, username=found.username, email=found.email
     )

@@ -16,8 +16,6 @@ from services.vault_svc.usecases.domain_authorizations import DomainAuthorizatio
 
 
 class CertificateServicer(CertificateServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(
         self, accounts: AcmeAccounts, authorizations: DomainAuthorizations, certificates: Certificates
     ) -> None:

@@ -12,8 +12,6 @@ from services.vault_svc.usecases.domain_authorizations import DomainAuthorizatio
 
 
 class DomainAuthorizationServicer(DomainAuthorizationServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, authorizations: DomainAuthorizations) -> None:
         self._authorizations = authorizations
 

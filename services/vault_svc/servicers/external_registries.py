@@ -13,8 +13,6 @@ from services.vault_svc.usecases.external_registries import ExternalRegistries
 
 
 class ExternalRegistryServicer(ExternalRegistryServiceServicer):
-    """See the proto for the contract."""
-
     def __init__(self, registries: ExternalRegistries) -> None:
         self._registries = registries
 

@@ -37,8 +37,6 @@ class CertificateView:
 
 
 class Certificates:
-    """The verbs."""
-
     def __init__(
         self,
         parts: Parts,

@@ -40,8 +40,6 @@ class AuthorizationView:
 
 
 class DomainAuthorizations:
-    """The verbs."""
-
     def __init__(self, parts: Parts, accounts: AcmeAccounts, challenges: Challenges, usage: SecretUsage) -> None:
         self._db = parts.db
         self._grids = parts.grids
