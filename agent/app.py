@@ -36,6 +36,7 @@ from agent.streams.session import Introduction, Session
 from agent.streams.telemetry import Telemetry
 from agent.worker import Worker
 from kontena.grid.v1 import node_session_pb2
+from services.kernel import garbage
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
 from services.kernel.version import VERSION
@@ -53,6 +54,7 @@ async def serve(settings: AgentSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    garbage.settle()
     await run_until(settings, stop)
 
 

@@ -19,7 +19,7 @@ from gateway.exec_bridge import frames, session
 from gateway.exec_bridge.settings import ExecBridgeSettings
 from gateway.exec_bridge.target import HEALTH, Target, parse
 from gateway.exec_bridge.upstream import Refused, Upstream, unavailable
-from services.kernel import metrics
+from services.kernel import garbage, metrics
 from services.kernel.addresses import split
 from services.kernel.callers import CALLERS
 from services.kernel.identity import names_of
@@ -208,6 +208,7 @@ async def _run(settings: ExecBridgeSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    garbage.settle()
     async with serving(settings), _probes(settings.health_address):
         log.info("serving", address=settings.listen_address)
         await stop.wait()

@@ -12,7 +12,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.kernel import methods, metrics
+from services.kernel import garbage, methods, metrics
 from services.kernel.answers import DEFAULT_BYTES
 from services.kernel.authn import Authenticator
 from services.kernel.errors import NotReady, StartRefused
@@ -171,6 +171,7 @@ async def _run(settings: ServiceSettings, build: Callable[[], Awaitable[Applicat
         await server.start()
         # Nothing of this process touches a schema before it is known to fit.
         if await _before(stop, schema_fits(app)):
+            garbage.settle()
             async with app.supervisor:
                 readiness = asyncio.create_task(follow_readiness(app, server))
                 await stop.wait()

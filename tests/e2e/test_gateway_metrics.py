@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from deploy.local.settings import WITH_METRICS
 from tests.support.ports import free_port
 from tests.support.suite import REPOSITORY, Api, Suite, soon
 
@@ -107,6 +108,15 @@ def ask(url: str, query: str) -> list[Any]:
     assert answer.status_code == 200, answer.text
     result: list[Any] = answer.json()["data"]["result"]
     return result
+
+
+def test_each_process_of_python_tells_how_long_its_collector_stopped_it(suite: Suite) -> None:
+    silent = [
+        name
+        for number, name in enumerate(WITH_METRICS)
+        if name not in {"gateway", "backup"} and "python_gc_pause_seconds_count" not in suite.metrics(11 + number)
+    ]
+    assert not silent
 
 
 def test_prometheus_answers_every_query(suite: Suite, api: Api, prometheus: str) -> None:
