@@ -125,8 +125,14 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
 
 def _network(settings: AgentSettings, runtime: Runtime, folder: StateDir, machine: Machine, state: State) -> Network:
     """The network of the grid, as this node knew it last."""
-    ports = NetworkSettings(settings.network == "auto", settings.wireguard_port, settings.vxlan_port)
-    network = Network(runtime, folder, ports, machine.private_ip)
+    chosen = NetworkSettings(
+        engine_id=state.node_id,
+        assigned=lambda: state.assignments,
+        enabled=settings.network == "auto",
+        wireguard_port=settings.wireguard_port,
+        vxlan_port=settings.vxlan_port,
+    )
+    network = Network(runtime, folder, chosen, machine.private_ip)
     if state.node is not None:
         network.describe_node(state.node)
     return network

@@ -93,7 +93,7 @@ class Instance:
         if not assignment.error:
             self._site.files.learn(self.key, assignment.files, sealed=sealed)
         if old is not None and old.assignment.instance_id != assignment.instance_id:
-            self._site.reporter.forget(old.assignment.instance_id)
+            self._site.forget(old.assignment.instance_id)
         if self._removing or old is None or old.sealed != sealed or _differs(old.assignment, assignment):
             self._not_before = 0.0
             self._failures = 0
@@ -331,7 +331,7 @@ class Instance:
         self._health.cancel()
         await self._operations.terminate(None if self._order is None else self._order.assignment)
         if self._removing:
-            self._site.reporter.forget(self.instance_id)
+            self._site.forget(self.instance_id)
             self._site.state.forget(self.key)
             self._site.files.forget(self.key)
             self._gone = True
@@ -354,7 +354,7 @@ class Instance:
         data = self._site.state.record(self.key, assignment.restarts).data
         crashes, health = self._crashes.row, self._health.health
         status = status_of(assignment, container, error=error, crashes=crashes, health=health, data=data)
-        self._site.reporter.put(status)
+        self._site.report(assignment, status)
 
 
 def _may_pass(error: AgentError) -> bool:

@@ -42,7 +42,7 @@ async def remove_containers(settings: EngineSettings) -> int:
         runtime = DockerRuntime(host)
         try:
             removed = await _remove(runtime, state, Files(settings.files_dir))
-            await dismantle(state.node, folder)
+            await dismantle(state.node, state.node_id, folder)
             return removed
         finally:
             await runtime.close()

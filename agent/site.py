@@ -12,6 +12,7 @@ from agent.runtime.config import GridNetwork, NodeIdentity, grid_network
 from agent.runtime.ports import Container, Runtime
 from agent.state import State
 from agent.streams.reporter import Reporter
+from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -62,6 +63,12 @@ class NetworkKeeper(Protocol):
 
     def started(self) -> None:
         """A container was started on it."""
+
+    def see_instance(self, assignment: pb.Assignment, status: pb.InstanceStatus) -> None:
+        """An instance was looked at: names may have to follow."""
+
+    def forget_instance(self, instance_id: str) -> None:
+        """An instance left this node."""
 
 
 class BridgeOnly:
@@ -121,6 +128,18 @@ class Site:
         """Tell the network that a container was started."""
         if self.network is not None:
             self.network.started()
+
+    def report(self, assignment: pb.Assignment, status: pb.InstanceStatus) -> None:
+        """Tell the names of this node and the master how an instance is."""
+        if self.network is not None:
+            self.network.see_instance(assignment, status)
+        self.reporter.put(status)
+
+    def forget(self, instance_id: str) -> None:
+        """The instance is no longer this node's."""
+        if self.network is not None:
+            self.network.forget_instance(instance_id)
+        self.reporter.forget(instance_id)
 
     def identity(self) -> NodeIdentity:
         """Who new containers belong to. Only called once the node is known."""

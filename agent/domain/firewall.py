@@ -44,7 +44,7 @@ def rules(overlay: Overlay, former_bridges: Sequence[str], *, docker_user: bool)
     gates, sent = names.chain("VXLAN-IN"), names.chain("VXLAN-OUT")
     after, before, raw = names.chain("POST"), names.chain("PRE"), names.chain("RAW")
     tables = {
-        "raw": {raw: [f"-i {device} -j ACCEPT" for device in (names.wireguard, names.vxlan, *former_bridges)]},
+        "raw": {raw: [f"-i {device} -j ACCEPT" for device in (*overlay.place.devices, *former_bridges)]},
         "nat": {before: _redirected(overlay, former_bridges), after: _unmasked(overlay)},
         "filter": {
             gates: [f"-s {peer.endpoint} -j RETURN" for peer in overlay.trusted] + ["-j DROP"],
@@ -110,11 +110,11 @@ def _leads(jump: Jump, lines: Sequence[str]) -> bool:
 def _forward(overlay: Overlay, former_bridges: Sequence[str]) -> list[str]:
     place, names = overlay.place, overlay.place.names
     found = [f"! -s {place.block} -i {names.bridge} -j DROP"]
-    ports = sorted({peer.port for peer in overlay.trusted} | {place.vxlan_port})
+    ports = sorted({peer.port for peer in overlay.trusted} | {place.vxlan_port} if place.devices else ())
     # Frames that a container makes itself would come from the address of this node, which trusted peers trust.
     found += [f"-i {names.bridge} -p udp -m udp --dport {port} -j DROP" for port in ports]
     found += [f"-d {peer.endpoint} -p udp -m udp --dport {peer.port} -j DROP" for peer in overlay.trusted]
-    for device in (names.wireguard, names.vxlan):
+    for device in place.devices:
         found += [
             f"-i {device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             f"-s {place.subnet} -d {place.block} -i {device} -o {names.bridge} -j ACCEPT",
@@ -129,17 +129,18 @@ def _forward(overlay: Overlay, former_bridges: Sequence[str]) -> list[str]:
 
 def _entry(overlay: Overlay, former_bridges: Sequence[str], gates: str) -> list[str]:
     place, names = overlay.place, overlay.place.names
-    found = [
-        f"! -s {place.block} -i {names.bridge} -j DROP",
-        f"-i {names.bridge} -p udp -m multiport --dports {place.wireguard_port},{place.vxlan_port} -j DROP",
-        f"-p udp -m udp --dport {place.vxlan_port} -j {gates}",
-    ]
+    found = [f"! -s {place.block} -i {names.bridge} -j DROP"]
+    if place.devices:
+        found += [
+            f"-i {names.bridge} -p udp -m multiport --dports {place.wireguard_port},{place.vxlan_port} -j DROP",
+            f"-p udp -m udp --dport {place.vxlan_port} -j {gates}",
+        ]
     for protocol in ("udp", "tcp"):
         asked = f"-d {place.gateway}/32 {{way}}-p {protocol} -m {protocol} --dport 53 -j {{verdict}}"
         devices = (names.bridge, "lo", *former_bridges)
         found += [asked.format(way=f"-i {device} ", verdict="ACCEPT") for device in devices]
         found.append(asked.format(way="", verdict="DROP"))
-    for device in (names.wireguard, names.vxlan):
+    for device in place.devices:
         found += [
             f"-i {device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             f"-i {device} -p icmp -j ACCEPT",

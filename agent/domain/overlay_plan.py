@@ -61,7 +61,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where this node is in its grid."""
+    """Where this node is in its grid. One that keeps to itself has no ports: its block is a network of its own."""
 
     node_id: str
     grid_id: str
@@ -78,9 +78,25 @@ class Place:
         return names_of(self.node_id)
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """The interfaces that lead to other nodes."""
+        return (self.names.wireguard, self.names.vxlan) if self.vxlan_port else ()
+
+    @property
     def gateway(self) -> str:
         """Address of the node in its block: gateway and resolver of its containers."""
         return str(next(ipaddress.ip_network(self.block).hosts()))
+
+
+def by_itself(engine_id: str, grid_id: str, grid: str, block: str) -> Place:
+    """The place of a node that takes no part in the network between nodes, beside the one that it may have there. The
+    same when it leaves its grid and joins it again."""
+    return Place(f"{engine_id} {grid_id}", grid_id, grid, block, block, "", 0, 0)
+
+
+def local_names(engine_id: str, grid_id: str) -> Names:
+    """The names of what a node has by itself."""
+    return by_itself(engine_id, grid_id, "", "").names
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from kontena.grid.v1 import node_pb2
 
-# Bridges of container networks, and what joins them to those of other nodes.
-_INTERNAL = ("br-", "kontena", "vxlan")
+# Bridges of container networks, and what joins them to those of other nodes: the engine's, ours (`Names`), and those of
+# agents that were there before.
+_INTERNAL = ("br-", "kbr-", "kvx-", "kwg-", "kontena", "vxlan")
 # The other ends of container interfaces, whose traffic passes a bridge as well; the engine's default bridge, whose
 # traffic passes an interface of the machine as well; and the machine with itself.
 _COUNTED_ELSEWHERE = ("veth", "docker0", "lo")

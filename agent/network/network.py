@@ -2,23 +2,25 @@
 nodes, the resolver."""
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.domain.errors import AgentError
-from agent.domain.overlay_plan import Overlay, Place, container_mtu, names_of, overlaps, plan
+from agent.domain.overlay_plan import Overlay, Place, container_mtu, local_names, names_of, overlaps, plan
+from agent.domain.own_endpoints import OwnEndpoints, endpoint_of
 from agent.domain.resolver_names import Endpoint, addresses
 from agent.network import lock
 from agent.network.keys import KeyPair
+from agent.network.local import LocalNetwork
 from agent.network.memory import NetworkMemory
 from agent.network.ports import Ports
 from agent.network.resolver import RUN_DIR, Resolver
-from agent.network.system import System, lacks, lacks_encryption
+from agent.network.system import System, exists, lacks, lacks_encryption
 from agent.runtime.config import GridNetwork, grid_network
 from agent.runtime.ports import OverlayNetwork, Runtime
 from agent.state_dir import StateDir
+from kontena.deploy.v1 import assignment_pb2 as deploy_pb
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
@@ -34,8 +36,11 @@ _ROTATE = "rotate-network-key"
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """`enabled` false: containers of this node stay on its own bridge."""
+    """`enabled` false: containers of this node stay on its own bridge, which `engine_id` names. `assigned` tells the
+    instances of this node, by id."""
 
+    engine_id: str
+    assigned: Callable[[], Collection[str]]
     enabled: bool
     wireguard_port: int
     vxlan_port: int
@@ -65,6 +70,7 @@ class Network:
         self._folder = folder
         self._keys = KeyPair(folder)
         self._memory = NetworkMemory(folder)
+        self._own = OwnEndpoints()
         self._rotate = folder.path / _ROTATE
         self._node: pb.NodeDescription | None = None
         self._place: Place | None = None
@@ -73,6 +79,9 @@ class Network:
         self._ports: Ports | None = None
         self._overlay: Overlay | None = None
         self._joined: GridNetwork | None = None
+        self._local: LocalNetwork | None = None
+        # The network for new containers while the node keeps to itself.
+        self._alone: GridNetwork | None = None
         self._decided = asyncio.Event()
         self._state = _State()
         self.wake = asyncio.Event()
@@ -88,7 +97,9 @@ class Network:
         """Who this node is, and the settings of its grid."""
         if self._node is not None and self._node.id != node.id:
             self._memory.forget()
+            self._own = OwnEndpoints()
             self._decided.clear()
+            self._alone = None
         self._node = node
         self.wake.set()
 
@@ -104,8 +115,22 @@ class Network:
 
     def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
         """The endpoints changed."""
+        self._own.heard(self._memory.endpoints, endpoints)
         self._memory.replace_endpoints(endpoints)
         self._answer()
+
+    def see_instance(self, assignment: deploy_pb.Assignment, status: deploy_pb.InstanceStatus) -> None:
+        """An instance was looked at."""
+        if self._node is not None:
+            self._see(assignment.instance_id, endpoint_of(assignment, status, self._node.id))
+
+    def forget_instance(self, instance_id: str) -> None:
+        """An instance left this node."""
+        self._see(instance_id, None)
+
+    def _see(self, instance_id: str, endpoint: Endpoint | None) -> None:
+        if self._own.see(instance_id, endpoint) and self._local is not None:
+            self._local.answer(self._answers)
 
     # What others ask.
 
@@ -119,6 +144,8 @@ class Network:
         joined = self._joined
         if joined is not None and self._place is not None and await self._ensure(self._place) is not None:
             return joined
+        if self._alone is not None and self._local is not None:
+            return await self._local.joined()
         return GridNetwork(grid_network(self._grid))
 
     def started(self) -> None:
@@ -146,7 +173,7 @@ class Network:
         return pb.NetworkReport(
             state=self._state.state,
             problems=self._state.problems,
-            names=0 if self._resolver is None else self._resolver.names,
+            names=0 if self._answering is None else self._answering.names,
             resolver_running=self._state.resolver_running,
             peers=traffic,
         )
@@ -178,6 +205,7 @@ class Network:
         try:
             place = await self._placed(node, problems)
             self._joined = None if place is None else await self._work(place, address, problems)
+            await self._keep_local(node, problems)
         except AgentError as error:
             # What was there stays there: it may well work still.
             problems.append(str(error)[:400])
@@ -185,8 +213,31 @@ class Network:
         self._decided.set()
         self._tell(address, problems)
 
+    async def _keep_local(self, node: pb.NodeDescription, problems: list[str]) -> None:
+        """The network of the node by itself, while it takes no part in the one between nodes."""
+        if self._runtime.name == "hollow" or not node.network.mode:
+            return
+        try:
+            if self._local is not None and self._local.grid_id != node.grid_id:
+                await self._local.leave()
+                self._local = None
+            local = self._local = self._local or LocalNetwork(
+                self._runtime, self._settings.engine_id, node, self._folder
+            )
+            if self._joined is None:
+                self._alone = await local.bring_about(self._answers)
+            else:
+                self._alone = None
+                await local.leave()
+        except AgentError as error:
+            problems.append(f"containers that are replaced may be asked too early: {error}"[:400])
+
+    @property
+    def _answering(self) -> Resolver | None:
+        return self._resolver if self._joined is not None or self._local is None else self._local.resolver
+
     def _tell(self, address: str, problems: list[str]) -> None:
-        running = self._resolver is not None and self._resolver.running
+        running = self._answering is not None and self._answering.running
         state = OVERLAY if self._joined is not None else LOCAL
         if self._memory.took_part != (state == OVERLAY):
             self._memory.take_part(taken=state == OVERLAY)
@@ -220,7 +271,7 @@ class Network:
         if found:
             problems += found
             return None
-        if node.network.mode == "none" and not _exists(place.names.bridge):
+        if node.network.mode == "none" and not exists(place.names.bridge):
             return None
         return place
 
@@ -269,7 +320,7 @@ class Network:
         return 0 if container is None else container.pid
 
     async def _network(self, place: Place, address: str, problems: list[str]) -> OverlayNetwork | None:
-        if _exists(place.names.bridge):
+        if exists(place.names.bridge):
             return await self._ensure(place, address)
         async with lock.held(RUN_DIR / "lock"):
             assert self._system is not None  # noqa: S101 -- for the type checker.
@@ -281,7 +332,7 @@ class Network:
                 )
                 return None
             network = await self._ensure(place, address)
-        if not _exists(place.names.bridge):
+        if not exists(place.names.bridge):
             problems.append("the container engine makes its networks elsewhere: run the agent beside it")
             return None
         return network
@@ -290,28 +341,47 @@ class Network:
         assert self._system is not None  # noqa: S101 -- for the type checker.
         mtu = container_mtu(await self._system.underlay_mtu(address))
         return await self._runtime.networks.ensure_overlay(
-            place.grid, place.block, place.gateway, place.names.bridge, mtu
+            place.grid,
+            place.block,
+            place.gateway,
+            place.names.bridge,
+            mtu,
+            local_bridge=local_names(self._settings.engine_id, place.grid_id).bridge,
         )
 
     def _answer(self) -> None:
-        """Pass on what is known; until this process hears of endpoints, the resolver answers as it did: it was told at
+        """Pass on what is known."""
+        if self._resolver is not None and self._place is not None:
+            found = self._answers(self._place, self._resolver)
+            if found is not None:
+                self._resolver.answer(found)
+        if self._local is not None:
+            self._local.answer(self._answers)
+
+    def _answers(self, place: Place, resolver: Resolver) -> Mapping[str, tuple[str, ...]] | None:
+        """Of a place; None until this process hears of endpoints: the resolver answers as it did, as it was told at
         once what the agent before may not have written any more."""
-        if self._resolver is None or self._place is None or self._node is None:
-            return
-        if not self._memory.told_endpoints and self._resolver.has_answers():
-            return
-        place = self._place
-        self._resolver.answer(addresses(self._memory.endpoints.values(), place.grid, place.subnet, place.node_id))
+        if self._node is None:
+            return None
+        here, known = self._node.id, self._memory.endpoints
+        heard = self._memory.told_endpoints or not resolver.has_answers()
+        if place.devices:
+            return addresses(known.values(), place.grid, place.subnet, here) if heard else None
+        # Only its own: others may have the same addresses.
+        if not heard and not self._own.complete(self._settings.assigned()):
+            return None
+        return addresses(self._own.of(known, here), place.grid, place.subnet, here)
 
 
-async def dismantle(node: pb.NodeDescription, folder: StateDir) -> None:
+async def dismantle(node: pb.NodeDescription, engine_id: str, folder: StateDir) -> None:
     """Take the node's part of the network away from this machine, but what the engine has of it."""
     if lacks():
         return
     names = names_of(node.id)
-    await System(names, folder).remove()
+    for each in (names, local_names(engine_id, node.grid_id)):
+        await System(each, folder).remove()
+        Resolver(each, "").stop()
     await Ports(names.bridge, names.chain("PORTS"), _no_pid).release()
-    Resolver(names, "").stop()
 
 
 async def _no_pid(_container_id: str) -> int:
@@ -321,8 +391,3 @@ async def _no_pid(_container_id: str) -> int:
 def request_rotation(folder: Path) -> None:
     """Ask the agent that uses this folder for another key pair; it takes one within a few seconds."""
     (folder / _ROTATE).touch(mode=0o600)
-
-
-def _exists(device: str) -> bool:
-    # Not by /sys, which shows the interfaces of the machine also to a process in a network namespace.
-    return device in (name for _, name in socket.if_nameindex())

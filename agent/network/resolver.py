@@ -1,5 +1,6 @@
 """The resolver of this node: dnsmasq, fed with a hosts file. It lives on without the agent, and answers as before."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from agent.domain.dns import ZONE
 from agent.domain.overlay_plan import Names
 from agent.domain.resolver_names import hosts_file
-from agent.network.commands import run
+from agent.network.commands import CommandFailed, run
 from services.kernel.logs import get_logger
 
 log = get_logger(__name__)
@@ -16,6 +17,7 @@ log = get_logger(__name__)
 # Outside of the agent's own folder, which only root may read: the resolver gives up its rights once it has its port.
 RUN_DIR = Path("/run/kontena")
 _WAITING_QUERIES = 1000
+_LOOKS, _PAUSE = 200, 0.05
 
 
 class Resolver:
@@ -52,13 +54,14 @@ class Resolver:
 
     @property
     def running(self) -> bool:
-        """Whether it runs."""
-        return self._pid() is not None
+        """Whether it runs, at this gateway."""
+        return self._pid(self._gateway) is not None
 
     async def start(self) -> None:
         """Run it unless it runs. Raises CommandFailed with what it says."""
         if self.running:
             return
+        await self._end_elsewhere()
         if not self._hosts.exists():
             self.answer({})
         await run(
@@ -90,14 +93,25 @@ class Resolver:
         if self._folder.exists():
             self._folder.rmdir()
 
-    def _pid(self) -> int | None:
-        """The process, when it is this very resolver: numbers of processes are given again."""
+    async def _end_elsewhere(self) -> None:
+        """The network of before had another gateway."""
+        for _ in range(_LOOKS):
+            if (pid := self._pid()) is None:
+                return
+            os.kill(pid, signal.SIGTERM)
+            await asyncio.sleep(_PAUSE)
+        raise CommandFailed("the resolver of another gateway does not end")
+
+    def _pid(self, gateway: str = "") -> int | None:
+        """The process, when it is this very resolver, at this gateway if one is named: numbers of processes are given
+        again."""
         try:
             pid = int(self._pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except (OSError, ValueError):
             return None
-        return pid if str(self._hosts) in command else None
+        ours = str(self._hosts) in command and (not gateway or f"--listen-address={gateway}\0" in command)
+        return pid if ours else None
 
 
 def _names_in(hosts: Path) -> int:

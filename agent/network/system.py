@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,12 @@ def lacks_encryption() -> str:
         # The kernel loads the module when the first interface is made; that says what is wrong, if anything.
         return ""
     return "" if Path("/dev/net/tun").exists() else "wireguard-go needs /dev/net/tun"
+
+
+def exists(device: str) -> bool:
+    """Whether this machine has an interface."""
+    # Not by /sys, which shows the interfaces of the machine also to a process in a network namespace.
+    return device in (name for _, name in socket.if_nameindex())
 
 
 class System:
@@ -118,7 +125,7 @@ class System:
     async def apply(self, overlay: Overlay, private_key: str, former_bridges: Sequence[str]) -> None:
         """Bring it about; what is as it should be is not touched. Raises CommandFailed."""
         # Before the ways are opened.
-        await self._apply_rules(overlay, former_bridges)
+        await self.apply_rules(overlay, former_bridges)
         observed = await self.observe()
         if overlay.encrypted:
             await self._apply_wireguard(overlay, private_key, observed)
@@ -160,7 +167,8 @@ class System:
         """Bytes received from and sent to trusted peers, by id."""
         return firewall.traffic(overlay, await run(("iptables-save", "-c", "-t", "filter"))) if overlay.trusted else {}
 
-    async def _apply_rules(self, overlay: Overlay, former_bridges: Sequence[str]) -> None:
+    async def apply_rules(self, overlay: Overlay, former_bridges: Sequence[str]) -> None:
+        """The firewall alone. Raises CommandFailed."""
         saved = await self._saved()
         rules = firewall.rules(overlay, former_bridges, docker_user=firewall.leads_to_docker_user(saved))
         own = firewall.own_lines(self._names.key, saved)

@@ -141,10 +141,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OverlayNetwork:
-    """The engine's network with this node's block of the grid's subnet. `former_bridges` are those of networks that
-    the grid had on this node before, while containers run on them."""
+    """The engine's network for the containers of a grid, with this node's `block` of the grid's subnet or one of its
+    own. `former_bridges` are those of networks that the grid had on this node before, while containers run on them."""
 
     name: str
+    block: str = ""
     former_bridges: tuple[str, ...] = ()
     members: tuple[Member, ...] = ()
 
@@ -214,9 +215,15 @@ class Networks(Protocol):
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the network unless it exists. Containers on it find each other by the aliases of their endpoints."""
 
-    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+    async def ensure_overlay(
+        self, grid: str, block: str, gateway: str, bridge: str, mtu: int, *, local_bridge: str
+    ) -> OverlayNetwork:
         """Make the network of a grid with `block` unless it exists. Another network of the grid makes room for it when
-        no container runs on it; else it stays as it is, and new containers join the new one."""
+        no container runs on it; else it stays as it is, and new containers join the new one. `local_bridge`: that of
+        the network which the node had by itself."""
+
+    async def ensure_local(self, grid: str, bridge: str) -> OverlayNetwork:
+        """The same for a node by itself, whose block the engine chooses. Who asks meanwhile shares the next look."""
 
     async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:
         """Put it on a network, where it is found by these names."""

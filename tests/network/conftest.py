@@ -35,6 +35,12 @@ SERVE = (
     "mkdir -p /www; echo plain-$HOSTNAME > /www/index.html; touch /www/healthy; "
     f"truncate -s {BIG} /www/big; truncate -s {HUGE} /www/huge; exec httpd -f -p 8080 -h /www"
 )
+# Each one resolves the name anew. How many there were, and how many failed.
+REQUESTS = (
+    "made=0; failed=0; while [ ! -e /www/enough-{name} ]; do made=$((made+1)); "
+    f"/usr/bin/curl -fsS -m {{seconds}} -o /dev/null http://{{name}}.{GRID}.kontena.local:8080/ "
+    "|| failed=$((failed+1)); done; echo $made $failed"
+)
 
 
 @dataclass

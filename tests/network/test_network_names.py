@@ -10,19 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.network.conftest import GRID, SOAK, Mesh
+from tests.network.conftest import GRID, REQUESTS, SOAK, Mesh
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
 
 SETTLED_SECONDS = 2.0
 QUIET_SECONDS = 2.0
 API = f"{GRID}/null/api"
-# Each one resolves the name anew. How many there were, and how many failed.
-REQUESTS = (
-    "made=0; failed=0; while [ ! -e /www/enough-{name} ]; do made=$((made+1)); "
-    f"/usr/bin/curl -fsS -m {{seconds}} -o /dev/null http://{{name}}.{GRID}.kontena.local:8080/ "
-    "|| failed=$((failed+1)); done; echo $made $failed"
-)
 
 
 @pytest.fixture(scope="module")

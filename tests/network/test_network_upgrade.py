@@ -2,17 +2,21 @@
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.network.conftest import GRID, Mesh, start_engine
+from tests.network.conftest import GRID, LONG_DRAIN, REQUESTS, Mesh, start_engine
 from tests.support.mesh_node import MeshNode
 from tests.support.suite import soon
 
+# Its names must not lead to one that does not listen yet.
+LATE = "mkdir -p /www; echo $HOSTNAME > /www/index.html; sleep 1; exec httpd -f -p 8080 -h /www"
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def fourth(mesh: Mesh) -> Iterator[MeshNode]:
     """A node on a machine with a network of its own inside of the grid's subnet."""
     with tempfile.TemporaryDirectory(prefix="kmesh") as folder:
@@ -22,12 +26,12 @@ def fourth(mesh: Mesh) -> Iterator[MeshNode]:
             node.inside("ip", "link", "add", "office", "type", "bridge")
             node.inside("ip", "addr", "add", "10.81.200.1/24", "dev", "office")
             node.inside("ip", "link", "set", "office", "up")
-            node.start(mesh.token)
+            node.start(mesh.token, KONTENA_DRAIN_SECONDS=str(LONG_DRAIN))
             soon(partial(mesh.online, node), message="the node is online")
             yield node
         finally:
             node.close()
-            for service in ("old", "fresh"):
+            for service in ("asking", "old", "fresh"):
                 mesh.api.request("DELETE", f"/v1/services/{GRID}/null/{service}")
             mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{node.name}")
 
@@ -41,6 +45,42 @@ def events(mesh: Mesh) -> list[str]:
     """What the grid tells of the networks of its nodes."""
     logs = mesh.api.call("GET", f"/v1/grids/{GRID}/event_logs?limit=500")["logs"]
     return [str(item["message"]) for item in logs if item["type"] == "node:network"]
+
+
+def addresses(node: MeshNode, name: str) -> set[str]:
+    """What a container of a node by itself is answered."""
+    shown = node.execute("asking-1", "/bin/nslookup", f"{name}.{GRID}.kontena.local", check=False)
+    found = {line.split()[-1] for line in shown.splitlines() if line.startswith("Address:")}
+    return {address for address in found if not address.startswith("127.")}
+
+
+def test_an_update_that_starts_first_fails_no_request_on_a_node_by_itself(mesh: Mesh, fourth: MeshNode) -> None:
+    here = {"affinity": [f"node=={fourth.name}"], "strategy": "ha"}
+    mesh.serve("asking", instances=1, **here)
+    opts = {"wait_for_port": 8080, "order": "start_first", "min_health": 0}
+    path = mesh.serve("late", cmd=["sh", "-c", LATE], stop_grace_period="0s", instances=3, deploy_opts=opts, **here)
+    soon(lambda: len(addresses(fourth, "late")) == 3, message="all are answered")
+    before = addresses(fourth, "late")
+
+    def replaced() -> bool:
+        now = addresses(fourth, "late")
+        return len(now) == 3 and before.isdisjoint(now)
+
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(fourth.execute, "asking-1", "/bin/sh", "-c", REQUESTS.format(name="late", seconds=120))
+        try:
+            mesh.api.call("PUT", f"/v1/services/{path}", {"env": ["VERSION=2"]})
+            mesh.api.deploy(path)
+            soon(replaced, message="names lead to the successors, and to nothing else")
+            # One that starts ends what its predecessor left beside a successor.
+            fourth.kill()
+            fourth.start_again()
+            soon(lambda: not any(".former" in name for name in fourth.running()), message="those of before are gone")
+        finally:
+            fourth.execute("asking-1", "/bin/touch", "/www/enough-late")
+        made, failed = map(int, asked.result(timeout=180).split())
+    mesh.api.request("DELETE", f"/v1/services/{path}")
+    assert (made > 0, failed) == (True, 0)
 
 
 def test_an_overlap_is_told_and_when_it_is_gone_old_and_new_containers_talk(mesh: Mesh, fourth: MeshNode) -> None:

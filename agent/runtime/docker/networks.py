@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.domain.errors import EngineRefused
@@ -14,6 +14,7 @@ from services.kernel.logs import get_logger
 log = get_logger(__name__)
 
 _CONFLICT = 409
+_BRIDGE = "com.docker.network.bridge.name"
 
 
 class Networks:
@@ -25,6 +26,8 @@ class Networks:
         self._making = asyncio.Lock()
         # When a network was last seen to be there.
         self._seen: dict[str, float] = {}
+        # The same of networks with a bridge of our own, with what was seen.
+        self._local: dict[str, tuple[float, OverlayNetwork]] = {}
 
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         asked = time.monotonic()
@@ -45,24 +48,43 @@ class Networks:
         async with self._engine.call() as docker:
             await (await docker.networks.get(network)).disconnect({"Container": container_id})
 
-    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+    async def ensure_overlay(
+        self, grid: str, block: str, gateway: str, bridge: str, mtu: int, *, local_bridge: str
+    ) -> OverlayNetwork:
         usual = f"kontena-{grid}"
         # One that the grid had under another block, or on this node alone, may have the usual name.
-        names = (usual, f"{usual}-{block.partition('/')[0]}")
+        names = (usual, f"{usual}-{block.partition('/')[0]}", f"{usual}-{local_bridge}")
         async with self._making:
             shown = [await self._find(name) for name in names]
-            own = next((each for each in shown if each is not None and _block(each) == block), None)
+            own = next((each for each in shown if each is not None and _labelled(each) == block), None)
             if own is None:
                 if shown[0] is not None and not shown[0].get("Containers"):
                     await self._remove(shown[0]["Id"])
                     shown[0] = None
-                name = names[0] if shown[0] is None else names[1]
-                await self._create(name, _overlay(grid, block, gateway, bridge, mtu))
-                members: tuple[Member, ...] = ()
-            else:
-                name, members = own["Name"], tuple(_members(own))
-            others = [each for each in shown if each is not None and each["Name"] != name and each.get("Containers")]
-        return OverlayNetwork(name, tuple(_bridge(each) for each in others), members)
+                own = await self._made(names[shown[0] is not None], _overlay(grid, block, gateway, bridge, mtu))
+            return _described(own, shown)
+
+    async def ensure_local(self, grid: str, bridge: str) -> OverlayNetwork:
+        asked, usual = time.monotonic(), f"kontena-{grid}"
+        async with self._making:
+            # One look answers all who asked before it.
+            if bridge not in self._local or self._local[bridge][0] < asked:
+                looked = time.monotonic()
+                shown = [await self._find(name) for name in (usual, f"{usual}-{bridge}")]
+                own = next((each for each in shown if each is not None and _bridge(each) == bridge), None)
+                if own is None:
+                    # One with a bridge of a name is that of another agent on this engine.
+                    if shown[0] is not None and not shown[0].get("Containers") and not _named_bridge(shown[0]):
+                        await self._remove(shown[0]["Id"])
+                        shown[0] = None
+                    name = usual if shown[0] is None else f"{usual}-{bridge}"
+                    own = await self._made(name, {"Labels": {GRID_NAME: grid}, "Options": {_BRIDGE: bridge}})
+                self._local[bridge] = looked, _described(own, shown)
+            return self._local[bridge][1]
+
+    async def _made(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        await self._create(name, body)
+        return await self._find(name) or {"Name": name, "Id": ""}
 
     async def _find(self, name: str) -> dict[str, Any] | None:
         return await self._engine.show(lambda docker: docker._query_json(f"networks/{name}"))
@@ -95,15 +117,26 @@ def _overlay(grid: str, block: str, gateway: str, bridge: str, mtu: int) -> dict
     return {
         "Labels": {GRID_NAME: grid, NETWORK_BLOCK: block},
         "IPAM": {"Config": [{"Subnet": block, "Gateway": gateway}]},
-        "Options": {"com.docker.network.bridge.name": bridge, "com.docker.network.driver.mtu": str(mtu)},
+        "Options": {_BRIDGE: bridge, "com.docker.network.driver.mtu": str(mtu)},
     }
 
 
-def _block(shown: Mapping[str, Any]) -> str:
+def _described(own: Mapping[str, Any], shown: Sequence[Mapping[str, Any] | None]) -> OverlayNetwork:
+    """The network `own`, beside those that were there."""
+    others = [each for each in shown if each is not None and each["Name"] != own["Name"] and each.get("Containers")]
+    configs: Sequence[Mapping[str, Any]] = (own.get("IPAM") or {}).get("Config") or ({},)
+    block = str(configs[0].get("Subnet", ""))
+    return OverlayNetwork(own["Name"], block, tuple(_bridge(each) for each in others), tuple(_members(own)))
+
+
+def _labelled(shown: Mapping[str, Any]) -> str:
     return str((shown.get("Labels") or {}).get(NETWORK_BLOCK, ""))
 
 
 def _bridge(shown: Mapping[str, Any]) -> str:
     """The device of a bridge network, which the engine names itself unless it is told."""
-    named = (shown.get("Options") or {}).get("com.docker.network.bridge.name", "")
-    return str(named) or f"br-{shown['Id'][:12]}"
+    return _named_bridge(shown) or f"br-{shown['Id'][:12]}"
+
+
+def _named_bridge(shown: Mapping[str, Any]) -> str:
+    return str((shown.get("Options") or {}).get(_BRIDGE, ""))

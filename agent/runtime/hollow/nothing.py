@@ -26,7 +26,12 @@ class HollowNetworks:
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         return
 
-    async def ensure_overlay(self, grid: str, block: str, gateway: str, bridge: str, mtu: int) -> OverlayNetwork:
+    async def ensure_overlay(
+        self, grid: str, block: str, gateway: str, bridge: str, mtu: int, *, local_bridge: str
+    ) -> OverlayNetwork:
+        return OverlayNetwork(f"kontena-{grid}", block)
+
+    async def ensure_local(self, grid: str, bridge: str) -> OverlayNetwork:
         return OverlayNetwork(f"kontena-{grid}")
 
     async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:

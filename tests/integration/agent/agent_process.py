@@ -66,11 +66,18 @@ class AgentProcess:
         path.write_text(json.dumps(content))
 
     def start(self) -> None:
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent"], cwd=ROOT, env=inherited | self._variables, stdout=log, stderr=log
+                [sys.executable, "-m", "agent"], cwd=ROOT, env=self._env(), stdout=log, stderr=log
             )
+
+    def command(self, name: str) -> None:
+        """Run a command of the agent's program."""
+        subprocess.run([sys.executable, "-m", "agent", name], cwd=ROOT, env=self._env(), check=True)
+
+    def _env(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return inherited | self._variables
 
     def kill(self) -> None:
         """kill -9."""

@@ -37,6 +37,8 @@ class Master(
         self.heartbeat_seconds = 0.2
         # When set, joins are refused with this reason.
         self.refusal = ""
+        # Of the network between nodes; masters of older releases say nothing of one.
+        self.network_mode = ""
         # Masters of older releases ask for no proof.
         self.challenges = True
         self.proofs: list[bytes] = []
@@ -185,6 +187,7 @@ class Master(
         node = session_pb.NodeDescription(
             id=self.node_id, name="node-1", node_number=1, grid_id="9" * 24, grid="main", overlay_ip="10.81.0.1"
         )
+        node.network.mode = self.network_mode
         welcome = session_pb.Welcome(session_token=token, node=node)
         welcome.heartbeat_period.FromMilliseconds(int(self.heartbeat_seconds * 1000))
         return welcome

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from agent.domain import firewall
-from agent.domain.overlay_plan import Peer, Place, Route, container_mtu, mac_of, overlaps, plan, wireguard_config
+from agent.domain.overlay_plan import (
+    Peer,
+    Place,
+    Route,
+    by_itself,
+    container_mtu,
+    mac_of,
+    overlaps,
+    plan,
+    wireguard_config,
+)
 from agent.domain.overlay_steps import Observed, steps
 
 PLACE = Place("n" * 24, "g" * 24, "main", "10.81.0.0/16", "10.81.1.0/24", "10.81.0.1", 51820, 4789)
@@ -166,3 +176,14 @@ def test_a_route_knows_its_way() -> None:
         Route("10.81.0.3/32", NAMES.vxlan),
         Route("10.81.3.0/24", NAMES.vxlan, "10.81.0.3"),
     )
+
+
+def test_a_node_by_itself_has_a_resolver_and_takes_no_port_of_the_machine() -> None:
+    place = by_itself(PLACE.node_id, "g" * 24, "main", "172.18.0.0/16")
+    assert place.names != NAMES, "it may have both for a while"
+    text = firewall.rules(plan(place, [], 1500), ["br-old"], docker_user=True).text
+    assert f"-d 172.18.0.1/32 -i {place.names.bridge} -p udp -m udp --dport 53 -j ACCEPT" in text
+    assert "-i br-old -p udp -m udp --dport 53 -j DNAT --to-destination 172.18.0.1:53" in text
+    assert "4789" not in text
+    assert "51820" not in text
+    assert place.names.wireguard not in text
