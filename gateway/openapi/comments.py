@@ -13,12 +13,28 @@ _REFERENCE = re.compile(r"\bdocs/")
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6  # Field numbers of FileDescriptorProto.
 _FIELD, _NESTED, _NESTED_ENUM, _METHOD, _VALUE = 2, 3, 4, 2, 2
 
+# What fields are everywhere that have one of these names and say nothing of their own.
+_EVERYWHERE = {
+    "created_at": "When it was created.",
+    "deploy_id": "Deploy id.",
+    "grid": "Grid name.",
+    "grid_id": "Grid id.",
+    "image": "Image.",
+    "instance_id": "Instance id.",
+    "labels": "Labels.",
+    "name": "Name.",
+    "stack": "Stack name.",
+    "user_id": "User id.",
+}
+
 
 def comments(descriptors: Descriptors) -> dict[str, str]:
     """The comment of each message, field, enum, enum value, service and method, by full name."""
     found: dict[str, str] = {}
     for file in descriptors.file:
         names = dict(_names(file))
+        common = {name: _EVERYWHERE.get(name.rpartition(".")[2]) for name in names.values()}
+        found |= {name: text for name, text in common.items() if text is not None}
         for location in file.source_code_info.location:
             name = names.get(tuple(location.path))
             if name is not None and location.leading_comments:
