@@ -3,8 +3,8 @@
 import asyncio
 
 from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.store import grid_configs, instances, stacks, volumes
-from services.deploy_svc.store import services as store
+from services.deploy_svc.store import grids as store
+from services.deploy_svc.store import instances, services
 from services.kernel.db import Database
 from services.kernel.errors import NotFound
 from services.kernel.informer import Change, Delete, Synced
@@ -16,7 +16,7 @@ PERIOD_SECONDS = 60.0
 
 
 class GridCleanup:
-    """Compares the grids that have services with the grids that exist; idempotent, any number of replicas."""
+    """Compares the grids that something belongs to with the grids that exist; idempotent, any number of replicas."""
 
     def __init__(self, db: Database, grids: GridDirectory) -> None:
         self._db = db
@@ -27,9 +27,7 @@ class GridCleanup:
     async def turn(self) -> None:
         """Remove what belongs to no grid."""
         async with self._db.read() as tx:
-            used = (
-                await store.grids(tx) | await stacks.grids(tx) | await volumes.grids(tx) | await grid_configs.grids(tx)
-            )
+            used = await store.with_data(tx)
         for grid_id, name in sorted(used.items()):
             if await self._gone(grid_id, name):
                 await self._remove(grid_id)
@@ -45,14 +43,12 @@ class GridCleanup:
 
     async def _remove(self, grid_id: str) -> None:
         async with self._db.transaction() as tx:
-            services = await store.ids_of_grid(tx, grid_id)
-            for service_id in services:
+            ids = await services.ids_of_grid(tx, grid_id)
+            for service_id in ids:
                 await instances.notify_nodes(tx, service_id)
-                await store.delete(tx, service_id)
-            await stacks.delete_of_grid(tx, grid_id)
-            await volumes.delete_of_grid(tx, grid_id)
-            await grid_configs.delete_of_grid(tx, grid_id)
-        log.info("removed the services of a deleted grid", grid_id=grid_id, services=len(services))
+                await services.delete(tx, service_id)
+            await store.purge(tx, grid_id)
+        log.info("removed the services of a deleted grid", grid_id=grid_id, services=len(ids))
 
     def _changed(self, change: Change[Grid]) -> None:
         if isinstance(change, Delete | Synced):

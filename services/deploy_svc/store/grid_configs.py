@@ -66,13 +66,3 @@ async def replace(tx: Tx, config_id: str, content: str) -> Config:
 async def delete(tx: Tx, config_id: str) -> None:
     """Remove a config."""
     await tx.execute(_t.delete().where(_t.c.id == config_id))
-
-
-async def grids(tx: Tx) -> dict[str, str]:
-    """Names by id of the grids that have configs."""
-    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
-
-
-async def delete_of_grid(tx: Tx, grid_id: str) -> None:
-    """The grid is gone, and so are its configs."""
-    await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))

@@ -247,11 +247,6 @@ async def ids_of_grid(tx: Tx, grid_id: str) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def grids(tx: Tx) -> dict[str, str]:
-    """Names by id of the grids that have services."""
-    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
-
-
 def _where(service_id: str) -> sa.Update:
     return _t.update().where(_t.c.id == service_id)
 

@@ -92,16 +92,6 @@ async def request_removal(tx: Tx, stack: Stack) -> None:
     await notify(tx, stack_tables.STACK_CHANGED, stack.id)
 
 
-async def grids(tx: Tx) -> dict[str, str]:
-    """Names by id of the grids that have stacks."""
-    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
-
-
-async def delete_of_grid(tx: Tx, grid_id: str) -> None:
-    """The grid is gone, and so are its stacks."""
-    await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))
-
-
 def row_to_stack(row: Any) -> Stack:
     """A stack from a row with its latest revision."""
     return made_of(Stack, row, document=DOCUMENT.validate_python(row.document), updated_at=row.revised_at)

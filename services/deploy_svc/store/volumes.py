@@ -93,16 +93,6 @@ async def delete(tx: Tx, volume_id: str) -> None:
     await tx.execute(_t.delete().where(_t.c.id == volume_id))
 
 
-async def grids(tx: Tx) -> dict[str, str]:
-    """Names by id of the grids that have volumes."""
-    return {row.grid_id: row.grid for row in await tx.execute(sa.select(_t.c.grid_id, _t.c.grid).distinct())}
-
-
-async def delete_of_grid(tx: Tx, grid_id: str) -> None:
-    """The grid is gone, and so are its volumes."""
-    await tx.execute(_t.delete().where(_t.c.grid_id == grid_id))
-
-
 async def record_instances(tx: Tx, rows: Collection[Mapping[str, str]]) -> None:
     """Volumes (`volume_id`, `node_id`, `node`, `name`) are on their way to nodes; known ones stay as they are.
 

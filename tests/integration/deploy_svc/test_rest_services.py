@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.deploy_svc.domain.service_deploy import Asked
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
-from services.deploy_svc.store import service_deploys, services, tables
+from services.deploy_svc.store import grids, service_deploys, services, tables
 from services.deploy_svc.store.jsonb import SPEC, to_json
 from services.kernel.db import Database
 from tests.integration.deploy_svc.rest import Rest
@@ -355,6 +355,6 @@ async def test_services_of_a_deleted_grid_go_away(
 
     async def gone() -> bool:
         async with deploy_db.read() as tx:
-            return (await services.grids(tx)) == {OTHER_GRID: "g2", "c" * 24: "g3"}
+            return await grids.with_data(tx) == {OTHER_GRID: "g2", "c" * 24: "g3"}
 
     await eventually(gone)

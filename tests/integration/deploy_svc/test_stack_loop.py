@@ -10,10 +10,9 @@ import sqlalchemy as sa
 
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_spec import Link, ServiceSpec
+from services.deploy_svc.store import grids, stack_tables
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.store import stack_tables
 from services.deploy_svc.store import stacks as stack_store
-from services.deploy_svc.store import volumes as volume_store
 from tests.integration.deploy_svc.engine_fixtures import Agent, Engine, engine, ignore, obey
 from tests.integration.deploy_svc.stack_rest import StackRest, document, link, service
 from tests.integration.deploy_svc.stand_ins import GRID, NODE_1
@@ -227,7 +226,7 @@ async def test_a_grid_takes_its_stacks_and_volumes_along(world: Engine, stacks: 
 
     async def gone() -> bool:
         async with world.db.read() as tx:
-            return not (await stack_store.grids(tx) or await volume_store.grids(tx))
+            return not await grids.with_data(tx)
 
     await eventually(gone)
 
