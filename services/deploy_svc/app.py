@@ -20,7 +20,6 @@ from services.deploy_svc.convert.services import around, part
 from services.deploy_svc.convert.stacks import part as stack_part
 from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota, volume_removals
 from services.deploy_svc.loops.container_mirror import ContainerMirror
-from services.deploy_svc.loops.deploy_history import DeployHistory
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
 from services.deploy_svc.loops.log_quota import LogQuota
 from services.deploy_svc.loops.log_retention import LogRetention
@@ -299,7 +298,7 @@ def _supervise_engine(shared: Shared) -> None:
     supervisor.add("stacks", StackLoop(db, shared.listener, nodes).run)
     supervisor.every("reconcile", reconcile.poll_seconds, reconcile.turn, reconcile.wake)
     supervisor.every("container_mirror", container_mirror.PERIOD_SECONDS, mirror.turn, mirror.wake)
-    supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, DeployHistory(db).turn)
+    supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, partial(deploy_history.drop_old_deploys, db))
     supervisor.every("log_retention", partitions.PERIOD_SECONDS, retention.turn)
     supervisor.every("log_quota", log_quota.PERIOD_SECONDS, quota.turn)
     supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)

@@ -140,9 +140,9 @@ class SealingSettings(ServiceSettings):
         return self.derivation.keyring(current, (*filter(str.strip, old), cluster))
 
 
-def own_or_shared(own: str, shared: str = "DATABASE_URL") -> AliasChoices:
+def own_or_shared(own: str) -> AliasChoices:
     """Lets `GRID_DATABASE_URL` win over `DATABASE_URL`."""
-    return AliasChoices(own, shared)
+    return AliasChoices(own, "DATABASE_URL")
 
 
 def variables(settings: type[BaseSettings]) -> Iterator[tuple[str, ...]]:

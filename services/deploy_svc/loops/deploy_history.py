@@ -10,15 +10,9 @@ PERIOD_SECONDS = 300.0
 KEPT = 100
 
 
-class DeployHistory:
-    """Any number of replicas; idempotent."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def turn(self) -> None:
-        """Drop what is too old. Unfinished deploys are never dropped."""
-        async with self._db.transaction() as tx:
-            dropped = await service_deploys.trim(tx, KEPT)
-        if dropped:
-            log.info("old deploys dropped", deploys=dropped)
+async def drop_old_deploys(db: Database) -> None:
+    """One turn, by any number of replicas. Unfinished deploys are never dropped."""
+    async with db.transaction() as tx:
+        dropped = await service_deploys.trim(tx, KEPT)
+    if dropped:
+        log.info("old deploys dropped", deploys=dropped)

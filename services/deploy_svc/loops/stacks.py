@@ -27,11 +27,11 @@ _REMOVAL_SECONDS = 0.25
 class StackLoop:
     """Steps what is due; each step is one short transaction that holds the row of its deploy or stack."""
 
-    def __init__(self, db: Database, listener: Listener, nodes: NodeDirectory, limits: Limits | None = None) -> None:
+    def __init__(self, db: Database, listener: Listener, nodes: NodeDirectory) -> None:
         self._db = db
         self._listener = listener
         self._nodes = nodes
-        self._limits = limits or Limits()
+        self._limits = Limits()
         self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:

@@ -32,34 +32,23 @@ class Outcome:
 class ContainerCommands:
     """The use cases. Raises Unavailable when the node is gone or does not answer in time."""
 
-    def __init__(
-        self,
-        db: Database,
-        access: ContainerAccess,
-        commands: NodeCommands,
-        hosts: HostAccess,
-        *,
-        look_seconds: float = _LOOK_SECONDS,
-        exec_seconds: float = _EXEC_SECONDS,
-    ) -> None:
+    def __init__(self, db: Database, access: ContainerAccess, commands: NodeCommands, hosts: HostAccess) -> None:
         self._db = db
         self._access = access
         self._commands = commands
         self._hosts = hosts
-        self._look_seconds = look_seconds
-        self._exec_seconds = exec_seconds
 
     async def inspect(self, principal: Principal, path: str) -> str:
         """The engine's description as JSON, without the values of secrets."""
         grid, node, container = await self._access.readable(principal, path)
         async with self._db.transaction() as tx:
             await audit.record(tx, tables.outbox, "inspect", resource(grid, node, container))
-        return await self._commands.ask(node.id, Inspect(container.container_id), self._look_seconds)
+        return await self._commands.ask(node.id, Inspect(container.container_id), _LOOK_SECONDS)
 
     async def top(self, principal: Principal, path: str) -> str:
         """The processes as a JSON array."""
         _, node, container = await self._access.readable(principal, path)
-        return await self._commands.ask(node.id, Top(container.container_id), self._look_seconds)
+        return await self._commands.ask(node.id, Top(container.container_id), _LOOK_SECONDS)
 
     async def exec(self, principal: Principal, path: str, cmd: Sequence[str]) -> Outcome:
         """Run a command to its end. Raises ValidationFailed without one, or when it prints too much."""
@@ -69,7 +58,7 @@ class ContainerCommands:
         printed: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         size = 0
         try:
-            async with asyncio.timeout(self._exec_seconds), started(tuple(cmd)) as command:
+            async with asyncio.timeout(_EXEC_SECONDS), started(tuple(cmd)) as command:
                 async for answer in command.answers():
                     if isinstance(answer, Exit):
                         return Outcome(printed["stdout"], printed["stderr"], answer.code)
@@ -79,7 +68,7 @@ class ContainerCommands:
                     if size > _MOST_OUTPUT:
                         raise ValidationFailed({"cmd": f"Cmd printed more than {_MOST_OUTPUT >> 20} MiB"})
         except TimeoutError:
-            raise Unavailable(f"The command did not end within {self._exec_seconds:.0f} s") from None
+            raise Unavailable(f"The command did not end within {_EXEC_SECONDS:.0f} s") from None
         raise Unavailable("The node ended the command without a result")
 
     async def prepare(

@@ -40,14 +40,7 @@ class SampleWriter:
                 await self._statsd.send(grid.statsd, gauges(grid.name, names[sample.session], sample.usage))
 
 
-class SampleRetention:
-    """Any number of replicas may run it; each turn is idempotent."""
-
-    def __init__(self, db: Database, days: int) -> None:
-        self._db = db
-        self._days = days
-
-    async def turn(self) -> None:
-        """Make the partitions of the coming days and drop old ones."""
-        await store.PARTITIONS.prepare(self._db)
-        await store.PARTITIONS.expire(self._db, self._days)
+async def keep_samples(db: Database, days: int) -> None:
+    """Make the partitions of the coming days and drop old ones. Any number of replicas; idempotent."""
+    await store.PARTITIONS.prepare(db)
+    await store.PARTITIONS.expire(db, days)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.deploy_svc.domain.service_deploy import ServiceDeploy
 from services.deploy_svc.domain.service_spec import DeployOpts, Hook
-from services.deploy_svc.loops.deploy_history import DeployHistory
+from services.deploy_svc.loops.deploy_history import drop_old_deploys
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.stats_tables import container_stats
@@ -311,6 +311,6 @@ async def test_finished_deploys_are_kept_up_to_a_hundred(world: Engine) -> None:
         await tx.execute(
             table.insert().values(id="f" * 24, service_id=service_id, due_at=sa.text("now() + interval '1 day'"))
         )
-    await asyncio.gather(DeployHistory(world.db).turn(), DeployHistory(world.db).turn())
+    await asyncio.gather(drop_old_deploys(world.db), drop_old_deploys(world.db))
     left = {row.id for row in await deploys(world, service_id)}
     assert left == {f"{n:024d}" for n in range(1, 101)} | {"f" * 24}

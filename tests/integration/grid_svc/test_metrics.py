@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.grid_svc.loops.resource_usage import SampleRetention
+from services.grid_svc.loops.resource_usage import keep_samples
 from services.kernel.db import Database
 from tests.integration.grid_svc.agents import joined
 from tests.integration.grid_svc.caller import Caller
@@ -152,7 +152,7 @@ async def test_partitions_are_made_ahead_and_dropped_when_old(
         await insert(connection, "node-1", at - timedelta(days=5), 1.0)
         db = Database(grid_url)
         for _ in range(2):
-            await SampleRetention(db, 7).turn()
+            await keep_samples(db, 7)
         await db.close()
         found = await partitions(connection)
         assert name not in found
