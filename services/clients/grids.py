@@ -10,6 +10,7 @@ from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.errors import Forbidden, NotFound
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert, changes
+from services.kernel.members import made_of
 from services.kernel.principal import Principal
 
 # Who may use what reaches past a container to its node.
@@ -87,13 +88,7 @@ class GridDirectory:
 
 
 def _grid(record: pb.GridRecord) -> Grid:
-    return Grid(
-        id=record.id,
-        name=record.name,
-        default_affinity=tuple(record.default_affinity),
-        subnet=record.subnet,
-        supernet=record.supernet,
-        initial_size=record.initial_size,
-        # Empty from a grid_svc of the release before, which knows no such setting.
-        host_access=record.host_access or MEMBERS,
+    # No `host_access` comes from a grid_svc of the release before, which knows no such setting.
+    return made_of(
+        Grid, record, default_affinity=tuple(record.default_affinity), host_access=record.host_access or MEMBERS
     )

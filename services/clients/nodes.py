@@ -9,6 +9,7 @@ from kontena.grid.v1 import watch_pb2 as pb
 from kontena.grid.v1.watch_pb2_grpc import GridWatchServiceStub
 from services.kernel.client import ServiceChannel
 from services.kernel.informer import Change, Delete, Informer, Synced, Upsert, changes
+from services.kernel.members import made_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +112,14 @@ class NodeDirectory:
 
 
 def _node(record: pb.NodeRecord) -> Node:
-    memory = record.memory
-    return Node(
-        id=record.id,
-        grid_id=record.grid_id,
-        name=record.name,
+    return made_of(
+        Node,
+        record,
         number=record.node_number,
-        connected=record.connected,
-        availability=record.availability,
         labels=tuple(record.labels),
-        cpus=record.cpus,
-        mem_total=record.mem_total,
-        memory=NodeMemory(memory.used, memory.free, memory.cached, memory.buffers)
-        if record.HasField("memory")
-        else None,
-        session=record.session,
+        memory=made_of(NodeMemory, record.memory) if record.HasField("memory") else None,
         # Seconds by the clock of the database, so that the clocks of this machine and of grid_svc need not agree.
         lost_at=None if record.connected else time.monotonic() - record.disconnected_seconds,
-        public_ip=record.public_ip,
-        private_ip=record.private_ip,
         volume_drivers=tuple(driver.name for driver in record.volume_drivers),
         engine_id=record.node_id,
     )

@@ -13,6 +13,7 @@ from services.deploy_svc.domain.container_sample import Current, Minute, Sample,
 from services.deploy_svc.store.container_tables import containers
 from services.deploy_svc.store.stats_tables import container_stats
 from services.kernel.db import Tx, copy
+from services.kernel.members import made_of
 from services.kernel.storable import to_json
 
 _t = container_stats
@@ -138,12 +139,4 @@ def _minute(row: Any) -> Minute:
         )
         for group in _GROUPS
     }
-    return Minute(
-        time=row.minute,
-        cpu=row.cpu,
-        cores=int(row.cores),
-        memory=row.memory,
-        memory_limit=row.memory_limit,
-        internal=traffic["internal"],
-        external=traffic["external"],
-    )
+    return made_of(Minute, row, time=row.minute, cores=int(row.cores), **traffic)

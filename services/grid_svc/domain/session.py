@@ -8,6 +8,7 @@ from services.grid_svc.domain.grid import Grid, Logs, Statsd, overlay_ip
 from services.grid_svc.domain.names import unique_name
 from services.grid_svc.domain.network import DEFAULT_NETWORK, Network, grid_full, last_node_number
 from services.grid_svc.domain.node import Facts, Node, lowest_free_number
+from services.kernel.members import made_of
 from services.kernel.session_refusals import SessionReason
 from services.kernel.version import window, works_with
 
@@ -205,7 +206,9 @@ def silent(seconds: float) -> Refusal:
 
 def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:
     """What the agent of `node` must know; `peers` are the addresses of the others."""
-    return NodeDescription(
+    return made_of(
+        NodeDescription,
+        grid,
         id=node.id,
         name=node.name,
         node_number=node.node_number,
@@ -214,13 +217,6 @@ def describe(node: Node, grid: Grid, peers: Sequence[str]) -> NodeDescription:
         labels=node.labels,
         grid_id=grid.id,
         grid=grid.name,
-        subnet=grid.subnet,
-        supernet=grid.supernet,
         initial_member=node.node_number <= grid.initial_size,
-        initial_size=grid.initial_size,
-        trusted_subnets=grid.trusted_subnets,
-        statsd=grid.statsd,
-        logs=grid.logs,
         block=grid.blocks.of(node.node_number) or "",
-        network=grid.network,
     )

@@ -10,6 +10,7 @@ from services.grid_svc.domain.node import region
 from services.grid_svc.store import rows
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel.db import Tx
+from services.kernel.members import made_of
 
 _COLUMNS = (
     nodes.c.id,
@@ -48,13 +49,10 @@ async def _read(tx: Tx, condition: sa.ColumnElement[bool]) -> list[tuple[str, Me
         key = (row.subnet, row.node_prefix)
         if key not in blocks:
             blocks[key] = Blocks(*key)
-        member = Member(
-            id=row.id,
-            name=row.name,
-            node_number=row.node_number,
+        member = made_of(
+            Member,
+            row,
             region=region(row.labels),
-            public_ip=row.public_ip,
-            private_ip=row.private_ip,
             network=rows.row_to_network(row),
             block=blocks[key].of(row.node_number),
             overlay_ip=overlay_ip(row.subnet, row.node_number),

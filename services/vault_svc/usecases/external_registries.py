@@ -7,6 +7,7 @@ from services.kernel import audit
 from services.kernel.db import Database
 from services.kernel.errors import ValidationFailed, required
 from services.kernel.ids import new_id
+from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.vault_svc.domain import bindings
@@ -109,12 +110,7 @@ class RegistryDelivery:
             return {}
         keyring = self._vault.keyring()
         return {
-            stored.registry.name: Credentials(
-                username=stored.registry.username,
-                password=password,
-                email=stored.registry.email,
-                url=stored.registry.url,
-            )
+            stored.registry.name: made_of(Credentials, stored.registry, password=password)
             for stored in found
             if (password := opened(keyring, stored.registry.binding(), stored.sealed)) is not None
         }
