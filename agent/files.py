@@ -57,7 +57,6 @@ class Files:
         self._known.pop(key, None)
 
     def has(self, key: InstanceKey) -> bool:
-        """Whether the instance has files."""
         return key in self._known
 
     def new_token(self, assignment: pb.Assignment) -> str:

@@ -103,7 +103,6 @@ class LogCollector:
             self._queue.offer(Line.of(line, after))
 
     async def close(self) -> None:
-        """Stop reading."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

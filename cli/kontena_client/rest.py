@@ -41,7 +41,6 @@ class Client(Settings, Calls):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def call(

@@ -38,7 +38,6 @@ class AsyncClient(Settings, AsyncCalls):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def call(

@@ -57,7 +57,6 @@ class Session:
         return self._client
 
     def close(self) -> None:
-        """Close connections."""
         if self._client is not None:
             self._client.close()
 

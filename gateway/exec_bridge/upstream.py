@@ -62,7 +62,6 @@ class Upstream:
             raise await refusal(call) from None
 
     async def close(self) -> None:
-        """End all streams."""
         await self._channel.close()
 
 

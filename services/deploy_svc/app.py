@@ -147,7 +147,6 @@ class Shared:
             raise NotReady(reason)
 
     async def close(self) -> None:
-        """Free what was opened."""
         await self.channels.close()
         await self.db.close()
 

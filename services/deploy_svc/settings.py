@@ -49,5 +49,4 @@ class Settings(ServiceSettings, DeployQuotas):
     )
 
     def open_host_paths(self) -> list[str]:
-        """The paths of HOST_PATHS."""
         return [path.strip() for path in self.host_paths.split(",") if path.strip()]

@@ -64,7 +64,6 @@ class Channels:
         return self._opened[name]
 
     async def close(self) -> None:
-        """Close all that were opened."""
         await asyncio.gather(*(channel.close() for channel in self._opened.values()))
 
 

@@ -163,7 +163,6 @@ class Database:
         return self._engine
 
     async def close(self) -> None:
-        """Close all connections."""
         await self._statements.close()
         await self._writes.close()
         await self._engine.dispose()

@@ -105,7 +105,6 @@ class ServiceSettings(PartSettings):
     vault_address: Addresses = Field(default="127.0.0.1:7404", description=_ALL_OF.format("vault_svc"))
 
     def cluster_tokens(self) -> ClusterTokens:
-        """The tokens of this suite."""
         return ClusterTokens(self.cluster_secret.get_secret_value(), separate=self.separate_token_keys)
 
     @field_validator("database_url")

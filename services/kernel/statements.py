@@ -171,7 +171,6 @@ class Statements:
             connection.raw.terminate()
 
     async def close(self) -> None:
-        """Close all connections."""
         self.forget()
 
     async def _run(self, connection: _Connection, sql: str, arguments: list[Any]) -> list[Row]:

@@ -75,7 +75,6 @@ class Engine:
                 response.close()
 
     async def close(self) -> None:
-        """Close all connections."""
         await self.docker.close()
         await self._connector.close()
 

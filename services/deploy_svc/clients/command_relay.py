@@ -53,7 +53,6 @@ class CommandRelay:
             stream.cancel()
 
     async def close(self) -> None:
-        """Close all channels."""
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
 

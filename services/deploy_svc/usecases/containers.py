@@ -49,7 +49,6 @@ class Containers:
         return await self._views(grid, found)
 
     async def get(self, principal: Principal, path: str) -> ContainerView:
-        """One container."""
         return ContainerView(*await self._paths.readable(principal, path))
 
     async def _views(self, grid: Grid, found: Listing[Container]) -> Listing[ContainerView]:

@@ -37,7 +37,6 @@ class GridConfigs:
         return Listing([ConfigView(config, None, users.get(config.name, ())) for config in found], found.next)
 
     async def get(self, principal: Principal, path: str) -> ConfigView:
-        """One config with its text."""
         grid_name, _, name = path.partition("/")
         grid = await self._grids.accessible(principal, grid_name)
         async with self._db.read() as tx:

@@ -59,7 +59,6 @@ class Idempotency:
             return answer
 
     async def expire(self) -> None:
-        """Forget old answers."""
         async with self._db.transaction() as tx:
             await store.expire(tx, self._kept)
 

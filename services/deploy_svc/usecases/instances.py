@@ -31,7 +31,6 @@ class Instances:
         return Listing([await self._placed(grid, instance) for instance in found], found.next)
 
     async def get(self, principal: Principal, path: str, instance_id: str) -> Placed:
-        """One instance."""
         grid, service = await self._access.readable(principal, path)
         async with self._db.read() as tx:
             found = await store.of_service(tx, service.id) if is_id(instance_id) else []

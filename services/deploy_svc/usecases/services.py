@@ -57,7 +57,6 @@ class Services:
         return Listing(await self._reads.shown(grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> ShownService:
-        """One service."""
         grid, stack, name = await self._access.place(principal, path)
         return required(await self._reads.one(grid, stack, name))
 

@@ -38,7 +38,6 @@ class Volumes:
             return Listing(await _views(tx, grid, found), found.next)
 
     async def get(self, principal: Principal, path: str) -> VolumeView:
-        """One volume."""
         grid_name, _, name = path.partition("/")
         grid = await _named(grid_name, self._grids.accessible(principal, grid_name))
         async with self._db.read() as tx:

@@ -45,7 +45,6 @@ class Statsd:
                 return
 
     async def close(self) -> None:
-        """Close the sockets."""
         for each in self._sockets.values():
             each.close()
 

@@ -21,7 +21,6 @@ class NodeLiveness:
         self._watching_since: float | None = None
 
     async def turn(self) -> None:
-        """Look once."""
         since, self._watching_since = self._watching_since, None
         now = self._clock()
         watched = 0.0 if since is None else now - since

@@ -18,7 +18,6 @@ class LegacyNodes:
         self._db = db
 
     async def get(self, token: str, engine_id: str) -> NodeView:
-        """One node."""
         async with self._db.read() as tx:
             grid, node = await _found(tx, token, engine_id)
             return await view(tx, grid, node)

@@ -70,7 +70,6 @@ class Scheduler:
 
     @property
     def strategy(self) -> Strategy:
-        """The strategy of the service."""
         return STRATEGIES[self.service.spec.strategy]
 
     def schedule(self, number: int, rng: Random | None = None) -> NodeView:
