@@ -4,6 +4,7 @@ import asyncio
 import signal
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 import aiodocker
 
@@ -26,6 +27,7 @@ from agent.runtime.docker import DockerRuntime
 from agent.runtime.hollow import HollowRuntime
 from agent.runtime.ports import EngineInfo, Runtime
 from agent.settings import AgentSettings
+from agent.site import Site
 from agent.state import State
 from agent.state_dir import StateDir
 from agent.streams.assignments import Assignments
@@ -77,7 +79,8 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     images = ImageCleaner(runtime, folder, settings.image_keep_seconds)
     machine = Machine(runtime, parse_uri(settings.uri)[0], settings.public_ip, settings.private_ip)
     network = _network(settings, runtime, folder, machine, state)
-    worker = Worker(
+    site = partial(
+        Site,
         runtime,
         reporter,
         state,
@@ -91,6 +94,7 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
         network=network,
         files=Files(settings.files_dir, settings.files_mb * 1024**2, real=runtime.name == "docker"),
     )
+    worker = Worker(site, logs)
     logs.instance_id = worker.instance_id
     introduction = Introduction(
         state.node_id, settings.node_name, VERSION, settings.labels, settings.join_metadata, load_node_key(folder)

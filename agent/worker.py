@@ -8,22 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from agent.domain import labels
 from agent.domain.errors import EngineUnreachable, MasterNeeded, NameTaken
 from agent.domain.labels import InstanceKey, key_of
-from agent.files import Files
 from agent.instance import Instance
 from agent.logs.collector import LogCollector
-from agent.runtime.ports import ContainerEvent, Listed, Runtime
-from agent.site import (
-    DRAIN_SECONDS,
-    PORT_WAIT_SECONDS,
-    SETTLE_SECONDS,
-    EventSink,
-    LoggedEvents,
-    NetworkKeeper,
-    Oneshots,
-    Site,
-)
-from agent.state import State
-from agent.streams.reporter import Reporter
+from agent.runtime.ports import ContainerEvent, Listed
+from agent.site import Removals, Site
 from kontena.deploy.v1 import assignment_pb2 as pb
 from services.kernel.logs import get_logger
 
@@ -36,24 +24,11 @@ _REMOVAL_SECONDS = 240.0
 class Worker:
     """Owns the instances of this node. Used as `async with`; leaving ends the work on them, not the containers."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        reporter: Reporter,
-        state: State,
-        logs: LogCollector,
-        oneshots: Oneshots,
-        *,
-        events: EventSink | None = None,
-        port_wait: float = PORT_WAIT_SECONDS,
-        settle: float = SETTLE_SECONDS,
-        drain: float = DRAIN_SECONDS,
-        pulled: Callable[[str], None] = lambda _: None,
-        network: NetworkKeeper | None = None,
-        files: Files | None = None,
-    ) -> None:
-        self._runtime = runtime
-        self._state = state
+    def __init__(self, site: Callable[[Removals], Site], logs: LogCollector) -> None:
+        """`site` makes what the instances share, for which the worker knows what is removed."""
+        self._site = site(self)
+        self._runtime = self._site.runtime
+        self._state = self._site.state
         self._logs = logs
         self._desired: dict[str, pb.Assignment] = {}
         self._instances: dict[InstanceKey, Instance] = {}
@@ -63,21 +38,6 @@ class Worker:
         self._told = asyncio.Event()
         self._restoring: asyncio.Task[None] | None = None
         self.resync_wanted = asyncio.Event()
-        self._site = Site(
-            runtime,
-            reporter,
-            state,
-            logs,
-            oneshots,
-            self,
-            events or LoggedEvents(),
-            port_wait,
-            settle,
-            drain,
-            pulled=pulled,
-            network=network,
-            files=files or Files(),
-        )
 
     async def __aenter__(self) -> "Worker":
         return self

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from agent.logs.line_queue import LineQueue
 from agent.logs.positions import LogPositions
 from agent.runtime.hollow import HollowContainers, HollowRuntime
 from agent.runtime.ports import Container
+from agent.site import LoggedEvents, Site
 from agent.state import State
 from agent.state_dir import StateDir
 from agent.streams.reporter import Reporter
@@ -45,7 +47,8 @@ async def worker(tmp_path: Path) -> AsyncIterator[tuple[Worker, State, Looked]]:
     runtime = HollowRuntime("ENGINE")
     runtime.containers = looked = Looked()
     logs = LogCollector(runtime, LineQueue(), LogPositions(folder))
-    async with Worker(runtime, Reporter(), state, logs, HookJournal(), settle=0) as found:
+    site = partial(Site, runtime, Reporter(), state, logs, HookJournal(), events=LoggedEvents(), settle=0)
+    async with Worker(site, logs) as found:
         yield found, state, looked
     await logs.close()
     folder.close()
