@@ -70,6 +70,7 @@ from services.deploy_svc.usecases.idempotency import Idempotency
 from services.deploy_svc.usecases.instances import Instances
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.deploy_svc.usecases.node_commands import NodeCommands
+from services.deploy_svc.usecases.parts import Parts
 from services.deploy_svc.usecases.patience import Patience
 from services.deploy_svc.usecases.pod_values import PodValues
 from services.deploy_svc.usecases.rebalances import Rebalances
@@ -185,10 +186,9 @@ class Api:
         vault = shared.channels.to("vault")
         self.secrets, self.certificates = SecretResolver(vault), CertificateResolver(vault)
         self.registries = RegistryResolver(vault)
-        self.names = VaultDirectory(db, self.secrets, self.certificates)
-        self.hosts = HostAccess(settings.open_host_paths())
-        self.access = Access(db, shared.grids, self.hosts)
-        self.quotas = GridQuotas(settings)
+        self.access = Access(db, shared.grids, HostAccess(settings.open_host_paths()))
+        names = VaultDirectory(db, self.secrets, self.certificates)
+        self.parts = Parts(db, shared.grids, names, self.access, GridQuotas(settings))
         self.reads = ServiceReads(db, part, around)
         self.dry_runs = DryRuns(shared.patience.views, shared.patience.limits)
         self.once = Idempotency(db, settings, timedelta(hours=settings.idempotency_hours))
@@ -208,40 +208,40 @@ def _servicers(shared: Shared, api: Api) -> list[object]:
 
 
 def _services(shared: Shared, api: Api) -> list[object]:
-    db, access, names, quotas = shared.db, api.access, api.names, api.quotas
+    db, parts = shared.db, api.parts
     return [
         ServiceServicer(
-            Services(db, shared.grids, access, names, reads=api.reads, quotas=quotas),
-            ServiceDeploys(db, access, api.deploy_wakes),
-            ServiceEnvs(db, access, quotas),
-            ServicePlans(db, access, names, api.dry_runs),
-            ServiceRevisions(db, access, names, quotas),
-            rebalances=Rebalances(db, access, shared.grids, api.dry_runs),
+            Services(parts, api.reads),
+            ServiceDeploys(parts, api.deploy_wakes),
+            ServiceEnvs(parts),
+            ServicePlans(parts, api.dry_runs),
+            ServiceRevisions(parts),
+            rebalances=Rebalances(parts, api.dry_runs),
             once=api.once,
         ),
-        InstanceServicer(Instances(db, shared.nodes, access)),
-        SecretUsageServicer(SecretUsage(db, api.watch, api.hosts)),
+        InstanceServicer(Instances(db, shared.nodes, api.access)),
+        SecretUsageServicer(SecretUsage(db, api.watch, api.access.hosts)),
         GridUsageServicer(GridUsages(db, api.watch)),
     ]
 
 
 def _stacks(shared: Shared, api: Api) -> list[object]:
-    db, grids, names, hosts, quotas = shared.db, shared.grids, api.names, api.hosts, api.quotas
-    removals = VolumeRemovals(db, shared.nodes, api.commands)
+    parts = api.parts
+    removals = VolumeRemovals(shared.db, shared.nodes, api.commands)
     shared.supervisor.every("volume_removals", volume_removals.PERIOD_SECONDS, removals.turn, removals.wake)
-    deploys = StackDeploys(db, grids, names, hosts, quotas, wakes=api.deploy_wakes)
+    deploys = StackDeploys(parts, api.deploy_wakes)
     stacks = StackServicer(
-        Stacks(db, grids, names, hosts, quotas, reads=StackReads(db, api.reads, stack_part)),
+        Stacks(parts, StackReads(shared.db, api.reads, stack_part)),
         deploys,
-        StackPlans(db, grids, api.dry_runs, names, hosts),
-        StackRevisions(db, grids, deploys, names, quotas),
+        StackPlans(parts, api.dry_runs),
+        StackRevisions(parts, deploys),
         api.once,
     )
     return [
         stacks,
-        StackConversionServicer(StackConversions(db, grids, names)),
-        VolumeServicer(Volumes(db, grids, removals.wake, hosts, quotas), api.once),
-        GridConfigServicer(GridConfigs(db, grids, quotas, hosts), api.once),
+        StackConversionServicer(StackConversions(parts)),
+        VolumeServicer(Volumes(parts, removals.wake), api.once),
+        GridConfigServicer(GridConfigs(parts), api.once),
     ]
 
 
@@ -252,7 +252,7 @@ def _containers(shared: Shared, api: Api) -> list[object]:
     shared.supervisor.add("log_wakes", log_wakes.run)
     shared.supervisor.add("event_wakes", event_wakes.run)
     paths = ContainerAccess(db, grids, nodes)
-    asked = ContainerCommands(db, paths, api.commands, api.hosts)
+    asked = ContainerCommands(db, paths, api.commands, api.access.hosts)
     return [
         ContainerServicer(Containers(db, grids, nodes, access, paths), asked),
         ContainerExecServicer(asked),

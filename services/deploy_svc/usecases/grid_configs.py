@@ -2,17 +2,16 @@
 
 from collections.abc import Collection
 
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain import grid_config as rules
 from services.deploy_svc.domain.grid_config import Config, ConfigView
 from services.deploy_svc.store import grid_configs as store
 from services.deploy_svc.store import secret_usage, tables
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.parts import UseCases
 from services.deploy_svc.usecases.redeploys import redeploy_users
 from services.kernel import audit, call
 from services.kernel.audit import Resource
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import NotFound, Unavailable, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
@@ -21,13 +20,7 @@ from services.kernel.principal import Principal
 _ATTEMPTS = 5
 
 
-class GridConfigs:
-    def __init__(self, db: Database, grids: GridDirectory, quotas: GridQuotas, hosts: HostAccess) -> None:
-        self._db = db
-        self._grids = grids
-        self._quotas = quotas
-        self._hosts = hosts
-
+class GridConfigs(UseCases):
     async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ConfigView]:
         """The configs of a grid by name, without their texts."""
         grid = await self._grids.accessible(principal, grid_name)

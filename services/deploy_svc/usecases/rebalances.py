@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain.rebalanced import Rebalanced
 from services.deploy_svc.domain.scheduling.rebalance import Rebalance
 from services.deploy_svc.domain.service import Service
@@ -13,9 +13,10 @@ from services.deploy_svc.store import instances, reconciles, tables
 from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.dry_runs import DryRuns
-from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.parts import Parts, UseCases
+from services.deploy_svc.usecases.service_paths import resource
 from services.kernel import audit
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import required
 from services.kernel.principal import Principal
 
@@ -23,13 +24,11 @@ from services.kernel.principal import Principal
 _MOST_SERVICES = 50
 
 
-class Rebalances:
+class Rebalances(UseCases):
     """The use cases. Nothing is moved but by deploys, which can be followed and canceled as any other one."""
 
-    def __init__(self, db: Database, access: Access, grids: GridDirectory, dry_runs: DryRuns) -> None:
-        self._db = db
-        self._access = access
-        self._grids = grids
+    def __init__(self, parts: Parts, dry_runs: DryRuns) -> None:
+        super().__init__(parts)
         self._dry_runs = dry_runs
 
     async def plan(self, principal: Principal, path: str) -> Rebalanced:

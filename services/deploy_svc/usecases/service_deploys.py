@@ -12,9 +12,10 @@ from services.deploy_svc.store import service_deploys as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases.deploy_following import follow
-from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.parts import Parts, UseCases
+from services.deploy_svc.usecases.service_paths import resource
 from services.kernel import audit
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import NotFound, required
 from services.kernel.ids import is_id
 from services.kernel.listen import Wakes
@@ -23,14 +24,13 @@ from services.kernel.principal import Principal
 from services.kernel.validation import Checker
 
 
-class ServiceDeploys:
+class ServiceDeploys(UseCases):
     """The use cases. Deploys are only queued here; the rollout loop works on them."""
 
-    def __init__(self, db: Database, access: Access, wakes: Wakes) -> None:
+    def __init__(self, parts: Parts, wakes: Wakes) -> None:
         """`wakes` are by the ids of deploys."""
-        self._db = db
+        super().__init__(parts)
         self._wakes = wakes
-        self._access = access
 
     async def deploy(self, principal: Principal, path: str, *, force: bool) -> tuple[Service, ServiceDeploy]:
         """Queue a deploy and set the service running; `force` recreates its containers."""

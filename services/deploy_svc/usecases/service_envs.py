@@ -8,10 +8,9 @@ from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_elements import added_variable
 from services.deploy_svc.store import services as store
 from services.deploy_svc.store import tables
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.service_paths import Access, resource
+from services.deploy_svc.usecases.parts import UseCases
+from services.deploy_svc.usecases.service_paths import resource
 from services.kernel import audit, call
-from services.kernel.db import Database
 from services.kernel.errors import required
 from services.kernel.principal import Principal
 from services.kernel.validation import Checker
@@ -19,13 +18,8 @@ from services.kernel.validation import Checker
 Env = tuple[str, ...]
 
 
-class ServiceEnvs:
+class ServiceEnvs(UseCases):
     """The use cases. Instances follow at the next deploy."""
-
-    def __init__(self, db: Database, access: Access, quotas: GridQuotas) -> None:
-        self._db = db
-        self._quotas = quotas
-        self._access = access
 
     async def add(self, principal: Principal, path: str, variable: str | None) -> None:
         """Append `KEY=value` as it is. Raises ValidationFailed without one, or for one that no process can have."""

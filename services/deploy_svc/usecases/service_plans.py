@@ -1,23 +1,19 @@
 """Dry run of a service: what an update and a deploy would do. Nothing is written."""
 
-from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.service_input import Attributes, parse
 from services.deploy_svc.domain.stack_changes import Wanted
 from services.deploy_svc.domain.stack_plan import ServicePlan
 from services.deploy_svc.usecases.dry_runs import DryRuns
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.service_changes import Subject, updated
-from services.deploy_svc.usecases.service_paths import Access
-from services.kernel.db import Database
 from services.kernel.principal import Principal
 
 
-class ServicePlans:
+class ServicePlans(UseCases):
     """The use case. It checks like an update does, and raises the same errors."""
 
-    def __init__(self, db: Database, access: Access, vault: VaultDirectory, dry_runs: DryRuns) -> None:
-        self._db = db
-        self._access = access
-        self._vault = vault
+    def __init__(self, parts: Parts, dry_runs: DryRuns) -> None:
+        super().__init__(parts)
         self._dry_runs = dry_runs
 
     async def update(self, principal: Principal, path: str, attributes: Attributes) -> ServicePlan:

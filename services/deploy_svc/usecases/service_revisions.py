@@ -1,29 +1,20 @@
 """Revisions of services: history, and the way back to one."""
 
-from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.revision import Change, ServiceRevision, not_kept, service_changes, wanted_revision
 from services.deploy_svc.domain.service import Service
 from services.deploy_svc.domain.service_deploy import Asked, ServiceDeploy
 from services.deploy_svc.store import revisions as store
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
+from services.deploy_svc.usecases.parts import UseCases
 from services.deploy_svc.usecases.service_changes import Subject, as_before, everything
 from services.deploy_svc.usecases.service_deploys import queue
-from services.deploy_svc.usecases.service_paths import Access
 from services.kernel import call
-from services.kernel.db import Database
 from services.kernel.errors import required
 from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 
 
-class ServiceRevisions:
-    def __init__(self, db: Database, access: Access, vault: VaultDirectory, quotas: GridQuotas) -> None:
-        self._db = db
-        self._access = access
-        self._vault = vault
-        self._quotas = quotas
-
+class ServiceRevisions(UseCases):
     async def list(
         self, principal: Principal, path: str, page: Page
     ) -> Listing[tuple[ServiceRevision, tuple[Change, ...]]]:

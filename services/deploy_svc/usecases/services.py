@@ -1,7 +1,5 @@
 """Services: list, create, get, update, delete (docs/spec/deploy_rest.md sections 4.5, 4.8 and 4.9)."""
 
-from services.clients.grids import GridDirectory
-from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain import service_update as rules
 from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.domain.service_input import Attributes, parse
@@ -9,12 +7,11 @@ from services.deploy_svc.domain.service_view import ServiceView, ShownService
 from services.deploy_svc.store import instances, service_versions, stacks, tables
 from services.deploy_svc.store import services as store
 from services.deploy_svc.usecases import service_checks as checks
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.service_changes import Subject, updated
-from services.deploy_svc.usecases.service_paths import Access, new_resource, resource
+from services.deploy_svc.usecases.service_paths import new_resource, resource
 from services.deploy_svc.usecases.service_reads import ServiceReads
 from services.kernel import audit, call
-from services.kernel.db import Database
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.ids import new_id
 from services.kernel.pages import WHOLE, Listing, Page
@@ -24,25 +21,12 @@ from services.kernel.validation import NAME
 _NAME_TAKEN = {"name": "Service with this name already exists"}
 
 
-class Services:
+class Services(UseCases):
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(
-        self,
-        db: Database,
-        grids: GridDirectory,
-        access: Access,
-        vault: VaultDirectory,
-        *,
-        reads: ServiceReads,
-        quotas: GridQuotas,
-    ) -> None:
-        self._db = db
+    def __init__(self, parts: Parts, reads: ServiceReads) -> None:
+        super().__init__(parts)
         self._reads = reads
-        self._grids = grids
-        self._access = access
-        self._vault = vault
-        self._quotas = quotas
 
     async def list(self, principal: Principal, grid_name: str, stack: str, page: Page = WHOLE) -> Listing[ShownService]:
         """The services of a grid or of one of its stacks, newest first. Raises NotFound for an unknown stack."""

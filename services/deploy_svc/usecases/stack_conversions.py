@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.clients.converter import Converter
-from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.findings import Finding
 from services.deploy_svc.domain.stack import Document
 from services.deploy_svc.domain.stack_conversion import Outcome
@@ -23,7 +22,7 @@ from services.deploy_svc.domain.stack_source import (
 from services.deploy_svc.domain.vault_names import VaultNames
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.store import volumes as volume_store
-from services.kernel.db import Database
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.kernel.errors import ValidationFailed
 from services.kernel.principal import Principal
 
@@ -48,11 +47,9 @@ class Conversion:
     warnings: tuple[Finding, ...]
 
 
-class StackConversions:
-    def __init__(self, db: Database, grids: GridDirectory, vault: VaultDirectory) -> None:
-        self._db = db
-        self._grids = grids
-        self._vault = vault
+class StackConversions(UseCases):
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._converter = Converter()
 
     async def convert(self, principal: Principal, grid_name: str, request: Request) -> Conversion:

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 
-from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain.deploy_progress import Line, of_stack
 from services.deploy_svc.domain.event import Event
 from services.deploy_svc.domain.service_deploy import Asked
@@ -19,12 +18,11 @@ from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import deploy_cancels as cancels
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.deploy_following import follow
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import lock_services
 from services.kernel import audit
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import NotFound, Unavailable, required
 from services.kernel.ids import is_id
 from services.kernel.listen import Wakes
@@ -34,26 +32,13 @@ from services.kernel.principal import Principal
 _TRIES = 5
 
 
-class StackDeploys:
+class StackDeploys(UseCases):
     """The use cases. The stack loop works on what is queued here."""
 
-    def __init__(
-        self,
-        db: Database,
-        grids: GridDirectory,
-        vault: VaultDirectory,
-        hosts: HostAccess,
-        quotas: GridQuotas,
-        *,
-        wakes: Wakes,
-    ) -> None:
+    def __init__(self, parts: Parts, wakes: Wakes) -> None:
         """`wakes` are by the ids of deploys."""
-        self._db = db
+        super().__init__(parts)
         self._wakes = wakes
-        self._quotas = quotas
-        self._hosts = hosts
-        self._grids = grids
-        self._vault = vault
 
     async def deploy(self, principal: Principal, path: str) -> tuple[Stack, StackDeploy]:
         """Make every service what the latest document wants, and queue their deploys and the removal of the others.

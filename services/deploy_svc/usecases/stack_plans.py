@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain import stack_input
 from services.deploy_svc.domain.stack import Document, Stack
 from services.deploy_svc.domain.stack_input import Attributes
@@ -13,29 +12,19 @@ from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
 from services.deploy_svc.usecases.dry_runs import DryRuns
-from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.stack_checks import Prepared
 from services.deploy_svc.usecases.stacks import refuse_taken
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.principal import Principal
 
 
-class StackPlans:
+class StackPlans(UseCases):
     """The use cases. They check like create, update and deploy do, and raise the same errors."""
 
-    def __init__(
-        self,
-        db: Database,
-        grids: GridDirectory,
-        dry_runs: DryRuns,
-        vault: VaultDirectory,
-        hosts: HostAccess,
-    ) -> None:
-        self._db = db
-        self._hosts = hosts
-        self._grids = grids
+    def __init__(self, parts: Parts, dry_runs: DryRuns) -> None:
+        super().__init__(parts)
         self._dry_runs = dry_runs
-        self._vault = vault
 
     async def create(self, principal: Principal, grid_name: str, attributes: Attributes) -> StackPlan:
         """What creating and deploying a stack would do."""

@@ -1,7 +1,5 @@
 """Revisions of stacks: history, and the way back to one."""
 
-from services.clients.grids import GridDirectory
-from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.domain.revision import (
     DocumentChanges,
     StackRevision,
@@ -15,24 +13,18 @@ from services.deploy_svc.domain.stack_deploy import StackDeploy
 from services.deploy_svc.store import revisions as store
 from services.deploy_svc.store import stacks as stack_store
 from services.deploy_svc.usecases import stack_checks as checks
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.stack_deploys import StackDeploys
 from services.kernel import call
-from services.kernel.db import Database
 from services.kernel.errors import required
 from services.kernel.pages import Listing, Page
 from services.kernel.principal import Principal
 
 
-class StackRevisions:
-    def __init__(
-        self, db: Database, grids: GridDirectory, deploys: StackDeploys, vault: VaultDirectory, quotas: GridQuotas
-    ) -> None:
-        self._db = db
-        self._grids = grids
+class StackRevisions(UseCases):
+    def __init__(self, parts: Parts, deploys: StackDeploys) -> None:
+        super().__init__(parts)
         self._deploys = deploys
-        self._vault = vault
-        self._quotas = quotas
 
     async def list(self, principal: Principal, path: str, page: Page) -> Listing[tuple[StackRevision, DocumentChanges]]:
         """The kept revisions, newest first, each with what it changed."""

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from services.clients.grids import Grid, GridDirectory
-from services.deploy_svc.clients.vault_directory import VaultDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain import stack_input as rules
 from services.deploy_svc.domain.service import NULL_STACK, Service
 from services.deploy_svc.domain.stack import ShownStack, Stack
@@ -13,35 +12,21 @@ from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as store
 from services.deploy_svc.usecases import service_checks
 from services.deploy_svc.usecases import stack_checks as checks
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.deploy_svc.usecases.stack_reads import StackReads
 from services.kernel import audit, call
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 
 
-class Stacks:
+class Stacks(UseCases):
     """The use cases. Each mutation is one transaction: an error leaves nothing behind."""
 
-    def __init__(
-        self,
-        db: Database,
-        grids: GridDirectory,
-        vault: VaultDirectory,
-        hosts: HostAccess,
-        quotas: GridQuotas,
-        *,
-        reads: StackReads,
-    ) -> None:
-        self._db = db
+    def __init__(self, parts: Parts, reads: StackReads) -> None:
+        super().__init__(parts)
         self._reads = reads
-        self._quotas = quotas
-        self._hosts = hosts
-        self._grids = grids
-        self._vault = vault
 
     async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[ShownStack]:
         """The stacks of a grid in the order of creation, without the `null` stack."""

@@ -4,30 +4,24 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from services.clients.grids import Grid, GridDirectory
+from services.clients.grids import Grid
 from services.deploy_svc.domain.volume import GridVolume, VolumeView, parse
 from services.deploy_svc.store import tables
 from services.deploy_svc.store import volumes as store
-from services.deploy_svc.usecases.grid_quotas import GridQuotas
-from services.deploy_svc.usecases.host_access import HostAccess
+from services.deploy_svc.usecases.parts import Parts, UseCases
 from services.kernel import audit
 from services.kernel.audit import Resource
-from services.kernel.db import Database, Tx
+from services.kernel.db import Tx
 from services.kernel.errors import NotFound, ValidationFailed, required
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.principal import Principal
 from services.kernel.validation import NAME
 
 
-class Volumes:
-    def __init__(
-        self, db: Database, grids: GridDirectory, removals: asyncio.Event, hosts: HostAccess, quotas: GridQuotas
-    ) -> None:
-        self._db = db
-        self._quotas = quotas
-        self._hosts = hosts
-        self._grids = grids
-        # Set when there is something for nodes to remove.
+class Volumes(UseCases):
+    def __init__(self, parts: Parts, removals: asyncio.Event) -> None:
+        """`removals` is set when there is something for nodes to remove."""
+        super().__init__(parts)
         self._removals = removals
 
     async def list(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> Listing[VolumeView]:
