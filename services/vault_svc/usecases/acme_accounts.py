@@ -19,7 +19,7 @@ from services.vault_svc.store import acme_accounts as store
 from services.vault_svc.store import secrets as secret_store
 from services.vault_svc.store import tables
 from services.vault_svc.store.acme_accounts import Account
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 
 KEY_SECRET = "LE_PRIVATE_KEY"  # noqa: S105 -- the name of the secret.
@@ -27,13 +27,11 @@ _BAD_KEY = f"The secret {KEY_SECRET} holds neither an RSA nor a P-256 key in PEM
 _POLL_SECONDS = 0.2
 
 
-class AcmeAccounts:
+class AcmeAccounts(UseCases):
     """Any number of replicas may work; for one grid, one at a time does."""
 
     def __init__(self, parts: Parts, writer: SecretWriter, authority: Authority, *, limit: float) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
+        super().__init__(parts)
         self._writer = writer
         self._authority = authority
         self._limit = limit

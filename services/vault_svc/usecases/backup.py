@@ -24,16 +24,15 @@ from services.vault_svc.store import moment, tables
 from services.vault_svc.store import registries as registry_store
 from services.vault_svc.store import secrets as secret_store
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 
 
-class Backup:
+class Backup(UseCases):
     """Both directions are one transaction each: an export is one moment, an import is all or nothing."""
 
     def __init__(self, parts: Parts, secrets: SecretWriter, certificates: CertificateWriter) -> None:
-        self._db = parts.db
-        self._vault = parts.vault
+        super().__init__(parts)
         self._secrets = secrets
         self._certificates = certificates
 

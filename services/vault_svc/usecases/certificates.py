@@ -22,7 +22,7 @@ from services.vault_svc.store import orders as order_store
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.certificate_writes import CertificateWriter
 from services.vault_svc.usecases.issuance import Issuance, Issued
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 from services.vault_svc.usecases.secret_writes import Change, SecretWriter
 from services.vault_svc.usecases.usage import Redeploys
 
@@ -36,7 +36,7 @@ class CertificateView:
     auto_renewable: bool
 
 
-class Certificates:
+class Certificates(UseCases):
     def __init__(
         self,
         parts: Parts,
@@ -47,9 +47,7 @@ class Certificates:
         *,
         redeploys: Redeploys,
     ) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
+        super().__init__(parts)
         self._secrets = secrets
         self._certificates = certificates
         self._issuance = issuance

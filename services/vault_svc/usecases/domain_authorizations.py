@@ -20,7 +20,7 @@ from services.vault_svc.store import authorizations as store
 from services.vault_svc.store import tables
 from services.vault_svc.usecases.acme_accounts import AcmeAccounts
 from services.vault_svc.usecases.challenges import Challenges
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 
 log = get_logger(__name__)
 
@@ -39,12 +39,9 @@ class AuthorizationView:
     status: str
 
 
-class DomainAuthorizations:
+class DomainAuthorizations(UseCases):
     def __init__(self, parts: Parts, accounts: AcmeAccounts, challenges: Challenges, usage: SecretUsage) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
-        self._quotas = parts.quotas
+        super().__init__(parts)
         self._accounts = accounts
         self._challenges = challenges
         self._usage = usage

@@ -18,19 +18,13 @@ from services.vault_svc.domain.registry import Credentials, Registry
 from services.vault_svc.domain.resource_id import split
 from services.vault_svc.store import registries as store
 from services.vault_svc.store import tables
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import UseCases
 from services.vault_svc.usecases.secret_delivery import opened
 from services.vault_svc.usecases.vault import Vault
 
 
-class ExternalRegistries:
+class ExternalRegistries(UseCases):
     """The verbs. Adding or removing a registry redeploys nothing."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
-        self._quotas = parts.quotas
 
     async def of_grid(self, principal: Principal, grid_name: str, page: Page = WHOLE) -> tuple[Grid, Listing[Registry]]:
         """All registries of a grid by name."""

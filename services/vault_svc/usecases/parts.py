@@ -16,3 +16,13 @@ class Parts:
     grids: GridDirectory
     vault: Vault
     quotas: VaultQuotas
+
+
+class UseCases:
+    """Base of use cases that work with them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._db = parts.db
+        self._grids = parts.grids
+        self._vault = parts.vault
+        self._quotas = parts.quotas

@@ -19,7 +19,7 @@ from services.vault_svc.store import tables
 from services.vault_svc.usecases.certificates import Certificates, resource
 from services.vault_svc.usecases.domain_authorizations import DomainAuthorizations
 from services.vault_svc.usecases.issuance import Issuance
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 
 log = get_logger(__name__)
 
@@ -35,7 +35,7 @@ _POLL_SECONDS = 1.0
 _ENOUGH = timedelta(hours=1)
 
 
-class Renewals:
+class Renewals(UseCases):
     """`turn` is called periodically."""
 
     def __init__(
@@ -47,9 +47,7 @@ class Renewals:
         *,
         margin: timedelta,
     ) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
+        super().__init__(parts)
         self._certificates = certificates
         self._authorizations = authorizations
         self._issuance = issuance

@@ -16,7 +16,7 @@ from services.vault_svc.domain.resource_id import split
 from services.vault_svc.domain.secret import Secret, ServiceRef
 from services.vault_svc.policy import revealable
 from services.vault_svc.store import secrets as store
-from services.vault_svc.usecases.parts import Parts
+from services.vault_svc.usecases.parts import Parts, UseCases
 from services.vault_svc.usecases.secret_writes import RESOURCE, Change, SecretWriter
 from services.vault_svc.usecases.usage import HostLevelUsers, Redeploys, SecretUsers
 
@@ -42,15 +42,13 @@ class ListedSecret:
     services: tuple[ServiceRef, ...] | None
 
 
-class Secrets:
+class Secrets(UseCases):
     """The verbs. Access to the grid is decided before anything about a secret is revealed."""
 
     def __init__(
         self, parts: Parts, writer: SecretWriter, users: SecretUsers, part: Part, hosts: HostLevelUsers
     ) -> None:
-        self._db = parts.db
-        self._grids = parts.grids
-        self._vault = parts.vault
+        super().__init__(parts)
         self._writer = writer
         self._users = users
         self._hosts = hosts
