@@ -73,7 +73,8 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     membership, reporter = Membership(), Reporter()
     queue, positions = LineQueue(), LogPositions(folder)
     forwarder = LogForwarder(state.node)
-    logs = LogCollector(runtime, queue, positions, forwarder.offer, _log_rate(settings))
+    rate = LogRate(settings.log_lines_per_second, settings.log_lines_at_once)
+    logs = LogCollector(runtime, queue, positions, forwarder.offer, rate)
     hooks = HookJournal()
     telemetry = Telemetry(channel, membership, runtime, state)
     images = ImageCleaner(runtime, folder, settings.image_keep_seconds)
@@ -155,10 +156,6 @@ def _describing(
         network.describe_node(node)
 
     return on_node
-
-
-def _log_rate(settings: AgentSettings) -> LogRate:
-    return LogRate(settings.log_lines_per_second, settings.log_lines_at_once)
 
 
 async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:

@@ -207,7 +207,7 @@ async def _instances(tx: Tx, deploy_ids: Collection[str]) -> Mapping[str, tuple[
     found: defaultdict[str, list[InstanceDeploy]] = defaultdict(list)
     query = sa.select(*_INSTANCE_DEPLOY).where(of_any(_i.c.deploy_id, deploy_ids)).order_by(_i.c.position)
     for row in await tx.execute(query) if deploy_ids else ():
-        found[row.deploy_id].append(row_to_instance_deploy(row))
+        found[row.deploy_id].append(made_of(InstanceDeploy, row))
     return {deploy_id: tuple(instances) for deploy_id, instances in found.items()}
 
 
@@ -221,8 +221,3 @@ def row_to_deploy(row: Any, instance_deploys: tuple[InstanceDeploy, ...] = ()) -
     asked = Asked(row.origin or _BY_CAUSE.get(row.cause), row.asked_by, row.origin_name)
     moves = None if row.moves is None else {int(number): node_id for number, node_id in row.moves.items()}
     return made_of(ServiceDeploy, row, instance_deploys=instance_deploys, asked=asked, moves=moves)
-
-
-def row_to_instance_deploy(row: Any) -> InstanceDeploy:
-    """The domain object of a row of `instance_deploys`."""
-    return made_of(InstanceDeploy, row)

@@ -120,8 +120,4 @@ def _counted(row: Row) -> CurrentService:
 async def load(tx: Tx, ids: Collection[str]) -> list[tuple[str, Version, Service]]:
     """Services by id with the versions that they have now."""
     query = sa.select(_t, *_VERSION).where(_t.c.id.in_(ids))
-    return [(row.id, _version(row), row_to_service(row)) for row in await tx.execute(query)]
-
-
-def _version(row: Any) -> Version:
-    return row.xmin, row.ctid
+    return [(row.id, (row.xmin, row.ctid), row_to_service(row)) for row in await tx.execute(query)]

@@ -37,7 +37,7 @@ def merge(base: Any, over: Any, key: str = "") -> Any:
                 merged[name] = merge(base[name], value, name) if name in base else cleaned(value)
         return merged
     if isinstance(base, list) and isinstance(over, list):
-        return _together(base, cleaned(over), _IDENTITIES.get(key, _itself))
+        return _together(base, cleaned(over), _IDENTITIES.get(key, repr))
     return base if over is None else cleaned(over)
 
 
@@ -77,10 +77,6 @@ def _together(base: list[Any], over: list[Any], identity: Callable[[Any], Any]) 
     for item in over:
         found[identity(item)] = item
     return list(found.values())
-
-
-def _itself(item: Any) -> Any:
-    return repr(item)
 
 
 def _target(item: Any) -> Any:
