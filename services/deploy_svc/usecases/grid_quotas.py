@@ -6,7 +6,7 @@ from services.deploy_svc.domain.quotas import DeployQuotas
 from services.deploy_svc.domain.revision import Note
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.stack import Document
-from services.deploy_svc.store.grid_load import measure
+from services.deploy_svc.store.grids import measure
 from services.deploy_svc.store.jsonb import DOCUMENT, SPEC
 from services.kernel.db import AnyTx
 from services.kernel.principal import Principal
