@@ -17,12 +17,15 @@ _FIELD, _NESTED, _NESTED_ENUM, _METHOD, _VALUE = 2, 3, 4, 2, 2
 _EVERYWHERE = {
     "created_at": "When it was created.",
     "deploy_id": "Deploy id.",
+    "email": "E-mail of the user.",
     "grid": "Grid name.",
     "grid_id": "Grid id.",
     "image": "Image.",
     "instance_id": "Instance id.",
     "labels": "Labels.",
+    "memory": "Memory.",
     "name": "Name.",
+    "network": "Network.",
     "stack": "Stack name.",
     "user_id": "User id.",
 }
