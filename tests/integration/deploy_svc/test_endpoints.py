@@ -160,6 +160,8 @@ async def test_those_of_a_lost_node_are_marked_and_of_a_removed_one_gone(world: 
     world.attach(replica, NODE_2, behave=at("10.81.2"))
     async with following(replica.channel, NODE_1) as here, following(replica.channel, NODE_2) as there:
         await deployed(world, instances=2)
+        # The deploy is over when the nodes have told it, and followers hear of it after that.
+        await eventually(lambda: _hosts(here, {"web-1", "web-2"}))
         lost = next(item for item in here.known.values() if item.node_id == NODE_2)
         world.node(NODE_2, 2, connected=False)
 
