@@ -1,5 +1,6 @@
 """Importing without what nobody needs here."""
 
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,21 @@ def without(package: str) -> Iterator[None]:
         return
     # What Python asks first; with None it raises ModuleNotFoundError.
     sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+@contextmanager
+def bare(package: str) -> Iterator[None]:
+    """In the block, modules of the package are imported without what the package itself loads. Whoever imports the
+    package afterwards gets all of it, with the same modules."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or package in sys.modules:
+        yield
+        return
+    sys.modules[package] = importlib.util.module_from_spec(spec)
     try:
         yield
     finally:
