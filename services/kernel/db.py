@@ -198,9 +198,13 @@ async def run_last(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[An
     return await (tx.fetch_last(statement, given) if isinstance(tx, PreparedTx) else run(tx, statement, **given))
 
 
-async def now(tx: Tx) -> datetime:
+_NOW = Statement(sa.select(sa.func.now().label("now")))
+
+
+async def now(tx: AnyTx) -> datetime:
     """The time of the transaction: one clock for all replicas."""
-    time: datetime = (await tx.execute(sa.select(sa.func.now()))).scalar_one()
+    [row] = await run(tx, _NOW)
+    time: datetime = row[0]
     return time
 
 

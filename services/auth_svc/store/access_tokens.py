@@ -9,7 +9,7 @@ from services.auth_svc.domain.access_token import AccessToken, Bounds, Digests, 
 from services.auth_svc.store.config import NAME_OF_SERVER, row_to_server_name
 from services.auth_svc.store.tables import access_tokens, users
 from services.kernel import locks, pages
-from services.kernel.db import Database, Tx
+from services.kernel.db import AnyTx, Database, Tx, run
 from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
@@ -40,28 +40,55 @@ def _select(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 
 _BY_ID = Statement(_select(_table.c.id == sa.bindparam("token_id")).add_columns(NAME_OF_SERVER))
+_ADDED = (
+    "id",
+    "user_id",
+    "family_id",
+    "parent_family_id",
+    "grid_id",
+    "token_type",
+    "token_digest",
+    "refresh_digest",
+    "code_digest",
+    "access_last_four",
+    "refresh_last_four",
+    "scopes",
+    "description",
+    "expires_at",
+    "code_expires_at",
+)
+_ADD = Statement(_table.insert().values({name: sa.bindparam(name) for name in _ADDED}).returning(_table.c.id))
+_LASTS = sa.or_(_table.c.expires_at.is_(None), _table.c.expires_at > sa.func.now())
+_COUNT = Statement(
+    sa.select(sa.func.count().label("count"))
+    .select_from(_table)
+    .where(_table.c.user_id == sa.bindparam("owner_id"), _LIVE, _LASTS)
+)
+_HOLD_FAMILY = Statement(
+    sa.select(_table.c.family_id).where(_table.c.id == sa.bindparam("token_id"), _LIVE).with_for_update(read=True)
+)
 
 
-async def add(tx: Tx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
+async def add(tx: AnyTx, token: AccessToken, digests: Digests, code_expires_at: datetime | None = None) -> None:
     """Store a new token, or a code that ends when its token would or before."""
-    await tx.execute(
-        _table.insert().values(
-            id=token.id,
-            user_id=token.owner.id,
-            family_id=token.family_id,
-            parent_family_id=token.bounds.parent_family_id,
-            grid_id=token.bounds.grid_id,
-            token_type=token.kind,
-            token_digest=digests.access,
-            refresh_digest=digests.refresh,
-            code_digest=digests.code,
-            access_last_four=token.access_last_four,
-            refresh_last_four=token.refresh_last_four,
-            scopes=list(token.scopes),
-            description=token.description,
-            expires_at=token.expires_at,
-            code_expires_at=code_expires_at,
-        )
+    await run(
+        tx,
+        _ADD,
+        id=token.id,
+        user_id=token.owner.id,
+        family_id=token.family_id,
+        parent_family_id=token.bounds.parent_family_id,
+        grid_id=token.bounds.grid_id,
+        token_type=token.kind,
+        token_digest=digests.access,
+        refresh_digest=digests.refresh,
+        code_digest=digests.code,
+        access_last_four=token.access_last_four,
+        refresh_last_four=token.refresh_last_four,
+        scopes=list(token.scopes),
+        description=token.description,
+        expires_at=token.expires_at,
+        code_expires_at=code_expires_at,
     )
 
 
@@ -87,11 +114,10 @@ async def of_user(tx: Tx, user_id: str, page: Page = WHOLE) -> Listing[AccessTok
     return await pages.read(tx, query, {"created_at": _table.c.created_at, "id": _table.c.id}, page, _token)
 
 
-async def count(tx: Tx, user_id: str) -> int:
+async def count(tx: AnyTx, user_id: str) -> int:
     """How many tokens and codes of a user did not end."""
-    lasts = sa.or_(_table.c.expires_at.is_(None), _table.c.expires_at > sa.func.now())
-    query = sa.select(sa.func.count()).select_from(_table).where(_table.c.user_id == user_id, _LIVE, lasts)
-    return int((await tx.execute(query)).scalar_one())
+    [row] = await run(tx, _COUNT, owner_id=user_id)
+    return int(row[0])
 
 
 async def consume_code(tx: Tx, digest: bytes) -> AccessToken | None:
@@ -135,11 +161,10 @@ async def revoke_family(tx: Tx, family_id: str) -> list[AccessToken]:
     return await _end(tx, _table.c.family_id == family_id, "revoked_at")
 
 
-async def hold_family(tx: Tx, token_id: str) -> str | None:
+async def hold_family(tx: AnyTx, token_id: str) -> str | None:
     """The family of a token that is good, which cannot end before the transaction does; None when it ended already."""
-    query = sa.select(_table.c.family_id).where(_table.c.id == token_id, _LIVE).with_for_update(read=True)
-    family_id: str | None = (await tx.execute(query)).scalar_one_or_none()
-    return family_id
+    rows = await run(tx, _HOLD_FAMILY, token_id=token_id)
+    return rows[0].family_id if rows else None
 
 
 async def revoke_minted_with(tx: Tx, family_id: str) -> list[AccessToken]:

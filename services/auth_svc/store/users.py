@@ -7,13 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
+from services.auth_svc.domain.access_token import Owner
 from services.auth_svc.domain.user import Role, User
 from services.auth_svc.store.tables import grid_members, roles, user_roles, users
 from services.kernel import pages
-from services.kernel.db import Tx, unless_taken
+from services.kernel.db import AnyTx, Tx, run, unless_taken
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.statements import Statement
 
 _UNIQUE_EXTERNAL_ID = "uq_users_external_id"
+_OWNER = Statement(sa.select(users.c.id, users.c.email, users.c.name).where(users.c.email == sa.bindparam("email")))
 _NO_INVITATION: dict[str, Any] = {"invite_digest": None, "invite_expires_at": None, "invited_by": None}
 
 
@@ -32,6 +35,12 @@ async def find(tx: Tx, user_id: str) -> User | None:
 async def find_by_email(tx: Tx, email: str) -> User | None:
     """The user with exactly this e-mail."""
     return next(iter(await _load(tx, users.c.email == email)), None)
+
+
+async def find_owner(tx: AnyTx, email: str) -> Owner | None:
+    """The same user as tokens know one, without roles."""
+    rows = await run(tx, _OWNER, email=email)
+    return Owner(rows[0].id, rows[0].email, rows[0].name) if rows else None
 
 
 async def find_by_external_id(tx: Tx, external_id: str) -> User | None:

@@ -8,7 +8,7 @@ from services.auth_svc.domain import digest, pkce
 from services.auth_svc.domain.access_token import UNBOUND, AccessToken, Bounds, IssuedToken, Owner, Values
 from services.auth_svc.store import access_tokens
 from services.kernel import db
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx, Tx
 from services.kernel.ids import new_id
 
 
@@ -28,7 +28,7 @@ class Mint:
 
     async def token(
         self,
-        tx: Tx,
+        tx: AnyTx,
         owner: Owner,
         scopes: tuple[str, ...],
         *,
@@ -52,7 +52,7 @@ class Mint:
 
     async def code(
         self,
-        tx: Tx,
+        tx: AnyTx,
         owner: Owner,
         scopes: tuple[str, ...],
         *,
@@ -88,7 +88,7 @@ class Mint:
         return await self._store(tx, rules.successor(used, new_id(), expires_at), now)
 
     async def _store(
-        self, tx: Tx, token: AccessToken, now: datetime, code: str | None = None, usable: int | None = None
+        self, tx: AnyTx, token: AccessToken, now: datetime, code: str | None = None, usable: int | None = None
     ) -> IssuedToken:
         issued = rules.issue(token, _draw(token, code), now)
         digests = digest.digests(self._key, issued.values)

@@ -9,7 +9,7 @@ from services.auth_svc.store import access_tokens, invalidations, users
 from services.auth_svc.usecases import trail
 from services.auth_svc.usecases.minting import Mint
 from services.clients.grids import GridDirectory
-from services.kernel.db import Database, Tx
+from services.kernel.db import AnyTx, Database, Tx
 from services.kernel.errors import Forbidden, NotFound, OAuthError, Unauthenticated
 from services.kernel.logs import get_logger
 from services.kernel.principal import Principal
@@ -42,7 +42,7 @@ class OAuth:
         if authorization.REQUIRED_SCOPE not in caller.scopes:
             raise OAuthError(403, "access_denied", "The access token needs the scope user")
         scope = authorization.requested_scope(parameters)
-        async with self._db.transaction() as tx:
+        async with self._db.prepared() as tx:
             owner = await _owner(tx, caller, parameters.text("user"))
             scopes = authorization.parse_scopes(scope)
             lifetime = authorization.parse_lifetime(parameters.text("expires_in"))
@@ -106,17 +106,17 @@ class OAuth:
         log.warning("a refresh token was used twice", family=family_id, ended=len(ended))
 
 
-async def _owner(tx: Tx, caller: Principal, email: str | None) -> Owner:
+async def _owner(tx: AnyTx, caller: Principal, email: str | None) -> Owner:
     email = caller.email if email is None else clean(email)
     if email != caller.email and not caller.is_master_admin:
         raise OAuthError(403, "access_denied", "You do not have the permission to create invites")
-    user = await users.find_by_email(tx, email)
-    if user is None:
+    owner = await users.find_owner(tx, email)
+    if owner is None:
         raise OAuthError(404, "not_found", "There is no user with this e-mail")
-    return Owner(user.id, user.email, user.name)
+    return owner
 
 
-async def _parent(tx: Tx, caller: Principal) -> str:
+async def _parent(tx: AnyTx, caller: Principal) -> str:
     family_id = await access_tokens.hold_family(tx, caller.token_id)
     if family_id is None:  # It ended a moment ago.
         raise Unauthenticated

@@ -5,11 +5,11 @@ from services.auth_svc.domain.user import User
 from services.auth_svc.store import tables
 from services.kernel import audit
 from services.kernel.audit import Resource
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx, Tx
 from services.kernel.principal import Principal
 
 
-async def token(tx: Tx, event: str, token: AccessToken, *, by: Principal | None = None) -> None:
+async def token(tx: AnyTx, event: str, token: AccessToken, *, by: Principal | None = None) -> None:
     """Something happened to a token; it is named by its owner, never by its value."""
     await audit.record(tx, tables.outbox, event, Resource("AccessToken", token.id, token.owner.email), by=by)
 

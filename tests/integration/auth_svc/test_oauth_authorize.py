@@ -10,6 +10,7 @@ from services.auth_svc.usecases.administration import Administration
 from tests.integration.auth_svc.auth_client import FORM, AuthClient
 from tests.integration.auth_svc.conftest import MakeSettings
 from tests.support.running import running
+from tests.support.statements import statements_of
 
 TOKEN = {"response_type": "token", "scope": "user"}
 
@@ -20,6 +21,14 @@ async def test_a_token_that_never_expires(admin: AuthClient, expires_in: dict[st
     assert reply.status == 201
     assert not {"expires_in", "refresh_token", "refresh_token_last_four"} & set(reply.json)
     assert await admin.with_token(reply.json["access_token"]).works()
+
+
+async def test_a_token_is_made_with_prepared_statements(admin: AuthClient) -> None:
+    await admin.authorize(TOKEN)
+    with statements_of("Authorize") as statements:
+        assert (await admin.authorize(TOKEN)).status == 201
+    assert (statements[0], statements[-1]) == ("begin", "commit"), "which is said to prepared ones only"
+    assert len(statements) == 8, "between them: owner, family, number of tokens, time, token, event"
 
 
 @pytest.mark.parametrize("expires_in", [7200, "7200"])
