@@ -53,7 +53,10 @@ services = st.builds(
     ports=st.sampled_from([(), (), (Port(80, 80),)]),
     affinity=st.lists(st.sampled_from(RULES), max_size=2).map(tuple),
     deploy_opts=st.builds(
-        DeployOpts, min_health=st.sampled_from([None, 0.0, 0.5, 0.8, 1.0]), parallelism=st.sampled_from([None, 1, 3])
+        DeployOpts,
+        min_health=st.sampled_from([None, 0.0, 0.5, 0.8, 1.0]),
+        parallelism=st.sampled_from([None, 1, 3]),
+        order=st.sampled_from([None, "start_first"]),
     ),
 )
 

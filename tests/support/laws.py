@@ -118,16 +118,26 @@ def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
     most = max(1, min(floor(of * (1.0 - (0.8 if health is None else health))), 20))
     settled = {action.instance_number for action in plan.actions if isinstance(action, MarkInstance)}
     ongoing = {item.instance_number for item in deploy.instance_deploys if item.state == "ongoing"} - settled
+    targets = {item.instance_number: item.node_id for item in deploy.instance_deploys}
+    targets |= {action.instance_number: action.node_id for action in plan.actions if isinstance(action, Place)}
     placed = {action.instance_number for action in plan.actions if isinstance(action, Place)}
     parallelism = snapshot.service.spec.deploy_opts.parallelism
     assert not placed or len(ongoing | placed) <= (parallelism or 100), "too much at once"
-    # Nobody misses an instance that was nowhere; where the order matters, each counts.
+    # Nobody misses an instance that was nowhere, or one that runs on until its successor on its node is ready and of
+    # which somebody said how many may begin; where the order matters, each counts.
     spec, known = snapshot.service.spec, {item.instance_number: item for item in snapshot.instances}
     ordered = not parallelism and (spec.stateful or any(hook.type == "post_start" for hook in spec.hooks))
+    beside = bool(parallelism) and spec.deploy_opts.order == "start_first"
     missed = {
         number
         for number in ongoing | placed
-        if ordered or (number in known and known[number].node_id and known[number].container_id)
+        if ordered
+        or (
+            number in known
+            and known[number].node_id
+            and known[number].container_id
+            and not (beside and known[number].node_id == targets[number])
+        )
     }
     assert not placed & missed or len(missed) <= most, "too many instances in transition"
     wanted = set(range(1, total + 1)) if deploy.moves is None else set(deploy.moves)

@@ -107,6 +107,39 @@ def test_min_health_holds_for_replacements_whatever_the_parallelism() -> None:
     assert sum(isinstance(action, Run) for action in cluster.step().actions) == 1
 
 
+def test_replacements_that_start_first_are_as_many_at_once_as_parallelism_says() -> None:
+    opts = DeployOpts(parallelism=7, order="start_first")
+    cluster = Cluster(make_service(instances=10, deploy_opts=opts), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    cluster.deploy()
+    assert sum(isinstance(action, Run) for action in cluster.step().actions) == 7
+
+
+def test_min_health_holds_for_those_that_start_first_when_nobody_says_how_many() -> None:
+    cluster = Cluster(make_service(instances=10, deploy_opts=DeployOpts(order="start_first")), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    cluster.deploy()
+    assert sum(isinstance(action, Run) for action in cluster.step().actions) == 1
+
+
+def test_min_health_holds_for_those_that_move_although_they_start_first() -> None:
+    opts = DeployOpts(parallelism=7, order="start_first")
+    cluster = Cluster(make_service(instances=10, deploy_opts=opts), make_nodes(2))
+    cluster.deploy()
+    cluster.run()
+    assert list(cluster.placed().values()).count("n1") == 5
+    cluster.affinity = ("node!=n1",)
+    deploy_id, stopped = cluster.deploy(), []
+    while not cluster.result(deploy_id).finished_at:
+        cluster.step()
+        stopped.append(sum(item.desired_state == "stopped" for item in cluster.instances.values()))
+        cluster.obey()
+    assert max(stopped) == 1
+    assert set(cluster.placed().values()) == {"n2"}
+
+
 def test_one_at_a_time_with_ten_instances_and_the_default_health() -> None:
     cluster = Cluster(make_service(instances=10), make_nodes(3))
     cluster.deploy()

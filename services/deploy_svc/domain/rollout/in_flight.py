@@ -18,7 +18,8 @@ def in_flight_limit(total: int, min_health: float | None) -> int:
 
 def has_room(draft: Draft, number: int, total: int) -> bool:
     """Whether the instance may begin. New ones take nothing away that runs, so they begin all at once, unless the
-    order of their starts matters: they have data, or post_start hooks, and nobody said how many may begin."""
+    order of their starts matters: they have data, or post_start hooks, and nobody said how many may begin. Those that
+    start beside what they replace take nothing away either, so as many begin as somebody said."""
     spec = draft.service.spec
     most = spec.deploy_opts.parallelism
     ordered = most is None and (spec.stateful or any(hook.type == "post_start" for hook in spec.hooks))
@@ -27,8 +28,15 @@ def has_room(draft: Draft, number: int, total: int) -> bool:
         return False
     if not ordered and _is_new(draft, number):
         return True
-    missed = ongoing if ordered else [item for item in ongoing if not _is_new(draft, item)]
+    beside = most is not None and spec.deploy_opts.order == "start_first"
+    missed = [item for item in ongoing if ordered or not (_is_new(draft, item) or (beside and _stays(draft, item)))]
     return len(missed) < in_flight_limit(total, spec.deploy_opts.min_health)
+
+
+def _stays(draft: Draft, number: int) -> bool:
+    """Whether an instance that is under way is replaced on its node: one that moves stops first."""
+    instance = draft.instances.get(number)
+    return instance is not None and instance.node_id == draft.rollouts[number].node_id
 
 
 def _is_new(draft: Draft, number: int) -> bool:
