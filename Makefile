@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-network wheel settings-page compose-page lock
+.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-logs bench-network wheel settings-page compose-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -79,6 +79,8 @@ bench-scale: setup ## 1,000 hollow nodes and 10,000 instances: writes docs/bench
 	$(BIN)/python -m tests.bench.scale $(BENCH)
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_many_agents.py tests/integration/grid_svc/test_peer_load.py \
 	  tests/integration/deploy_svc/test_engine_load.py tests/integration/deploy_svc/test_endpoint_load.py
+bench-logs: setup ## What reading and searching logs costs, with LINES=10000000 of them and 700 bytes of disk each
+	LINES=$(or $(LINES),10000000) $(BIN)/pytest -q -s tests/bench/test_log_bench.py
 bench-network: setup ## Throughput and latency between containers on two nodes in each mode; answers of the resolver
 	$(BIN)/pytest -q -s tests/bench/test_network_bench.py
 images: setup ## Images of the suite and the agent (BASE=, PYTHON_VERSION= of the base, TAG=, DOCKER_BUILD= for flags)

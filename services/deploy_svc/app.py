@@ -18,11 +18,19 @@ from services.deploy_svc.clients.command_relay import CommandRelay
 from services.deploy_svc.clients.vault_directory import VaultDirectory
 from services.deploy_svc.convert.services import around, part
 from services.deploy_svc.convert.stacks import part as stack_part
-from services.deploy_svc.loops import container_mirror, deploy_history, grid_cleanup, log_quota, volume_removals
+from services.deploy_svc.loops import (
+    container_mirror,
+    deploy_history,
+    grid_cleanup,
+    log_quota,
+    log_segments,
+    volume_removals,
+)
 from services.deploy_svc.loops.container_mirror import ContainerMirror
 from services.deploy_svc.loops.grid_cleanup import GridCleanup
 from services.deploy_svc.loops.log_quota import LogQuota
 from services.deploy_svc.loops.log_retention import LogRetention
+from services.deploy_svc.loops.log_segments import LogSegments
 from services.deploy_svc.loops.reconcile import ReconcileLoop
 from services.deploy_svc.loops.rollout import RolloutLoop
 from services.deploy_svc.loops.stacks import StackLoop
@@ -300,6 +308,7 @@ def _supervise_engine(shared: Shared) -> None:
     supervisor.every("deploy_history", deploy_history.PERIOD_SECONDS, partial(deploy_history.drop_old_deploys, db))
     supervisor.every("log_retention", partitions.PERIOD_SECONDS, retention.turn)
     supervisor.every("log_quota", log_quota.PERIOD_SECONDS, quota.turn)
+    supervisor.every("log_segments", log_segments.PERIOD_SECONDS, LogSegments(db).turn)
     supervisor.every("grid_cleanup", grid_cleanup.PERIOD_SECONDS, cleanup.turn, cleanup.wake)
 
 

@@ -53,7 +53,9 @@ def engine_of(url: str, **options: Any) -> AsyncEngine:
         Servers(url).connect,
         # A stuck statement must not hold a pool slot for ever; loops and requests retry.
         command_timeout=options.pop("command_timeout", 30),
-        server_settings={"timezone": "UTC"},
+        # Statements are short: to compile one would take longer than to run it, and Postgres would when it expects many
+        # more rows than there are.
+        server_settings={"timezone": "UTC", "jit": "off"},
     )
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, json_serializer=to_json, **options)
     sa.event.listen(engine.sync_engine, "before_cursor_execute", _storable, retval=True)

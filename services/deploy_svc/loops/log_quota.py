@@ -1,6 +1,7 @@
 """Keeps the logs of each grid within its quota, and those of all grids within theirs: the oldest lines go first."""
 
 from services.deploy_svc.domain.log_room import most_of_one
+from services.deploy_svc.loops.log_retention import forget_segments
 from services.deploy_svc.store import log_usage
 from services.kernel import locks
 from services.kernel.db import Database
@@ -31,6 +32,7 @@ class LogQuota:
             log.warning(
                 "too many logs: removing the oldest lines of a grid", grid_id=grid_id, has=used[grid_id], may=most
             )
+        removes = bool(grids)
         goal = most_of_one(used.values(), int(self._quota * _TRIMMED_TO), int(self._total * _TRIMMED_TO))
         while grids:
             for grid_id in grids:
@@ -40,3 +42,5 @@ class LogQuota:
             async with self._db.read() as tx:
                 used = await log_usage.of_grids(tx)
             grids = [grid_id for grid_id in grids if used.get(grid_id, 0) > goal]
+        if removes:
+            await forget_segments(self._db)

@@ -1,7 +1,8 @@
 """Makes the partitions of the coming days and drops those that are too old."""
 
-from services.deploy_svc.store import container_logs, event_logs, log_usage
+from services.deploy_svc.store import container_logs, event_logs, log_segments, log_usage
 from services.deploy_svc.store.partitions import PARTITIONS
+from services.kernel import locks
 from services.kernel.db import Database
 
 
@@ -20,3 +21,11 @@ class LogRetention:
             await container_logs.expire_positions(tx, before)
             await log_usage.expire(tx, before)
             await event_logs.expire_positions(tx, before)
+        await forget_segments(self._db)
+
+
+async def forget_segments(db: Database) -> None:
+    """Nobody looks for lines where there are none any more."""
+    async with db.transaction() as tx:
+        await locks.hold(tx, locks.LOG_SEGMENTS)
+        await log_segments.forget(tx)

@@ -228,6 +228,38 @@ log_positions = sa.Table(
     sa.Column("updated_at", timestamp(), nullable=False, server_default=_now),
 )
 
+# What wrote lines that are in segments: the members of a line that filters ask for; '' and 0 for what a line has not.
+log_streams = sa.Table(
+    "log_streams",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("grid_id", sa.String(24), nullable=False),
+    sa.Column("node_id", sa.String(24), nullable=False),
+    sa.Column("container_id", sa.Text, nullable=False),
+    sa.Column("container_name", sa.Text, nullable=False),
+    sa.Column("service_id", sa.Text, nullable=False),
+    sa.Column("instance_number", sa.Integer, nullable=False),
+    sa.UniqueConstraint(
+        "grid_id", "node_id", "container_id", "container_name", "service_id", "instance_number", name="uq_log_streams"
+    ),
+    sa.Index("ix_log_streams_service_id", "service_id"),
+)
+
+# What a stream has in each segment of ids (domain/log_segment.py), and stream 0 for all of them together. Written once
+# by loops/log_segments.py, when no line of the segment can come any more.
+log_segments = sa.Table(
+    "log_segments",
+    metadata,
+    sa.Column("stream_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("segment", sa.BigInteger, primary_key=True),
+    sa.Column("lines", sa.Integer, nullable=False),
+    # Of a search, as it is counted in store/container_logs.py.
+    sa.Column("cost", sa.BigInteger, nullable=False),
+    sa.Column("newest", timestamp(), nullable=False),
+    # A bit for each part of the segment that has a line.
+    sa.Column("parts", sa.BigInteger, nullable=False),
+)
+
 # How much each grid has in container_logs, by day of arrival; written with the lines, and when lines are removed.
 log_usage = sa.Table(
     "log_usage",

@@ -4,7 +4,7 @@ from services.clients.grids import Grid, GridDirectory
 from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.log_line import StoredLine
 from services.deploy_svc.domain.log_scope import LogScope, names
-from services.deploy_svc.store import container_logs as store
+from services.deploy_svc.store import log_reading as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.usecases.container_paths import ContainerAccess
 from services.deploy_svc.usecases.following import Reader

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.deploy_svc.store import container_logs, services
+from services.deploy_svc.domain.log_segment import LINE_BYTES
+from services.deploy_svc.store import log_reading, services
 from services.kernel.db import Database
 from tests.integration.deploy_svc.agents import log_line, log_pusher, placed
 from tests.integration.deploy_svc.rest import Rest
@@ -19,7 +20,7 @@ BOUND = 10
 
 @pytest.fixture(autouse=True)
 def _few_lines_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container_logs, "SEARCHED", BOUND)
+    monkeypatch.setattr(log_reading, "SEARCHED", BOUND)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ async def test_a_search_that_found_enough_says_nothing_of_the_rest(rest: Rest, p
 
 
 async def test_long_lines_count_as_several(rest: Rest, push: Push) -> None:
-    await push("wanted", *["x" * container_logs._LINE_BYTES * BOUND] * 3)
+    await push("wanted", *["x" * LINE_BYTES * BOUND] * 3)
     assert [len(answer["logs"]) for answer in await answers(rest, search="wanted")] == [0, 0, 0, 1]
 
 
