@@ -11,6 +11,8 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 OPTIONS = (
+    # A connection of its own for each agent, also where many run in one process: a connection has so many streams.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),

@@ -78,8 +78,10 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="kscale") as folder,
         tempfile.TemporaryDirectory(prefix="khol") as nodes,
-        # No node needs an engine.
-        suite(Path(folder), "unix:///nowhere", KONTENA_RUNTIME="hollow") as running,
+        # No node needs an engine, and all connections come from one address.
+        suite(
+            Path(folder), "unix:///nowhere", KONTENA_RUNTIME="hollow", GATEWAY_CONNECTIONS_PER_ADDRESS_RATE="0"
+        ) as running,
     ):
         run(Ours(running), found, Path(nodes))
     text = markdown(found)
