@@ -1,6 +1,8 @@
 """What the agent knows of the network of its grid, kept for a time without a master."""
 
-from dataclasses import asdict, fields
+from collections.abc import Iterable
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from agent.domain.overlay_plan import Peer
@@ -11,6 +13,7 @@ from kontena.grid.v1 import node_session_pb2 as pb
 
 _DELAY = 1.0
 _PEER_FIELDS = tuple(field.name for field in fields(Peer))
+_ENDPOINT_FIELDS = tuple(field.name for field in fields(Endpoint))
 
 
 class NetworkMemory:
@@ -59,7 +62,13 @@ class NetworkMemory:
 
     def _content(self) -> dict[str, Any]:
         return {
-            "peers": [asdict(peer) for peer in self.peers.values()],
-            "endpoints": [asdict(item) for item in self.endpoints.values()] if self.heard_endpoints else None,
+            "peers": _records(self.peers.values(), _PEER_FIELDS),
+            "endpoints": _records(self.endpoints.values(), _ENDPOINT_FIELDS) if self.heard_endpoints else None,
             "took_part": self.took_part,
         }
+
+
+def _records(items: Iterable[object], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    # A tenth of what `asdict` costs; there may be thousands.
+    values = attrgetter(*names)
+    return [dict(zip(names, values(item), strict=True)) for item in items]

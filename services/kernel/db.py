@@ -1,5 +1,6 @@
 """Postgres access: one engine per service, short transactions."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from services.kernel import tracing
+from services.kernel import call, tracing
 from services.kernel.database_errors import moved_away
 from services.kernel.lean import bare
 from services.kernel.postgres import Servers
@@ -27,6 +28,10 @@ with bare("sqlalchemy.ext.asyncio"):
 Tx = AsyncConnection
 # One that takes prepared statements (`run`), of either kind.
 AnyTx = Tx | PreparedTx
+
+# Connections that agents leave to everybody else, and how long one of their calls waits for one of the others.
+_NOT_FOR_NODES = 2
+_NODES_WAIT_SECONDS = 60
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -77,10 +82,12 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
+        # Those for prepared statements are of the number that operators give.
+        size = pool_size - 2 * MOST_CONNECTIONS if pool_size > 3 * MOST_CONNECTIONS else pool_size
+        self._turns_of_nodes = asyncio.Semaphore(max(1, size - _NOT_FOR_NODES))
         self._engine = engine_of(
             url,
-            # Those for prepared statements are of the number that operators give.
-            pool_size=pool_size - 2 * MOST_CONNECTIONS if pool_size > 3 * MOST_CONNECTIONS else pool_size,
+            pool_size=size,
             max_overflow=0,
             pool_timeout=5,
             # Errors are logged, and what a statement was given may be nobody's business.
@@ -99,7 +106,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with _connected(self._engine) as tx, tx.begin():
+        async with self._connected(self._engine) as tx, tx.begin():
             yield tx
 
     @asynccontextmanager
@@ -121,7 +128,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with _connected(self._engine) as tx, tx.begin():
+        async with self._connected(self._engine) as tx, tx.begin():
             token = _joined.set((self, tx))
             try:
                 yield tx
@@ -134,7 +141,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with _connected(self._autocommit) as connection:
+        async with self._connected(self._autocommit) as connection:
             yield connection
 
     async def fetch(self, statement: Statement, **given: Any) -> list[Row]:
@@ -146,6 +153,29 @@ class Database:
             )
             return rows
         return await self._statements.fetch(statement, given)
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket,
+        no such host."""
+        async with AsyncExitStack() as opened:
+            await self._wait_behind_nodes(opened)
+            try:
+                connection = await opened.enter_async_context(engine.connect())
+            except OSError as error:
+                raise ConnectionError(f"Postgres cannot be reached: {error}") from error
+            yield connection
+
+    async def _wait_behind_nodes(self, opened: AsyncExitStack) -> None:
+        """A thousand agents that report at once wait for one another, and nobody else waits for them."""
+        caller = call.current().principal
+        if caller is None or caller.node is None:
+            return
+        try:
+            async with asyncio.timeout(_NODES_WAIT_SECONDS):
+                await opened.enter_async_context(self._turns_of_nodes)
+        except TimeoutError:
+            raise ConnectionError(f"other agents used the database for {_NODES_WAIT_SECONDS} s") from None
 
     def _leave_what_moved_away(self, context: Any) -> None:
         """Connect anew after a write was refused by a server that is read-only: another one is the primary by now."""
@@ -172,18 +202,6 @@ class Database:
         await self._statements.close()
         await self._writes.close()
         await self._engine.dispose()
-
-
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket, no
-    such host."""
-    async with AsyncExitStack() as opened:
-        try:
-            connection = await opened.enter_async_context(engine.connect())
-        except OSError as error:
-            raise ConnectionError(f"Postgres cannot be reached: {error}") from error
-        yield connection
 
 
 async def run(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:
