@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.deploy_svc.store.container_tables import node_streams
-from services.kernel.db import Tx
+from services.kernel.db import Database, Tx
+from services.kernel.statements import Statement
 
 _t = node_streams
 
@@ -33,10 +34,17 @@ async def save(tx: Tx, node_id: str, session: int, route: Route) -> None:
     )
 
 
-async def renew(tx: Tx, node_id: str, stream_id: str) -> bool:
+_RENEW = Statement(
+    _t.update()
+    .where(_t.c.node_id == sa.bindparam("node"), _t.c.stream_id == sa.bindparam("stream"))
+    .values(renewed_at=sa.func.now())
+    .returning(_t.c.stream_id)
+)
+
+
+async def renew(db: Database, node_id: str, stream_id: str) -> bool:
     """Keep a stream valid. False when another one has taken its place."""
-    update = _t.update().where(_t.c.node_id == node_id, _t.c.stream_id == stream_id)
-    return (await tx.execute(update.values(renewed_at=sa.func.now()))).rowcount > 0
+    return len(await db.fetch(_RENEW, node=node_id, stream=stream_id)) > 0
 
 
 async def find(tx: Tx, node_id: str) -> Route | None:

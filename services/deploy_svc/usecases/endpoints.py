@@ -27,11 +27,14 @@ class _Follower:
     def __init__(self, session: NodeSession) -> None:
         self.session = session
         self._ended: SessionEnded | None = None
-        self._changes: dict[str, Endpoint | None] = {}
+        self._changes: Mapping[str, Endpoint | None] = {}
+        self._steps: tuple[EndpointUpdate, ...] | None = None
         self._wake = asyncio.Event()
 
-    def tell(self, changes: Mapping[str, Endpoint | None]) -> None:
-        self._changes.update(changes)
+    def tell(self, changes: Mapping[str, Endpoint | None], told: tuple[EndpointUpdate, ...]) -> None:
+        """Of changes, and the steps that they are for those who wait for nothing else."""
+        self._steps = None if self._changes else told
+        self._changes = {**self._changes, **changes} if self._changes else changes
         self._wake.set()
 
     def end(self, reason: SessionEnded) -> None:
@@ -43,8 +46,9 @@ class _Follower:
         if self._ended is not None:
             raise self._ended
         self._wake.clear()
-        changes, self._changes = self._changes, {}
-        return steps(changes)
+        found = steps(self._changes) if self._steps is None else self._steps
+        self._changes, self._steps = {}, None
+        return found
 
 
 class _Grid:
@@ -71,8 +75,10 @@ class _Grid:
                 del self.known[key]
             else:
                 self.known[key] = endpoint
+        # The same objects for all, so that they become messages once.
+        told = steps(changes)
         for follower in self.followers:
-            follower.tell(changes)
+            follower.tell(changes, told)
 
 
 class Endpoints:

@@ -183,8 +183,7 @@ class NodeCommands:
             if self._leaving:
                 return
             try:
-                async with self._db.transaction() as tx:
-                    renewed = await store.renew(tx, node_id, stream_id)
+                renewed = await store.renew(self._db, node_id, stream_id)
             except Exception as error:
                 if translate_database_error(error) is None:
                     raise

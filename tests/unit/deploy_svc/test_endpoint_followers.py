@@ -1,0 +1,33 @@
+"""What followers of the endpoints of a grid are told, without a database."""
+
+from services.deploy_svc.domain.endpoint import Endpoint
+from services.deploy_svc.usecases.endpoints import _Follower, _Grid
+from services.kernel.principal import NodeSession
+
+SESSION = NodeSession("0" * 24, "1" * 24, 1)
+
+
+def endpoint(name: str, address: str) -> Endpoint:
+    return Endpoint(name, "web", "null", name, "grid.local", exposed=True, address=address, node_id=SESSION.node_id)
+
+
+async def test_all_who_wait_hear_the_very_same_step() -> None:
+    grid, one, two = _Grid({}), _Follower(SESSION), _Follower(SESSION)
+    grid.followers |= {one, two}
+    grid.take({"a": endpoint("a", "10.0.0.1")}, ["a"])
+    [first] = await one.next()
+    [second] = await two.next()
+    assert first is second
+    assert [each.address for each in first.upserted] == ["10.0.0.1"]
+
+
+async def test_one_that_is_slow_hears_the_newest_of_each() -> None:
+    grid, slow = _Grid({}), _Follower(SESSION)
+    grid.followers.add(slow)
+    grid.take({"a": endpoint("a", "10.0.0.1"), "b": endpoint("b", "10.0.0.2")}, ["a", "b"])
+    grid.take({"a": endpoint("a", "10.0.0.3")}, ["a", "b"])
+    [step] = await slow.next()
+    assert ([each.address for each in step.upserted], list(step.removed)) == (["10.0.0.3"], ["b"])
+    grid.take({"c": endpoint("c", "10.0.0.4")}, ["c"])
+    [step] = await slow.next()
+    assert ([each.address for each in step.upserted], list(step.removed)) == (["10.0.0.4"], [])
