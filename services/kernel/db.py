@@ -159,14 +159,14 @@ class Database:
         """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket,
         no such host."""
         async with AsyncExitStack() as opened:
-            await self._wait_behind_nodes(opened)
+            await self._take_turn_of_node(opened)
             try:
                 connection = await opened.enter_async_context(engine.connect())
             except OSError as error:
                 raise ConnectionError(f"Postgres cannot be reached: {error}") from error
             yield connection
 
-    async def _wait_behind_nodes(self, opened: AsyncExitStack) -> None:
+    async def _take_turn_of_node(self, opened: AsyncExitStack) -> None:
         """A thousand agents that report at once wait for one another, and nobody else waits for them."""
         caller = call.current().principal
         if caller is None or caller.node is None:
