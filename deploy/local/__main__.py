@@ -182,8 +182,8 @@ def _start(settings: LocalSettings, supervisor: Supervisor) -> None:
     processes = suite(settings)
     supervisor.start(processes)
     url = database_url(settings)
-    hint = "" if settings.database_url else f"See {_short(settings)}/logs/postgres.log."
-    probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint=hint)
+    log = None if settings.database_url else settings.log_of("postgres")
+    probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, log=log)
     if not settings.database_url:
         asyncio.run(separate(url, {name: service_database_url(settings, name) for name in SERVICES}))
     _step("postgres", "answers")
@@ -215,15 +215,14 @@ def _migrate(settings: LocalSettings) -> None:
 
 def _wait_for_services(settings: LocalSettings) -> None:
     for name in SERVICES:
-        hint = f"See {_short(settings)}/logs/{name}_svc.log."
         serves = partial(probes.service_serves, settings.address(name))
-        probes.wait_until(f"{name}_svc was not healthy", serves, seconds=_SECONDS, hint=hint)
+        probes.wait_until(f"{name}_svc was not healthy", serves, seconds=_SECONDS, log=settings.log_of(f"{name}_svc"))
         _step(f"{name}_svc", "serves")
     probes.wait_until(
         "the exec bridge did not answer",
         lambda: probes.http_status(f"http://{settings.exec_bridge_address}/healthz") == 200,
         seconds=_SECONDS,
-        hint=f"See {_short(settings)}/logs/exec_bridge.log.",
+        log=settings.log_of("exec_bridge"),
     )
     _step("exec_bridge", "answers")
     probes.wait_until(
@@ -231,7 +230,7 @@ def _wait_for_services(settings: LocalSettings) -> None:
         # It knows all of them, and one route through every hop: without a token the answer of auth_svc is 401.
         lambda: [probes.http_status(settings.url + path) for path in ("/readyz", "/v1/user")] == [200, 401],
         seconds=_SECONDS,
-        hint=f"See {_short(settings)}/logs/gateway.log.",
+        log=settings.log_of("gateway"),
     )
     _step("gateway", f"answers at {settings.url}")
 

@@ -50,8 +50,7 @@ def wait_for_node(settings: LocalSettings, token: str, since: float, seconds: fl
         online[:] = [node for node in nodes if node["node_id"] == mine and node["status"] == "online"]
         return bool(online) and datetime.fromisoformat(online[0]["connected_at"]).timestamp() >= since
 
-    hint = f"See {settings.var}/logs/agent.log."
-    wait_until("the local node was not online", check, seconds=seconds, hint=hint)
+    wait_until("the local node was not online", check, seconds=seconds, log=settings.log_of("agent"))
     return online[0]
 
 

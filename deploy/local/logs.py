@@ -11,6 +11,7 @@ from typing import Any
 _FOLLOW = ("tail", "--lines=20", "--follow=name", "--retry", "--verbose")
 _COLORS = {"debug": "\033[2m", "warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _RESET = "\033[0m"
+_PROBLEMS = ("warning", "error", "critical")
 # What has a place of its own in a line for people.
 _PLACED = ("timestamp", "time", "service", "level", "event", "logger")
 
@@ -34,6 +35,17 @@ def follow(folder: Path, *, as_json: bool, colored: bool) -> int:
         finally:
             tail.terminate()
     return 0
+
+
+def last_problem(log: Path) -> str:
+    """The last line for people that complains, without its trace; empty when there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    levels = ((line, (_fields(line) or {}).get("level")) for line in reversed(lines))
+    problem = next((line for line, level in levels if level in _PROBLEMS), "")
+    return " ".join(human_line(log.stem, problem, colored=False).splitlines()[0].split()) if problem else ""
 
 
 def parts(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -4,12 +4,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.logs import last_problem
 from services.kernel.postgres import connect as connect_to
 
 
@@ -17,12 +19,14 @@ class NotUp(Exception):
     """Something did not become healthy in time; the message says what, and where to look."""
 
 
-def wait_until(fact: str, check: Callable[[], bool], *, seconds: float, hint: str = "") -> None:
-    """Poll `check` until it is true. Raises NotUp after `seconds`."""
+def wait_until(fact: str, check: Callable[[], bool], *, seconds: float, log: Path | None = None) -> None:
+    """Poll `check` until it is true. Raises NotUp after `seconds`, with what `log` says went wrong."""
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
-            raise NotUp(f"{fact} within {seconds:.0f} s. {hint}".strip())
+            problem = log and last_problem(log)
+            told = f" Its last problem: {problem}" if problem else ""
+            raise NotUp(f"{fact} within {seconds:.0f} s.{told}{f' See {log}' if log else ''}")
         time.sleep(0.05)
 
 

@@ -105,7 +105,7 @@ def _postgres(settings: LocalSettings) -> Iterator[None]:
         server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603
     try:
         url = postgres.url(settings.var)
-        probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS, hint="")
+        probes.wait_until("Postgres did not answer", lambda: probes.postgres_answers(url), seconds=_SECONDS)
         asyncio.run(separate(url, {name: service_database_url(settings, name) for name in SERVICES}))
         yield
     finally:

@@ -45,6 +45,10 @@ class LocalSettings(BaseSettings):
         """Where a process shows its metrics; `engine` is that of deploy_svc."""
         return f"127.0.0.1:{self.port_base + 11 + WITH_METRICS.index(process)}"
 
+    def log_of(self, process: str) -> Path:
+        """What this process says."""
+        return self.var / "logs" / f"{process}.log"
+
     def ports(self) -> list[int]:
         """All ports that the suite listens on."""
         addresses = [*map(self.address, SERVICES), self.exec_bridge_address, *map(self.metrics_address, WITH_METRICS)]

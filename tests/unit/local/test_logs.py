@@ -1,7 +1,11 @@
 """Lines of `make logs`."""
 
 import json
+from pathlib import Path
 
+import pytest
+
+from deploy.local import probes
 from deploy.local.logs import human_line, machine_line, parts
 
 SERVICE = json.dumps(
@@ -50,3 +54,23 @@ def test_machines_get_one_object_per_line_with_its_part() -> None:
 def test_lines_are_told_apart_by_the_file_they_come_from() -> None:
     shown = ["==> /x/logs/agent.log <==\n", "one\n", "\n", "==> /x/logs/auth_svc.log <==\n", "two\n"]
     assert list(parts(shown)) == [("agent", "one"), ("auth_svc", "two")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            [SERVICE, json.dumps({"event": "goes on", "level": "info"}), ACCESS, "words"],
+            " Its last problem: 04:15:37.511 auth_svc warning not ready error=refused See {log}",
+        ),
+        (["words"], " See {log}"),
+        (None, " See {log}"),
+    ],
+)
+def test_who_waited_in_vain_is_told_the_last_problem(tmp_path: Path, lines: list[str] | None, told: str) -> None:
+    log = tmp_path / "auth_svc.log"
+    if lines is not None:
+        log.write_text("\n".join(lines))
+    with pytest.raises(probes.NotUp) as caught:
+        probes.wait_until("auth_svc was not healthy", lambda: False, seconds=0, log=log)
+    assert str(caught.value) == f"auth_svc was not healthy within 0 s.{told.format(log=log)}"
