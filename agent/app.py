@@ -9,7 +9,7 @@ from functools import partial
 import aiodocker
 
 from agent.domain.backoff import retry_delay
-from agent.domain.errors import AgentError
+from agent.domain.errors import AgentError, Overtaken
 from agent.domain.log_rate import LogRate
 from agent.files import Files
 from agent.hook_journal import HookJournal
@@ -23,6 +23,7 @@ from agent.machine import Machine
 from agent.network.endpoint_stream import EndpointStream
 from agent.network.network import Network, NetworkSettings
 from agent.node_key import load_node_key
+from agent.operations.overtaken import unless_overtaken
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.hollow import HollowRuntime
 from agent.runtime.ports import EngineInfo, Runtime
@@ -64,8 +65,15 @@ async def run_until(settings: AgentSettings, stop: asyncio.Event) -> None:
     """Run the agent until `stop` is set."""
     folder = StateDir(settings.state_dir)
     state = State(folder)
-    runtime = await choose_runtime(settings, state)
-    state.node_id = settings.node_id or state.node_id or (await _patient_info(runtime)).id
+    try:
+        runtime = await unless_overtaken(stop, _ready_runtime(settings, state))
+    except Overtaken:
+        folder.close()
+        return
+    await _run(settings, stop, folder, state, runtime)
+
+
+async def _run(settings: AgentSettings, stop: asyncio.Event, folder: StateDir, state: State, runtime: Runtime) -> None:
     state.runtime, state.docker_host = runtime.name, settings.docker_host
     state.touch()
     state.flush()
@@ -156,6 +164,17 @@ def _describing(
         network.describe_node(node)
 
     return on_node
+
+
+async def _ready_runtime(settings: AgentSettings, state: State) -> Runtime:
+    """The runtime asked for, once it is known which node this is."""
+    runtime = await choose_runtime(settings, state)
+    try:
+        state.node_id = settings.node_id or state.node_id or (await _patient_info(runtime)).id
+    except asyncio.CancelledError:
+        await runtime.close()
+        raise
+    return runtime
 
 
 async def choose_runtime(settings: AgentSettings, state: State) -> Runtime:

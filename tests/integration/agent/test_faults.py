@@ -60,6 +60,18 @@ def fill(file: Path) -> None:
             target.write(b"x" * 512)
 
 
+async def test_an_agent_that_waits_for_its_engine_can_be_stopped(tmp_path: Path) -> None:
+    async with silent_server() as (port, visited):
+        engine = settings(
+            "127.0.0.1:1", tmp_path / "state", runtime="docker", DOCKER_HOST=f"tcp://127.0.0.1:{port}", node_id=""
+        )
+        async with asyncio.timeout(30):
+            async with running_agent(engine):
+                await visited.wait()
+            # The next one may use its folder.
+            StateDir(tmp_path / "state").close()
+
+
 async def test_a_call_ends_at_its_deadline_when_the_engine_says_nothing() -> None:
     async with silent_server() as (port, _):
         engine = EngineCalls(f"tcp://127.0.0.1:{port}")
