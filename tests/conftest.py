@@ -1,8 +1,9 @@
 """Fixtures for every room of the suite. The expensive ones start only when a test asks for them."""
 
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +23,7 @@ IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
 # Both together take as long as those of e2e, so one suite does for them.
 _WITH = {"network": "chaos"}
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
@@ -29,8 +31,25 @@ hypothesis.settings.load_profile("ci")
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Each of several workers begins with another part of each folder: what one of them has compiled, the others find
+    when they get there."""
+    report = yield
+    if _WORKER and isinstance(collector, pytest.Directory):
+        begin = len(report.result) * int(_WORKER.removeprefix("gw")) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        report.result = [*report.result[begin:], *report.result[:begin]]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the running suite need a Docker Engine, and some wait for long."""
+    """All workers have the tests in one order. Those on the running suite need a Docker Engine, and some wait for
+    long."""
+    if _WORKER:
+        items.sort(key=lambda item: item.path.parts)
     for item in items:
         if _SHARING & set(Path(item.path).parts):
             item.add_marker(pytest.mark.docker)
@@ -38,11 +57,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class OneWorkerPerFolder(LoadScopeScheduling):
-    """Tests of folders that share a running suite go to one worker, in file order, and begin first."""
+    """Tests of folders that share servers go to one worker, in file order: each server starts once, not in each worker.
+    Those on the running suite come first, as they take longest."""
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        # What has many tests is not what takes long.
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        _, folder, *_ = nodeid.split("/")
-        return _WITH.get(folder, folder) if folder in _SHARING else nodeid
+        _, folder, room, *_ = nodeid.split("/")
+        if folder in _SHARING:
+            return _WITH.get(folder, folder)
+        return f"{folder}/{room}" if folder == "integration" else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,17 +1,17 @@
 """The manifests as kustomize makes them: valid, without secrets, and about what the processes really read and serve."""
 
+import importlib
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
-from kubernetes_validate import utils as validation
 
 from deploy import identities
 from deploy.kubernetes import calls
@@ -26,9 +26,18 @@ FOLDER = REPOSITORY / "deploy" / "kubernetes"
 INSTALLATIONS = ("overlays/small", "overlays/highly-available", "agent")
 # Of operators that the cluster may or may not have.
 UNKNOWN_KINDS = ("PodMonitor", "Issuer", "Certificate")
-SCHEMAS = cache(validation.schema_contents)
 # Kubernetes fills it in from the pod.
 FROM_THE_POD = {"POD_IP"}
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> Iterator[Any]:
+    """The definitions of Kubernetes. It takes two seconds to load, which only the worker that needs it shall spend."""
+    found = importlib.import_module("kubernetes_validate")
+    with pytest.MonkeyPatch.context() as patch:
+        # It would read all definitions for each document, which takes most of its time.
+        patch.setattr(found.utils, "schema_contents", cache(found.utils.schema_contents))
+        yield found
 
 
 @cache
@@ -78,23 +87,20 @@ def faults(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("installation", INSTALLATIONS)
-def test_manifests_are_valid(installation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # It would read all definitions of Kubernetes for each document, which takes most of its time.
-    monkeypatch.setattr(validation, "schema_contents", SCHEMAS)
+def test_manifests_are_valid(installation: str, kubernetes: Any) -> None:
     unknown = set()
     for document in documents(installation):
         try:
-            kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
-        except kubernetes_validate.SchemaNotFoundError:
+            kubernetes.validate(document, kubernetes.latest_version(), strict=True)
+        except kubernetes.SchemaNotFoundError:
             unknown.add(document["kind"])
     assert unknown <= set(UNKNOWN_KINDS)
 
 
-def test_a_manifest_with_a_typo_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "schema_contents", SCHEMAS)
+def test_a_manifest_with_a_typo_is_none(kubernetes: Any) -> None:
     wrong = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "dta": {}}
-    with pytest.raises(kubernetes_validate.ValidationError, match="dta"):
-        kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
+    with pytest.raises(kubernetes.ValidationError, match="dta"):
+        kubernetes.validate(wrong, kubernetes.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("installation", INSTALLATIONS)
