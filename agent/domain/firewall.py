@@ -136,10 +136,11 @@ def _entry(overlay: Overlay, former_bridges: Sequence[str], gates: str) -> list[
             f"-p udp -m udp --dport {place.vxlan_port} -j {gates}",
         ]
     for protocol in ("udp", "tcp"):
-        asked = f"-d {place.gateway}/32 {{way}}-p {protocol} -m {protocol} --dport 53 -j {{verdict}}"
-        devices = (names.bridge, "lo", *former_bridges)
-        found += [asked.format(way=f"-i {device} ", verdict="ACCEPT") for device in devices]
-        found.append(asked.format(way="", verdict="DROP"))
+        here, asked = f"-d {place.gateway}/32", f"-p {protocol} -m {protocol} --dport 53"
+        found += [f"{here} -i {device} {asked} -j ACCEPT" for device in (names.bridge, "lo")]
+        # Also to the resolver that was there before, where the system does not redirect a client yet.
+        found += [f"-i {bridge} {asked} -j ACCEPT" for bridge in former_bridges]
+        found.append(f"{here} {asked} -j DROP")
     for device in place.devices:
         found += [
             f"-i {device} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",

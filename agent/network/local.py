@@ -1,7 +1,7 @@
 """The network of a node that takes no part in the one between nodes: a bridge of its own, whose names the resolver of
 the node answers as it does elsewhere (docs/adr/0120)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.domain.overlay_plan import Place, by_itself, local_names, plan
 from agent.network.resolver import Resolver
@@ -62,9 +62,23 @@ class LocalNetwork:
     def _placed(self, network: OverlayNetwork) -> Place:
         return by_itself(self._engine_id, self.grid_id, self._grid, network.block)
 
+    async def give_way(self, place: Place, answers: Answers, bridges: Sequence[str]) -> None:
+        """To the network at `place`, which routes and redirects the containers of the former `bridges`. The resolver
+        stays while there are some here, and answers as that of `place` does: the system remembers for minutes which
+        ports of clients it has not redirected, and what is sent from them again comes to this one."""
+        if self._names.bridge not in bridges:
+            return await self.leave()
+        if self._place == place:
+            return None
+        resolver = Resolver(self._names, "")
+        if resolver.has_answers():
+            await self._system.remove()
+            self._place, self.resolver = place, resolver
+            self.answer(answers)
+        return None
+
     async def leave(self) -> None:
-        """Take it away from this machine, but what the engine has of it. Its containers are served by what comes
-        after."""
+        """Take it away from this machine, but what the engine has of it."""
         resolver = self.resolver or Resolver(self._names, "")
         if resolver.has_answers():
             await self._system.remove()

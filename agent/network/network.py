@@ -79,6 +79,8 @@ class Network:
         self._ports: Ports | None = None
         self._overlay: Overlay | None = None
         self._joined: GridNetwork | None = None
+        # Of networks that the grid had on this node before, which still have containers.
+        self._former_bridges: tuple[str, ...] = ()
         self._local: LocalNetwork | None = None
         # The network for new containers while the node keeps to itself.
         self._alone: GridNetwork | None = None
@@ -226,9 +228,9 @@ class Network:
             )
             if self._joined is None:
                 self._alone = await local.bring_about(self._answers)
-            else:
+            elif self._place is not None:
                 self._alone = None
-                await local.leave()
+                await local.give_way(self._place, self._answers, self._former_bridges)
         except AgentError as error:
             problems.append(f"containers that are replaced may be asked too early: {error}"[:400])
 
@@ -311,7 +313,7 @@ class Network:
         overlay = plan(place, peers, mtu)
         if missing:
             overlay = replace(overlay, encrypted=())
-        self._overlay = overlay
+        self._overlay, self._former_bridges = overlay, network.former_bridges
         await self._system.apply(overlay, self._keys.private, network.former_bridges)
         return GridNetwork(network.name, place.gateway)
 

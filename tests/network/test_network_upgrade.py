@@ -1,5 +1,6 @@
 """A node that cannot take part at first: it says why, works by itself, and joins later without touching what runs."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,20 @@ def fourth(mesh: Mesh) -> Iterator[MeshNode]:
             for service in ("asking", "old", "fresh"):
                 mesh.api.request("DELETE", f"/v1/services/{GRID}/null/{service}")
             mesh.api.request("DELETE", f"/v1/nodes/{GRID}/{node.name}")
+
+
+# Asks a resolver for a name, from the same port each time.
+ASK = """
+import sys, dns.message, dns.query
+print(dns.query.udp(dns.message.make_query(sys.argv[2], "A"), sys.argv[1], timeout=5, source_port=20053))
+"""
+
+
+def answered(node: MeshNode, container: str, name: str) -> str:
+    """What the resolver that a container asks says to a client that always uses one port."""
+    [network] = node.engine.inspect(container)["NetworkSettings"]["Networks"].values()
+    inside = ("nsenter", "-t", node.pid_of(container), "-n", "--", sys.executable, "-c", ASK)
+    return node.inside(*inside, network["Gateway"], f"{name}.{GRID}.kontena.local")
 
 
 def read(node: MeshNode, container: str, name: str) -> str:
@@ -99,8 +114,13 @@ def test_an_overlap_is_told_and_when_it_is_gone_old_and_new_containers_talk(mesh
     assert mesh.addresses(mesh.nodes[0], "old") == set(), "other nodes have no way to it"
 
     fourth.inside("ip", "link", "del", "office")
-    soon(lambda: mesh.health(fourth)["state"] == "overlay", message="it takes part")
+    # The resolver of before, which the system does not redirect this client from, goes on.
+    soon(
+        lambda: answered(fourth, "old-1", "old") and mesh.health(fourth)["state"] == "overlay", message="it takes part"
+    )
     mesh.serve("fresh", **here)
+    address = fourth.engine.inspect("fresh-1")["NetworkSettings"]["Networks"][f"kontena-{GRID}-10.81.4.0"]["IPAddress"]
+    soon(lambda: address in answered(fourth, "old-1", "fresh"), message="old ones are told of new ones, whatever port")
     assert fourth.running().items() >= before.items(), "what ran was not touched"
     networks = fourth.engine.inspect("fresh-1")["NetworkSettings"]["Networks"]
     assert list(networks) == [f"kontena-{GRID}-10.81.4.0"]

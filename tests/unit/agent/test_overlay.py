@@ -184,6 +184,7 @@ def test_a_node_by_itself_has_a_resolver_and_takes_no_port_of_the_machine() -> N
     text = firewall.rules(plan(place, [], 1500), ["br-old"], docker_user=True).text
     assert f"-d 172.18.0.1/32 -i {place.names.bridge} -p udp -m udp --dport 53 -j ACCEPT" in text
     assert "-i br-old -p udp -m udp --dport 53 -j DNAT --to-destination 172.18.0.1:53" in text
+    assert "IN -i br-old -p udp -m udp --dport 53 -j ACCEPT" in text, "also where it is not redirected"
     assert "4789" not in text
     assert "51820" not in text
     assert place.names.wireguard not in text
