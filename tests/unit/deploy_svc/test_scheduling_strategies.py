@@ -1,10 +1,13 @@
 """Ordering rules of the strategies: the vectors of docs/spec/orchestration.md section 1.3."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.deploy_svc.domain.scheduling.explain import CannotPlace
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
@@ -130,3 +133,42 @@ def test_random_uses_all_nodes() -> None:
 def test_no_connected_node_is_told_with_the_path() -> None:
     with pytest.raises(CannotPlace, match=r"g/stack/web-1.*no nodes are available"):
         Scheduler(service(), [NodeView("a", "a", 1, connected=False)]).schedule(1)
+
+
+PLACED = st.lists(st.integers(0, 5), max_size=6)
+
+
+@given(
+    zones=st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=6),
+    used=st.lists(st.sampled_from([0, 10, 20]), min_size=6, max_size=6),
+    homes=PLACED,
+    scheduled=PLACED,
+    number=st.integers(1, 7),
+    seed=st.integers(0, 3),
+)
+def test_ha_takes_one_of_those_that_no_other_node_outranks(
+    zones: list[str], used: list[int], homes: list[int], scheduled: list[int], number: int, seed: int
+) -> None:
+    """The zone with the fewest instances, then the node with the fewest, then home, then where the fewest others may
+    want to stay, then memory; chance decides among the rest, in the order of the node numbers."""
+    recorded = {instance: f"n{home}" for instance, home in enumerate(homes, 1) if home < len(zones)}
+    labels = {f"n{index}": zone or "default" for index, zone in enumerate(zones)}
+    nodes = [
+        replace(node, mem_total=100, memory=MemorySample(used[index], 0, 0, 0))
+        for index, node in enumerate(grid(list(labels), recorded, labels))
+    ]
+    scheduler = Scheduler(service("ha", 7), nodes)
+    scheduler.scheduled = {
+        instance: f"n{node}" for instance, node in enumerate(scheduled, 1) if node < len(zones) and instance != number
+    }
+    placed = Counter(scheduler.scheduled.values())
+    in_zone = Counter(labels[node_id] for node_id in scheduler.scheduled.values())
+
+    def rank(node: NodeView) -> tuple[object, ...]:
+        others = node.numbers("s1") - scheduler.scheduled.keys() - {number}
+        at_home = recorded.get(number) == node.id
+        return in_zone[labels[node.id]], placed[node.id], not at_home, len(others), used[node.number - 1]
+
+    lowest = min(map(rank, nodes))
+    best = [node.name for node in nodes if rank(node) == lowest]
+    assert scheduler.schedule(number, random.Random(seed)).name == random.Random(seed).choice(best)

@@ -1,13 +1,17 @@
 """What every strategy is."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, label
+
+# Of nodes that are as good as one another.
+_ORDER = attrgetter("number", "name")
 
 
 class NothingChosen(Exception):
@@ -65,27 +69,27 @@ def stay(placement: Placement, survivors: Sequence[NodeView], home: NodeView) ->
     raise NothingChosen(f"the data of {placement.path} is on node {home.name}, which cannot take it now")
 
 
-def pick(nodes: Sequence[NodeView], rank: Callable[[NodeView], Any], rng: Random | None) -> NodeView:
-    """The node of the least rank; among several a random one, or the one of the least number without `rng`."""
-    ranks = [rank(node) for node in nodes]
-    least = min(ranks)
-    best = sorted((node for node, own in zip(nodes, ranks, strict=True) if own == least), key=_order)
-    return best[0] if rng is None else rng.choice(best)
+def least(nodes: Sequence[NodeView], ranks: Sequence[float]) -> Sequence[NodeView]:
+    """Those of the nodes (at least one) with the least rank. Asked for each instance of all nodes of a grid."""
+    lowest = min(ranks)
+    return [node for node, own in zip(nodes, ranks, strict=True) if own == lowest]
 
 
-def emptiest(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> list[NodeView]:
+def pick(nodes: Sequence[NodeView], rng: Random | None) -> NodeView:
+    """A random one, whatever their order, or the one of the least number without `rng`."""
+    return min(nodes, key=_ORDER) if rng is None else rng.choice(sorted(nodes, key=_ORDER))
+
+
+def emptiest(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> Sequence[NodeView]:
     """The survivors with those values of the label that have the fewest instances."""
+    values = {labels: spread.value(labels) for labels in {node.labels for node in survivors}}
+    if len(set(values.values())) == 1:
+        return survivors
     in_zone = spread.loads(placement)
-    loads = [in_zone[spread.value(node.labels)] for node in survivors]
-    least = min(loads)
-    return [node for node, own in zip(survivors, loads, strict=True) if own == least]
+    return least(survivors, [in_zone[values[node.labels]] for node in survivors])
 
 
 @lru_cache(maxsize=10_000)
 def _zone(labels: tuple[str, ...], key: str) -> str:
     """Asked for each node and each instance, of labels that most nodes share."""
     return label(labels, key)
-
-
-def _order(node: NodeView) -> tuple[int, str]:
-    return node.number, node.name

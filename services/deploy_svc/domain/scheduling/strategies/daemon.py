@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import stay
+from services.deploy_svc.domain.scheduling.strategies.base import least, pick, stay
 
 
 class Daemon:
@@ -27,16 +27,17 @@ class Daemon:
             return stay(placement, survivors, home)
         if home is not None and any(node.id == home.id for node in survivors):
             return stay(placement, survivors, home)
-        most = len(survivors) * placement.service.spec.instances
-        scheduled: defaultdict[str, set[int]] = defaultdict(set)
-        for number, node_id in placement.scheduled.items():
-            scheduled[node_id].add(number)
-        load: Counter[str] = Counter()
-        for node in survivors:
-            stays = {
-                number
-                for number in placement.own.get(node.id, ())
-                if number <= most and placement.scheduled.get(number, node.id) == node.id
-            }
-            load[node.id] = len(stays | scheduled[node.id])
-        return min(survivors, key=lambda node: (load[node.id], node.number, node.name))
+        load = _load(placement, len(survivors) * placement.service.spec.instances)
+        return pick(least(survivors, [load[node.id] for node in survivors]), None)
+
+
+def _load(placement: Placement, most: int) -> Counter[str]:
+    """Instances by node, up to the number `most`: what stays where it is, and what this run placed."""
+    numbers: defaultdict[str, set[int]] = defaultdict(set)
+    for node_id, own in placement.own.items():
+        numbers[node_id] |= {
+            number for number in own if number <= most and placement.scheduled.get(number, node_id) == node_id
+        }
+    for number, node_id in placement.scheduled.items():
+        numbers[node_id].add(number)
+    return Counter({node_id: len(found) for node_id, found in numbers.items()})

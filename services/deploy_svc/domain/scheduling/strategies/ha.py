@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, pick, stay
+from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, least, pick, stay
 
 ZONE = "az"
 
@@ -31,27 +31,29 @@ class Ha:
         spread = self.spread(placement)
         if spread.load:
             survivors = _least_loaded(placement, survivors, spread)
+        if home is not None and (stays := next((node for node in survivors if node.id == home.id), None)):
+            return stays
+        if coming := _coming(placement):
+            survivors = least(survivors, [coming[node.id] for node in survivors])
+        return pick(least(survivors, _memory_shares(survivors)), rng)
 
-        def rank(node: NodeView) -> tuple[bool, int, float]:
-            elsewhere = home is None or node.id != home.id
-            return elsewhere, _coming(placement, node), _memory_share(node)
 
-        return pick(survivors, rank, rng)
-
-
-def _least_loaded(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> list[NodeView]:
+def _least_loaded(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> Sequence[NodeView]:
     """Of the zones with the fewest instances of this run the nodes with the fewest."""
     there = emptiest(placement, survivors, spread)
-    least = min(spread.load.get(node.id, 0) for node in there)
-    return [node for node in there if spread.load.get(node.id, 0) == least]
+    return least(there, [spread.load.get(node.id, 0) for node in there])
 
 
-def _coming(placement: Placement, node: NodeView) -> int:
-    """How many instances are there and were not asked about yet: whoever takes their place may make them move."""
-    there = placement.own.get(node.id, ())
-    return sum(1 for number in there if number != placement.number and number not in placement.scheduled)
+def _coming(placement: Placement) -> Counter[str]:
+    """How many instances are on each node and were not asked about yet: whoever takes their place may make them
+    move."""
+    asked = {placement.number, *placement.scheduled}
+    there = {node_id: len(set(numbers) - asked) for node_id, numbers in placement.own.items()}
+    return Counter({node_id: count for node_id, count in there.items() if count})
 
 
-def _memory_share(node: NodeView) -> float:
-    """Used share of the memory; 0 while it is unknown."""
-    return node.memory.used / node.mem_total if node.memory is not None and node.mem_total > 0 else 0.0
+def _memory_shares(nodes: Sequence[NodeView]) -> list[float]:
+    """Used share of the memory of each; 0 while it is unknown."""
+    return [
+        node.memory.used / node.mem_total if node.memory is not None and node.mem_total > 0 else 0.0 for node in nodes
+    ]

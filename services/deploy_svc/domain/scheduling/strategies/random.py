@@ -29,7 +29,7 @@ class Random:
             return stay(placement, survivors, home)
         if spread := self.spread(placement):
             survivors = emptiest(placement, survivors, spread)
-        return pick(survivors, lambda _node: 0, rng)
+        return pick(survivors, rng)
 
 
 def _load(placement: Placement) -> Counter[str]:
