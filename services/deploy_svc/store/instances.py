@@ -24,6 +24,12 @@ from services.kernel.storable import to_json
 _NOWHERE: dict[str, Any] = {"node_id": None, "state": "missing", "health": None, "updated_at": sa.func.now()}
 
 
+_WITHOUT_POD = [
+    *(column for column in instances.c if column.name != "pod"),
+    sa.null().label("pod"),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What an assignment depends on: two equal ones need not be sent twice. The pod is fixed per deploy_rev."""
@@ -48,11 +54,12 @@ async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Ins
 
 
 async def of_services(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]]:
-    """The instances of each of the services by number."""
+    """The instances of each of the services by number, without their pods: most of what there is to read of them, and
+    no step of a deploy looks at it."""
     found: dict[str, list[Instance]] = {service_id: [] for service_id in service_ids}
     if found:
-        query = sa.select(instances).where(of_any(instances.c.service_id, found)).order_by(instances.c.instance_number)
-        for row in await tx.execute(query):
+        query = sa.select(*_WITHOUT_POD).where(of_any(instances.c.service_id, found))
+        for row in await tx.execute(query.order_by(instances.c.instance_number)):
             found[row.service_id].append(row_to_instance(row))
     return found
 

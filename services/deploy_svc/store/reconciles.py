@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from services.deploy_svc.domain.instance import DesiredState, Instance
+from services.deploy_svc.domain.instance import DesiredState
 from services.deploy_svc.domain.reconcile import Case, PastDeploy
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.domain.scheduling.filters.dependency import attaches
@@ -20,7 +20,7 @@ from services.deploy_svc.domain.service import Service
 from services.deploy_svc.store import good_specs
 from services.deploy_svc.store import service_deploys as deploy_store
 from services.deploy_svc.store import services as service_store
-from services.deploy_svc.store.instances import lock, notify_nodes, row_to_instance
+from services.deploy_svc.store.instances import lock, notify_nodes, of_services
 from services.deploy_svc.store.placement_facts import held_volumes, recorded_in_grid
 from services.deploy_svc.store.stack_tables import stack_deploys, stacks
 from services.deploy_svc.store.tables import SERVICE_CHANGED, instances, service_checks, service_deploys, services
@@ -123,7 +123,7 @@ async def load(tx: Tx, service_ids: Collection[str], default_affinity: Mapping[s
     """All that decisions about the services depend on, but for nodes, in a fixed number of queries."""
     query = sa.select(services, sa.func.now().label("now")).where(services.c.id.in_(service_ids))
     rows = (await tx.execute(query.order_by(services.c.id))).all()
-    own = await _own(tx, service_ids)
+    own = await of_services(tx, service_ids)
     busy = await deploying(tx, service_ids)
     past = await _past(tx, service_ids)
     good = await good_specs.of_services(tx, [row.id for row in rows if row.pinned])
@@ -205,16 +205,6 @@ async def _unchanged(tx: Tx, subject: Subject) -> bool:
         seen.deployed_at,
     )
     return same and (subject.case.busy or seen.id not in await deploying(tx, [seen.id]))
-
-
-async def _own(tx: Tx, service_ids: Collection[str]) -> dict[str, list[Instance]]:
-    # What is to run is not asked about, and would be most of what is read.
-    columns = [sa.null().label("pod") if column.name == "pod" else column for column in instances.c]
-    query = sa.select(*columns).where(instances.c.service_id.in_(service_ids)).order_by(instances.c.instance_number)
-    found: defaultdict[str, list[Instance]] = defaultdict(list)
-    for row in await tx.execute(query):
-        found[row.service_id].append(row_to_instance(row))
-    return found
 
 
 async def deploying(tx: Tx, service_ids: Collection[str]) -> set[str]:
