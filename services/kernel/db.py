@@ -85,6 +85,7 @@ class Database:
         # Those for prepared statements are of the number that operators give.
         size = pool_size - 2 * MOST_CONNECTIONS if pool_size > 3 * MOST_CONNECTIONS else pool_size
         self._turns_of_nodes = asyncio.Semaphore(max(1, size - _NOT_FOR_NODES))
+        self._statements_of_nodes = asyncio.Semaphore(max(1, MOST_CONNECTIONS - 1))
         self._engine = engine_of(
             url,
             pool_size=size,
@@ -137,7 +138,8 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
-        """A connection for reads: no transaction, so no round trips to begin and end one."""
+        """A connection for reads, or for a change that is one statement and is committed with its answer: no
+        transaction, so no round trips to begin and end one."""
         if (outer := self._outer()) is not None:
             yield outer
             return
@@ -152,30 +154,21 @@ class Database:
                 statement.sql, *statement.arguments(given), record_class=Row
             )
             return rows
-        return await self._statements.fetch(statement, given)
+        async with AsyncExitStack() as opened:
+            await _take_turn_of_node(opened, self._statements_of_nodes)
+            return await self._statements.fetch(statement, given)
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket,
         no such host."""
         async with AsyncExitStack() as opened:
-            await self._take_turn_of_node(opened)
+            await _take_turn_of_node(opened, self._turns_of_nodes)
             try:
                 connection = await opened.enter_async_context(engine.connect())
             except OSError as error:
                 raise ConnectionError(f"Postgres cannot be reached: {error}") from error
             yield connection
-
-    async def _take_turn_of_node(self, opened: AsyncExitStack) -> None:
-        """A thousand agents that report at once wait for one another, and nobody else waits for them."""
-        caller = call.current().principal
-        if caller is None or caller.node is None:
-            return
-        try:
-            async with asyncio.timeout(_NODES_WAIT_SECONDS):
-                await opened.enter_async_context(self._turns_of_nodes)
-        except TimeoutError:
-            raise ConnectionError(f"other agents used the database for {_NODES_WAIT_SECONDS} s") from None
 
     def _leave_what_moved_away(self, context: Any) -> None:
         """Connect anew after a write was refused by a server that is read-only: another one is the primary by now."""
@@ -202,6 +195,18 @@ class Database:
         await self._statements.close()
         await self._writes.close()
         await self._engine.dispose()
+
+
+async def _take_turn_of_node(opened: AsyncExitStack, turns: asyncio.Semaphore) -> None:
+    """A thousand agents that ask at once wait for one another, and nobody else waits for them."""
+    caller = call.current().principal
+    if caller is None or caller.node is None:
+        return
+    try:
+        async with asyncio.timeout(_NODES_WAIT_SECONDS):
+            await opened.enter_async_context(turns)
+    except TimeoutError:
+        raise ConnectionError(f"other agents used the database for {_NODES_WAIT_SECONDS} s") from None
 
 
 async def run(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """Instances: what requests and nodes read and write of them. What rollouts write is in rollout_plans.py."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from services.deploy_svc.domain.instance import DesiredState, Instance
 from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_view import InstanceCounts
-from services.deploy_svc.store.given import given, of_any
-from services.deploy_svc.store.jsonb import POD
+from services.deploy_svc.store.given import of_any
+from services.deploy_svc.store.jsonb import OPTIONS, POD, read
 from services.deploy_svc.store.tables import NODE_CHANGED, SERVICE_CHANGED, instances, service_deploys, services
 from services.kernel import pages
-from services.kernel.db import AnyTx, Tx, notify, run
+from services.kernel.db import AnyTx, Database, Tx, notify, run
 from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
 from services.kernel.statements import Statement
@@ -42,8 +42,9 @@ class Fingerprint:
 
 def row_to_instance(row: Any) -> Instance:
     """An instance from a row with all columns of the table."""
-    pod = None if row.pod is None else POD.validate_python(row.pod)
-    return made_of(Instance, row, pod=pod, data_volumes=row.data_volumes or {}, service="")
+    pod = None if row.pod is None else read(POD, row.pod)
+    volumes = {} if row.data_volumes is None else read(OPTIONS, row.data_volumes)
+    return made_of(Instance, row, pod=pod, data_volumes=volumes, service="")
 
 
 async def of_service(tx: Tx, service_id: str, page: Page = WHOLE) -> Listing[Instance]:
@@ -172,85 +173,124 @@ async def lock(tx: Tx, *where: sa.ColumnElement[bool]) -> None:
     await tx.execute(sa.select(instances.c.id).where(*where).order_by(*order).with_for_update(key_share=True))
 
 
-async def fingerprints(tx: Tx, node_id: str) -> dict[str, Fingerprint]:
+_FINGERPRINTS = Statement(
+    sa.select(
+        instances.c.id,
+        instances.c.desired_state,
+        instances.c.deploy_rev,
+        instances.c.service_revision,
+        instances.c.restarts,
+    ).where(instances.c.node_id == sa.bindparam("node"), instances.c.deploy_rev.is_not(None))
+)
+
+
+async def fingerprints(db: Database, node_id: str) -> dict[str, Fingerprint]:
     """What the assignments of a node depend on, by instance id, without reading the pods."""
-    table = instances.c
-    query = sa.select(table.id, table.desired_state, table.deploy_rev, table.service_revision, table.restarts).where(
-        table.node_id == node_id, table.deploy_rev.is_not(None)
+    return {row[0]: Fingerprint(*row[1:]) for row in map(tuple, await db.fetch(_FINGERPRINTS, node=node_id))}
+
+
+_ON_NODE = Statement(
+    sa.select(instances, services.c.stack, services.c.name)
+    .join(services, services.c.id == instances.c.service_id)
+    .where(
+        instances.c.node_id == sa.bindparam("node"),
+        instances.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+        instances.c.deploy_rev.is_not(None),
     )
-    return {row[0]: Fingerprint(*row[1:]) for row in await tx.execute(query)}
+    .order_by(instances.c.id)
+)
 
 
-async def on_node(tx: Tx, node_id: str, ids: Collection[str]) -> list[Instance]:
+async def on_node(db: Database, node_id: str, ids: Collection[str]) -> list[Instance]:
     """Those of the named instances that are on the node, by id, with the names of their services."""
-    query = (
-        sa.select(instances, services.c.stack, services.c.name)
-        .join(services, services.c.id == instances.c.service_id)
-        .where(instances.c.node_id == node_id, instances.c.id.in_(ids), instances.c.deploy_rev.is_not(None))
-        .order_by(instances.c.id)
-    )
-    return [replace(row_to_instance(row), service=f"{row.stack}/{row.name}") for row in await tx.execute(query)]
+    rows = await db.fetch(_ON_NODE, node=node_id, ids=list(ids)) if ids else ()
+    return [replace(row_to_instance(row), service=f"{row.stack}/{row.name}") for row in rows]
 
 
 _OBSERVED = ("state", "rev", "error", "container_id", "container_started_at", "health", "address")
+_NO_VOLUMES = sa.cast(sa.literal_column("'{}'"), JSONB)
+_TOLD = (
+    *(sa.column(name, instances.c[name].type) for name in ("id", *_OBSERVED)),
+    sa.column("data_volumes", sa.Text),
+)
 
 
-async def store_report(
-    tx: Tx, node_id: str, session: int, sequence: int, statuses: Sequence[InstanceStatus]
-) -> list[str]:
-    """Store what a node observed, in one statement. Returns the services whose instances changed.
-
-    Ignored are instances that are not on the node (any more), reports that are not newer than the stored one, and
-    statuses that say nothing new.
-    """
-    if not statuses:
-        return []
-    report = _report(statuses)
+def _storing() -> sa.Select[Any]:
+    """Stores a report: the statuses come as arrays of the columns of _TOLD. Rows are locked in the order in which
+    everybody locks them."""
     table = instances.c
+    node, session, sequence = (
+        sa.bindparam(name, type_=table[column].type)
+        for name, column in (
+            ("node", "node_id"),
+            ("session", "reported_session"),
+            ("sequence", "reported_sequence"),
+        )
+    )
+    arrays = {column.name: sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in _TOLD}
+    report = sa.func.unnest(*arrays.values()).table_valued(*_TOLD, name="report").render_derived()
+    locked = (
+        sa.select(table.id)
+        .where(table.node_id == node, table.id == sa.any_(arrays["id"]))
+        .order_by(table.service_id, table.instance_number)
+        .with_for_update(key_share=True)
+        .cte("locked")
+    )
     newer = sa.tuple_(table.reported_session, table.reported_sequence) < sa.tuple_(session, sequence)
-    known = sa.func.coalesce(table.data_volumes, sa.cast({}, JSONB))
+    known = sa.func.coalesce(table.data_volumes, _NO_VOLUMES)
     told = sa.cast(report.c.data_volumes, JSONB)
     differs = sa.or_(
         sa.not_(known.contains(told)), *(table[name].is_distinct_from(report.c[name]) for name in _OBSERVED)
     )
-    if len(statuses) > 1:
-        await lock(tx, table.node_id == node_id, table.id.in_([status.instance_id for status in statuses]))
-    update = (
+    changed = (
         instances.update()
-        .where(table.id == report.c.id, table.node_id == node_id, newer, differs)
+        .where(table.id == locked.c.id, table.id == report.c.id, table.node_id == node, newer, differs)
         .values(
             {name: report.c[name] for name in _OBSERVED}
             | {
-                "data_volumes": sa.func.nullif(known.concat(told), sa.cast({}, JSONB)),
+                "data_volumes": sa.func.nullif(known.concat(told), _NO_VOLUMES),
                 "reported_session": session,
                 "reported_sequence": sequence,
                 "updated_at": sa.func.now(),
             }
         )
         .returning(table.service_id)
+        .cte("changed")
     )
-    return sorted({row.service_id for row in await tx.execute(update)})
-
-
-async def notify_deploying(tx: Tx, service_ids: Collection[str]) -> None:
-    """Wake the rollout loops for those of the services that have an unfinished deploy."""
-    if not service_ids:
-        return
-    deploying = (
-        sa.select(service_deploys.c.service_id)
-        .where(service_deploys.c.service_id.in_(service_ids), service_deploys.c.finished_at.is_(None))
-        .distinct()
-        .subquery()
+    found = sa.select(changed.c.service_id).distinct().cte("found")
+    deploying = sa.exists().where(
+        service_deploys.c.service_id == found.c.service_id, service_deploys.c.finished_at.is_(None)
     )
-    await tx.execute(sa.select(sa.func.pg_notify(SERVICE_CHANGED, deploying.c.service_id)))
+    return sa.select(
+        found.c.service_id, sa.case((deploying, sa.func.pg_notify(SERVICE_CHANGED, found.c.service_id)))
+    ).order_by(found.c.service_id)
 
 
-def _report(statuses: Sequence[InstanceStatus]) -> sa.Subquery:
-    """The newest status per instance as rows."""
-    newest: Mapping[str, InstanceStatus] = {status.instance_id: status for status in statuses}
-    columns = (instances.c.id, *(instances.c[name] for name in _OBSERVED), sa.column("data_volumes", sa.Text))
-    rows = [
-        (key, *(getattr(status, name) for name in _OBSERVED), to_json(dict(status.data_volumes)))
-        for key, status in newest.items()
-    ]
-    return sa.select(given("observed", columns, rows)).subquery("report")
+_STORE = Statement(_storing())
+
+
+async def store_report(
+    tx: Tx, node_id: str, session: int, sequence: int, statuses: Sequence[InstanceStatus]
+) -> list[str]:
+    """Store what a node observed, in one statement, and wake the rollout loops for those of the services that have an
+    unfinished deploy. Returns the services whose instances changed.
+
+    Ignored are instances that are not on the node (any more), reports that are not newer than the stored one, and
+    statuses that say nothing new. Of several statuses of an instance the last one counts.
+    """
+    newest = {status.instance_id: status for status in statuses}
+    if not newest:
+        return []
+    columns = {f"all_{name}": [getattr(status, name) for status in newest.values()] for name in _OBSERVED}
+    volumes = [to_json(dict(status.data_volumes)) for status in newest.values()]
+    rows = await run(
+        tx,
+        _STORE,
+        node=node_id,
+        session=session,
+        sequence=sequence,
+        all_id=list(newest),
+        all_data_volumes=volumes,
+        **columns,
+    )
+    return [row[0] for row in rows]

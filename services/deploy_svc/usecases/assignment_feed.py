@@ -91,10 +91,9 @@ class AssignmentFeed:
     async def turn(self) -> Snapshot | Delta | None:
         """What the node does not know yet, None when there is nothing; first of all a snapshot. Raises what the
         database raises; call it again then."""
-        async with self._db.read() as tx:
-            current = await instances.fingerprints(tx, self._session.node_id)
-            stale = [key for key, fingerprint in current.items() if self._sent.get(key) != fingerprint]
-            rows = await instances.on_node(tx, self._session.node_id, stale) if stale else []
+        current = await instances.fingerprints(self._db, self._session.node_id)
+        stale = [key for key, fingerprint in current.items() if self._sent.get(key) != fingerprint]
+        rows = await instances.on_node(self._db, self._session.node_id, stale)
         removed = tuple(sorted(key for key in self._sent if key not in current))
         self._forget(key for key in {*self._sent, *self._waits, *self._unsure} if key not in current)
         upserted, later = _within_a_message(await self._completed(current, rows))

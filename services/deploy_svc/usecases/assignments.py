@@ -133,11 +133,8 @@ class Assignments:
 
     async def _store(self, session: NodeSession, report: Report) -> Ack:
         await require_current(self._nodes, session)
-        async with self._db.transaction() as tx:
-            changed = await instances.store_report(
-                tx, session.node_id, session.number, report.sequence, report.statuses
-            )
-            await instances.notify_deploying(tx, changed)
+        async with self._db.read() as tx:
+            await instances.store_report(tx, session.node_id, session.number, report.sequence, report.statuses)
         return Ack(report.sequence)
 
     async def _note_hooks(self, session: NodeSession, hooks: HooksStarted) -> HooksAck:

@@ -132,7 +132,7 @@ class Engine:
         self.db = db
         self._settings = changed
         self.around = around
-        self._url = url
+        self.url = url
         self._stack = stack
         self.agents: list[Agent] = []
         self.directory: NodeDirectory
@@ -141,7 +141,7 @@ class Engine:
     @asynccontextmanager
     async def replica(self, **changed: Any) -> AsyncIterator[Running]:
         """One more process of deploy_svc, in this one; `changed` are settings of its own."""
-        chosen = settings(self._url, self.around.address, **{**self._settings, **changed})
+        chosen = settings(self.url, self.around.address, **{**self._settings, **changed})
         async with running(partial(app.build, chosen)) as served:
             yield served
 
@@ -159,7 +159,7 @@ class Engine:
         supervisor.add("nodes", nodes.informer.run)
         supervisor.add("grids", grids.informer.run)
         await self._stack.enter_async_context(supervisor)
-        return RolloutLoop(self.db, Listener(self._url, ()), nodes, grids, Patience(nodes))
+        return RolloutLoop(self.db, Listener(self.url, ()), nodes, grids, Patience(nodes))
 
     def node(self, node_id: str, number: int, **changed: Any) -> None:
         """Tell everybody about a node."""

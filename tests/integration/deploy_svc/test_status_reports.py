@@ -1,8 +1,11 @@
 """What nodes report, and whose reports count."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 import sqlalchemy as sa
@@ -165,7 +168,96 @@ async def test_a_report_is_stored_in_a_constant_number_of_statements(world: Engi
         async with world.db.transaction() as tx:
             await instance_store.store_report(tx, NODE_1, 1, sequence, [status(key, "stopped") for key in ids])
         counts.append(len(statements))
-    assert counts == [2, 2]
+    assert counts == [1, 1]
     async with world.db.read() as tx:
         states = (await tx.execute(sa.select(tables.instances.c.state))).scalars().all()
     assert set(states) == {"stopped"}
+
+
+async def _blocked(world: Engine) -> bool:
+    """Whether somebody waits for a row that another one has locked."""
+    async with world.db.read() as tx:
+        waiting = sa.text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+        return bool((await tx.execute(waiting)).scalar_one())
+
+
+async def _report(world: Engine, sequence: int, *statuses: InstanceStatus) -> list[str]:
+    async with world.db.read() as tx:
+        return await instance_store.store_report(tx, NODE_1, 1, sequence, statuses)
+
+
+async def _locked(world: Engine, instance_id: str, **changed: Any) -> list[str]:
+    """What a report changes that had to wait for somebody who wrote this meanwhile."""
+    row = tables.instances.c.id == instance_id
+    async with world.db.transaction() as tx:
+        await tx.execute(tables.instances.update().where(row).values(changed))
+        waiting = asyncio.create_task(_report(world, 500, status(instance_id, "stopped")))
+        await eventually(lambda: _blocked(world))
+    return await waiting
+
+
+@pytest.mark.parametrize(
+    "changed", [{"node_id": NODE_2}, {"reported_session": 2}, {"reported_session": 1, "reported_sequence": 500}]
+)
+async def test_a_report_that_waits_for_a_row_judges_what_it_has_become(world: Engine, changed: dict[str, Any]) -> None:
+    instance_id = await _alone(world)
+    assert await _locked(world, instance_id, **changed) == []
+    assert await _state(world, instance_id) == "running"
+
+
+async def test_a_report_that_waited_for_a_row_is_stored_beside_what_was_written(world: Engine) -> None:
+    instance_id = await _alone(world)
+    assert len(await _locked(world, instance_id, desired_state="stopped", deploy_rev="r2")) == 1
+    async with world.db.read() as tx:
+        row = (await tx.execute(sa.select(tables.instances))).one()
+    assert (row.state, row.desired_state, row.deploy_rev) == ("stopped", "stopped", "r2")
+
+
+async def _alone(world: Engine) -> str:
+    """An instance that runs, of which nobody reports any more."""
+    async with world.replica() as replica:
+        agent = world.attach(replica, NODE_1)
+        (instance,) = await world.instances(await deployed(world, agent))
+        agent.close()
+    return instance.id
+
+
+async def _state(world: Engine, instance_id: str) -> str:
+    async with world.db.read() as tx:
+        query = sa.select(tables.instances.c.state).where(tables.instances.c.id == instance_id)
+        return str((await tx.execute(query)).scalar_one())
+
+
+async def test_a_report_wakes_the_rollout_of_a_service_that_is_deployed(world: Engine) -> None:
+    """The first report of two finds no deploy, so the first that wakes anybody is the second."""
+    instance_id = await _alone(world)
+    connection = await asyncpg.connect(world.url)
+    woken: asyncio.Queue[str] = asyncio.Queue()
+    try:
+        await connection.add_listener(tables.SERVICE_CHANGED, lambda *args: woken.put_nowait(args[3]))
+        (service_id,) = await _report(world, 500, status(instance_id, "stopped"))
+        assert woken.empty()
+        async with world.db.transaction() as tx:
+            deploy = tables.service_deploys.insert().values(id="d" * 24, service_id=service_id)
+            await tx.execute(deploy)
+        assert await _report(world, 501, status(instance_id, "restarting")) == [service_id]
+        assert await asyncio.wait_for(woken.get(), 30) == service_id
+        assert await _report(world, 502, status(instance_id, "restarting")) == []
+    finally:
+        await connection.close()
+    assert woken.empty()
+
+
+async def test_the_last_of_several_statuses_of_an_instance_counts(world: Engine) -> None:
+    instance_id = await _alone(world)
+    await _report(world, 500, status(instance_id, "restarting"), status(instance_id, "stopped"))
+    assert await _state(world, instance_id) == "stopped"
+
+
+async def test_volumes_that_a_report_does_not_name_stay_known(world: Engine) -> None:
+    instance_id = await _alone(world)
+    for sequence, volumes in ((500, {"/a": "x"}), (501, {"/b": "y"}), (502, {})):
+        told = replace(status(instance_id, "running"), data_volumes=volumes)
+        assert len(await _report(world, sequence, told)) == (sequence < 502)
+    [instance] = await instance_store.on_node(world.db, NODE_1, [instance_id])
+    assert instance.data_volumes == {"/a": "x", "/b": "y"}

@@ -4,12 +4,14 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+import sqlalchemy as sa
 
 from services.kernel import call
 from services.kernel.call import Call
 from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database
 from services.kernel.principal import NodeSession, Principal
+from services.kernel.statements import Statement
 from tests.support.eventually import eventually
 from tests.support.postgres import TestPostgres
 
@@ -45,6 +47,30 @@ async def test_agents_that_hold_all_they_may_hold_up_nobody_else(url: str) -> No
         go_on.set()
         await asyncio.gather(*agents)
         assert len(begun) == MANY
+    finally:
+        await db.close()
+
+
+_PAUSE = Statement(sa.select(sa.literal(1).label("one"), sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Float))))
+
+
+async def _ask_as_node(db: Database, seconds: float) -> None:
+    call.start(Call(method="", principal=NODE))
+    await db.fetch(_PAUSE, seconds=seconds)
+
+
+async def test_prepared_statements_of_agents_leave_a_connection_to_everybody_else(url: str) -> None:
+    """The pauses of the agents take longer together than anybody here would wait."""
+    db = Database(url)
+    try:
+        agents = [asyncio.create_task(_ask_as_node(db, 600)) for _ in range(MANY)]
+        await asyncio.sleep(0)
+        for _ in range(2):
+            [row] = await asyncio.wait_for(db.fetch(_PAUSE, seconds=0.0), 60)
+            assert row.one == 1
+        for agent in agents:
+            agent.cancel()
+        await asyncio.gather(*agents, return_exceptions=True)
     finally:
         await db.close()
 
