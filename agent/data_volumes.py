@@ -31,17 +31,20 @@ class DataVolumes:
 
     def note(self, assignment: pb.Assignment, container: Container | None) -> None:
         """Remember what the container of the instance keeps."""
-        record = self._site.state.record(self._key, assignment.restarts)
         held = data.held_by(container) if container is not None and assignment.pod.stateful else {}
-        if not held.items() <= record.data.items():
-            record.data = record.data | held
-            self._site.state.flush()
+        self._keep(assignment, held)
 
     def remember(self, assignment: pb.Assignment, mounts: list[DataMount]) -> None:
         """From now on there may be data in them."""
+        self._keep(assignment, {mount.path: mount.name for mount in mounts})
+        self._site.state.touch()
+
+    def _keep(self, assignment: pb.Assignment, held: Mapping[str, str]) -> None:
+        """On disk when this returns. All else of the agent waits for that, so only where there is something new."""
         record = self._site.state.record(self._key, assignment.restarts)
-        record.data = record.data | {mount.path: mount.name for mount in mounts}
-        self._site.state.flush()
+        if not held.items() <= record.data.items():
+            record.data = {**record.data, **held}
+            self._site.state.flush()
 
     async def prepare(self, assignment: pb.Assignment, image_volumes: tuple[str, ...]) -> list[DataMount]:
         """The volumes of the next container; those that are new are made. Raises DataGone when one that held data does

@@ -21,6 +21,8 @@ class KeyPair:
         self._folder = folder
         kept = folder.read(_FILE, KeyDocument).private_key
         self._private = _parsed(kept) or self._made()
+        # Asked for every few seconds, and takes a multiplication on the curve.
+        self._public = _public_of(self._private)
 
     def __repr__(self) -> str:
         return f"KeyPair(public={self.public!r})"
@@ -34,12 +36,12 @@ class KeyPair:
     @property
     def public(self) -> str:
         """In base64, for everybody."""
-        raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        return base64.b64encode(self._private.public_key().public_bytes(*raw)).decode()
+        return self._public
 
     def rotate(self) -> None:
         """Take another pair in its place."""
         self._private = self._made()
+        self._public = _public_of(self._private)
 
     def _made(self) -> X25519PrivateKey:
         self._private = X25519PrivateKey.generate()
@@ -51,6 +53,11 @@ class KeyPair:
                 "the network key is not kept: this node has another one after its next start", error=repr(error)
             )
         return self._private
+
+
+def _public_of(private: X25519PrivateKey) -> str:
+    raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base64.b64encode(private.public_key().public_bytes(*raw)).decode()
 
 
 def _parsed(text: str) -> X25519PrivateKey | None:

@@ -3,9 +3,13 @@
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from agent.data_volumes import DataVolumes
+from agent.domain.data import DataMount
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Position
 from agent.image_cleaner import ImageCleaner
@@ -142,3 +146,22 @@ async def test_peers_are_on_disk_before_they_are_acted_upon(folder: StateDir, tm
     written = (tmp_path / "network.json").stat().st_ino
     await memory.write()
     assert (tmp_path / "network.json").stat().st_ino == written, "nothing changed, so nothing is written"
+
+
+async def test_only_news_of_data_is_on_disk_before_the_agent_goes_on(
+    folder: StateDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing holds up all other instances of the node."""
+    wanted, key = assignment(pod={"stateful": True}), InstanceKey("s", 1)
+    site: Any = SimpleNamespace(state=State(folder), runtime=None)
+    data, writes = DataVolumes(key, site), list[str]()
+    write = StateDir.write
+    monkeypatch.setattr(StateDir, "write", lambda self, name, text: (writes.append(name), write(self, name, text)))
+    data.remember(wanted, [])
+    assert writes == []
+    mounts = [DataMount("/data", "web-1", fresh=True)]
+    data.remember(wanted, mounts)
+    assert State(folder).with_data() == {key: {"web-1"}}
+    data.remember(wanted, mounts)
+    data.note(wanted, None)
+    assert len(writes) == 1
