@@ -1,11 +1,11 @@
 """NOTIFY channels. Payloads are ids, never data."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import UpdateBase
 
+from services.grid_svc.store import tables
 from services.kernel.db import Tx, notify
 
 # Payload: grid id.
@@ -27,13 +27,13 @@ async def nodes_changed(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
         await notify(tx, NODES, f"{grid_id}/{node_id}")
 
 
-def telling(changed: UpdateBase) -> sa.Select[Any]:
-    """What `changed` returns, `grid_id` and `id` among it; followers are told about these nodes on commit.
+def telling(changed: UpdateBase) -> UpdateBase:
+    """`changed`, an insert or update of nodes; followers are told about these nodes on commit.
 
     One statement where `nodes_changed` would need a second one.
     """
-    rows = changed.cte("changed")
-    return sa.select(rows, sa.func.pg_notify(NODES, rows.c.grid_id + "/" + rows.c.id).label("told"))
+    key = tables.nodes.c.grid_id + "/" + tables.nodes.c.id
+    return changed.returning(sa.func.pg_notify(NODES, key).label("told"))
 
 
 async def nodes_sampled(tx: Tx, keys: Iterable[tuple[str, str]]) -> None:
