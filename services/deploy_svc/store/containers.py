@@ -5,24 +5,24 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from services.deploy_svc.domain.container import Binding, Container, Details, Network, Reported, State
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.container_tables import containers
 from services.kernel import pages
-from services.kernel.db import Tx
+from services.kernel.db import Tx, run
 from services.kernel.ids import new_id
 from services.kernel.members import made_of, members
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.statements import Statement
+from services.kernel.storable import to_json
 
 _t = containers
 _s = tables.services
 _i = tables.instances
-
-# Postgres takes 32,767 parameters per statement.
-_ROWS_PER_STATEMENT = 1000
 
 _REPORTED = (
     "name",
@@ -38,59 +38,77 @@ _REPORTED = (
 )
 
 
+_SECRET_NAMES = Statement(
+    sa.select(_s.c.id, _s.c.spec["secrets"], _s.c.spec["certificates"], _i.c.pod["secrets"])
+    .select_from(_s.outerjoin(_i, _i.c.service_id == _s.c.id))
+    .where(
+        _s.c.grid_id == sa.bindparam("grid", type_=_s.c.grid_id.type),
+        _s.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+    )
+)
+
+
 async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> dict[str, set[str]]:
     """Names of the variables that carry secrets, by service id, now or in what its instances were deployed with.
 
     A service that does not belong to the grid is not in the answer.
     """
-    ids = sorted(service_ids)
-    if not ids:
-        return {}
-    query = (
-        sa.select(_s.c.id, _s.c.spec["secrets"], _s.c.spec["certificates"], _i.c.pod["secrets"])
-        .select_from(_s.outerjoin(_i, _i.c.service_id == _s.c.id))
-        .where(_s.c.grid_id == grid_id, _s.c.id.in_(ids))
-    )
     names: dict[str, set[str]] = {}
-    for service_id, *lists in await tx.execute(query):
+    rows = await run(tx, _SECRET_NAMES, grid=grid_id, ids=sorted(service_ids)) if service_ids else ()
+    for service_id, *lists in map(tuple, rows):
         found = {item["name"] for entries in lists for item in entries or ()}
         names.setdefault(service_id, set()).update(found)
     return names
 
 
+_NODE = sa.bindparam("node", type_=_t.c.node_id.type)
+_IDS = sa.bindparam("ids", type_=ARRAY(sa.Text))
+_KNOWN = Statement(sa.select(_t.c.container_id).where(_t.c.node_id == _NODE, _t.c.container_id == sa.any_(_IDS)))
+_COUNT = Statement(sa.select(sa.func.count()).where(_t.c.node_id == _NODE))
+
+
 async def known_ids(tx: Tx, node_id: str, container_ids: Collection[str]) -> set[str]:
     """Those of the containers that the node reported before."""
-    ids = sa.cast(sorted(container_ids), ARRAY(sa.Text))
-    query = sa.select(_t.c.container_id).where(_t.c.node_id == node_id, _t.c.container_id == sa.func.any(ids))
-    return set((await tx.execute(query)).scalars())
+    return {row[0] for row in await run(tx, _KNOWN, node=node_id, ids=sorted(container_ids))}
 
 
 async def count(tx: Tx, node_id: str) -> int:
     """How many containers of the node there are."""
-    return int((await tx.execute(sa.select(sa.func.count()).where(_t.c.node_id == node_id))).scalar_one())
+    [row] = await run(tx, _COUNT, node=node_id)
+    return int(row[0])
+
+
+def _saving() -> ReturningInsert[Any]:
+    """Rows come as arrays of their columns: the same statement for any number of them."""
+    one = ("grid_id", "node_id", "session")
+    each = ("id", "container_id", *(name for name in _REPORTED if name not in one))
+    told = [sa.column(name, sa.Text if name == "details" else _t.c[name].type) for name in each]
+    arrays = [sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in told]
+    rows = sa.func.unnest(*arrays).table_valued(*told, name="reported").render_derived()
+    values: dict[str, sa.ColumnElement[Any]] = {column.name: rows.c[column.name] for column in told}
+    values["details"] = sa.cast(rows.c.details, JSONB)
+    values["created_at"] = sa.func.coalesce(rows.c.created_at, sa.func.now())
+    values |= {name: sa.bindparam(name, type_=_t.c[name].type) for name in one}
+    statement = upsert(_t).from_select(list(values), sa.select(*values.values()))
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        constraint="uq_containers_node_id_container_id",
+        set_={**{name: new[name] for name in _REPORTED}, "updated_at": sa.func.now(), "deleted_at": None},
+        where=_t.c.session <= new.session,
+    ).returning(_t.c.id)
+
+
+_SAVE = Statement(_saving())
 
 
 async def save(tx: Tx, grid_id: str, node_id: str, session: int, reported: Sequence[Reported]) -> None:
     """Store containers as reported. One that was marked lost is back; one that a newer session
     reported stays as it is."""
     newest = {item.container_id: item for item in reported}
-    keys = sorted(newest)
-    for start in range(0, len(keys), _ROWS_PER_STATEMENT):
-        part = keys[start : start + _ROWS_PER_STATEMENT]
-        await _save(tx, [_row(grid_id, node_id, session, newest[key]) for key in part])
-
-
-async def _save(tx: Tx, rows: list[dict[str, Any]]) -> None:
-    statement = upsert(_t).values(rows)
-    new = statement.excluded
-    changed = {name: new[name] for name in _REPORTED}
-    await tx.execute(
-        statement.on_conflict_do_update(
-            constraint="uq_containers_node_id_container_id",
-            set_={**changed, "updated_at": sa.func.now(), "deleted_at": None},
-            where=_t.c.session <= new.session,
-        )
-    )
+    rows = [_row(newest[key]) for key in sorted(newest)]
+    if rows:
+        columns = {f"all_{name}": [row[name] for row in rows] for name in rows[0]}
+        await run(tx, _SAVE, grid_id=grid_id, node_id=node_id, session=session, **columns)
 
 
 async def keep_only(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
@@ -175,16 +193,12 @@ async def _select(tx: Tx, *where: sa.ColumnElement[bool], page: Page = WHOLE) ->
     return await pages.read(tx, query, by_age, page, _container)
 
 
-def _row(grid_id: str, node_id: str, session: int, item: Reported) -> dict[str, Any]:
+def _row(item: Reported) -> dict[str, Any]:
     return {
         **members(item),
         "id": new_id(),
-        "grid_id": grid_id,
-        "node_id": node_id,
         "running": item.details.state.running,
-        "details": asdict(item.details),
-        "session": session,
-        "created_at": sa.func.now() if item.created_at is None else item.created_at,
+        "details": to_json(asdict(item.details)),
     }
 
 
