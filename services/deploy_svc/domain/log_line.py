@@ -87,22 +87,28 @@ class LogResume:
 
     def __init__(self) -> None:
         self._resumes: dict[LogKey, _Resume] = {}
+        self._looked: dict[LogKey, _Resume] = {}
 
     def fresh(self, lines: Iterable[LogLine], stored: Mapping[LogKey, LogPosition]) -> list[LogLine]:
-        """The lines that are not stored, given the stored positions of their containers."""
+        """The lines that are not stored, given the stored positions of their containers. Asked again without `written`,
+        it answers the same."""
         found: list[LogLine] = []
+        self._looked = {}
         for key, together in groupby(lines, _KEY):
-            resume = self._resumes.get(key)
+            resume = self._looked.get(key) or self._resumes.get(key)
             if resume is None or resume.position != stored.get(key):
-                resume = self._resumes[key] = _Resume(stored.get(key))
+                resume = _Resume(stored.get(key))
             if resume.passed:
                 found += together
             else:
+                resume = replace(resume)
                 found += [line for line in together if not resume.is_stored(line.time)]
+            self._looked[key] = resume
         return found
 
     def written(self, positions: Mapping[LogKey, LogPosition]) -> None:
-        """This stream stored lines up to these positions, and they are committed."""
+        """This stream stored what was fresh, up to these positions, and they are committed."""
+        self._resumes |= self._looked
         for key, position in positions.items():
             self._resumes[key] = _Resume(position, passed=True)
 

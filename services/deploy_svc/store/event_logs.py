@@ -1,10 +1,13 @@
 """Event logs: written by the engine and by nodes, read by id. Partitioned by day of arrival (partitions.py)."""
 
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from services.deploy_svc.domain.event import Event, StoredEvent
 from services.deploy_svc.domain.log_query import LogQuery
@@ -15,8 +18,9 @@ from services.deploy_svc.store import tables
 from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, event_positions
 from services.deploy_svc.store.stack_tables import stacks
 from services.kernel import locks
-from services.kernel.db import Tx
+from services.kernel.db import Tx, run
 from services.kernel.members import made_of, members
+from services.kernel.statements import Statement
 
 _t = event_logs
 _p = event_positions
@@ -41,19 +45,33 @@ async def record(tx: Tx, *events: Event) -> None:
     await tx.execute(_RECORD, [_row(event) for event in events])
 
 
-async def position(tx: Tx, node_id: str) -> str | None:
-    """Id of the last event that was stored for a node."""
-    return (await tx.execute(sa.select(_p.c.last_id).where(_p.c.node_id == node_id))).scalar()
+_POSITIONS = Statement(
+    sa.select(_p.c.node_id, _p.c.last_id).where(_p.c.node_id == sa.any_(sa.bindparam("nodes", type_=ARRAY(sa.Text))))
+)
 
 
-async def save_position(tx: Tx, node_id: str, last_id: str) -> None:
-    """Remember the last stored event of a node."""
-    insert = upsert(_p).values(node_id=node_id, last_id=last_id)
-    await tx.execute(
-        insert.on_conflict_do_update(
-            constraint="pk_event_positions", set_={"last_id": last_id, "updated_at": sa.func.now()}
-        )
-    )
+async def positions(tx: Tx, node_ids: Collection[str]) -> dict[str, str]:
+    """Ids of the last events that were stored, by node."""
+    return {row[0]: row[1] for row in await run(tx, _POSITIONS, nodes=sorted(node_ids))}
+
+
+def _saving() -> ReturningInsert[Any]:
+    told = [sa.column(name, _p.c[name].type) for name in ("node_id", "last_id")]
+    arrays = [sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in told]
+    rows = sa.func.unnest(*arrays).table_valued(*told, name="told").render_derived()
+    insert = upsert(_p).from_select([column.name for column in told], sa.select(*rows.c))
+    return insert.on_conflict_do_update(
+        constraint="pk_event_positions", set_={"last_id": insert.excluded.last_id, "updated_at": sa.func.now()}
+    ).returning(_p.c.node_id)
+
+
+_SAVE_POSITIONS = Statement(_saving())
+
+
+async def save_positions(tx: Tx, last: Mapping[str, str]) -> None:
+    """Remember the last stored event of each node."""
+    nodes = sorted(last)
+    await run(tx, _SAVE_POSITIONS, all_node_id=nodes, all_last_id=[last[node_id] for node_id in nodes])
 
 
 async def expire_positions(tx: Tx, before: date) -> None:

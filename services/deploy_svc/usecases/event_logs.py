@@ -1,6 +1,7 @@
 """Reading event logs, and events of nodes into them (docs/spec/deploy_rest.md section 8)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from services.clients.grids import GridDirectory
 from services.clients.nodes import Node, NodeDirectory
@@ -9,7 +10,7 @@ from services.deploy_svc.domain.log_scope import EventScope, names
 from services.deploy_svc.store import event_logs as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as stack_store
-from services.deploy_svc.store.node_services import spoken_for
+from services.deploy_svc.store.node_services import all_spoken_for
 from services.deploy_svc.usecases.container_logs import node_ids
 from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
@@ -18,6 +19,7 @@ from services.deploy_svc.usecases.service_paths import Access
 from services.kernel.db import Database
 from services.kernel.listen import Wakes
 from services.kernel.principal import NodeSession, Principal
+from services.kernel.together import Together
 
 
 class EventLogs:
@@ -67,26 +69,54 @@ _PER_SECOND = 50.0
 _AT_ONCE = 2000.0
 
 
+# Pushes that are stored together.
+_TOGETHER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    session: NodeSession
+    events: Sequence[NodeEvent]
+
+
 class EventIngest:
+    """One transaction at a time stores what the nodes of a grid have sent meanwhile: ids grow in commit order, so
+    they would wait for one another all the same."""
+
     def __init__(self, db: Database, nodes: NodeDirectory) -> None:
         self._db = db
         self._nodes = nodes
         self._pace = NodePace(_PER_SECOND, _AT_ONCE)
+        self._together = Together(self._store, _TOGETHER)
 
     async def push(self, session: NodeSession, events: Sequence[NodeEvent]) -> None:
         """Store the events that are not stored yet; they are committed when this returns. Events of unknown types or
         of services that the node does not run are dropped. Raises SessionEnded."""
         await require_current(self._nodes, session)
         await self._pace.spend(session.node_id, len(events))
-        if not events:
-            return
+        if events:
+            await self._together.do(session.grid_id, _Push(session, events))
+
+    async def _store(self, pushes: Sequence[_Push]) -> None:
+        wanted: list[tuple[NodeSession, NodeEvent]] = []
         async with self._db.transaction() as tx:
-            fresh = not_stored(list(events), await store.position(tx, session.node_id))
-            known = await spoken_for(tx, session, {event.service_id for event in fresh})
-            if fresh:
-                await store.save_position(tx, session.node_id, fresh[-1].id)
-            wanted = [event for event in fresh if event.service_id in known and event.type in NODE_TYPES]
-            await store.record(tx, *(_stored(session, event, known[event.service_id]) for event in wanted))
+            last = await store.positions(tx, {push.session.node_id for push in pushes})
+            for push in pushes:
+                node_id = push.session.node_id
+                if fresh := not_stored(list(push.events), last.get(node_id)):
+                    last[node_id] = fresh[-1].id
+                    wanted += [(push.session, event) for event in fresh]
+            if not wanted:
+                return
+            told = {(session.node_id, event.service_id) for session, event in wanted}
+            known = await all_spoken_for(tx, pushes[0].session.grid_id, told)
+            await store.save_positions(tx, {session.node_id: last[session.node_id] for session, _ in wanted})
+            events = (
+                _stored(session, event, service)
+                for session, event in wanted
+                if (service := known.get((session.node_id, event.service_id))) and event.type in NODE_TYPES
+            )
+            await store.record(tx, *events)
 
 
 def _stored(session: NodeSession, event: NodeEvent, service: tuple[str, str]) -> Event:

@@ -35,6 +35,11 @@ from tests.integration.deploy_svc.stand_ins import GRID, Neighbours, neighbours
 from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET, Running, running
 
+# How many connections to the database wait for a lock that another one holds.
+WAITING = sa.text(
+    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+)
+
 Behaviour = Callable[[pb.Assignment], pb.InstanceStatus | None]
 
 

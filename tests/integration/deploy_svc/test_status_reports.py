@@ -15,7 +15,7 @@ from services.deploy_svc.domain.instance_status import InstanceStatus
 from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import tables
-from tests.integration.deploy_svc.engine_fixtures import Engine, attached, deployed, ended
+from tests.integration.deploy_svc.engine_fixtures import WAITING, Engine, attached, deployed, ended
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
 
@@ -177,8 +177,7 @@ async def test_a_report_is_stored_in_a_constant_number_of_statements(world: Engi
 async def _blocked(world: Engine) -> bool:
     """Whether somebody waits for a row that another one has locked."""
     async with world.db.read() as tx:
-        waiting = sa.text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
-        return bool((await tx.execute(waiting)).scalar_one())
+        return bool((await tx.execute(WAITING)).scalar_one())
 
 
 async def _report(world: Engine, sequence: int, *statuses: InstanceStatus) -> list[str]:
