@@ -16,8 +16,15 @@ from services.kernel.principal import NodeSession
 from services.kernel.session_refusals import SessionReason
 
 _POLL_SECONDS = 60.0
-# Many instances that come or go at once are one read and one message, not hundreds.
+# Many instances that come or go at once are one read and one message, not hundreds; the more so, the more nodes are
+# told: about what it takes to tell one of them, for everybody on the way.
 _GATHER_SECONDS = 0.05
+_TELL_SECONDS = 0.001
+
+
+def gather_seconds(followers: int) -> float:
+    """For how long changes are gathered before so many nodes are told of them."""
+    return _GATHER_SECONDS + followers * _TELL_SECONDS
 
 
 class _Follower:
@@ -104,7 +111,7 @@ class Endpoints:
                 except TimeoutError:
                     first = None
                 await self._refresh(drain(wake, first))
-                await asyncio.sleep(_GATHER_SECONDS)
+                await asyncio.sleep(gather_seconds(sum(len(grid.followers) for grid in self._grids.values())))
 
     async def watch(self, session: NodeSession) -> AsyncIterator[EndpointUpdate]:
         """The complete list of the node's grid, then changes. Raises SessionEnded when the node is removed from its

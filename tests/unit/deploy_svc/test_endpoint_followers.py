@@ -1,7 +1,7 @@
 """What followers of the endpoints of a grid are told, without a database."""
 
 from services.deploy_svc.domain.endpoint import Endpoint
-from services.deploy_svc.usecases.endpoints import _Follower, _Grid
+from services.deploy_svc.usecases.endpoints import _Follower, _Grid, gather_seconds
 from services.kernel.principal import NodeSession
 
 SESSION = NodeSession("0" * 24, "1" * 24, 1)
@@ -31,3 +31,8 @@ async def test_one_that_is_slow_hears_the_newest_of_each() -> None:
     grid.take({"c": endpoint("c", "10.0.0.4")}, ["c"])
     [step] = await slow.next()
     assert ([each.address for each in step.upserted], list(step.removed)) == (["10.0.0.4"], [])
+
+
+def test_a_few_nodes_are_told_at_once_and_a_thousand_once_a_second() -> None:
+    assert gather_seconds(10) < 0.1
+    assert 1 < gather_seconds(1000) < 2
