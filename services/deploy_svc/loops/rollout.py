@@ -41,6 +41,9 @@ _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 30.0
 # Changes of a moment are handled together; about what a step takes.
 _SETTLE_SECONDS, _STEP_SECONDS = 0.2, 0.01
+# A service that was stepped rests for so long per instance, about what it takes to look at one. Nodes report them one
+# by one, and each report would be another look at all of them.
+_REST_SECONDS, _LONGEST_REST_SECONDS = 0.002, 1.0
 _MOST_FAILURES = 3
 
 _STEPS = prometheus_client.Counter("rollout_steps_total", "Rollout steps by outcome.", ["outcome"])
@@ -68,6 +71,7 @@ class RolloutLoop:
         # In the order in which they were asked for, so that none waits for ever.
         self._wanted: dict[str, None] = {}
         self._running: set[str] = set()
+        self._resting: set[str] = set()
         self._groups = 0
         self._failures: Counter[str] = Counter()
         self._work = asyncio.Event()
@@ -80,6 +84,7 @@ class RolloutLoop:
         """Work until cancelled; a failing step is retried or ends its deploy, it never ends the loop."""
         async with self._listener.subscribe(SERVICE_CHANGED) as wake, asyncio.TaskGroup() as tasks:
             self._running.clear()
+            self._resting.clear()
             self._groups = 0
             tasks.create_task(self._listen(wake))
             tasks.create_task(self._poll())
@@ -170,7 +175,19 @@ class RolloutLoop:
                 tasks.create_task(self._step_group(group))
 
     def _free(self) -> list[str]:
-        return list(islice((wanted for wanted in self._wanted if wanted not in self._running), _TOGETHER))
+        busy = self._running | self._resting
+        return list(islice((wanted for wanted in self._wanted if wanted not in busy), _TOGETHER))
+
+    def _rest(self, snapshot: Snapshot) -> None:
+        """What is wanted of the service meanwhile is one step later."""
+        seconds = min(_LONGEST_REST_SECONDS, len(snapshot.instances) * _REST_SECONDS)
+        self._resting.add(snapshot.service.id)
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, snapshot.service.id)
+
+    def _end_rest(self, service_id: str) -> None:
+        self._resting.discard(service_id)
+        if self._wanted:
+            self._work.set()
 
     async def _step_group(self, service_ids: Sequence[str]) -> None:
         """Step them together; one by one those that need it, and all of them when that fails."""
@@ -236,6 +253,8 @@ class RolloutLoop:
             await rollout_plans.apply(tx, steps)
             # Last: it holds a lock of the whole grid until the transaction ends.
             await event_logs.record(tx, *(event for step in steps for event in rollout_events.events(*step)))
+        for snapshot in found.snapshots:
+            self._rest(snapshot)
         self._want(others)
         return found.alone
 

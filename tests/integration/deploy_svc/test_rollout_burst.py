@@ -7,6 +7,7 @@ import pytest
 
 from services.deploy_svc.domain.service_spec import DeployOpts
 from tests.integration.deploy_svc.engine_fixtures import Engine, engine
+from tests.support.eventually import eventually
 from tests.support.postgres import empty_tables
 
 INSTANCES = 3
@@ -43,3 +44,26 @@ async def test_a_burst_of_deploys_ends_soon(
     waits = sorted((r.finished_at - r.created_at).total_seconds() for r in results if r.finished_at)
     with capsys.disabled():
         print(f"deploy latency: median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s")  # noqa: T201
+
+
+async def test_a_service_of_many_instances_rests_between_its_steps(world: Engine) -> None:
+    """What its nodes tell meanwhile is looked at together, and nothing of it is lost."""
+    loop = await world.lone_loop()
+    world.node("1".zfill(24), 1)
+    await eventually(lambda: _known(world))
+    many, one = [await world.service(name, instances=count) for name, count in (("many", 60), ("one", 1))]
+    for service_id in (many, one):
+        await world.deploy(service_id)
+        await loop.step(service_id)
+    await loop.step(many)
+    loop._want([many, one])
+    assert many not in loop._free()
+
+    async def both() -> bool:
+        return loop._free() == [many, one]
+
+    await eventually(both)
+
+
+async def _known(world: Engine) -> bool:
+    return bool(await world.directory.all())
