@@ -54,7 +54,21 @@ class SecondNode:
 
     def start(self) -> None:
         """Start the agent and wait until the node is online, and gets instances."""
-        env = {
+        with (self._folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._agent(), cwd=self._suite.folder, env=self._environment(), stdout=log, stderr=log
+            )
+        soon(lambda: self.status() == "online", within=120, message=f"the second node is online {self.log()[-2000:]}")
+        with service(self._api, "first", self._image, affinity=[f"node=={NAME}"]) as first:
+            soon(lambda: self._api.deploy(first), message="the scheduler knows the node")
+
+    @staticmethod
+    def _agent() -> list[str]:
+        """Not with the suite's interpreter, so that nobody takes this agent for the suite's."""
+        return [sys.executable, "-m", "agent"]
+
+    def _environment(self) -> dict[str, str]:
+        return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": f"{self._suite.folder}:{self._suite.folder}/gen",
             "KONTENA_URI": f"127.0.0.1:{self._suite.env['KONTENA_PORT']}",
@@ -65,14 +79,6 @@ class SecondNode:
             "KONTENA_PORT_WAIT_SECONDS": "3",
             "DOCKER_HOST": self.engine.host,
         }
-        with (self._folder / "agent.log").open("ab") as log:
-            # Not the suite's interpreter, so that nobody takes this agent for the suite's.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent"], cwd=self._suite.folder, env=env, stdout=log, stderr=log
-            )
-        soon(lambda: self.status() == "online", within=120, message=f"the second node is online {self.log()[-2000:]}")
-        with service(self._api, "first", self._image, affinity=[f"node=={NAME}"]) as first:
-            soon(lambda: self._api.deploy(first), message="the scheduler knows the node")
 
     def kill(self) -> None:
         """kill -9 of the agent."""
@@ -86,8 +92,10 @@ class SecondNode:
         return statuses(self._api).get(NAME, "unknown")
 
     def leave(self) -> None:
-        """The node is gone for good."""
+        """The node is gone for good, and so are its network and resolver, which outlive an agent."""
         self.kill()
+        command = [*self._agent(), "remove-containers"]
+        subprocess.run(command, cwd=self._suite.folder, env=self._environment(), check=True, capture_output=True)
         soon(lambda: self.status() in ("offline", "unknown"), message="the second node is offline")
         self._api.request("DELETE", f"/v1/nodes/{self.id}")
 

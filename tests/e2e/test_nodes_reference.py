@@ -21,11 +21,12 @@ ENGINE = ":".join(["RQKP", "Y32W", "SB4H", "7TNG", "5BKC", "R6ZO", "5B25", "C2AV
 
 @contextmanager
 def agent(api: Api, folder: Path, **environment: str) -> Iterator[None]:
-    """An agent as an operator starts one."""
+    """An agent as an operator starts one; its network, which outlives it, goes at the end."""
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     env |= {"KONTENA_URI": api.url, "KONTENA_STATE_DIR": str(folder), **environment}
+    command = [sys.executable, "-m", "agent"]
     with (folder / "agent.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "agent"], cwd=REPOSITORY, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=log, stderr=log)
     try:
         yield
     finally:
@@ -35,6 +36,8 @@ def agent(api: Api, folder: Path, **environment: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if "DOCKER_HOST" in env:
+            subprocess.run([*command, "remove-containers"], cwd=REPOSITORY, env=env, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
