@@ -4,12 +4,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
 import psutil
 import pytest
-from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._config import DEFAULT_TIMEOUT_CONFIG, create_ssl_context
+from httpx._transports import default as transports
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -29,6 +31,8 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 hypothesis.settings.load_profile("ci")
 # httpx waits five seconds for an answer, which is too short where a lot else runs; there is no other place to say so.
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
+# It also reads the authorities of this machine for each client anew, which takes twenty times as long as a request.
+vars(transports)["create_ssl_context"] = cache(create_ssl_context)
 
 
 @pytest.hookimpl(wrapper=True)
