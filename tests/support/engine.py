@@ -234,17 +234,7 @@ class Engine:
 
     def request(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
         """One call of the engine's API and its answer, of a stream of documents the last one."""
-        connection = _UnixConnection(self.socket)
-        try:
-            data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-            connection.request(method, path, data, {"Content-Type": kind})
-            response = connection.getresponse()
-            text = response.read().decode()
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise EngineError(f"{method} {path}: {response.status} {text[:300]}")
-        return json.loads(text.strip().splitlines()[-1]) if text.strip() else None
+        return ask(self.socket, method, path, body, kind)
 
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -276,6 +266,18 @@ class Engine:
             done = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
             if done.returncode:
                 raise EngineUnavailable(f"the bridge cannot be made: {done.stderr.strip()}")
+
+
+def ask(socket: Path, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
+    """One call of an engine's API and its answer, of a stream of documents the last one."""
+    with contextlib.closing(_UnixConnection(socket)) as connection:
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection.request(method, path, data, {"Content-Type": kind})
+        response = connection.getresponse()
+        text = response.read().decode()
+    if response.status >= 400:
+        raise EngineError(f"{method} {path}: {response.status} {text[:300]}")
+    return json.loads(text.strip().splitlines()[-1]) if text.strip() else None
 
 
 class _UnixConnection(http.client.HTTPConnection):

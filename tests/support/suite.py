@@ -1,5 +1,6 @@
 """The whole suite as a user gets it: a clean copy of the tree, `make up`, and a REST client."""
 
+import contextlib
 import os
 import shutil
 import ssl
@@ -193,9 +194,11 @@ class Suite:
         others = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}
         words = {**others, "engine": "services.deploy_svc engine-beside"}.get(name, f"services.{name}")
         found: dict[int, int] = {}
-        for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
-            command = " ".join(process.info["cmdline"] or [])
-            beside = "engine-beside" in command and name != "engine"
-            if words in command and str(self.folder) in command and not beside:
-                found[int(process.info["pid"])] = int(process.info["ppid"])
+        for pid in psutil.pids():
+            # It may be gone by now.
+            with contextlib.suppress(OSError, psutil.NoSuchProcess):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                beside = "engine-beside" in command and name != "engine"
+                if words in command and str(self.folder) in command and not beside:
+                    found[pid] = psutil.Process(pid).ppid()
         return sorted(pid for pid, parent in found.items() if parent not in found)
