@@ -166,7 +166,7 @@ class Client:
 
     def _ask(self) -> None:
         turn = 0
-        while not self._stop.wait(0.005):
+        while not self._stop.wait(0.02):
             turn += 1
             problems: list[str] = []
             if not self._answered(self._ports, turn, problems) and not self._answered(self._look(), turn, problems):

@@ -24,6 +24,8 @@ SOAK = bool(os.environ.get("KONTENA_SOAK"))
 # What a container that reads from another one may take, connections and names included. Only a machine that does
 # nothing else (`make soak`) tells how long that is; beside other tests, it is about whether it is read at all.
 AT_ONCE = 2.0 if SOAK else 20.0
+# Between two requests of a client that asks all the time; without, it takes a core from what runs beside it.
+PAUSE = 0 if SOAK else 0.05
 # How long a container runs on beside its successor: until a test that watches has ended, however slow the machine is.
 LONG_DRAIN = 600
 # The first two lie in one /29, the third does not.
@@ -39,7 +41,7 @@ SERVE = (
 REQUESTS = (
     "made=0; failed=0; while [ ! -e /www/enough-{name} ]; do made=$((made+1)); "
     f"/usr/bin/curl -fsS -m {{seconds}} -o /dev/null http://{{name}}.{GRID}.kontena.local:8080/ "
-    "|| failed=$((failed+1)); done; echo $made $failed"
+    f"|| failed=$((failed+1)); sleep {PAUSE}; done; echo $made $failed"
 )
 
 
