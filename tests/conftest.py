@@ -70,10 +70,22 @@ class OneWorkerPerFolder(LoadScopeScheduling):
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        _, folder, room, *_ = nodeid.split("/")
-        if folder in _SHARING:
-            return _WITH.get(folder, folder)
-        return f"{folder}/{room}" if folder == "integration" else nodeid.partition("::")[0]
+        return _room(nodeid)
+
+
+def _room(nodeid: str) -> str:
+    """Tests of one room are for one worker."""
+    _, folder, room, *_ = nodeid.split("/")
+    if folder in _SHARING:
+        return _WITH.get(folder, folder)
+    return f"{folder}/{room}" if folder == "integration" else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """A running suite ends with the last test on it: idle, it would slow those that follow."""
+    if nextitem and _SHARING & set(item.path.parts) and _room(item.nodeid) != _room(nextitem.nodeid):
+        item.session._setupstate.teardown_exact(None)
 
 
 @pytest.hookimpl(optionalhook=True)
