@@ -15,6 +15,7 @@ from services.deploy_svc.domain.instance import Instance
 from services.deploy_svc.domain.pod import weight
 from services.deploy_svc.domain.service_spec import ConfigRef, FileRef, SecretRef
 from services.deploy_svc.store import grid_configs, hook_runs
+from services.deploy_svc.usecases.asked_together import AskedTogether
 from services.kernel.db import Database
 from services.kernel.errors import Unavailable
 from services.kernel.logs import get_logger
@@ -123,7 +124,9 @@ class PodValues:
         self._db = db
         self._secrets = secrets
         self._certificates = certificates
-        self._registries = registries
+        # What nearly each assignment asks for, and most have none of.
+        self._asked_logins = AskedTogether(registries.resolve)
+        self._asked_challenges = AskedTogether(certificates.challenges)
         self._logins: _Remembered[RegistryCredentials] = _Remembered()
         self._challenges: _Remembered[tuple[tuple[str, SecretValue], ...]] = _Remembered()
         # Whether vault_svc has answered the last question in time.
@@ -149,9 +152,9 @@ class PodValues:
         async with asyncio.TaskGroup() as calls:
             asked = calls.create_task(self._ask(self._secrets.resolve, grid_id, named))
             certified = calls.create_task(self._ask(self._certificates.bundles, grid_id, subjects))
-            logging_in = calls.create_task(self._learn(self._registries.resolve, self._logins, grid_id, hosts))
+            logging_in = calls.create_task(self._learn(self._asked_logins.resolve, self._logins, grid_id, hosts))
             challenging = calls.create_task(
-                self._learn(self._certificates.challenges, self._challenges, grid_id, users)
+                self._learn(self._asked_challenges.resolve, self._challenges, grid_id, users)
             )
         certain = logging_in.result() and challenging.result()
         return self._assembled(grid_id, instances, asked.result(), certified.result(), configs, certain=certain)
