@@ -1,4 +1,4 @@
-"""Changes that keep coming: services get another environment and are deployed."""
+"""Changes that keep coming: services are scaled, which leaves their other containers as they are."""
 
 import itertools
 import queue
@@ -71,16 +71,10 @@ def keep_changing(ours: Ours, services: Sequence[str], per_second: int, seconds:
 
 
 def _change(client: httpx.Client, service: str, instances: int, waits: list[float]) -> tuple[str, str]:
-    path = f"/v1/services/{service}"
-
-    def timed(method: str, path: str, body: object) -> httpx.Response:
-        began = time.perf_counter()
-        answer = client.request(method, path, json=body).raise_for_status()
-        waits.append(time.perf_counter() - began)
-        return answer
-
-    timed("PUT", path, {"instances": instances})
-    return service, timed("POST", f"{path}/deploy", {}).json()["id"]
+    began = time.perf_counter()
+    answer = client.post(f"/v1/services/{service}/scale", json={"instances": instances}).raise_for_status()
+    waits.append(time.perf_counter() - began)
+    return service, answer.json()["id"]
 
 
 def _changes(ours: Ours, deploys: Sequence[tuple[str, str]], waits: Sequence[float], took: float) -> Changes:

@@ -5,6 +5,7 @@ the grid's token in KONTENA_GRID_TOKEN.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -86,5 +87,7 @@ def online(ours: Ours, grid: str) -> int:
 
 
 if __name__ == "__main__":
+    # As a process of one agent has it: with the objects of hundreds, each full collection would stop them all.
+    gc.set_threshold(50_000, 20, 50)
     logs.configure("hollow", os.environ.get("LOG_LEVEL", "error"))
     asyncio.run(_run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))
