@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from services.kernel.cluster_token import ClusterTokens
+from services.kernel.database_errors import translate_database_error
 from services.kernel.errors import NotReady
 from services.kernel.identity import Identity
 from services.kernel.server import Application, Server
@@ -47,6 +48,11 @@ async def running(
                 await app.ready()
             except NotReady:
                 return refuses
+            except Exception as error:
+                # On a machine with much to do, a database may be late with its first connections.
+                if translate_database_error(error) is None:
+                    raise
+                return False
             return not refuses
 
         await eventually(ready, message="the service is ready")

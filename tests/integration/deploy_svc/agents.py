@@ -82,6 +82,11 @@ class LogPusher:
         assert response is not grpc.aio.EOF
         assert response.sequence == self._sequence
 
+    async def read(self) -> None:
+        """Raises why the stream is refused, also where it ended before anything could be written."""
+        async with asyncio.timeout(30):
+            await self._stream.read()
+
 
 @asynccontextmanager
 async def log_pusher(channel: grpc.aio.Channel, token: str = "", **session: Any) -> AsyncIterator[LogPusher]:

@@ -176,7 +176,7 @@ async def test_a_superseded_session_is_refused(deploy: Running, service_id: str,
 async def test_the_token_of_a_user_opens_no_log_stream(deploy: Running) -> None:
     async with log_pusher(deploy.channel, "member") as pusher:
         with pytest.raises(grpc.aio.AioRpcError, match="Invalid token"):
-            await pusher.push([])
+            await pusher.read()
 
 
 @pytest.mark.usefixtures("never_looks_by_itself")

@@ -16,7 +16,7 @@ from services.deploy_svc.domain.service_view import InstanceCounts
 from services.deploy_svc.store import instances as instance_store
 from services.deploy_svc.store import tables
 from tests.integration.deploy_svc.engine_fixtures import WAITING, Engine, attached, deployed, ended
-from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
+from tests.integration.deploy_svc.stand_ins import GRID, NODE_1, NODE_2
 from tests.support.eventually import eventually
 
 
@@ -214,11 +214,12 @@ async def test_a_report_that_waited_for_a_row_is_stored_beside_what_was_written(
 
 async def _alone(world: Engine) -> str:
     """An instance that runs, of which nobody reports any more."""
-    async with world.replica() as replica:
-        agent = world.attach(replica, NODE_1)
-        (instance,) = await world.instances(await deployed(world, agent))
-        agent.close()
-    return instance.id
+    service_id = await world.service()
+    known = {"reported_session": 1, "reported_sequence": 10, "deploy_rev": "r1", "rev": "r1", "state": "running"}
+    async with world.db.transaction() as tx:
+        row = {"id": "e" * 24, "service_id": service_id, "grid_id": GRID, "instance_number": 1, "node_id": NODE_1}
+        await tx.execute(tables.instances.insert().values(**row, **known))
+    return str(row["id"])
 
 
 async def _state(world: Engine, instance_id: str) -> str:
