@@ -31,6 +31,7 @@ OVERLAY, LOCAL = "overlay", "local"
 # How often the system is compared with what should be there; what the master says is brought about at once.
 TURN_SECONDS = 4.0
 _PATIENCE_SECONDS = 15.0
+_GATHER_SECONDS = 0.2
 _ROTATE = "rotate-network-key"
 
 
@@ -79,6 +80,8 @@ class Network:
         self._ports: Ports | None = None
         self._overlay: Overlay | None = None
         self._joined: GridNetwork | None = None
+        # Of the way to other machines, as it was seen last.
+        self._mtu = 0
         # Of networks that the grid had on this node before, which still have containers.
         self._former_bridges: tuple[str, ...] = ()
         self._local: LocalNetwork | None = None
@@ -86,12 +89,14 @@ class Network:
         self._alone: GridNetwork | None = None
         self._decided = asyncio.Event()
         self._state = _State()
+        self._starts = asyncio.Event()
         self.wake = asyncio.Event()
         self.news = asyncio.Event()
 
     def supervise(self, supervisor: Supervisor) -> None:
-        """Add the background loop."""
+        """Add the background loops."""
         supervisor.every("network", TURN_SECONDS, self.turn, self.wake)
+        supervisor.add("network ports", self._guard_started)
 
     # What others tell.
 
@@ -144,15 +149,20 @@ class Network:
         except TimeoutError:
             log.warning("the network of the grid is not decided yet")
         joined = self._joined
-        if joined is not None and self._place is not None and await self._ensure(self._place) is not None:
+        if joined is not None and self._place is not None:
+            await self._ensure(self._place)
             return joined
         if self._alone is not None and self._local is not None:
-            return await self._local.joined()
+            alone = await self._local.joined()
+            if alone != self._alone:
+                # It was taken away and made anew: its resolver has to follow.
+                self.wake.set()
+            return alone
         return GridNetwork(grid_network(self._grid))
 
     def started(self) -> None:
         """A container of the grid was started: it is to speak under its own addresses only."""
-        self.wake.set()
+        self._starts.set()
 
     @property
     def _grid(self) -> str:
@@ -292,7 +302,8 @@ class Network:
             self._place, self._system = place, System(place.names, self._folder)
             self._resolver = Resolver(place.names, place.gateway)
             self._ports = Ports(place.names.bridge, place.names.chain("PORTS"), self._pid)
-        network = await self._network(place, address, problems)
+        self._mtu = await self._system.underlay_mtu(address)
+        network = await self._network(place, problems)
         if network is None:
             return None
         try:
@@ -308,9 +319,9 @@ class Network:
             self._keys.rotate()
             self._rotate.unlink()
             log.info("network key rotated", public_key=self._keys.public)
-        mtu, peers = await self._system.underlay_mtu(address), list(self._memory.peers.values())
+        peers = list(self._memory.peers.values())
         await self._memory.write()
-        overlay = plan(place, peers, mtu)
+        overlay = plan(place, peers, self._mtu)
         if missing:
             overlay = replace(overlay, encrypted=())
         self._overlay, self._former_bridges = overlay, network.former_bridges
@@ -321,9 +332,18 @@ class Network:
         container = await self._runtime.containers.inspect(container_id)
         return 0 if container is None else container.pid
 
-    async def _network(self, place: Place, address: str, problems: list[str]) -> OverlayNetwork | None:
+    async def _guard_started(self) -> None:
+        """Nothing but what a container needs that has just started, for all that start within a moment."""
+        while True:
+            await self._starts.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+            self._starts.clear()
+            if self._joined is not None and self._place is not None and self._ports is not None:
+                await self._ports.guard((await self._ensure(self._place)).members)
+
+    async def _network(self, place: Place, problems: list[str]) -> OverlayNetwork | None:
         if exists(place.names.bridge):
-            return await self._ensure(place, address)
+            return await self._ensure(place)
         async with lock.held(RUN_DIR / "lock"):
             assert self._system is not None  # noqa: S101 -- for the type checker.
             taken = overlaps(place.subnet, await self._system.routes(), ())
@@ -333,21 +353,19 @@ class Network:
                     "on a bridge of this node: use a grid with another subnet, or take that network away"
                 )
                 return None
-            network = await self._ensure(place, address)
+            network = await self._ensure(place)
         if not exists(place.names.bridge):
             problems.append("the container engine makes its networks elsewhere: run the agent beside it")
             return None
         return network
 
-    async def _ensure(self, place: Place, address: str = "") -> OverlayNetwork | None:
-        assert self._system is not None  # noqa: S101 -- for the type checker.
-        mtu = container_mtu(await self._system.underlay_mtu(address))
+    async def _ensure(self, place: Place) -> OverlayNetwork:
         return await self._runtime.networks.ensure_overlay(
             place.grid,
             place.block,
             place.gateway,
             place.names.bridge,
-            mtu,
+            container_mtu(self._mtu),
             local_bridge=local_names(self._settings.engine_id, place.grid_id).bridge,
         )
 

@@ -1,5 +1,6 @@
 """Keeps the containers on this node's bridge from speaking under the addresses of others."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +21,14 @@ class Ports:
         self._bridge, self._chain, self._pid_of = bridge, chain, pid_of
         # Names of ports are of one start of one container, so what is known of one stays true.
         self._known: dict[str, Member] = {}
+        self._guarding = asyncio.Lock()
 
     async def guard(self, members: Sequence[Member]) -> None:
         """`members` are the running containers on the bridge. Raises CommandFailed, EngineUnreachable."""
+        async with self._guarding:
+            await self._guard(members)
+
+    async def _guard(self, members: Sequence[Member]) -> None:
         if shutil.which("ebtables") is None:
             raise CommandFailed("ebtables is not installed (package iptables or ebtables)")
         names = {int(link["ifindex"]): str(link["ifname"]) for link in await _links("master", self._bridge)}

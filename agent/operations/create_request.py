@@ -6,6 +6,7 @@ from agent.domain import labels
 from agent.domain.data import DataMount
 from agent.domain.errors import SecretsNeeded
 from agent.runtime import config
+from agent.runtime.config import GridNetwork
 from agent.site import Site
 from kontena.deploy.v1 import assignment_pb2 as pb
 
@@ -16,12 +17,14 @@ def require_secrets(assignment: pb.Assignment, *, sealed: bool) -> None:
         raise SecretsNeeded("the values of secrets are known to the master only")
 
 
-async def ensure_network(site: Site, assignment: pb.Assignment) -> None:
-    """Returns once the network that the container joins is there."""
-    if config.on_grid_network(assignment.pod):
-        network = await site.grid_network()
-        if not network.resolver:
-            await site.runtime.networks.ensure(network.name, {labels.GRID_NAME: site.identity().grid})
+async def ensure_network(site: Site, assignment: pb.Assignment) -> GridNetwork | None:
+    """The network of the grid that the container joins, which is there; None when it joins another one."""
+    if not config.on_grid_network(assignment.pod):
+        return None
+    network = await site.grid_network()
+    if not network.resolver:
+        await site.runtime.networks.ensure(network.name, {labels.GRID_NAME: site.identity().grid})
+    return network
 
 
 async def ensure_volumes(site: Site, assignment: pb.Assignment) -> None:
@@ -30,8 +33,10 @@ async def ensure_volumes(site: Site, assignment: pb.Assignment) -> None:
         await site.runtime.volumes.ensure(volume)
 
 
-async def body(site: Site, assignment: pb.Assignment, mounts: list[DataMount], token: str) -> dict[str, Any]:
-    """The request. `token` names the folder with the files of the container."""
+async def body(
+    site: Site, assignment: pb.Assignment, mounts: list[DataMount], token: str, network: GridNetwork | None
+) -> dict[str, Any]:
+    """The request. `token` names the folder with the files of the container; `ensure_network` told the `network`."""
     node = site.identity()
     folder = config.FilesFolder(str(site.files.folder(node.node_id, token)), token) if token else None
     volumes_from = [await _resolve(site, entry, assignment) for entry in assignment.pod.volumes_from]
@@ -44,7 +49,7 @@ async def body(site: Site, assignment: pb.Assignment, mounts: list[DataMount], t
         volumes_from=volumes_from,
         lender=lender,
         data=mounts,
-        network=await site.grid_network(),
+        network=network or await site.grid_network(),
         files=folder,
     )
 

@@ -85,13 +85,13 @@ class Operations:
         create_request.require_secrets(assignment, sealed=sealed)
         image = await self._images.of_rollout(assignment, sealed=sealed)
         await create_request.ensure_volumes(self._site, assignment)
-        await create_request.ensure_network(self._site, assignment)
+        network = await create_request.ensure_network(self._site, assignment)
         await unless_overtaken(self._overtaken, self._room.make(assignment, swap=old is not None))
         self._data.note(assignment, old)
         mounts = await self._data.prepare(assignment, tuple(image.volumes))
         self._site.files.refuse_mount(pod)
         token = self._site.files.new_token(assignment)
-        body = await create_request.body(self._site, assignment, mounts, token)
+        body = await create_request.body(self._site, assignment, mounts, token, network)
         name = pod.container_name if old is None else next_name(pod.container_name)
         in_one_go = old is None and not any(hook.type == PRE_START for hook in pod.hooks)
         async with self._site.starts:
@@ -116,7 +116,7 @@ class Operations:
     async def start(self, assignment: pb.Assignment, container: Container, *, sealed: bool) -> None:
         """Start a container that was stopped or has ended, or one that a dead agent had made. Raises StartRefused when
         there is another one of before, which runs again."""
-        await create_request.ensure_network(self._site, assignment)
+        network = await create_request.ensure_network(self._site, assignment)
         former = (await self._own.settled()).former
         try:
             hooks = await self._hooks.before_start(assignment)
@@ -124,7 +124,8 @@ class Operations:
                 create_request.require_secrets(assignment, sealed=sealed)
                 mounts = [DataMount(path, name) for path, name in data.labelled(container).items()]
                 await self._site.files.ready(container)
-                body = await create_request.body(self._site, assignment, mounts, container.labels.get(labels.FILES, ""))
+                token = container.labels.get(labels.FILES, "")
+                body = await create_request.body(self._site, assignment, mounts, token, network)
                 await self._hooks.run_before_start(assignment, hooks, body)
             await self._own.launch(container.id)
         except EngineUnreachable:

@@ -223,7 +223,7 @@ class Networks(Protocol):
         the network which the node had by itself."""
 
     async def ensure_local(self, grid: str, bridge: str) -> OverlayNetwork:
-        """The same for a node by itself, whose block the engine chooses. Who asks meanwhile shares the next look."""
+        """The same for a node by itself, whose block the engine chooses."""
 
     async def connect(self, container_id: str, network: str, aliases: Collection[str]) -> None:
         """Put it on a network, where it is found by these names."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.domain.errors import EngineRefused
@@ -27,7 +27,7 @@ class Networks:
         # When a network was last seen to be there.
         self._seen: dict[str, float] = {}
         # The same of networks with a bridge of our own, with what was seen.
-        self._local: dict[str, tuple[float, OverlayNetwork]] = {}
+        self._ours: dict[str, tuple[float, OverlayNetwork]] = {}
 
     async def ensure(self, name: str, labels: Mapping[str, str]) -> None:
         asked = time.monotonic()
@@ -54,7 +54,8 @@ class Networks:
         usual = f"kontena-{grid}"
         # One that the grid had under another block, or on this node alone, may have the usual name.
         names = (usual, f"{usual}-{block.partition('/')[0]}", f"{usual}-{local_bridge}")
-        async with self._making:
+
+        async def look() -> OverlayNetwork:
             shown = [await self._find(name) for name in names]
             own = next((each for each in shown if each is not None and _labelled(each) == block), None)
             if own is None:
@@ -64,23 +65,33 @@ class Networks:
                 own = await self._made(names[shown[0] is not None], _overlay(grid, block, gateway, bridge, mtu))
             return _described(own, shown)
 
+        return await self._shared(bridge, look)
+
     async def ensure_local(self, grid: str, bridge: str) -> OverlayNetwork:
-        asked, usual = time.monotonic(), f"kontena-{grid}"
+        usual = f"kontena-{grid}"
+
+        async def look() -> OverlayNetwork:
+            shown = [await self._find(name) for name in (usual, f"{usual}-{bridge}")]
+            own = next((each for each in shown if each is not None and _bridge(each) == bridge), None)
+            if own is None:
+                # One with a bridge of a name is that of another agent on this engine.
+                if shown[0] is not None and not shown[0].get("Containers") and not _named_bridge(shown[0]):
+                    await self._remove(shown[0]["Id"])
+                    shown[0] = None
+                name = usual if shown[0] is None else f"{usual}-{bridge}"
+                own = await self._made(name, {"Labels": {GRID_NAME: grid}, "Options": {_BRIDGE: bridge}})
+            return _described(own, shown)
+
+        return await self._shared(bridge, look)
+
+    async def _shared(self, bridge: str, look: Callable[[], Awaitable[OverlayNetwork]]) -> OverlayNetwork:
+        """What a look at a network with a bridge of our own finds: one answers all who asked before it."""
+        asked = time.monotonic()
         async with self._making:
-            # One look answers all who asked before it.
-            if bridge not in self._local or self._local[bridge][0] < asked:
+            if bridge not in self._ours or self._ours[bridge][0] < asked:
                 looked = time.monotonic()
-                shown = [await self._find(name) for name in (usual, f"{usual}-{bridge}")]
-                own = next((each for each in shown if each is not None and _bridge(each) == bridge), None)
-                if own is None:
-                    # One with a bridge of a name is that of another agent on this engine.
-                    if shown[0] is not None and not shown[0].get("Containers") and not _named_bridge(shown[0]):
-                        await self._remove(shown[0]["Id"])
-                        shown[0] = None
-                    name = usual if shown[0] is None else f"{usual}-{bridge}"
-                    own = await self._made(name, {"Labels": {GRID_NAME: grid}, "Options": {_BRIDGE: bridge}})
-                self._local[bridge] = looked, _described(own, shown)
-            return self._local[bridge][1]
+                self._ours[bridge] = looked, await look()
+            return self._ours[bridge][1]
 
     async def _made(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         await self._create(name, body)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from agent.domain.labels import InstanceKey
 from agent.operations import Operations
 from agent.removal import NoLogs, NoMaster, NoRemovals
+from agent.runtime.config import GridNetwork
 from agent.runtime.docker import DockerRuntime
 from agent.site import LoggedEvents, Site
 from agent.state import State
@@ -22,6 +24,7 @@ from kontena.grid.v1 import node_session_pb2 as session_pb
 from tests.integration.agent.agent_node import assignment
 from tests.integration.agent.conftest import IMAGE
 from tests.support.engine import Engine
+from tests.support.ports import claimed
 
 pytestmark = pytest.mark.docker
 
@@ -73,7 +76,37 @@ async def test_one_look_at_the_network_answers_all_who_need_it(
     engine.request("DELETE", "/networks/kontena-many")
 
 
-async def test_a_new_instance_costs_few_calls(runtime: DockerRuntime, calls: Counter[str], tmp_path: Path) -> None:
+async def test_one_look_at_the_network_between_nodes_answers_all_who_need_it(
+    runtime: DockerRuntime, engine: Engine, calls: Counter[str]
+) -> None:
+    number = next(each for each in range(256) if claimed(f"network-10.90.{each}.0"))
+    block = f"10.90.{number}.0/24"
+    join = partial(
+        runtime.networks.ensure_overlay,
+        "spanned",
+        block,
+        f"10.90.{number}.1",
+        f"kbr-test-{number}",
+        1400,
+        local_bridge="kbr-alone",
+    )
+    found = await asyncio.gather(*(join() for _ in range(20)))
+    assert {(network.name, network.block) for network in found} == {("kontena-spanned", block)}
+    # The first one makes it, among three names that it may have; one more look is for all others.
+    assert calls == {"GET networks/*": 7, "POST networks/create": 1}
+    engine.request("DELETE", "/networks/kontena-spanned")
+
+
+async def test_a_new_instance_costs_few_calls(
+    runtime: DockerRuntime, calls: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join = Site.grid_network
+
+    async def counted(site: Site) -> GridNetwork:
+        calls["join"] += 1
+        return await join(site)
+
+    monkeypatch.setattr(Site, "grid_network", counted)
     folder = StateDir(tmp_path)
     state = State(folder)
     state.describe_node(session_pb.NodeDescription(id="n1", name="node-1", grid="main"))
@@ -90,6 +123,7 @@ async def test_a_new_instance_costs_few_calls(runtime: DockerRuntime, calls: Cou
     assert made is not None
     assert made.running
     assert calls == {
+        "join": 1,
         "GET containers/json": 1,
         "GET images/*/json": 1,
         "GET networks/*": 1,
