@@ -1,9 +1,8 @@
 """Fixtures for every room of the suite. The expensive ones start only when a test asks for them."""
 
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +24,6 @@ IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
 # Both together take as long as those of e2e, so one suite does for them.
 _WITH = {"network": "chaos"}
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
@@ -35,25 +33,8 @@ DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
 vars(transports)["create_ssl_context"] = cache(create_ssl_context)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Each of several workers begins with another part of each folder: what one of them has compiled, the others find
-    when they get there."""
-    report = yield
-    if _WORKER and isinstance(collector, pytest.Directory):
-        begin = len(report.result) * int(_WORKER.removeprefix("gw")) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        report.result = [*report.result[begin:], *report.result[:begin]]
-    return report
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All workers have the tests in one order. Those on the running suite need a Docker Engine, and some wait for
-    long."""
-    if _WORKER:
-        items.sort(key=lambda item: item.path.parts)
+    """Tests on the running suite need a Docker Engine, and some wait for long."""
     for item in items:
         if _SHARING & set(Path(item.path).parts):
             item.add_marker(pytest.mark.docker)
