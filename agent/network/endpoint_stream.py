@@ -1,5 +1,7 @@
 """Follows the endpoints of the grid."""
 
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Protocol
 
 import grpc
@@ -11,7 +13,8 @@ from agent.streams.retrying import keep_trying
 from kontena.deploy.v1 import endpoint_pb2 as pb
 from kontena.deploy.v1 import endpoint_pb2_grpc
 
-_FIELDS = tuple(field.name for field in pb.Endpoint.DESCRIPTOR.fields)
+# For each change of each instance of the grid.
+_values = attrgetter(*(field.name for field in fields(Endpoint)))
 
 
 class EndpointBook(Protocol):
@@ -52,12 +55,8 @@ class EndpointStream:
             known = dict(self._book.endpoints) if gathered is None else gathered
             for instance_id in update.removed:
                 known.pop(instance_id, None)
-            known.update({item.instance_id: _endpoint(item) for item in update.upserted})
+            known.update({item.instance_id: Endpoint(*_values(item)) for item in update.upserted})
             if gathered is None or update.synced:
                 self._book.replace_endpoints(known)
                 gathered = None
         raise StreamEnded("the master ended the stream of endpoints")
-
-
-def _endpoint(item: pb.Endpoint) -> Endpoint:
-    return Endpoint(**{name: getattr(item, name) for name in _FIELDS})

@@ -45,6 +45,8 @@ _SECRET_NAMES = Statement(
         _s.c.grid_id == sa.bindparam("grid", type_=_s.c.grid_id.type),
         _s.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
     )
+    # Nearly all instances of a service were deployed with the same.
+    .distinct()
 )
 
 
