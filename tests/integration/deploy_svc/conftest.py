@@ -23,6 +23,7 @@ from tests.integration.deploy_svc.engine_fixtures import (
     engine,
 )
 from tests.integration.deploy_svc.exec_clients import bridge, reply
+from tests.integration.deploy_svc.forgotten import all_forgotten
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, http_world
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2, Neighbours, neighbours
@@ -70,9 +71,13 @@ async def deploy_db(deploy_url: str, _clean: None) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def _clean(deploy_url: str, deploy_neighbours: Neighbours) -> None:
-    deploy_neighbours.reset()
+async def _clean(_served: Running, deploy_url: str, deploy_neighbours: Neighbours) -> None:
     await empty_tables(deploy_url, "deploy")
+    if nodes := list(deploy_neighbours.grids.nodes.records):
+        async with all_forgotten(deploy_url, nodes):
+            deploy_neighbours.reset()
+        await empty_tables(deploy_url, "deploy")
+    deploy_neighbours.reset()
     deploy_neighbours.audit.events.clear()
 
 
