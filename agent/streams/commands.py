@@ -32,6 +32,7 @@ _PIECE = 32 * 1024
 # Bytes of input that wait for their program. The master keeps to a window far below.
 _MOST_INPUT = 1024 * 1024
 _MESSAGE_WEIGHT = 256
+_END_SECONDS = 2.0
 _NOT_FOUND = 404
 _CONFLICT = 409
 
@@ -78,7 +79,9 @@ class NodeCommands:
             tasks = [command.task for command in running.values() if command.task is not None]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if tasks:
+                # Their programs are ended meanwhile; a slow engine must not keep the node from its next stream.
+                await asyncio.wait(tasks, timeout=_END_SECONDS)
 
     async def _receive(self, call: Any, running: dict[str, _Running]) -> None:
         lock = asyncio.Lock()

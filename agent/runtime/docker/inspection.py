@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ log = get_logger(__name__)
 
 _CHANGES = ("create", "start", "die", "destroy", "pause", "unpause", "rename", "oom", "update")
 _STREAMS = {2: "stderr"}
+# How long the engine may take to know what became of a program.
+_SETTLE_SECONDS, _LOOK_AGAIN_SECONDS = 10.0, 0.05
 
 
 class DockerInspection:
@@ -55,28 +57,38 @@ class DockerInspection:
     async def execute(
         self, container_id: str, cmd: Sequence[str], *, stdin: bool, tty: bool
     ) -> AsyncIterator[Execution]:
+        # Whoever runs this may be cancelled at any time, and what the engine has begun to start cannot be taken back:
+        # it is waited for, and then ended.
+        starting = asyncio.create_task(self._start(container_id, cmd, stdin=stdin, tty=tty))
+        try:
+            yield await asyncio.shield(starting)
+        finally:
+            await asyncio.shield(self._end(starting, container_id))
+
+    async def _start(self, container_id: str, cmd: Sequence[str], *, stdin: bool, tty: bool) -> "_DockerExecution":
         async with self._engine.call() as docker:
             container = docker.containers.container(container_id)
             made = await container.exec(list(cmd), stdout=True, stderr=True, stdin=stdin, tty=tty)
         async with self._engine.call():
             stream = made.start(detach=False)
             await stream._init()
-        execution = _DockerExecution(self._engine, made, stream)
-        try:
-            yield execution
-        finally:
-            # Shielded, as whoever runs this may be cancelled; a program that nobody listens to must not go on.
-            await asyncio.shield(self._end(made, stream, container_id))
+        return _DockerExecution(self._engine, made, stream)
 
-    async def _end(self, made: Exec, stream: Stream, container_id: str) -> None:
+    async def _end(self, starting: "asyncio.Task[_DockerExecution]", container_id: str) -> None:
+        """A program that nobody listens to must not go on."""
+        if not await _succeeded(starting):
+            return
+        execution = starting.result()
         try:
-            await stream.close()
-            async with self._engine.call():
-                shown = await made.inspect()
-            if shown.get("Running"):
-                _kill(int(shown.get("Pid") or 0), container_id)
+            if pid := await execution.end():
+                _kill(pid, container_id)
         except Exception as error:
             log.info("exec not ended", container=container_id[:12], cause=repr(error)[:300])
+
+
+async def _succeeded(task: "asyncio.Task[_DockerExecution]") -> bool:
+    await asyncio.wait([task])
+    return not task.cancelled() and task.exception() is None
 
 
 def _kill(pid: int, container_id: str) -> None:
@@ -112,8 +124,29 @@ class _DockerExecution:
         async with self._engine.call():
             await self._made.resize(h=height, w=width)
 
+    async def end(self) -> int:
+        """Stop listening. The program's process id when it still runs, else 0."""
+        await self._stream.close()
+        shown = await self._shown_when(lambda shown: _ended(shown) or bool(shown.get("Pid")))
+        return 0 if _ended(shown) else int(shown.get("Pid") or 0)
+
     async def exit_code(self) -> int:
-        async with self._engine.call():
-            shown = await self._made.inspect()
+        shown = await self._shown_when(_ended)
         code = shown.get("ExitCode")
         return int(code) if code is not None else -1
+
+    async def _shown_when(self, fact: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The engine's description, once the fact is true of it or a while has passed: the connection may be there
+        before the program, and gone before the engine knows how that ended."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + _SETTLE_SECONDS
+        while True:
+            async with self._engine.call():
+                shown: dict[str, Any] = await self._made.inspect()
+            if fact(shown) or clock() > give_up:
+                return shown
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _ended(shown: dict[str, Any]) -> bool:
+    return not shown.get("Running") and shown.get("ExitCode") is not None

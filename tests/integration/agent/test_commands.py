@@ -1,5 +1,6 @@
 """Mirror, commands and stats of containers on a real engine."""
 
+import asyncio
 import json
 
 import pytest
@@ -135,6 +136,25 @@ async def test_a_cancelled_command_ends_in_the_container(chief: ContainerMaster,
     async def ended() -> bool:
         return "sleep 4321" not in await processes()
 
+    await eventually(ended)
+
+
+async def test_a_command_that_is_cancelled_while_it_starts_ends_in_the_container(
+    chief: ContainerMaster, web: str
+) -> None:
+    """Whatever the engine is about at that moment."""
+    for number in range(12):
+        asked = execute(chief, web, "sleep", f"{5000 + number}")
+        await asyncio.sleep(number * 0.01)
+        asked.send(cancel=pb.CancelCommand())
+
+    async def ended() -> bool:
+        _, _, event = await chief.ask(top=pb.TopCommand(container_id=web)).outcome()
+        return "sleep 50" not in str(event.result.json)
+
+    # Later than anything that was still to start.
+    out, _, _ = await execute(chief, web, "echo", "started").outcome()
+    assert out == b"started\n"
     await eventually(ended)
 
 
