@@ -154,8 +154,9 @@ class Database:
                 statement.sql, *statement.arguments(given), record_class=Row
             )
             return rows
-        async with AsyncExitStack() as opened:
-            await _take_turn_of_node(opened, self._statements_of_nodes)
+        if not _for_node():
+            return await self._statements.fetch(statement, given)
+        async with _turn_of_node(self._statements_of_nodes):
             return await self._statements.fetch(statement, given)
 
     @asynccontextmanager
@@ -163,7 +164,8 @@ class Database:
         """A connection of the pool. That there is none is a ConnectionError, whatever the system says: no such socket,
         no such host."""
         async with AsyncExitStack() as opened:
-            await _take_turn_of_node(opened, self._turns_of_nodes)
+            if _for_node():
+                await opened.enter_async_context(_turn_of_node(self._turns_of_nodes))
             try:
                 connection = await opened.enter_async_context(engine.connect())
             except OSError as error:
@@ -197,16 +199,23 @@ class Database:
         await self._engine.dispose()
 
 
-async def _take_turn_of_node(opened: AsyncExitStack, turns: asyncio.Semaphore) -> None:
-    """A thousand agents that ask at once wait for one another, and nobody else waits for them."""
+def _for_node() -> bool:
     caller = call.current().principal
-    if caller is None or caller.node is None:
-        return
+    return caller is not None and caller.node is not None
+
+
+@asynccontextmanager
+async def _turn_of_node(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+    """A thousand agents that ask at once wait for one another, and nobody else waits for them."""
     try:
         async with asyncio.timeout(_NODES_WAIT_SECONDS):
-            await opened.enter_async_context(turns)
+            await turns.acquire()
     except TimeoutError:
         raise ConnectionError(f"other agents used the database for {_NODES_WAIT_SECONDS} s") from None
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 async def run(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:
