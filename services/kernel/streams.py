@@ -32,20 +32,29 @@ class Streams:
                 task.cancel()
 
     async def guarded(self, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The responses of a stream, until the end."""
+        """The responses of a stream, until the end. One that is ended while it sends its last message is complete."""
+        task = _this_task()
         async with aclosing(responses):  # type: ignore[type-var]
+            if (reason := self._reason(task)) is not None:
+                raise reason
             while True:
-                with self._interruptible():
+                with self._waits(task) if reason is None else self._interrupted_when_it_waits(task):
                     response = await anext(responses, None)
                 if response is None:
                     return
+                if reason is not None:
+                    raise reason
                 yield response
+                reason = self._reason(task)
 
     def ending(self, method: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
         """The same for a method that takes a stream and answers once."""
 
         async def run(requests: Any, context: Any) -> Any:
-            with self._interruptible():
+            task = _this_task()
+            if (reason := self._reason(task)) is not None:
+                raise reason
+            with self._waits(task):
                 return await method(requests, context)
 
         return run
@@ -55,11 +64,16 @@ class Streams:
         self._reasons.pop(task, None)
 
     @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 -- for the type checker.
-        if (reason := self._reason(task)) is not None:
-            raise reason
+    def _interrupted_when_it_waits(self, task: asyncio.Task[Any]) -> Iterator[None]:
+        interrupting = asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            with self._waits(task):
+                yield
+        finally:
+            interrupting.cancel()
+
+    @contextmanager
+    def _waits(self, task: asyncio.Task[Any]) -> Iterator[None]:
         self._waiting.add(task)
         try:
             yield
@@ -74,6 +88,12 @@ class Streams:
 
     def _reason(self, task: asyncio.Task[Any]) -> DomainError | None:
         return _stopping() if self._ended else self._reasons.get(task)
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 -- for the type checker.
+    return task
 
 
 def _stopping() -> Unavailable:
