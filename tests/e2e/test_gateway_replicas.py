@@ -21,6 +21,7 @@ import pytest
 from deploy.local import probes
 from deploy.local.processes import envoy_config, gateway_env, service_env
 from deploy.local.settings import SERVICES, LocalSettings, load_secrets
+from tests.support.admin import admin_client
 from tests.support.suite import Api, Suite, soon
 from tests.support.work import WORK, Work, prepare, remove
 
@@ -136,8 +137,8 @@ class Second:
         return sum(int(line.removeprefix(start)) for line in self._clusters() if line.startswith(start))
 
     def _clusters(self) -> list[str]:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._settings.admin_socket))) as admin:
-            return admin.get("http://admin/clusters").text.splitlines()
+        with admin_client(self._settings.admin_socket) as admin:
+            return admin.get("/clusters").text.splitlines()
 
     def _render(self, *addresses: str) -> None:
         known = {f"GATEWAY_{self._name.upper()}_ADDRESSES": ",".join(addresses), "PYTHONPATH": self._python}

@@ -17,6 +17,7 @@ import httpx
 
 from deploy.local import probes
 from protos.check_breaking import last_release
+from tests.support.admin import admin_client
 from tests.support.ports import free_block
 from tests.support.suite import REPOSITORY, Api, soon
 
@@ -191,8 +192,8 @@ class Installation:
         socket = self._admin_socket(release)
         if not socket.exists():
             return probes.http_status(f"http://127.0.0.1:{self._admin(release)}/ready") == 200
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), timeout=5) as client:
-            return client.get("http://admin/ready").status_code == 200
+        with admin_client(socket) as client:
+            return client.get("/ready").status_code == 200
 
     def _gateway_env(self, release: Release) -> dict[str, str]:
         addresses = {f"GATEWAY_{role.removesuffix('_svc').upper()}_ADDRESSES": self._places(role) for role in SERVICES}

@@ -145,6 +145,8 @@ class CommandAgent:
     def __init__(self, stream: Any, reply: Reply) -> None:
         self._stream = stream
         self._reply = reply
+        # Two writes at once would end the call.
+        self._writing = asyncio.Lock()
         self.orders: list[command_pb.NodeCommand] = []
 
     async def run(self) -> None:
@@ -156,7 +158,8 @@ class CommandAgent:
         """Answer an order."""
         for event in events:
             event.id = order.id
-            await self._stream.write(event)
+            async with self._writing:
+                await self._stream.write(event)
 
     def leave(self) -> None:
         """Break the stream off."""

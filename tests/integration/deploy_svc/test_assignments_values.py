@@ -170,7 +170,7 @@ class HookAgent(Agent):
         self.answers = getattr(self, "answers", {})
         sequence = next(self.numbers)
         asked = pb.HookStarted(sequence=sequence, instance_id=instance_id, hook_ids=hook_ids, attempt=attempt)
-        await self._stream.write(pb.AttachRequest(hook_started=asked))
+        await self.send(pb.AttachRequest(hook_started=asked))
 
         async def answered() -> bool:
             return sequence in self.answers

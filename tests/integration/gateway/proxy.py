@@ -17,6 +17,7 @@ import httpx
 
 from gateway.render import write
 from gateway.settings import REPOSITORY, Endpoint, GatewaySettings
+from tests.support.admin import admin_client
 from tests.support.ports import free_port
 
 
@@ -35,11 +36,8 @@ class Gateway:
         return f"{'https' if self.settings.tls_cert_file else 'http'}://{self.target}"
 
     def admin(self, path: str) -> str:
-        # httpcore leaks a socket that finds nobody.
-        if not self.settings.admin_socket.exists():
-            raise FileNotFoundError(self.settings.admin_socket)
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.settings.admin_socket))) as client:
-            return client.get(f"http://admin{path}").raise_for_status().text
+        with admin_client(self.settings.admin_socket) as client:
+            return client.get(path).raise_for_status().text
 
     def counter(self, name: str) -> int:
         lines = [line for line in self.admin(f"/stats?filter={name}").splitlines() if line.partition(":")[0] == name]
