@@ -46,9 +46,9 @@ async def _nothing() -> None:
     return None
 
 
-async def main() -> None:
-    servicers = [Services(), Sessions()]  # type: ignore[abstract]
-    app = Application(
+def application(*servicers: object) -> Application:
+    """Nothing but these."""
+    return Application(
         authenticator=Authenticator(ClusterTokens(CLUSTER_SECRET), _introspect, servicers, lambda _: None),
         servicers=servicers,
         supervisor=Supervisor(),
@@ -56,6 +56,10 @@ async def main() -> None:
         ready=_nothing,
         close=_nothing,
     )
+
+
+async def main() -> None:
+    app = application(Services(), Sessions())  # type: ignore[abstract]
     server = Server(app, "127.0.0.1:0")
     await server.start()
     await server.serving(yes=True)

@@ -8,12 +8,8 @@ import grpc
 from google.api.httpbody_pb2 import HttpBody
 
 from kontena.deploy.v1 import container_pb2, container_pb2_grpc
-from services.kernel.authn import Authenticator
-from services.kernel.cluster_token import ClusterTokens
-from services.kernel.loops import Supervisor
-from services.kernel.principal import Principal
-from services.kernel.server import Application, Server
-from tests.support.running import CLUSTER_SECRET
+from services.kernel.server import Server
+from tests.integration.kernel.bare_service import application
 
 _ANSWER = b'[["done"],[],0]'
 
@@ -32,7 +28,7 @@ class Containers(container_pb2_grpc.ContainerServiceServicer):
 
 async def test_a_command_that_ends_in_that_moment_is_answered() -> None:
     containers = Containers()  # type: ignore[abstract]
-    server = Server(_application(containers), "127.0.0.1:0")
+    server = Server(application(containers), "127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(server.address) as channel:
         stub: Any = container_pb2_grpc.ContainerServiceStub(channel)
@@ -46,21 +42,3 @@ async def test_a_command_that_ends_in_that_moment_is_answered() -> None:
         await server.stop(10)
         assert [answer.data async for answer in answers] == [_ANSWER]
         assert await answers.code() is grpc.StatusCode.OK
-
-
-def _application(servicer: object) -> Application:
-    async def introspect(_token: str) -> Principal:
-        return Principal("user", user_id="u", expires_at=None)
-
-    async def nothing() -> None:
-        return None
-
-    servicers = [servicer]
-    return Application(
-        authenticator=Authenticator(ClusterTokens(CLUSTER_SECRET), introspect, servicers, lambda _: None),
-        servicers=servicers,
-        supervisor=Supervisor(),
-        schema=nothing,
-        ready=nothing,
-        close=nothing,
-    )
