@@ -53,7 +53,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 async def build(settings: Settings) -> Application:
     """Everything of one process, not yet running."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    listener = Listener(settings.database_url, [CHANNEL, tables.outbox.channel])
+    listener = Listener(settings.database_url, [CHANNEL])
     channels = Channels(settings, "auth_svc")
     directory = grids.GridDirectory(channels.to("grid"))
     mint = Mint(settings.digest_key())
@@ -64,7 +64,7 @@ async def build(settings: Settings) -> Application:
     supervisor = Supervisor()
     supervisor.add("listener", listener.run)
     supervisor.add("grids", directory.informer.run)
-    supervisor.add("outbox", partial(tables.outbox.relay, db, listener, {audit.TOPIC: audit_logs.deliver}))
+    supervisor.add("outbox", partial(tables.outbox.relay, db, {audit.TOPIC: audit_logs.deliver}))
     supervisor.every("ended_tokens", ended_tokens.PERIOD_SECONDS, partial(ended_tokens.forget_ended_tokens, db))
     if settings.audit_retention_days:
         kept = timedelta(days=settings.audit_retention_days)

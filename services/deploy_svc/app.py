@@ -122,7 +122,6 @@ _API_CHANNELS = (
     tables.ENDPOINT_CHANGED,
     tables.DEPLOY_PROGRESS,
     tables.LOGS_ARRIVED,
-    tables.outbox.channel,
     event_tables.EVENTS_ARRIVED,
     grid_usage.CHANNEL,
     secret_usage.VAULT_USERS,
@@ -208,7 +207,7 @@ class Api:
         supervisor.add("deploy_wakes", self.deploy_wakes.run)
         supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.to("auth")).deliver}
-        supervisor.add("outbox", partial(tables.outbox.relay, db, shared.listener, handlers))
+        supervisor.add("outbox", partial(tables.outbox.relay, db, handlers))
 
 
 def _servicers(shared: Shared, api: Api) -> list[object]:

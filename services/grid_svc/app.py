@@ -76,9 +76,7 @@ def targets(settings: Settings, allowed: str) -> Targets:
 async def build(settings: Settings) -> Application:
     """Everything grid_svc is made of; nothing runs yet."""
     db = Database(settings.database_url, pool_size=settings.database_pool_size)
-    listener = Listener(
-        settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS, tables.outbox.channel]
-    )
+    listener = Listener(settings.database_url, [channels.GRIDS, channels.NODES, channels.NODE_STATS])
     others = Channels(settings, _NAME)
     auth, deploy = others.to("auth"), others.to("deploy")
     callers = introspection.Introspection(auth)
@@ -98,7 +96,7 @@ async def build(settings: Settings) -> Application:
     supervisor = Supervisor()
     supervisor.add("listener", listener.run)
     supervisor.add("introspection", callers.watch)
-    supervisor.add("outbox", partial(tables.outbox.relay, db, listener, handlers))
+    supervisor.add("outbox", partial(tables.outbox.relay, db, handlers))
     supervisor.add("session_sync", sync.follow)
     supervisor.add("peer_sync", PeerSync(listener, peers).follow)
     supervisor.every("sightings", settings.last_seen_seconds, sync.write_sightings)

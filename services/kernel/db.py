@@ -1,7 +1,7 @@
 """Postgres access: one engine per service, short transactions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -32,6 +32,9 @@ AnyTx = Tx | PreparedTx
 # Connections that agents leave to everybody else, and how long one of their calls waits for one of the others.
 _NOT_FOR_NODES = 2
 _NODES_WAIT_SECONDS = 60
+
+# Where a connection has what follows the commit of its transaction.
+_EFFECTS = "effects"
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -107,7 +110,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with self._connected(self._engine) as tx, tx.begin():
+        async with self._begun() as tx:
             yield tx
 
     @asynccontextmanager
@@ -129,7 +132,7 @@ class Database:
         if (outer := self._outer()) is not None:
             yield outer
             return
-        async with self._connected(self._engine) as tx, tx.begin():
+        async with self._begun() as tx:
             token = _joined.set((self, tx))
             try:
                 yield tx
@@ -153,11 +156,26 @@ class Database:
             rows: list[Row] = await (await raw_connection(outer)).fetch(
                 statement.sql, *statement.arguments(given), record_class=Row
             )
+            _note_effect(outer, statement, given)
             return rows
         if not _for_node():
             return await self._statements.fetch(statement, given)
         async with _turn_of_node(self._statements_of_nodes):
             return await self._statements.fetch(statement, given)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, whose effects follow its commit."""
+        async with self._connected(self._engine) as tx:
+            info, effects = tx.info, list[Callable[[], None]]()
+            info[_EFFECTS] = effects
+            try:
+                async with tx.begin():
+                    yield tx
+            finally:
+                del info[_EFFECTS]
+            for effect in effects:
+                effect()
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -224,7 +242,14 @@ async def run(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:
     if isinstance(tx, PreparedTx):
         return await tx.fetch(statement, given)
     found = await tx.exec_driver_sql(statement.sql, tuple(statement.arguments(given)))
+    _note_effect(tx, statement, given)
     return list(found) if found.returns_rows else []
+
+
+def _note_effect(tx: Tx, statement: Statement, given: Mapping[str, Any]) -> None:
+    """Of a statement that was run: what follows the commit of its transaction."""
+    if statement.committed is not None:
+        tx.info[_EFFECTS].append(partial(statement.committed, given))
 
 
 async def run_last(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:

@@ -60,13 +60,10 @@ class Listener:
                 queue.put_nowait(None)
 
 
-class Wakes:
-    """Wakes whoever waits for news of a key, which is the payload of a channel. One subscription per process, however
-    many wait, and nothing that grows while they are slow. `run` must be supervised for as long as it is used."""
+class LocalWakes:
+    """Wakes whoever waits in this process for news of a key. Nothing grows while they are slow."""
 
-    def __init__(self, listener: Listener, channel: str) -> None:
-        self._listener = listener
-        self._channel = channel
+    def __init__(self) -> None:
         self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -82,6 +79,22 @@ class Wakes:
             if not self._events[key]:
                 del self._events[key]
 
+    def wake(self, key: str | None) -> None:
+        """Something about the key changed, or about any if it is None."""
+        for events in list(self._events.values()) if key is None else [self._events.get(key, set())]:
+            for event in events:
+                event.set()
+
+
+class Wakes(LocalWakes):
+    """The same of news from Postgres: the key is the payload of a channel. One subscription per process, however many
+    wait. `run` must be supervised for as long as it is used."""
+
+    def __init__(self, listener: Listener, channel: str) -> None:
+        super().__init__()
+        self._listener = listener
+        self._channel = channel
+
     async def run(self) -> None:
         """Pass notifications on until cancelled."""
         async with self._listener.subscribe(self._channel) as queue:
@@ -89,12 +102,6 @@ class Wakes:
             while True:
                 for key in drain(queue, await queue.get()):
                     self.wake(key)
-
-    def wake(self, key: str | None) -> None:
-        """Something about the key changed, or about any if it is None."""
-        for events in list(self._events.values()) if key is None else [self._events.get(key, set())]:
-            for event in events:
-                event.set()
 
 
 def drain(queue: asyncio.Queue[str | None], first: str | None) -> set[str | None]:

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-from services.kernel.db import AnyTx, Database, notify, run, timestamp
+from services.kernel.db import AnyTx, Database, run, timestamp
 from services.kernel.ids import new_id
-from services.kernel.listen import Listener, drain
+from services.kernel.listen import LocalWakes
 from services.kernel.logs import get_logger
 from services.kernel.statements import Statement
 from services.kernel.storable import to_json
@@ -33,10 +33,11 @@ _CLAIM_SECONDS = 15
 _RELEASE_SECONDS = 2.0
 _POLL_SECONDS = 5.0
 _GATHER_SECONDS = 0.02
-# How long a delivery that was not told stays unnoticed.
+# How long a delivery by another process stays unnoticed.
 _LOOK_SECONDS = 0.25
 # Tells that messages were delivered, or were tried in vain; no topic is called so.
 _TRIED = ""
+_TEXTS = ARRAY(sa.Text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,10 @@ class Outbox:
 
     def __init__(self, table: sa.Table) -> None:
         self.table = table
-        self.channel = f"{table.schema}_outbox"
-        self._waiting: set[asyncio.Event] = set()
-        self._emit = Statement(_emit(table, self.channel))
+        self._wakes = LocalWakes()
+        self._emit = Statement(self._added(pg_insert(table).values(_message())))
         self._claim = Statement(_claim(table))
-        self._forget = Statement(_forget(table, self.channel))
+        self._forget = Statement(table.delete().where(table.c.id == sa.func.any(sa.bindparam("ids", type_=_TEXTS))))
 
     async def emit(self, tx: AnyTx, topic: str, payload: Mapping[str, Any]) -> None:
         """Add a message to the transaction; it leaves when the transaction commits."""
@@ -93,9 +93,9 @@ class Outbox:
             pairs = [part for name, column in more.items() for part in (sa.literal(name), column)]
             message["payload"] = message["payload"].op("||", return_type=JSONB())(sa.func.jsonb_build_object(*pairs))
         row = sa.select(message["id"], message["topic"], message["payload"]).select_from(made)
-        added = _once(self.table, pg_insert(self.table).from_select(list(message), row))
-        woken = sa.select(sa.func.pg_notify(self.channel, added.c.topic)).scalar_subquery()
-        return sa.select(*columns, woken.label("woken")).select_from(made)
+        added = self._added(pg_insert(self.table).from_select(list(message), row))
+        told = sa.select(*columns).select_from(made).add_cte(added.cte("added"))
+        return told.execution_options(**added.get_execution_options())
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
@@ -105,9 +105,7 @@ class Outbox:
         same = (table.c.topic == topic, table.c.payload == sa.cast(dict(payload), JSONB))
         left = sa.select(sa.func.count(), sa.func.min(table.c.attempts)).where(*same)
         deadline = asyncio.get_running_loop().time() + within
-        tried = asyncio.Event()
-        self._waiting.add(tried)
-        try:
+        with self._wakes.subscribe(_TRIED) as tried:
             while True:
                 tried.clear()
                 async with db.read() as tx:
@@ -119,37 +117,30 @@ class Outbox:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await tried.wait()
-        finally:
-            self._waiting.discard(tried)
 
-    async def relay(self, db: Database, listener: Listener, handlers: Mapping[str, Handler]) -> None:
-        """Deliver messages for ever. A failing topic is retried with a growing pause; it and a receiver that hangs
-        hold up no other topic."""
+    async def relay(self, db: Database, handlers: Mapping[str, Handler]) -> None:
+        """Deliver messages for ever, at once what this process wrote. A failing topic is retried with a growing pause;
+        it and a receiver that hangs hold up no other topic."""
         async with asyncio.TaskGroup() as topics:
-            topics.create_task(self._wake_waiting(listener))
             for topic, handler in handlers.items():
-                topics.create_task(self._relay(db, listener, topic, handler))
+                topics.create_task(self._relay(db, topic, handler))
 
-    async def _wake_waiting(self, listener: Listener) -> None:
-        async with listener.subscribe(self.channel) as wake:
-            while True:
-                if await wake.get() in {_TRIED, None}:
-                    for tried in self._waiting:
-                        tried.set()
+    def wake(self, topic: str | None = None) -> None:
+        """Let the relay of this process look for messages of the topic, or of all topics."""
+        self._wakes.wake(topic)
 
-    async def _relay(self, db: Database, listener: Listener, topic: str, handler: Handler) -> None:
-        async with listener.subscribe(self.channel) as wake:
+    async def _relay(self, db: Database, topic: str, handler: Handler) -> None:
+        with self._wakes.subscribe(topic) as wake:
             while True:
+                wake.clear()
                 # Of what comes after a claim we hear.
                 while await self.deliver_due(db, topic, handler) == _BATCH:
                     pass
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
-                        while await wake.get() not in {topic, None}:
-                            pass
+                        await wake.wait()
                         # A burst of messages is one delivery, not hundreds.
                         await asyncio.sleep(_GATHER_SECONDS)
-                        drain(wake, None)
 
     async def deliver_due(self, db: Database, topic: str, handler: Handler) -> int:
         """One turn: claim what is due, deliver it, forget it. Returns how many messages were claimed."""
@@ -172,13 +163,13 @@ class Outbox:
             await self._postpone(db, batch)
         else:
             await db.fetch(self._forget, ids=[m.id for m in batch])
+            self.wake(_TRIED)
         return len(batch)
 
     async def _release(self, db: Database, batch: list[Message]) -> None:
         claimed = self.table.update().where(self.table.c.id.in_([m.id for m in batch]))
         async with asyncio.timeout(_RELEASE_SECONDS), db.transaction() as tx:
             await tx.execute(claimed.values(not_before=sa.func.now()))
-            await notify(tx, self.channel, batch[0].topic)
 
     async def _postpone(self, db: Database, batch: list[Message]) -> None:
         table = self.table
@@ -187,7 +178,13 @@ class Outbox:
         failed = table.update().where(table.c.id.in_([m.id for m in batch]))
         async with db.transaction() as tx:
             await tx.execute(failed.values(attempts=attempts, not_before=sa.func.now() + pause))
-            await notify(tx, self.channel, _TRIED)
+        self.wake(_TRIED)
+
+    def _added(self, insert: Insert) -> ReturningInsert[Any]:
+        """Messages that are inserted, each once, and wake the relay of this process: there is no need to wake all that
+        listen to this database, see docs/adr/0130-messages-wake-their-own-process.md."""
+        added = insert.on_conflict_do_nothing(index_elements=[self.table.c.id]).returning(self.table.c.topic)
+        return added.execution_options(committed=lambda given: self.wake(given["message_topic"]))
 
 
 def message(topic: str, payload: Mapping[str, Any]) -> dict[str, str]:
@@ -202,17 +199,6 @@ def _message() -> dict[str, sa.ColumnElement[Any]]:
         "topic": sa.bindparam("message_topic", type_=sa.Text),
         "payload": sa.cast(sa.bindparam("message_payload", type_=sa.Text), JSONB),
     }
-
-
-def _emit(table: sa.Table, channel: str) -> sa.Select[Any]:
-    """Adds a message and wakes the relays: once, also when it is asked twice."""
-    added = _once(table, pg_insert(table).values(_message()))
-    return sa.select(sa.func.pg_notify(channel, added.c.topic))
-
-
-def _once(table: sa.Table, insert: Insert) -> sa.CTE:
-    """The topic of the message that is inserted, or nothing where it is there already."""
-    return insert.on_conflict_do_nothing(index_elements=[table.c.id]).returning(table.c.topic).cte("added")
 
 
 def _claim(table: sa.Table) -> ReturningUpdate[Any]:
@@ -230,9 +216,3 @@ def _claim(table: sa.Table) -> ReturningUpdate[Any]:
         .values(not_before=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, _CLAIM_SECONDS))
         .returning(table.c.seq, table.c.id, table.c.topic, table.c.payload)
     )
-
-
-def _forget(table: sa.Table, channel: str) -> sa.Select[Any]:
-    """Removes what was delivered and tells whoever waits for that."""
-    gone = table.delete().where(table.c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Text)))).cte("gone")
-    return sa.select(sa.func.pg_notify(channel, _TRIED)).add_cte(gone)

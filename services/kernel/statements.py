@@ -5,14 +5,15 @@ for a transaction of two where this takes 0.1 (docs/adr/0111-writes-in-one-state
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import Delete, ReturningInsert, ReturningUpdate
 
 from services.kernel.database_errors import moved_away
 from services.kernel.errors import DomainError
@@ -48,11 +49,17 @@ class Row(asyncpg.Record):  # type: ignore[misc]
         return self[name]
 
 
-class Statement:
-    """A query or a change with named parameters."""
+# Is called with what a statement was given.
+Effect = Callable[[Mapping[str, Any]], None]
 
-    def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any]) -> None:
+
+class Statement:
+    """A query or a change with named parameters. Its execution option `committed` is an Effect in this process, for
+    when what it does has been committed."""
+
+    def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | Delete) -> None:
         compiled = query.compile(dialect=_DIALECT)
+        self.committed: Effect | None = query.get_execution_options().get("committed")
         self.sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._names = tuple(compiled.positiontup or ())
@@ -82,6 +89,7 @@ class PreparedTx:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._begun = self._over = False
+        self._effects: list[Callable[[], None]] = []
 
     async def fetch(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
         """The rows of a statement."""
@@ -101,11 +109,17 @@ class PreparedTx:
         """`commit` or `rollback`, if there is anything to end."""
         if self._begun:
             await self._say(word)
+        if word == "commit" or not self._begun:
+            for effect in self._effects:
+                effect()
 
     async def _run(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
         if self._over:
             raise RuntimeError("a statement follows the last one of a transaction")
-        return await self._connection.fetch(statement.sql, statement.arguments(given))
+        rows = await self._connection.fetch(statement.sql, statement.arguments(given))
+        if statement.committed is not None:
+            self._effects.append(partial(statement.committed, given))
+        return rows
 
     async def _say(self, word: str) -> None:
         await self._connection.raw.execute(word, timeout=_STATEMENT_SECONDS)
@@ -123,15 +137,20 @@ class Statements:
     async def fetch(self, statement: Statement, given: dict[str, Any]) -> list[Row]:
         """The rows as they are now; what is changed is committed. What broke with its connection is asked once more on
         a new one, so a change must do no harm when it is made twice."""
-        arguments = statement.arguments(given)
+        rows = await self._fetch(statement.sql, statement.arguments(given))
+        if statement.committed is not None:
+            statement.committed(given)
+        return rows
+
+    async def _fetch(self, sql: str, arguments: list[Any]) -> list[Row]:
         async with self._turns:
             while self._idle:
                 if not (connection := self._idle.pop()).raw.is_closed():
                     try:
-                        return await self._run(connection, statement.sql, arguments)
+                        return await self._run(connection, sql, arguments)
                     except _BROKEN:
                         continue
-            return await self._run(await self._connect(), statement.sql, arguments)
+            return await self._run(await self._connect(), sql, arguments)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PreparedTx]:

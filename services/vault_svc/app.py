@@ -19,7 +19,6 @@ from services.kernel.db import Database
 from services.kernel.entry import Program
 from services.kernel.errors import Unavailable
 from services.kernel.informer import Change, Delete
-from services.kernel.listen import Listener
 from services.kernel.loops import Supervisor
 from services.kernel.outbox import Handler
 from services.kernel.schema import Migrations
@@ -75,7 +74,7 @@ async def build(settings: Settings) -> Application:
     supervisor.add("vault_users", users.informer.run)
     supervisor.add("introspection", callers.watch)
     supervisor.add("grids", parts.grids.informer.run)
-    _relay(supervisor, settings, parts, _deliveries(channels, usage))
+    supervisor.add("outbox", partial(tables.outbox.relay, db, _deliveries(channels, usage)))
     margin = timedelta(seconds=settings.grid_purge_seconds)
     _purge(supervisor, parts.grids, DepartedGrids(db, parts.grids, snapshot_of(channels.to("grid")), margin), margin)
     supervisor.every("renewals", settings.certificate_renewal_seconds, work.renewals.turn)
@@ -164,12 +163,6 @@ def _deliveries(channels: Channels, usage: SecretUsage) -> Mapping[str, Handler]
         secret_usage.SECRET_CHANGED: usage.deliver_secrets,
         secret_usage.CERTIFICATE_CHANGED: usage.deliver_certificates,
     }
-
-
-def _relay(supervisor: Supervisor, settings: Settings, parts: Parts, handlers: Mapping[str, Handler]) -> None:
-    listener = Listener(settings.database_url, [tables.outbox.channel])
-    supervisor.add("listener", listener.run)
-    supervisor.add("outbox", partial(tables.outbox.relay, parts.db, listener, handlers))
 
 
 def _purge(supervisor: Supervisor, directory: GridDirectory, departed: DepartedGrids, margin: timedelta) -> None:

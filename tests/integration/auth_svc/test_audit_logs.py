@@ -15,11 +15,11 @@ from services.auth_svc.usecases.administration import Administration
 from services.auth_svc.usecases.audit_logs import AuditLogs
 from services.clients.grids import GridDirectory
 from services.kernel import audit
+from services.kernel import outbox as outboxes
 from services.kernel.audit import Resource
 from services.kernel.client import ServiceChannel
 from services.kernel.cluster_token import ClusterTokens
 from services.kernel.db import Database
-from services.kernel.listen import Listener
 from services.kernel.migrations import migrate
 from services.kernel.outbox import Message
 from tests.integration.auth_svc.auth_client import AuthClient, refused
@@ -97,9 +97,7 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
     async with db.transaction() as tx:
         await outbox.emit(tx, "first", {})
         await outbox.emit(tx, "second", {})
-    listener = Listener(lonely_url, [outbox.channel])
-    work = (listener.run(), outbox.relay(db, listener, {"first": hangs, "second": arrives}))
-    tasks = [asyncio.ensure_future(one) for one in work]
+    relay = asyncio.create_task(outbox.relay(db, {"first": hangs, "second": arrives}))
     try:
         await asyncio.wait_for(arrived.wait(), 60)
         # Also what is written while the first delivery is under way.
@@ -110,13 +108,41 @@ async def test_a_receiver_that_hangs_holds_up_its_own_topic_only(lonely_url: str
         assert await outbox.delivered(db, "second", {}, within=60)
         assert not await outbox.delivered(db, "first", {}, within=0.1)
     finally:
-        for task in tasks:
-            task.cancel()
-        # Until both have ended, which takes the listener a moment.
-        await asyncio.wait(tasks)
+        relay.cancel()
+        await asyncio.wait([relay])
     async with db.transaction() as tx:
         await tx.execute(tables.outbox.table.delete())
     await db.close()
+
+
+@pytest.mark.parametrize("kind", ["transaction", "prepared", "one_transaction"])
+async def test_a_message_is_delivered_at_once_when_it_is_committed(
+    lonely_url: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # So that it is not found by chance.
+    monkeypatch.setattr(outboxes, "_POLL_SECONDS", 600)
+    db, beside = Database(lonely_url, pool_size=4), Database(lonely_url, pool_size=1)
+    outbox = tables.outbox
+    arrived = asyncio.Event()
+
+    async def arrives(_messages: list[Message]) -> None:
+        arrived.set()
+
+    relay = asyncio.create_task(outbox.relay(db, {kind: arrives}))
+    try:
+        for _ in range(2):
+            arrived.clear()
+            async with getattr(db, kind)() as tx:
+                await outbox.emit(tx, kind, {})
+                # Who looks now looks too early.
+                assert await outbox.deliver_due(beside, kind, arrives) == 0
+            await asyncio.wait_for(arrived.wait(), 60)
+            assert await outbox.delivered(db, kind, {}, within=60)
+    finally:
+        relay.cancel()
+        await asyncio.wait([relay])
+        await beside.close()
+        await db.close()
 
 
 async def test_who_waits_for_a_delivery_learns_at_once_that_it_failed(lonely_url: str) -> None:

@@ -14,6 +14,13 @@ from tests.support.postgres import TestPostgres
 
 _table = sa.Table("noted", sa.MetaData(), sa.Column("text", sa.Text, primary_key=True))
 _ADD = Statement(_table.insert().values(text=sa.bindparam("given")).returning(_table.c.text))
+_told = list[str]()
+_TELL = Statement(
+    _table.insert()
+    .values(text=sa.bindparam("given"))
+    .returning(_table.c.text)
+    .execution_options(committed=lambda given: _told.append(given["given"]))
+)
 _ALL = Statement(sa.select(_table.c.text).order_by(_table.c.text))
 _WHO = Statement(sa.select(sa.func.pg_backend_pid().label("pid"), sa.func.now().label("begun")))
 
@@ -113,3 +120,28 @@ async def test_inside_one_transaction_it_takes_part_in_that(db: Database) -> Non
     with pytest.raises(NotFound):
         await _is_part_of_what_fails(db)
     assert await _texts(db) == []
+
+
+async def _tells_and_raises(db: Database) -> None:
+    async with db.prepared() as tx:
+        await run(tx, _TELL, given="given up")
+        raise NotFound
+
+
+async def test_what_is_committed_is_told_then_and_what_is_given_up_never(db: Database) -> None:
+    _told.clear()
+    async with db.prepared() as tx:
+        await run(tx, _TELL, given="a")
+        assert _told == []
+    with pytest.raises(NotFound):
+        await _tells_and_raises(db)
+    async with db.prepared() as tx:
+        await run_last(tx, _TELL, given="b")
+    await db.fetch(_TELL, given="c")
+    async with db.transaction() as outer:
+        await run(outer, _TELL, given="d")
+        assert _told == ["a", "b", "c"]
+    async with db.one_transaction():
+        await db.fetch(_TELL, given="e")
+        assert _told == ["a", "b", "c", "d"]
+    assert _told == await _texts(db) == ["a", "b", "c", "d", "e"]

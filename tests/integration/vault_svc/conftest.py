@@ -10,7 +10,7 @@ import services.vault_svc
 from services.kernel.migrations import migrate
 from services.vault_svc.app import build
 from services.vault_svc.settings import Settings
-from services.vault_svc.store.tables import metadata
+from services.vault_svc.store import tables
 from tests.integration.vault_svc.acme_fixtures import Serve, server
 from tests.integration.vault_svc.caller import Caller
 from tests.integration.vault_svc.json_caller import JsonCaller
@@ -29,7 +29,7 @@ MakeSettings = Callable[..., Settings]
 @pytest.fixture(scope="session")
 def vault_url(postgres: TestPostgres) -> str:
     url = postgres.database()
-    migrate(url, MIGRATIONS, metadata)
+    migrate(url, MIGRATIONS, tables.metadata)
     return url
 
 
@@ -89,7 +89,7 @@ async def _told(url: str) -> None:
             "update vault.outbox set not_before = now()"
             " where seq in (select seq from vault.outbox where attempts = 0 for update skip locked)"
         )
-        await connection.execute("select pg_notify('vault_outbox', topic) from vault.outbox")
+        tables.outbox.wake()
         await eventually(everything, within=60, message="the neighbours are told")
     finally:
         await connection.close()
