@@ -1,7 +1,6 @@
 """Removes images that this agent has pulled once no container has used them for a while (section 8.4)."""
 
 import time
-from typing import Any
 
 from agent.runtime.ports import Runtime
 from agent.state_dir import StateDir, StateFile
@@ -42,5 +41,5 @@ class ImageCleaner:
                 log.info("image removed that was not used any more", image=image_id)
         self._file.touch()
 
-    def _content(self) -> dict[str, Any]:
-        return dict(self._used)
+    def _content(self) -> ImagesDocument:
+        return ImagesDocument.model_construct(dict(self._used))

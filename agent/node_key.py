@@ -39,7 +39,8 @@ def load_node_key(folder: StateDir) -> NodeKey | None:
         return None
     private = Ed25519PrivateKey.generate()
     try:
-        folder.write(_FILE, {"private_key": base64.b64encode(private.private_bytes_raw()).decode()})
+        text = base64.b64encode(private.private_bytes_raw()).decode()
+        folder.write(_FILE, NodeKeyDocument(private_key=text))
     except OSError as error:
         log.error("a key for this node cannot be kept: trying to join without one", file=_FILE, error=repr(error))
         return None

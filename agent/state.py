@@ -1,9 +1,6 @@
 """What must survive the agent's process: who this node is, what it should run, what it has handled. No secrets."""
 
 from collections.abc import Iterable
-from typing import Any
-
-from google.protobuf import json_format
 
 from agent.domain.labels import InstanceKey
 from agent.state_dir import StateDir, StateFile
@@ -72,16 +69,16 @@ class State:
         """Write now."""
         self._file.flush()
 
-    def _content(self) -> dict[str, Any]:
-        return {
-            "node_id": self.node_id,
-            "runtime": self.runtime,
-            "docker_host": self.docker_host,
-            "node": None if self.node is None else json_format.MessageToDict(self.node),
-            "former_nodes": self.former_nodes,
-            "assignments": [json_format.MessageToDict(assignment) for assignment in self.assignments.values()],
-            "records": {f"{key.service_id}/{key.number}": record.model_dump() for key, record in self._records.items()},
-        }
+    def _content(self) -> StateDocument:
+        return StateDocument.model_construct(
+            node_id=self.node_id,
+            runtime=self.runtime,
+            docker_host=self.docker_host,
+            node=self.node,
+            former_nodes=self.former_nodes,
+            assignments=list(self.assignments.values()),
+            records={f"{key.service_id}/{key.number}": record for key, record in self._records.items()},
+        )
 
 
 def without_secrets(assignment: pb.Assignment) -> pb.Assignment:

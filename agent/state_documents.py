@@ -1,5 +1,5 @@
-"""What is written in the agent's files. One that says anything else is set aside as a whole: half of what was known is
-worse than to ask the master. Members that this release does not know are left out."""
+"""What is written in the agent's files, and how it is read. One that says anything else is set aside as a whole: half
+of what was known is worse than to ask the master. Members that this release does not know are left out."""
 
 import base64
 import binascii
@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainValidator, RootModel
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PlainSerializer, PlainValidator, RootModel
 
 from agent.domain.assignment import problem_of
 from agent.domain.overlay_plan import Peer
@@ -47,6 +47,11 @@ def _assignment(content: Any) -> pb.Assignment:
     return assignment
 
 
+_SAID = PlainSerializer(
+    lambda message: message and json_format.MessageToDict(message), return_type=dict[str, Any] | None
+)
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", arbitrary_types_allowed=True)
 
@@ -72,9 +77,9 @@ class StateDocument(_Document):
     node_id: str = ""
     runtime: str = ""
     docker_host: str = ""
-    node: Annotated[session_pb.NodeDescription | None, PlainValidator(_node)] = None
+    node: Annotated[session_pb.NodeDescription | None, PlainValidator(_node), _SAID] = None
     former_nodes: list[str] = []
-    assignments: list[Annotated[pb.Assignment, PlainValidator(_assignment)]] = []
+    assignments: list[Annotated[pb.Assignment, PlainValidator(_assignment), _SAID]] = []
     records: dict[Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$")], Record] = {}
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from agent.domain import dns
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, although nobody changes one: that makes them twice as fast, and a large grid has thousands.
+@dataclass(slots=True)
 class Endpoint:
     """An instance that may be connected to; `lost` says that the master does not hear of its node."""
 

@@ -31,5 +31,6 @@ class LogPositions:
         if gone:
             self._file.touch()
 
-    def _content(self) -> dict[str, list[int]]:
-        return {key: [item.since_ns, item.skip, item.newest_ns] for key, item in self._positions.items()}
+    def _content(self) -> PositionsDocument:
+        told = {key: [item.since_ns, item.skip, item.newest_ns] for key, item in self._positions.items()}
+        return PositionsDocument.model_construct(told)

@@ -46,7 +46,7 @@ class KeyPair:
     def _made(self) -> X25519PrivateKey:
         self._private = X25519PrivateKey.generate()
         try:
-            self._folder.write(_FILE, {"private_key": self.private})
+            self._folder.write(_FILE, KeyDocument(private_key=self.private))
         except OSError as error:
             # Peers follow a new key within seconds, so one that ends with this process costs them that and no more.
             log.warning(

@@ -3,12 +3,16 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from agent import state_dir
 from agent.state_dir import StateDir, StateFile
+
+
+class _Known(BaseModel):
+    said: int
 
 
 async def test_what_is_expensive_to_say_is_written_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,11 +29,11 @@ async def test_what_is_expensive_to_say_is_written_seldom(tmp_path: Path, monkey
             go_on.set()
         await rest(0 if len(pauses) < 2 else 3600)
 
-    def content() -> dict[str, Any]:
+    def content() -> BaseModel:
         began = time.thread_time()
         while time.thread_time() - began < 0.002:
             pass
-        return {"said": len(pauses)}
+        return _Known(said=len(pauses))
 
     folder = StateDir(tmp_path / "state")
     file = StateFile(folder, "known.json", content, 0.0)
@@ -42,7 +46,7 @@ async def test_what_is_expensive_to_say_is_written_seldom(tmp_path: Path, monkey
         delay, pause = pauses
         assert delay == 0
         assert state_dir._PAUSE_PER_COST * 0.002 <= pause <= state_dir._LONGEST_PAUSE
-        assert (tmp_path / "state" / "known.json").read_text() == '{"said": 1}'
+        assert (tmp_path / "state" / "known.json").read_text() == '{"said":1}'
     finally:
         writer.cancel()
         await asyncio.gather(writer, return_exceptions=True)
