@@ -1,10 +1,10 @@
 """Endpoint messages."""
 
-from dataclasses import asdict
 from weakref import WeakKeyDictionary
 
 from kontena.deploy.v1 import endpoint_pb2 as pb
 from services.deploy_svc.domain.endpoint import EndpointUpdate
+from services.kernel.members import members
 
 # Steps that many nodes are told, as one message.
 _told: WeakKeyDictionary[EndpointUpdate, pb.EndpointUpdate] = WeakKeyDictionary()
@@ -15,7 +15,7 @@ def update_to_proto(update: EndpointUpdate) -> pb.EndpointUpdate:
     if update not in _told:
         _told[update] = pb.EndpointUpdate(
             reset=update.reset,
-            upserted=[pb.Endpoint(**asdict(endpoint)) for endpoint in update.upserted],
+            upserted=[pb.Endpoint(**members(endpoint)) for endpoint in update.upserted],
             removed=update.removed,
             synced=update.synced,
         )

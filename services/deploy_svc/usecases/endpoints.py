@@ -1,8 +1,9 @@
 """Tells nodes where the instances of their grid are."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from services.clients.nodes import Node, NodeDirectory
 from services.deploy_svc.domain.endpoint import Endpoint, EndpointUpdate, listing, steps
@@ -14,12 +15,14 @@ from services.kernel.informer import Change, Delete, Synced, Upsert
 from services.kernel.listen import Listener, drain
 from services.kernel.principal import NodeSession
 from services.kernel.session_refusals import SessionReason
+from services.kernel.steps import Steps
 
 _POLL_SECONDS = 60.0
 # Many instances that come or go at once are one read and one message, not hundreds; the more so, the more nodes are
 # told: about what it takes to tell one of them, for everybody on the way.
 _GATHER_SECONDS = 0.05
 _TELL_SECONDS = 0.001
+_AT_ONCE = 50
 
 
 def gather_seconds(followers: int) -> float:
@@ -28,34 +31,22 @@ def gather_seconds(followers: int) -> float:
 
 
 class _Follower:
-    """What one node has not been told yet: the newest state per instance, so that a slow one costs no more memory than
-    there are endpoints."""
+    """A node that is told. `wake` is set when there is something new."""
 
     def __init__(self, session: NodeSession) -> None:
         self.session = session
+        self.wake = asyncio.Event()
         self._ended: SessionEnded | None = None
-        self._changes: Mapping[str, Endpoint | None] = {}
-        self._steps: tuple[EndpointUpdate, ...] | None = None
-        self._wake = asyncio.Event()
-
-    def tell(self, changes: Mapping[str, Endpoint | None], told: tuple[EndpointUpdate, ...]) -> None:
-        """Of changes, and the steps that they are for those who wait for nothing else."""
-        self._steps = None if self._changes else told
-        self._changes = {**self._changes, **changes} if self._changes else changes
-        self._wake.set()
 
     def end(self, reason: SessionEnded) -> None:
         self._ended = reason
-        self._wake.set()
+        self.wake.set()
 
-    async def next(self) -> tuple[EndpointUpdate, ...]:
-        await self._wake.wait()
+    async def woken(self) -> None:
+        await self.wake.wait()
         if self._ended is not None:
             raise self._ended
-        self._wake.clear()
-        found = steps(self._changes) if self._steps is None else self._steps
-        self._changes, self._steps = {}, None
-        return found
+        self.wake.clear()
 
 
 class _Grid:
@@ -64,9 +55,10 @@ class _Grid:
     def __init__(self, found: Mapping[str, Endpoint]) -> None:
         self.known = dict(found)
         self.followers: set[_Follower] = set()
+        self.steps: Steps[EndpointUpdate] = Steps(self._whole)
         self._listing: tuple[EndpointUpdate, ...] | None = None
 
-    def listing(self) -> tuple[EndpointUpdate, ...]:
+    def _whole(self) -> tuple[EndpointUpdate, ...]:
         if self._listing is None:
             self._listing = listing(list(self.known.values()))
         return self._listing
@@ -82,10 +74,17 @@ class _Grid:
                 del self.known[key]
             else:
                 self.known[key] = endpoint
-        # The same objects for all, so that they become messages once.
-        told = steps(changes)
-        for follower in self.followers:
-            follower.tell(changes, told)
+        self.steps.add(*steps(changes))
+        _wake_all(iter(list(self.followers)))
+
+
+def _wake_all(followers: Iterator[_Follower]) -> None:
+    """A few in each turn of the event loop, so that nobody else waits for a message to each of a thousand."""
+    portion = list(islice(followers, _AT_ONCE))
+    for follower in portion:
+        follower.wake.set()
+    if portion:
+        asyncio.get_running_loop().call_soon(_wake_all, followers)
 
 
 class Endpoints:
@@ -126,13 +125,13 @@ class Endpoints:
                 self._grids[grid_id] = _Grid(self._marked((await self._read([grid_id])).get(grid_id, {})))
             grid = self._grids[grid_id]
             grid.followers.add(follower)
-            complete = grid.listing()
         try:
-            for update in complete:
-                yield update
+            number = None
             while True:
-                for update in await follower.next():
+                told, number = grid.steps.after(number), grid.steps.number
+                for update in told:
                     yield update
+                await follower.woken()
         finally:
             grid.followers.discard(follower)
             if not grid.followers and self._grids.get(grid_id) is grid:

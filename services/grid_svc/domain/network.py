@@ -203,21 +203,6 @@ class PeerUpdate:
     removed: Sequence[str] = ()
 
 
-def merged(updates: Sequence[PeerUpdate]) -> PeerUpdate:
-    """One step in the place of several, in order."""
-    if len(updates) == 1:
-        return updates[0]
-    reset = False
-    found: dict[str, Peer | None] = {}
-    for update in updates:
-        if update.reset:
-            reset, found = True, {}
-        found.update({peer.id: peer for peer in update.upserted})
-        found.update(dict.fromkeys(update.removed))
-    removed = () if reset else tuple(key for key, peer in found.items() if peer is None)
-    return PeerUpdate(reset, tuple(peer for peer in found.values() if peer is not None), removed)
-
-
 def _within(address: str | None, subnet: str) -> bool:
     try:
         return ipaddress.ip_address(address or "") in ipaddress.ip_network(subnet, strict=False)

@@ -1,18 +1,16 @@
 """The sessions whose streams end at this replica. In memory only, no I/O; loops and RPCs meet here."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from services.grid_svc.domain.network import PeerUpdate, merged
+from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.node import AddressBook
 from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import BROKEN, GOODBYE, Close, NodeDescription
 from services.kernel.principal import NodeSession
-
-# Steps that wait for a slow agent; more become one.
-_MOST_STEPS = 16
+from services.kernel.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,9 @@ class LiveSession:
         self.said_goodbye = False
         self._description: NodeDescription | None = None
         self._told: NodeDescription | None = None
-        self._peers: list[PeerUpdate] = []
+        self._peers: Steps[PeerUpdate] | None = None
+        self._peers_told: int | None = None
+        self._due: deque[PeerUpdate] = deque()
         self._heartbeat = False
         self._ended: Exception | None = None
         self._wake = asyncio.Event()
@@ -50,11 +50,14 @@ class LiveSession:
         """Name of the grid, once the agent was told."""
         return "" if self._told is None else self._told.grid
 
-    def tell_peers(self, update: PeerUpdate) -> None:
-        """Send this step of the list of peers; what an agent is too slow for becomes one step."""
-        self._peers = [update] if update.reset else [*self._peers, update]
-        if len(self._peers) > _MOST_STEPS:
-            self._peers = [merged(self._peers)]
+    def follow_peers(self, peers: Steps[PeerUpdate]) -> None:
+        """Send this list of peers, and from now on its steps."""
+        self._peers, self._peers_told = peers, None
+        self._due.clear()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There is a new step of the list of peers."""
         self._wake.set()
 
     def beat(self) -> None:
@@ -97,9 +100,11 @@ class LiveSession:
             if self._description is not None and self._description != self._told:
                 self._told = self._description
                 return self._description
-            if self._peers:
-                due, self._peers = merged(self._peers), []
-                return due
+            if not self._due and self._peers is not None:
+                self._due.extend(self._peers.after(self._peers_told))
+                self._peers_told = self._peers.number
+            if self._due:
+                return self._due.popleft()
             self._wake.clear()
             await self._wake.wait()
 

@@ -10,6 +10,10 @@ from services.grid_svc.store import peers as store
 from services.grid_svc.store.channels import grid_of, node_of
 from services.grid_svc.usecases.live_sessions import LiveSession
 from services.kernel.db import Database
+from services.kernel.steps import Steps
+
+# The list of a node that sees nobody: its grid is gone, or the node itself.
+_NOBODY: Steps[PeerUpdate] = Steps(lambda: (PeerUpdate(True),))
 
 
 class Peers:
@@ -78,11 +82,11 @@ class Peers:
                 self._tell(grid_id, by_grid[grid_id], asked)
 
     def _tell(self, grid_id: str, found: Mapping[str, Member], asked: Collection[str] | None) -> None:
-        steps = self._views[grid_id].change(self._grounds[grid_id], found, asked)
+        changed = self._views[grid_id].change(self._grounds[grid_id], found, asked)
         followers = self._followers.get(grid_id, {})
         for live, vantage in list(followers.items()):
-            if self._place(grid_id, live) == vantage and vantage in steps:
-                live.tell_peers(steps[vantage])
+            if self._place(grid_id, live) == vantage and vantage in changed:
+                live.wake()
         self._views[grid_id].keep({vantage for vantage in followers.values() if vantage is not None})
 
     def _place(self, grid_id: str, live: LiveSession, *, first: bool = False) -> Vantage | None:
@@ -92,5 +96,5 @@ class Peers:
         vantage = None if views is None else views.vantage(live.session.node_id)
         if vantage != before or first:
             followers[live] = vantage
-            live.tell_peers(PeerUpdate(True) if views is None or vantage is None else views.whole(vantage))
+            live.follow_peers(_NOBODY if views is None or vantage is None else views.steps(vantage))
         return vantage

@@ -1,5 +1,8 @@
 """What followers of the endpoints of a grid are told, without a database."""
 
+import asyncio
+import itertools
+
 from services.deploy_svc.domain.endpoint import Endpoint
 from services.deploy_svc.usecases.endpoints import _Follower, _Grid, gather_seconds
 from services.kernel.principal import NodeSession
@@ -11,26 +14,41 @@ def endpoint(name: str, address: str) -> Endpoint:
     return Endpoint(name, "web", "null", name, "grid.local", exposed=True, address=address, node_id=SESSION.node_id)
 
 
-async def test_all_who_wait_hear_the_very_same_step() -> None:
-    grid, one, two = _Grid({}), _Follower(SESSION), _Follower(SESSION)
-    grid.followers |= {one, two}
+async def test_all_hear_the_very_same_steps_also_those_who_are_slow() -> None:
+    grid, one, slow = _Grid({}), _Follower(SESSION), _Follower(SESSION)
+    grid.followers |= {one, slow}
     grid.take({"a": endpoint("a", "10.0.0.1")}, ["a"])
-    [first] = await one.next()
-    [second] = await two.next()
-    assert first is second
+    await one.woken()
+    [first] = grid.steps.after(0)
+    grid.take({"b": endpoint("b", "10.0.0.2")}, ["a", "b"])
+    await one.woken()
+    [second] = grid.steps.after(1)
+    await slow.woken()
+    assert [step is other for step, other in zip(grid.steps.after(0), (first, second), strict=True)] == [True, True]
     assert [each.address for each in first.upserted] == ["10.0.0.1"]
+    assert ([each.address for each in second.upserted], list(second.removed)) == (["10.0.0.2"], ["a"])
 
 
-async def test_one_that_is_slow_hears_the_newest_of_each() -> None:
-    grid, slow = _Grid({}), _Follower(SESSION)
-    grid.followers.add(slow)
-    grid.take({"a": endpoint("a", "10.0.0.1"), "b": endpoint("b", "10.0.0.2")}, ["a", "b"])
-    grid.take({"a": endpoint("a", "10.0.0.3")}, ["a", "b"])
-    [step] = await slow.next()
-    assert ([each.address for each in step.upserted], list(step.removed)) == (["10.0.0.3"], ["b"])
-    grid.take({"c": endpoint("c", "10.0.0.4")}, ["c"])
-    [step] = await slow.next()
-    assert ([each.address for each in step.upserted], list(step.removed)) == (["10.0.0.4"], [])
+async def test_who_begins_hears_the_complete_list() -> None:
+    grid = _Grid({"a": endpoint("a", "10.0.0.1")})
+    grid.take({"b": endpoint("b", "10.0.0.2")}, ["b"])
+    [whole] = grid.steps.after(None)
+    assert (whole.reset, whole.synced, {each.address for each in whole.upserted}) == (
+        True,
+        True,
+        {"10.0.0.1", "10.0.0.2"},
+    )
+
+
+async def test_a_thousand_are_woken_a_few_in_each_turn_of_the_loop() -> None:
+    grid = _Grid({})
+    grid.followers |= {_Follower(SESSION) for _ in range(1000)}
+    grid.take({"a": endpoint("a", "10.0.0.1")}, ["a"])
+    woken = [sum(follower.wake.is_set() for follower in grid.followers)]
+    while woken[-1] < 1000:
+        await asyncio.sleep(0)
+        woken.append(sum(follower.wake.is_set() for follower in grid.followers))
+    assert max(after - before for before, after in itertools.pairwise(woken)) <= 100
 
 
 def test_a_few_nodes_are_told_at_once_and_a_thousand_once_a_second() -> None:

@@ -2,11 +2,13 @@ import asyncio
 
 import pytest
 
+from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.node import AddressBook
 from services.grid_svc.domain.refusals import SessionRefused
 from services.grid_svc.domain.session import NodeDescription, silent
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.kernel.principal import NodeSession
+from services.kernel.steps import Steps
 
 ONE = NodeSession("g", "n", 1)
 TWO = NodeSession("g", "n", 2)
@@ -46,6 +48,37 @@ async def test_an_end_comes_first_and_the_first_end_counts() -> None:
     with pytest.raises(SessionRefused, match="ping timeout after 15s"):
         await live.next()
     assert not live.lost
+
+
+async def test_an_agent_hears_the_list_of_peers_and_then_each_step_and_who_is_slow_hears_the_same() -> None:
+    whole = PeerUpdate(True)
+    feed: Steps[PeerUpdate] = Steps(lambda: (whole,))
+    _, fast, _ = make()
+    _, slow, _ = make()
+    fast.follow_peers(feed)
+    assert await fast.next() is whole
+    slow.follow_peers(feed)
+    assert await slow.next() is whole
+    steps = [PeerUpdate(False, removed=(key,)) for key in "ab"]
+    for step in steps:
+        feed.add(step)
+        fast.wake()
+        assert await fast.next() is step
+    slow.wake()
+    assert [await slow.next() is step for step in steps] == [True, True]
+
+
+async def test_an_agent_that_looks_from_another_place_hears_the_list_from_there() -> None:
+    _, live, _ = make()
+    here: Steps[PeerUpdate] = Steps(lambda: (PeerUpdate(True),))
+    live.follow_peers(here)
+    await live.next()
+    here.add(PeerUpdate(False, removed=("a",)), PeerUpdate(False, removed=("b",)))
+    live.wake()
+    await live.next()
+    there = PeerUpdate(True)
+    live.follow_peers(Steps(lambda: (there,)))
+    assert await live.next() is there
 
 
 def test_a_session_that_nobody_ended_is_lost() -> None:

@@ -10,12 +10,11 @@ from services.grid_svc.domain.network import (
     Member,
     Network,
     NodeNetwork,
-    Peer,
     PeerUpdate,
+    Vantage,
     check,
     grid_full,
     last_node_number,
-    merged,
     seen_from,
     vantage_of,
 )
@@ -107,39 +106,30 @@ def test_a_node_that_cannot_encrypt_reaches_trusted_nodes_only() -> None:
     assert way(member(2), bare) is None
 
 
+def told(views: PeerViews, vantage: Vantage | None, after: int | None) -> list[PeerUpdate]:
+    assert vantage is not None
+    return list(views.steps(vantage).after(after))
+
+
 def test_nodes_of_one_vantage_share_what_they_are_told() -> None:
     members = {item.id: item for item in (member(1), member(2), member(3, region="us"))}
     views = PeerViews(GROUND, members)
     here, there = views.vantage("id-1"), views.vantage("id-3")
     assert here == views.vantage("id-2") != there
-    assert here is not None
-    assert there is not None
-    assert views.whole(here) is views.whole(here)
-    assert {peer.id for peer in views.whole(there).upserted} == {"id-1", "id-2", "id-3"}
+    assert told(views, here, None)[0] is told(views, here, None)[0]
+    assert {peer.id for peer in told(views, there, None)[0].upserted} == {"id-1", "id-2", "id-3"}
     moved = replace(member(2), private_ip="10.0.0.99")
-    steps = views.change(GROUND, {"id-2": moved}, {"id-2"})
-    assert {vantage: [peer.endpoint for peer in step.upserted] for vantage, step in steps.items()} == {
-        here: ["10.0.0.99"]
-    }
-    gone = views.change(GROUND, {}, {"id-1"})
-    assert {vantage: tuple(step.removed) for vantage, step in gone.items()} == {here: ("id-1",), there: ("id-1",)}
+    assert views.change(GROUND, {"id-2": moved}, {"id-2"}) == {here}
+    assert [[peer.endpoint for peer in step.upserted] for step in told(views, here, 0)] == [["10.0.0.99"]]
+    assert told(views, there, 0) == []
+    assert views.change(GROUND, {}, {"id-1"}) == {here, there}
+    assert [tuple(step.removed) for step in (*told(views, here, 1), *told(views, there, 0))] == [("id-1",)] * 2
     assert views.vantage("id-1") is None
 
 
 def test_a_change_of_the_grid_is_told_to_all() -> None:
     views = PeerViews(GROUND, {item.id: item for item in (member(1), member(2))})
     here = views.vantage("id-1")
-    assert here is not None
-    views.whole(here)
-    steps = views.change(replace(GROUND, mode="vxlan"), {}, set())
-    assert {peer.mode for peer in steps[here].upserted} == {"vxlan"}
-
-
-def test_steps_that_wait_become_one() -> None:
-    one, two = (seen_from(vantage_of(member(9), GROUND), member(number), GROUND) for number in (1, 2))
-    assert isinstance(one, Peer)
-    assert isinstance(two, Peer)
-    step = merged([PeerUpdate(False, (one,)), PeerUpdate(False, (two,), ("id-1",))])
-    assert (step.reset, [peer.id for peer in step.upserted], tuple(step.removed)) == (False, ["id-2"], ("id-1",))
-    whole = merged([PeerUpdate(False, (), ("id-2",)), PeerUpdate(True, (one, two)), PeerUpdate(False, (), ("id-1",))])
-    assert (whole.reset, [peer.id for peer in whole.upserted], tuple(whole.removed)) == (True, ["id-2"], ())
+    told(views, here, None)
+    assert views.change(replace(GROUND, mode="vxlan"), {}, set()) == {here}
+    assert {peer.mode for step in told(views, here, 0) for peer in step.upserted} == {"vxlan"}
