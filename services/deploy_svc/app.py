@@ -56,7 +56,7 @@ from services.deploy_svc.servicers.stack_conversions import StackConversionServi
 from services.deploy_svc.servicers.stacks import StackServicer
 from services.deploy_svc.servicers.volumes import VolumeServicer
 from services.deploy_svc.settings import Settings
-from services.deploy_svc.store import event_tables, grid_usage, secret_usage, stack_tables, tables
+from services.deploy_svc.store import command_routes, event_tables, grid_usage, secret_usage, stack_tables, tables
 from services.deploy_svc.store.partitions import PARTITIONS
 from services.deploy_svc.usecases.assignment_feed import VALUES_SECONDS
 from services.deploy_svc.usecases.assignments import Assignments
@@ -201,6 +201,7 @@ class Api:
         self.once = Idempotency(db, settings, timedelta(hours=settings.idempotency_hours))
         self.relay = CommandRelay(tokens, _NAME, settings.callee("deploy-svc"))
         self.commands = NodeCommands(db, shared.nodes, own_address(settings), self.relay)
+        supervisor.every("command_routes", command_routes.RENEW_SECONDS, self.commands.renew)
         self.watch = Watch(db, shared.listener, _RESYNC_SECONDS)
         self.deploy_wakes = Wakes(shared.listener, tables.DEPLOY_PROGRESS)
         supervisor.add("introspection", shared.introspection.watch)

@@ -1,14 +1,14 @@
 """Which replica holds the command stream of a node."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.deploy_svc.store.container_tables import node_streams
-from services.kernel.db import Database, Tx
-from services.kernel.statements import Statement
+from services.deploy_svc.store.given import given
+from services.kernel.db import Tx
 
 _t = node_streams
 
@@ -34,17 +34,19 @@ async def save(tx: Tx, node_id: str, session: int, route: Route) -> None:
     )
 
 
-_RENEW = Statement(
-    _t.update()
-    .where(_t.c.node_id == sa.bindparam("node"), _t.c.stream_id == sa.bindparam("stream"))
-    .values(renewed_at=sa.func.now())
-    .returning(_t.c.stream_id)
-)
-
-
-async def renew(db: Database, node_id: str, stream_id: str) -> bool:
-    """Keep a stream valid. False when another one has taken its place."""
-    return len(await db.fetch(_RENEW, node=node_id, stream=stream_id)) > 0
+async def renew(tx: Tx, streams: Mapping[str, str]) -> set[str]:
+    """Keep streams valid, given with their nodes. Returns those of which another one has taken the place."""
+    held = given("held", (_t.c.stream_id, _t.c.node_id), streams.items())
+    # Everybody in the same order, so that nobody deadlocks.
+    mine = (
+        sa.select(_t.c.node_id)
+        .where(_t.c.node_id == held.c.node_id, _t.c.stream_id == held.c.stream_id)
+        .order_by(_t.c.node_id)
+        .with_for_update(of=_t)
+        .cte("mine")
+    )
+    renewed = _t.update().where(_t.c.node_id == mine.c.node_id).values(renewed_at=sa.func.now())
+    return streams.keys() - set((await tx.execute(renewed.returning(_t.c.stream_id))).scalars())
 
 
 async def find(tx: Tx, node_id: str) -> Route | None:

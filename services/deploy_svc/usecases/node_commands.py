@@ -16,10 +16,9 @@ from services.deploy_svc.domain.node_command import (
     Result,
 )
 from services.deploy_svc.store import command_routes as store
-from services.deploy_svc.store.command_routes import RENEW_SECONDS, Route
-from services.deploy_svc.usecases.current_session import SessionEnded, require_current, until_ended
+from services.deploy_svc.store.command_routes import Route
+from services.deploy_svc.usecases.current_session import require_current, until_ended
 from services.deploy_svc.usecases.node_stream import LOST, NodeStream
-from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database
 from services.kernel.errors import InvalidRequest, NotFound, NotHere, Unavailable
 from services.kernel.ids import new_id
@@ -76,13 +75,13 @@ class NodeCommands:
         if self._leaving:
             raise NotHere(_STOPPING)
         await require_current(self._nodes, session)
-        stream = NodeStream(new_id())
+        stream = NodeStream(new_id(), session.node_id)
         async with self._db.transaction() as tx:
             await store.save(tx, session.node_id, session.number, Route(stream.id, self._address))
         self._streams[stream.id] = stream
         tasks = [
             asyncio.create_task(stream.receive(events)),
-            asyncio.create_task(self._renew(session.node_id, stream.id)),
+            asyncio.create_task(stream.replaced()),
             asyncio.create_task(until_ended(self._nodes, session)),
         ]
         try:
@@ -177,19 +176,16 @@ class NodeCommands:
             if not self._under_way:
                 self._idle.set()
 
-    async def _renew(self, node_id: str, stream_id: str) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            if self._leaving:
-                return
-            try:
-                renewed = await store.renew(self._db, node_id, stream_id)
-            except Exception as error:
-                if translate_database_error(error) is None:
-                    raise
-                continue
-            if not renewed:
-                raise SessionEnded("Another stream of this node has taken over")
+    async def renew(self) -> None:
+        """Keep the streams valid that are attached here, and end those of which another one has taken the place. Call
+        it every RENEW_SECONDS."""
+        streams = dict(self._streams)
+        if self._leaving or not streams:
+            return
+        async with self._db.transaction() as tx:
+            replaced = await store.renew(tx, {stream.id: stream.node_id for stream in streams.values()})
+        for stream_id in replaced:
+            streams[stream_id].replace()
 
     async def _forget(self, node_id: str, stream_id: str) -> None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 from services.deploy_svc.domain.node_command import (
     Answer,
@@ -17,6 +18,7 @@ from services.deploy_svc.domain.node_command import (
     Read,
     Request,
 )
+from services.deploy_svc.usecases.current_session import SessionEnded
 from services.kernel import call
 from services.kernel.errors import Unavailable
 from services.kernel.ids import new_id
@@ -119,8 +121,10 @@ def _pieces(item: FollowUp) -> Iterator[FollowUp]:
 class NodeStream:
     """One attached node."""
 
-    def __init__(self, stream_id: str) -> None:
+    def __init__(self, stream_id: str, node_id: str) -> None:
         self.id = stream_id
+        self.node_id = node_id
+        self._replaced = asyncio.Event()
         self._orders = _Orders()
         self._open: dict[str, LocalCommand] = {}
 
@@ -145,6 +149,15 @@ class NodeStream:
             finally:
                 upcoming.cancel()
             yield item
+
+    def replace(self) -> None:
+        """Another stream of the node has taken the place of this one."""
+        self._replaced.set()
+
+    async def replaced(self) -> NoReturn:
+        """Raises SessionEnded when that has happened."""
+        await self._replaced.wait()
+        raise SessionEnded("Another stream of this node has taken over")
 
     def lose(self) -> None:
         """The node is gone: every command under way ends."""

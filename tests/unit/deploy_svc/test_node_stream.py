@@ -27,7 +27,7 @@ class Node:
     """The far side of a stream: says what it is told to, and takes orders when it is asked."""
 
     def __init__(self) -> None:
-        self.stream = NodeStream("s")
+        self.stream = NodeStream("s", "n")
 
     async def say(self, command: LocalCommand, *events: Event) -> None:
         async def given() -> AsyncIterator[tuple[str, Event]]:
