@@ -7,12 +7,12 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from services.deploy_svc.domain.log_line import LogKey, LogLine, LogPosition
 from services.deploy_svc.store import tables
+from services.deploy_svc.store.given import arrays, given_later
 from services.kernel.db import Tx, copy, notify, run
 from services.kernel.principal import NodeSession
 from services.kernel.statements import Statement
@@ -24,31 +24,18 @@ _p = tables.log_positions
 _COLUMNS = ("grid_id", "node_id", "node", *LogLine._fields)
 
 
-_POSITION = ("node_id", "container_id", "type", "time", "lines")
-
-
-def _positions() -> sa.Select[Any]:
-    asked = (
-        sa.func.unnest(
-            sa.bindparam("nodes", type_=ARRAY(sa.Text)),
-            sa.bindparam("containers", type_=ARRAY(sa.Text)),
-        )
-        .table_valued(sa.column("node_id", sa.Text), sa.column("container_id", sa.Text), name="asked")
-        .render_derived()
-    )
-    return sa.select(_p.c.node_id, _p.c.container_id, _p.c.type, _p.c.time, _p.c.lines).where(
-        _p.c.node_id == asked.c.node_id, _p.c.container_id == asked.c.container_id
-    )
-
-
-_POSITIONS = Statement(_positions())
+_KEY = (_p.c.node_id, _p.c.container_id)
+_POSITION = (*_KEY, _p.c.type, _p.c.time, _p.c.lines)
+_asked = given_later("asked", *_KEY)
+_POSITIONS = Statement(
+    sa.select(*_POSITION).where(_p.c.node_id == _asked.c.node_id, _p.c.container_id == _asked.c.container_id)
+)
 
 
 async def positions(tx: Tx, containers: Collection[tuple[str, str]]) -> dict[str, dict[LogKey, LogPosition]]:
     """The last stored lines of containers, given with their nodes, by node."""
-    asked = sorted(containers)
     found: defaultdict[str, dict[LogKey, LogPosition]] = defaultdict(dict)
-    for row in await run(tx, _POSITIONS, nodes=[key[0] for key in asked], containers=[key[1] for key in asked]):
+    for row in await run(tx, _POSITIONS, **arrays(sorted(containers), *_KEY)):
         found[row[0]][row[1], row[2]] = LogPosition(row[3], row[4])
     return found
 
@@ -62,10 +49,8 @@ async def append(tx: Tx, grid_id: str, lines: Iterable[tuple[NodeSession, str, S
 
 
 def _saving() -> ReturningInsert[Any]:
-    told = [sa.column(name, _p.c[name].type) for name in _POSITION]
-    arrays = [sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in told]
-    rows = sa.func.unnest(*arrays).table_valued(*told, name="told").render_derived()
-    insert = upsert(_p).from_select(list(_POSITION), sa.select(*rows.c))
+    rows = given_later("told", *_POSITION)
+    insert = upsert(_p).from_select([column.name for column in _POSITION], sa.select(*rows.c))
     changed = {"time": insert.excluded.time, "lines": insert.excluded.lines, "updated_at": sa.func.now()}
     return insert.on_conflict_do_update(constraint="pk_log_positions", set_=changed).returning(_p.c.lines)
 
@@ -76,8 +61,7 @@ _SAVE = Statement(_saving())
 async def save_positions(tx: Tx, new: Iterable[tuple[str, Mapping[LogKey, LogPosition]]]) -> None:
     """Store positions of nodes; of the same one the last counts."""
     newest = {(node_id, *key): position for node_id, own in new for key, position in own.items()}
-    rows = [(*key, *astuple(newest[key])) for key in sorted(newest)]
-    await run(tx, _SAVE, **{f"all_{name}": [row[at] for row in rows] for at, name in enumerate(_POSITION)})
+    await run(tx, _SAVE, **arrays(((*key, *astuple(newest[key])) for key in sorted(newest)), *_POSITION))
 
 
 async def expire_positions(tx: Tx, before: date) -> None:

@@ -12,11 +12,13 @@ from sqlalchemy.sql.dml import ReturningInsert
 from services.deploy_svc.domain.container import Binding, Container, Details, Network, Reported, State
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.container_tables import containers
+from services.deploy_svc.store.given import arrays, given, given_later
 from services.kernel import pages
 from services.kernel.db import Tx, run
 from services.kernel.ids import new_id
 from services.kernel.members import made_of, members
 from services.kernel.pages import WHOLE, Listing, Page
+from services.kernel.principal import NodeSession
 from services.kernel.statements import Statement
 from services.kernel.storable import to_json
 
@@ -36,6 +38,16 @@ _REPORTED = (
     "started_at",
     "finished_at",
 )
+# What a report is stored with, as rows; `details` as text.
+_TOLD = (
+    _t.c.id,
+    _t.c.node_id,
+    _t.c.container_id,
+    *(sa.column(name, sa.Text if name == "details" else _t.c[name].type) for name in _REPORTED),
+)
+
+# The id of a node, and that of a container.
+Key = tuple[str, str]
 
 
 _SECRET_NAMES = Statement(
@@ -63,34 +75,32 @@ async def secret_names(tx: Tx, grid_id: str, service_ids: Collection[str]) -> di
     return names
 
 
-_NODE = sa.bindparam("node", type_=_t.c.node_id.type)
-_IDS = sa.bindparam("ids", type_=ARRAY(sa.Text))
-_KNOWN = Statement(sa.select(_t.c.container_id).where(_t.c.node_id == _NODE, _t.c.container_id == sa.any_(_IDS)))
-_COUNT = Statement(sa.select(sa.func.count()).where(_t.c.node_id == _NODE))
+_KEY = (_t.c.node_id, _t.c.container_id)
+_asked = given_later("asked", *_KEY)
+_KNOWN = Statement(sa.select(*_KEY).where(_t.c.node_id == _asked.c.node_id, _t.c.container_id == _asked.c.container_id))
+_COUNTS = Statement(
+    sa.select(_t.c.node_id, sa.func.count())
+    .where(_t.c.node_id == sa.any_(sa.bindparam("nodes", type_=ARRAY(sa.Text))))
+    .group_by(_t.c.node_id)
+)
 
 
-async def known_ids(tx: Tx, node_id: str, container_ids: Collection[str]) -> set[str]:
-    """Those of the containers that the node reported before."""
-    return {row[0] for row in await run(tx, _KNOWN, node=node_id, ids=sorted(container_ids))}
+async def known(tx: Tx, keys: Collection[Key]) -> set[Key]:
+    """Those of the containers that their nodes reported before."""
+    return {(row[0], row[1]) for row in await run(tx, _KNOWN, **arrays(sorted(keys), *_KEY))}
 
 
-async def count(tx: Tx, node_id: str) -> int:
-    """How many containers of the node there are."""
-    [row] = await run(tx, _COUNT, node=node_id)
-    return int(row[0])
+async def counts(tx: Tx, node_ids: Collection[str]) -> dict[str, int]:
+    """How many containers of the nodes there are; a node without any is left out."""
+    return {row[0]: row[1] for row in await run(tx, _COUNTS, nodes=sorted(node_ids))}
 
 
 def _saving() -> ReturningInsert[Any]:
-    """Rows come as arrays of their columns: the same statement for any number of them."""
-    one = ("grid_id", "node_id", "session")
-    each = ("id", "container_id", *(name for name in _REPORTED if name not in one))
-    told = [sa.column(name, sa.Text if name == "details" else _t.c[name].type) for name in each]
-    arrays = [sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in told]
-    rows = sa.func.unnest(*arrays).table_valued(*told, name="reported").render_derived()
-    values: dict[str, sa.ColumnElement[Any]] = {column.name: rows.c[column.name] for column in told}
+    rows = given_later("reported", *_TOLD)
+    values: dict[str, sa.ColumnElement[Any]] = {str(column.key): rows.c[str(column.key)] for column in _TOLD}
     values["details"] = sa.cast(rows.c.details, JSONB)
     values["created_at"] = sa.func.coalesce(rows.c.created_at, sa.func.now())
-    values |= {name: sa.bindparam(name, type_=_t.c[name].type) for name in one}
+    values["grid_id"] = sa.bindparam("grid_id", type_=_t.c.grid_id.type)
     statement = upsert(_t).from_select(list(values), sa.select(*values.values()))
     new = statement.excluded
     return statement.on_conflict_do_update(
@@ -103,35 +113,40 @@ def _saving() -> ReturningInsert[Any]:
 _SAVE = Statement(_saving())
 
 
-async def save(tx: Tx, grid_id: str, node_id: str, session: int, reported: Sequence[Reported]) -> None:
-    """Store containers as reported. One that was marked lost is back; one that a newer session
-    reported stays as it is."""
-    newest = {item.container_id: item for item in reported}
-    rows = [_row(newest[key]) for key in sorted(newest)]
+async def save(tx: Tx, grid_id: str, reported: Sequence[tuple[NodeSession, Reported]]) -> None:
+    """Store containers of nodes of a grid as reported, each node by one session. One that was marked lost is back; one
+    that a newer session reported stays as it is."""
+    newest = {(session.node_id, item.container_id): (session, item) for session, item in reported}
+    # Everybody in the same order, so that nobody deadlocks.
+    rows = [_row(*newest[key]) for key in sorted(newest)]
     if rows:
-        columns = {f"all_{name}": [row[name] for row in rows] for name in rows[0]}
-        await run(tx, _SAVE, grid_id=grid_id, node_id=node_id, session=session, **columns)
+        told = arrays((tuple(row[str(column.key)] for column in _TOLD) for row in rows), *_TOLD)
+        await run(tx, _SAVE, grid_id=grid_id, **told)
 
 
-async def keep_only(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
+async def keep_only(tx: Tx, session: NodeSession, container_ids: Collection[str]) -> None:
     """Forget the containers of the node that are not among these, unless a newer session reported them. Those that are
     among these and were marked lost are back."""
     present = sa.cast(sorted(container_ids), ARRAY(sa.Text))
-    mine = (_t.c.node_id == node_id, _t.c.session <= session)
+    mine = (_t.c.node_id == session.node_id, _t.c.session <= session.number)
     await tx.execute(_t.delete().where(*mine, _t.c.container_id != sa.func.all(present)))
     # With the session, or a late look at the node before it would mark them once more.
     await tx.execute(
         _t.update()
         .where(*mine, _t.c.deleted_at.is_not(None), _t.c.container_id == sa.func.any(present))
-        .values(deleted_at=None, session=session)
+        .values(deleted_at=None, session=session.number)
     )
 
 
-async def remove(tx: Tx, node_id: str, session: int, container_ids: Collection[str]) -> None:
-    """Forget containers of the node, unless a newer session reported them."""
-    gone = sa.cast(sorted(container_ids), ARRAY(sa.Text))
+async def remove(tx: Tx, gone: Collection[tuple[NodeSession, str]]) -> None:
+    """Forget containers of nodes, unless a newer session reported them."""
+    if not gone:
+        return
+    rows = given("gone", (*_KEY, _t.c.session), ((session.node_id, key, session.number) for session, key in gone))
     await tx.execute(
-        _t.delete().where(_t.c.node_id == node_id, _t.c.session <= session, _t.c.container_id == sa.func.any(gone))
+        _t.delete().where(
+            _t.c.node_id == rows.c.node_id, _t.c.container_id == rows.c.container_id, _t.c.session <= rows.c.session
+        )
     )
 
 
@@ -195,10 +210,12 @@ async def _select(tx: Tx, *where: sa.ColumnElement[bool], page: Page = WHOLE) ->
     return await pages.read(tx, query, by_age, page, _container)
 
 
-def _row(item: Reported) -> dict[str, Any]:
+def _row(session: NodeSession, item: Reported) -> dict[str, Any]:
     return {
         **members(item),
         "id": new_id(),
+        "node_id": session.node_id,
+        "session": session.number,
         "running": item.details.state.running,
         "details": to_json(asdict(item.details)),
     }

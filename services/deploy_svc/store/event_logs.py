@@ -16,6 +16,7 @@ from services.deploy_svc.domain.part import Part
 from services.deploy_svc.domain.service import NULL_STACK
 from services.deploy_svc.store import tables
 from services.deploy_svc.store.event_tables import EVENTS_ARRIVED, event_logs, event_positions
+from services.deploy_svc.store.given import arrays, given_later
 from services.deploy_svc.store.stack_tables import stacks
 from services.kernel import locks
 from services.kernel.db import Tx, run
@@ -26,6 +27,7 @@ _t = event_logs
 _p = event_positions
 _s = tables.services
 
+_LAST = (_p.c.node_id, _p.c.last_id)
 _LONGEST_MESSAGE = 4000
 # Executed once per event, so that it is compiled once however many there are.
 _RECORD = _t.insert().values(time=sa.func.coalesce(sa.bindparam("at", type_=_t.c.time.type), sa.func.now()))
@@ -56,10 +58,8 @@ async def positions(tx: Tx, node_ids: Collection[str]) -> dict[str, str]:
 
 
 def _saving() -> ReturningInsert[Any]:
-    told = [sa.column(name, _p.c[name].type) for name in ("node_id", "last_id")]
-    arrays = [sa.bindparam(f"all_{column.name}", type_=ARRAY(column.type)) for column in told]
-    rows = sa.func.unnest(*arrays).table_valued(*told, name="told").render_derived()
-    insert = upsert(_p).from_select([column.name for column in told], sa.select(*rows.c))
+    rows = given_later("told", *_LAST)
+    insert = upsert(_p).from_select([column.name for column in _LAST], sa.select(*rows.c))
     return insert.on_conflict_do_update(
         constraint="pk_event_positions", set_={"last_id": insert.excluded.last_id, "updated_at": sa.func.now()}
     ).returning(_p.c.node_id)
@@ -70,8 +70,7 @@ _SAVE_POSITIONS = Statement(_saving())
 
 async def save_positions(tx: Tx, last: Mapping[str, str]) -> None:
     """Remember the last stored event of each node."""
-    nodes = sorted(last)
-    await run(tx, _SAVE_POSITIONS, all_node_id=nodes, all_last_id=[last[node_id] for node_id in nodes])
+    await run(tx, _SAVE_POSITIONS, **arrays(sorted(last.items()), *_LAST))
 
 
 async def expire_positions(tx: Tx, before: date) -> None:

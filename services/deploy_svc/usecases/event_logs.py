@@ -10,7 +10,7 @@ from services.deploy_svc.domain.log_scope import EventScope, names
 from services.deploy_svc.store import event_logs as store
 from services.deploy_svc.store import services as service_store
 from services.deploy_svc.store import stacks as stack_store
-from services.deploy_svc.store.node_services import all_spoken_for
+from services.deploy_svc.store.node_services import spoken_for
 from services.deploy_svc.usecases.container_logs import node_ids
 from services.deploy_svc.usecases.current_session import require_current
 from services.deploy_svc.usecases.following import Reader
@@ -109,7 +109,7 @@ class EventIngest:
             if not wanted:
                 return
             told = {(session.node_id, event.service_id) for session, event in wanted}
-            known = await all_spoken_for(tx, pushes[0].session.grid_id, told)
+            known = await spoken_for(tx, pushes[0].session.grid_id, told)
             await store.save_positions(tx, {session.node_id: last[session.node_id] for session, _ in wanted})
             events = (
                 _stored(session, event, service)

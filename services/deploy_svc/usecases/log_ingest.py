@@ -7,7 +7,7 @@ from services.clients.nodes import NodeDirectory
 from services.deploy_svc.domain.log_line import LogKey, LogLine, LogPosition, LogResume, next_positions
 from services.deploy_svc.store import container_logs as store
 from services.deploy_svc.store import log_usage
-from services.deploy_svc.store.node_services import Spoken, all_spoken_for
+from services.deploy_svc.store.node_services import Spoken, spoken_for
 from services.deploy_svc.usecases.current_session import require_current
 from services.kernel import locks
 from services.kernel.db import Database
@@ -78,7 +78,7 @@ class LogIngest:
             # One writer per grid at a time, of all replicas.
             await locks.hold(tx, locks.CONTAINER_LOGS, grid_id)
             before = await store.positions(tx, {key for push in pushes for key in push.containers})
-            mine = await all_spoken_for(tx, grid_id, {told for push in pushes for told in push.services})
+            mine = await spoken_for(tx, grid_id, {told for push in pushes for told in push.services})
             for push in pushes:
                 of_node = before[push.session.node_id]
                 fresh = push.resume.fresh(push.lines, of_node)
