@@ -21,7 +21,7 @@ D = TypeVar("D", bound=BaseModel)
 # Between two writes of a document, as a multiple of the CPU time that its content took, a third of the whole; and at
 # most, in seconds.
 _PAUSE_PER_COST = 10_000
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 120.0
 
 
 class StateDir:
