@@ -42,6 +42,10 @@ class OwnEndpoints:
         self._seen[instance_id] = endpoint
         return True
 
+    def seen_of(self, told: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+        """What is told of those that were seen here."""
+        return {key: told[key] for key in self._seen if key in told}
+
     def heard(self, before: Mapping[str, Endpoint], now: Mapping[str, Endpoint]) -> None:
         """The master told its list."""
         for key, seen in list(self._seen.items()):

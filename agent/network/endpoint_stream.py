@@ -1,5 +1,6 @@
 """Follows the endpoints of the grid."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Protocol
@@ -20,12 +21,11 @@ _values = attrgetter(*(field.name for field in fields(Endpoint)))
 class EndpointBook(Protocol):
     """Who answers for endpoints."""
 
-    @property
-    def endpoints(self) -> dict[str, Endpoint]:
-        """Those that are known, by instance id."""
-
     def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
-        """These and no others."""
+        """These and no others, by instance id."""
+
+    def change_endpoints(self, upserted: Mapping[str, Endpoint], removed: Collection[str]) -> None:
+        """These changed, those are gone."""
 
 
 class EndpointStream:
@@ -52,11 +52,12 @@ class EndpointStream:
         while (update := await call.read()) is not grpc.aio.EOF:
             if update.reset:
                 gathered = {}
-            known = dict(self._book.endpoints) if gathered is None else gathered
-            for instance_id in update.removed:
-                known.pop(instance_id, None)
-            known.update({item.instance_id: Endpoint(*_values(item)) for item in update.upserted})
-            if gathered is None or update.synced:
-                self._book.replace_endpoints(known)
+            upserted = {item.instance_id: Endpoint(*_values(item)) for item in update.upserted}
+            if gathered is None:
+                self._book.change_endpoints(upserted, update.removed)
+                continue
+            gathered.update(upserted)
+            if update.synced:
+                self._book.replace_endpoints(gathered)
                 gathered = None
         raise StreamEnded("the master ended the stream of endpoints")

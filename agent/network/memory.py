@@ -1,5 +1,6 @@
 """What the agent knows of the network of its grid, kept for a time without a master."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 from agent.domain.overlay_plan import Peer
@@ -39,6 +40,13 @@ class NetworkMemory:
     def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
         """These and no others."""
         self.endpoints, self.heard_endpoints, self.told_endpoints = endpoints, True, True
+        self._file.touch()
+
+    def change_endpoints(self, upserted: Mapping[str, Endpoint], removed: Collection[str]) -> None:
+        """These changed, those are gone. In place: a copy of all would cost a large grid more than the change."""
+        for instance_id in removed:
+            self.endpoints.pop(instance_id, None)
+        self.endpoints.update(upserted)
         self._file.touch()
 
     def take_part(self, *, taken: bool) -> None:

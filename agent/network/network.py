@@ -115,15 +115,17 @@ class Network:
         self._memory.update_peers(update)
         self.wake.set()
 
-    @property
-    def endpoints(self) -> dict[str, Endpoint]:
-        """The endpoints that are known, by instance id."""
-        return self._memory.endpoints
-
     def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
-        """The endpoints changed."""
+        """These and no others."""
         self._own.heard(self._memory.endpoints, endpoints)
         self._memory.replace_endpoints(endpoints)
+        self._answer()
+
+    def change_endpoints(self, upserted: Mapping[str, Endpoint], removed: Collection[str]) -> None:
+        """These changed, those are gone."""
+        before = self._own.seen_of(self._memory.endpoints)
+        self._memory.change_endpoints(upserted, removed)
+        self._own.heard(before, self._memory.endpoints)
         self._answer()
 
     def see_instance(self, assignment: deploy_pb.Assignment, status: deploy_pb.InstanceStatus) -> None:

@@ -21,6 +21,10 @@ def test_what_was_seen_here_counts_until_the_master_tells_something_else() -> No
     assert own.of(told, "here") == [NEW]
     own.heard(told, told | {"i2": replace(AWAY, lost=True)})
     assert own.of(told, "here") == [NEW], "the master said nothing new of it"
+    before = own.seen_of(told)
+    told |= {"i2": AWAY}
+    own.heard(before, told)
+    assert own.of(told, "here") == [NEW], "nor does a change in place"
     own.heard(told, {"i2": AWAY})
     assert own.of({"i2": AWAY}, "here") == [], "it is about to be replaced"
 

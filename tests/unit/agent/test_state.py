@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from agent.data_volumes import DataVolumes
 from agent.domain.data import DataMount
 from agent.domain.labels import InstanceKey
 from agent.domain.log_frames import Position
+from agent.domain.resolver_names import Endpoint
 from agent.image_cleaner import ImageCleaner
 from agent.logs.positions import LogPositions
 from agent.network.memory import NetworkMemory
@@ -146,6 +148,15 @@ async def test_peers_are_on_disk_before_they_are_acted_upon(folder: StateDir, tm
     written = (tmp_path / "network.json").stat().st_ino
     await memory.write()
     assert (tmp_path / "network.json").stat().st_ino == written, "nothing changed, so nothing is written"
+
+
+async def test_endpoints_come_back_as_they_were_changed_last(folder: StateDir) -> None:
+    memory = NetworkMemory(folder)
+    one, two, three = (Endpoint(key, "web", "null", key, "", False, "10.81.1.2", "n") for key in "abc")
+    memory.replace_endpoints({"a": one, "b": two})
+    memory.change_endpoints({"b": replace(two, address="10.81.1.9"), "c": three}, ["a", "unknown"])
+    await memory.write()
+    assert NetworkMemory(folder).endpoints == {"b": replace(two, address="10.81.1.9"), "c": three}
 
 
 async def test_only_news_of_data_is_on_disk_before_the_agent_goes_on(
