@@ -8,9 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from services.deploy_svc.domain.container import Details, Reported, State
 from services.deploy_svc.domain.event import NodeEvent
 from services.deploy_svc.domain.log_line import LogLine, LogResume
-from services.deploy_svc.store import event_tables, tables
+from services.deploy_svc.store import container_tables, event_tables, tables
+from services.deploy_svc.usecases.container_reports import Batch, ContainerReports
 from services.deploy_svc.usecases.event_logs import EventIngest
 from services.deploy_svc.usecases.log_ingest import LogIngest
 from services.kernel import locks
@@ -27,7 +29,7 @@ class Nodes:
     """Knows every node."""
 
     async def awaited(self, node_id: str, _seconds: float) -> Any:
-        return SimpleNamespace(grid_id=GRID, session=1, name=f"name of {node_id[:2]}")
+        return SimpleNamespace(grid_id=GRID, session=0, name=f"name of {node_id[:2]}")
 
 
 NODES: Any = Nodes()
@@ -153,3 +155,41 @@ async def test_events_of_many_nodes(one_node: Engine) -> None:
         table = event_tables.event_logs.c
         query = sa.select(table.message).where(table.type == "service:start_instance").order_by(table.id)
         assert list((await tx.execute(query)).scalars()) == ["event 0", "event 1", "event 2"]
+
+
+def reported(name: str, service_id: str | None = None) -> Reported:
+    return Reported(name, name, "container", service_id, 1, START, START, None, Details(state=State(running=True)))
+
+
+async def _containers(world: Engine) -> list[tuple[str, str, str | None]]:
+    async with world.db.read() as tx:
+        table = container_tables.containers.c
+        rows = await tx.execute(sa.select(table.node_id, table.name, table.service_id).order_by(table.name))
+        return [tuple(row) for row in rows]
+
+
+async def test_containers_of_many_nodes(one_node: Engine) -> None:
+    replica = await one_node.start_replica()
+    service_id = await deployed(one_node, one_node.attach(replica, NODE_1))
+    reports = ContainerReports(one_node.db, NODES)
+    old, new, runs = of(1), NodeSession(GRID, of(1).node_id, 2), NodeSession(GRID, NODE_1, 1)
+    await reports.store(of(0), Batch([reported("c00"), reported("gone")], []))
+    table = container_tables.containers
+    async with one_node.db.transaction() as tx:
+        await tx.execute(sa.select(table.c.id).where(table.c.name == "c00").with_for_update())
+        tasks = [
+            asyncio.ensure_future(reports.store(session, batch))
+            for session, batch in (
+                (of(0), Batch([reported("c00")], [])),
+                *((of(number), Batch([reported(f"c{number:02}", service_id)], [])) for number in range(2, 10)),
+                (old, Batch([reported("of the old session")], [])),
+                (new, Batch([], [], present=[])),
+                (of(0), Batch([], ["gone"])),
+                (runs, Batch([reported("its own", service_id)], [])),
+            )
+        ]
+        await eventually(lambda: _some_wait(one_node))
+        assert await _waiting(one_node) == 1
+    await asyncio.gather(*tasks)
+    wanted = [(of(number).node_id, f"c{number:02}", None) for number in (0, *range(2, 10))]
+    assert await _containers(one_node) == [*wanted, (NODE_1, "its own", service_id)]
