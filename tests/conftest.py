@@ -1,8 +1,9 @@
 """Fixtures for every room of the suite. The expensive ones start only when a test asks for them."""
 
+import gc
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,17 @@ hypothesis.settings.load_profile("ci")
 DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = 60.0
 # It also reads the authorities of this machine for each client anew, which takes twenty times as long as a request.
 vars(transports)["create_ssl_context"] = cache(create_ssl_context)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that is collected stays; in each worker, the garbage collector would look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
