@@ -209,6 +209,7 @@ class Api:
         supervisor.every("idempotency", _EXPIRE_SECONDS, self.once.expire)
         handlers = {audit.TOPIC: AuditDelivery(shared.channels.to("auth")).deliver}
         supervisor.add("outbox", partial(tables.outbox.relay, db, handlers))
+        supervisor.add("new_services", partial(grid_usage.NEW_SERVICES.run, db))
 
 
 def _servicers(shared: Shared, api: Api) -> list[object]:

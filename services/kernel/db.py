@@ -248,8 +248,8 @@ async def run(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:
 
 def _note_effect(tx: Tx, statement: Statement, given: Mapping[str, Any]) -> None:
     """Of a statement that was run: what follows the commit of its transaction."""
-    if statement.committed is not None:
-        tx.info[_EFFECTS].append(partial(statement.committed, given))
+    if statement.effects:
+        tx.info[_EFFECTS] += [partial(effect, given) for effect in statement.effects]
 
 
 async def run_last(tx: AnyTx, statement: Statement, **given: Any) -> Sequence[Any]:

@@ -21,7 +21,7 @@ from services.kernel.db import AnyTx, Database, run, timestamp
 from services.kernel.ids import new_id
 from services.kernel.listen import LocalWakes
 from services.kernel.logs import get_logger
-from services.kernel.statements import Statement
+from services.kernel.statements import Statement, when_committed
 from services.kernel.storable import to_json
 
 log = get_logger(__name__)
@@ -74,7 +74,7 @@ class Outbox:
     def __init__(self, table: sa.Table) -> None:
         self.table = table
         self._wakes = LocalWakes()
-        self._emit = Statement(self._added(pg_insert(table).values(_message())))
+        self._emit = Statement(when_committed(self._added(pg_insert(table).values(_message())), self._written))
         self._claim = Statement(_claim(table))
         self._forget = Statement(table.delete().where(table.c.id == sa.func.any(sa.bindparam("ids", type_=_TEXTS))))
 
@@ -94,8 +94,7 @@ class Outbox:
             message["payload"] = message["payload"].op("||", return_type=JSONB())(sa.func.jsonb_build_object(*pairs))
         row = sa.select(message["id"], message["topic"], message["payload"]).select_from(made)
         added = self._added(pg_insert(self.table).from_select(list(message), row))
-        told = sa.select(*columns).select_from(made).add_cte(added.cte("added"))
-        return told.execution_options(**added.get_execution_options())
+        return when_committed(sa.select(*columns).select_from(made).add_cte(added.cte("added")), self._written)
 
     async def delivered(self, db: Database, topic: str, payload: Mapping[str, Any], *, within: float) -> bool:
         """Wait until no message of the topic with this payload is left; False when there still is one after `within`
@@ -181,10 +180,12 @@ class Outbox:
         self.wake(_TRIED)
 
     def _added(self, insert: Insert) -> ReturningInsert[Any]:
-        """Messages that are inserted, each once, and wake the relay of this process: there is no need to wake all that
-        listen to this database, see docs/adr/0130-messages-wake-their-own-process.md."""
-        added = insert.on_conflict_do_nothing(index_elements=[self.table.c.id]).returning(self.table.c.topic)
-        return added.execution_options(committed=lambda given: self.wake(given["message_topic"]))
+        """Messages that are inserted, each once."""
+        return insert.on_conflict_do_nothing(index_elements=[self.table.c.id]).returning(self.table.c.topic)
+
+    def _written(self, given: Mapping[str, Any]) -> None:
+        # A NOTIFY would wake all that listen to this database (docs/adr/0130-messages-wake-their-own-process.md).
+        self.wake(given["message_topic"])
 
 
 def message(topic: str, payload: Mapping[str, Any]) -> dict[str, str]:

@@ -5,10 +5,10 @@ for a transaction of two where this takes 0.1 (docs/adr/0111-writes-in-one-state
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
@@ -51,15 +51,20 @@ class Row(asyncpg.Record):  # type: ignore[misc]
 
 # Is called with what a statement was given.
 Effect = Callable[[Mapping[str, Any]], None]
+Q = TypeVar("Q", bound=sa.Executable)
+
+
+def when_committed(query: Q, effect: Effect) -> Q:
+    """The query, and one more thing that this process does when a Statement of it has been committed."""
+    return query.execution_options(committed=(*query.get_execution_options().get("committed", ()), effect))
 
 
 class Statement:
-    """A query or a change with named parameters. Its execution option `committed` is an Effect in this process, for
-    when what it does has been committed."""
+    """A query or a change with named parameters, and its effects in this process: see `when_committed`."""
 
     def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | Delete) -> None:
         compiled = query.compile(dialect=_DIALECT)
-        self.committed: Effect | None = query.get_execution_options().get("committed")
+        self.effects: Sequence[Effect] = query.get_execution_options().get("committed", ())
         self.sql = str(compiled)
         self._defaults = dict(compiled.params)
         self._names = tuple(compiled.positiontup or ())
@@ -117,8 +122,7 @@ class PreparedTx:
         if self._over:
             raise RuntimeError("a statement follows the last one of a transaction")
         rows = await self._connection.fetch(statement.sql, statement.arguments(given))
-        if statement.committed is not None:
-            self._effects.append(partial(statement.committed, given))
+        self._effects += [partial(effect, given) for effect in statement.effects]
         return rows
 
     async def _say(self, word: str) -> None:
@@ -138,8 +142,8 @@ class Statements:
         """The rows as they are now; what is changed is committed. What broke with its connection is asked once more on
         a new one, so a change must do no harm when it is made twice."""
         rows = await self._fetch(statement.sql, statement.arguments(given))
-        if statement.committed is not None:
-            statement.committed(given)
+        for effect in statement.effects:
+            effect(given)
         return rows
 
     async def _fetch(self, sql: str, arguments: list[Any]) -> list[Row]:

@@ -6,10 +6,13 @@ import sqlalchemy as sa
 
 from services.deploy_svc.domain.watch import GridUsage
 from services.deploy_svc.store import tables
+from services.kernel.announcements import Announcements
 from services.kernel.db import Tx
 
-# NOTIFY channel; the payload is a grid id. Triggers send it.
+# NOTIFY channel; the payload is a grid id. Triggers send it, but for new services: these come in by one statement
+# (services.py), whose process tells of them together.
 CHANNEL = "deploy_grid_usage"
+NEW_SERVICES = Announcements(CHANNEL, gather_seconds=0.2)
 
 
 async def count(tx: Tx, grid_ids: Collection[str] | None) -> list[GridUsage]:

@@ -13,13 +13,14 @@ from services.deploy_svc.domain.service_spec import ServiceSpec
 from services.deploy_svc.domain.volume import Mount
 from services.deploy_svc.store import revisions, tables
 from services.deploy_svc.store.given import of_any
+from services.deploy_svc.store.grid_usage import NEW_SERVICES
 from services.deploy_svc.store.jsonb import MOUNTS, SPEC, read, to_text
 from services.kernel import pages
 from services.kernel.db import AnyTx, Database, Tx, run, run_last
 from services.kernel.ids import new_id
 from services.kernel.members import made_of
 from services.kernel.pages import WHOLE, Listing, Page
-from services.kernel.statements import Statement
+from services.kernel.statements import Statement, when_committed
 
 _t = tables.services
 _key = sa.tuple_(_t.c.stack, _t.c.name)
@@ -67,7 +68,8 @@ def _inserting(*, told: bool) -> Statement:
     plain: dict[str, Any] = {name: sa.bindparam(name) for name in ("id", "grid_id", "grid", "stack", "name", "exposed")}
     row = pg_insert(_t).values(**plain, spec=_json("spec"), mounts=_json("mounts"))
     made = row.on_conflict_do_nothing(constraint=_UNIQUE_NAME).returning(_t).cte("made")
-    return Statement(_told(made, ("spec", "mounts"), told=told).add_cte(revisions.noting(made)))
+    found = _told(made, ("spec", "mounts"), told=told).add_cte(revisions.noting(made))
+    return Statement(when_committed(found, lambda given: NEW_SERVICES.note(given["grid_id"])))
 
 
 def _updating(*, bump: bool, told: bool) -> Statement:

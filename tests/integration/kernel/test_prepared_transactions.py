@@ -9,17 +9,17 @@ import sqlalchemy as sa
 from services.kernel.database_errors import translate_database_error
 from services.kernel.db import Database, run, run_last
 from services.kernel.errors import NotFound
-from services.kernel.statements import Statement
+from services.kernel.statements import Statement, when_committed
 from tests.support.postgres import TestPostgres
 
 _table = sa.Table("noted", sa.MetaData(), sa.Column("text", sa.Text, primary_key=True))
 _ADD = Statement(_table.insert().values(text=sa.bindparam("given")).returning(_table.c.text))
 _told = list[str]()
 _TELL = Statement(
-    _table.insert()
-    .values(text=sa.bindparam("given"))
-    .returning(_table.c.text)
-    .execution_options(committed=lambda given: _told.append(given["given"]))
+    when_committed(
+        _table.insert().values(text=sa.bindparam("given")).returning(_table.c.text),
+        lambda given: _told.append(given["given"]),
+    )
 )
 _ALL = Statement(sa.select(_table.c.text).order_by(_table.c.text))
 _WHO = Statement(sa.select(sa.func.pg_backend_pid().label("pid"), sa.func.now().label("begun")))
