@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kontena.deploy.v1 import grid_event_pb2 as pb
 from kontena.deploy.v1.grid_event_pb2_grpc import GridEventServiceStub
 from services.kernel.client import ServiceChannel
-from services.kernel.db import Tx
+from services.kernel.db import AnyTx
 from services.kernel.outbox import Message, Outbox
 
 TOPIC = "grid_event"
@@ -26,7 +26,7 @@ class GridEvent:
     severity: int = INFO
 
 
-async def record(tx: Tx, outbox: Outbox, event: GridEvent) -> None:
+async def record(tx: AnyTx, outbox: Outbox, event: GridEvent) -> None:
     """Tell an event when the transaction commits."""
     await outbox.emit(tx, TOPIC, {**asdict(event), "time": datetime.now(UTC).isoformat()})
 

@@ -8,7 +8,7 @@ from services.grid_svc.domain.network_report import NetworkReport, traffic_since
 from services.grid_svc.store import network_reports as store
 from services.grid_svc.store import tables
 from services.grid_svc.usecases.live_sessions import LiveSession
-from services.kernel.db import Database, Tx
+from services.kernel.db import AnyTx, Database
 
 # Per node and not per pair of nodes, of which a grid may have a million: the health of a node has its peers.
 _BYTES = prometheus_client.Counter(
@@ -28,7 +28,7 @@ class NetworkReports:
 
     async def store(self, live: LiveSession, report: NetworkReport) -> None:
         """Store a report of a session, and tell of each problem that is new and when there are none any more."""
-        async with self._db.transaction() as tx:
+        async with self._db.prepared() as tx:
             before = await store.store(tx, live.session, report)
             if before is not None and before.problems != report.problems:
                 await self._tell(tx, live, before, report)
@@ -48,7 +48,7 @@ class NetworkReports:
         for direction, size in zip(_DIRECTIONS, (traffic.rx_bytes, traffic.tx_bytes), strict=True):
             _BYTES.labels(*names, direction).inc(size)
 
-    async def _tell(self, tx: Tx, live: LiveSession, before: NetworkReport, report: NetworkReport) -> None:
+    async def _tell(self, tx: AnyTx, live: LiveSession, before: NetworkReport, report: NetworkReport) -> None:
         for problem in report.problems:
             if problem not in before.problems:
                 text = f"network of node {live.name}: {problem}"
