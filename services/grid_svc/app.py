@@ -127,7 +127,9 @@ async def build(settings: Settings) -> Application:
     grids = Grids(db, join_tokens, held, usage, destinations, reads=reads)
     joins = GridJoins(db, join_tokens, settings.master_url, settings.master_ca())
     reports = NetworkReports(db)
-    sessions = NodeSessions(db, live, others.tokens, samples=samples, peers=peers, reports=reports, terms=terms)
+    sessions = NodeSessions(
+        db, live, others.tokens, grids=reads, samples=samples, peers=peers, reports=reports, terms=terms
+    )
 
     async def ready() -> None:
         async with db.read() as tx:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
-from sqlalchemy.sql.dml import Delete, ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import UpdateBase
 
 from services.kernel.database_errors import moved_away
 from services.kernel.errors import DomainError
@@ -63,7 +63,7 @@ def when_committed(query: Q, effect: Effect) -> Q:
 class Statement:
     """A query or a change with named parameters, and its effects in this process: see `when_committed`."""
 
-    def __init__(self, query: sa.Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | Delete) -> None:
+    def __init__(self, query: sa.Select[Any] | UpdateBase) -> None:
         compiled = query.compile(dialect=_DIALECT)
         self.effects: Sequence[Effect] = query.get_execution_options().get("committed", ())
         self.sql = str(compiled)

@@ -58,7 +58,7 @@ class SessionSync:
             nodes = await node_store.of_grids(tx, grid_ids)
         by_id = {node.id: node for node in nodes}
         peers: dict[str, list[Peer]] = defaultdict(list)
-        for each in sorted(nodes, key=lambda node: node.node_number):
+        for each in nodes:
             peers[each.grid_id].append(peer(each))
         books = {grid_id: AddressBook(found) for grid_id, found in peers.items()}
         self._live.keep(books)

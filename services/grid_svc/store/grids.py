@@ -13,7 +13,7 @@ from services.grid_svc.domain.network import Network
 from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import grids, nodes
 from services.kernel import pages
-from services.kernel.db import Database, Tx, unless_taken
+from services.kernel.db import Database, Tx, run, unless_taken
 from services.kernel.kept import Version, version_columns
 from services.kernel.members import made_of
 from services.kernel.pages import Listing, Page
@@ -71,10 +71,14 @@ async def find_by_token(tx: Tx, token: str) -> Grid | None:
     return _grid(row) if row is not None and hmac.compare_digest(row.token_digest, digest(token)) else None
 
 
+_LOCKED_BY_TOKEN = Statement(
+    sa.select(grids).where(grids.c.token_digest == sa.bindparam("digest")).with_for_update(key_share=True)
+)
+
+
 async def lock_by_token(tx: Tx, token: str) -> Grid | None:
     """As `lock`, the grid whose join token is `token`."""
-    query = sa.select(grids).where(grids.c.token_digest == digest(token)).with_for_update(key_share=True)
-    return _one((await tx.execute(query)).first())
+    return next(map(_grid, await run(tx, _LOCKED_BY_TOKEN, digest=digest(token))), None)
 
 
 async def rotate_token(tx: Tx, grid_id: str, token: StoredToken) -> Grid | None:

@@ -4,8 +4,9 @@ Every write names the session it speaks for, so that a late one of an older sess
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.join_token import digest
-from services.grid_svc.domain.node import Node
+from services.grid_svc.domain.node import Facts, Node
 from services.grid_svc.domain.session import (
     BROKEN,
     GOODBYE,
@@ -24,17 +25,27 @@ from services.grid_svc.domain.session import (
     NodeInfo,
     standing,
 )
-from services.grid_svc.store import rows
+from services.grid_svc.store import join_tokens, rows
 from services.grid_svc.store.channels import telling
-from services.grid_svc.store.nodes import UNIQUE_ENGINE_ID, inserted_values
+from services.grid_svc.store.nodes import UNIQUE_ENGINE_ID
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx, unless_taken
+from services.kernel.db import AnyTx, Database, Tx, run, run_last, unless_taken
+from services.kernel.kept import Version, version_columns
 from services.kernel.principal import NodeSession
+from services.kernel.statements import Statement
 
 # Enough to know all agents that share an id, however they take turns.
 _MOST_STARTS = 8
 # Made once: an alias costs more than the rest of its statement.
 _OTHER = nodes.alias("other")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that has begun, and the name of its node."""
+
+    session: NodeSession
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,79 +97,124 @@ def _shown_by(shown: JoinTokens, hello: Hello) -> sa.ColumnElement[bool]:
     """The node that a machine may mean which shows these tokens."""
     if not shown.grid:
         return nodes.c.token_digest == digest(shown.node)
-    return sa.and_(nodes.c.engine_id == hello.engine_id, nodes.c.grid_id == _grid_of(shown.grid))
+    grid = sa.select(grids.c.id).where(grids.c.token_digest == digest(shown.grid)).scalar_subquery()
+    return sa.and_(nodes.c.engine_id == hello.engine_id, nodes.c.grid_id == grid)
 
 
-def _grid_of(token: str) -> sa.ScalarSelect[str]:
-    return sa.select(grids.c.id).where(grids.c.token_digest == digest(token)).scalar_subquery()
+def _given(name: str) -> sa.BindParameter[Any]:
+    """A parameter for a value of a column. It may not be called like the column, which a statement writes."""
+    return sa.bindparam(f"given_{name}", type_=nodes.c[name].type)
 
 
-async def reopen(tx: Tx, shown: JoinTokens, hello: Hello, clock_skew: float | None) -> Node | None:
-    """Begin the next session of a machine that is a node and proves it, with one statement.
+def _giving(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for `_given`."""
+    return {f"given_{name}": value for name, value in values.items()}
+
+
+_START = sa.cast(sa.bindparam("given_start", type_=sa.Text), sa.Text)
+
+
+async def reopen(tx: AnyTx, shown: JoinTokens, hello: Hello, clock_skew: float | None) -> Opened | None:
+    """Begin the next session of a machine that is a node and proves it, with one statement, the last of a transaction.
 
     None when anything is to be looked at more closely.
     """
-    if shown.grid:
-        good = sa.and_(nodes.c.id == _known(shown.grid, hello), nodes.c.token_digest.is_(None))
+    statement = _reopening(bool(shown.grid), keyed=bool(hello.node_key), started=bool(hello.start_id))
+    given = _hello(hello, clock_skew) | _giving({"token_digest": digest(shown.grid or shown.node)})
+    return _opened(await run_last(tx, statement, **given))
+
+
+@cache
+def _reopening(by_grid: bool, *, keyed: bool, started: bool) -> Statement:
+    if by_grid:
+        good = sa.and_(nodes.c.id == _known(keyed=keyed), nodes.c.token_digest.is_(None))
     else:
-        good = nodes.c.token_digest == digest(shown.node)
-    key = nodes.c.node_key == hello.node_key if hello.node_key else nodes.c.node_key.is_(None)
+        good = nodes.c.token_digest == _given("token_digest")
+    key = nodes.c.node_key == _given("node_key") if keyed else nodes.c.node_key.is_(None)
     former = sa.cast(nodes.c.agent_starts[2:_MOST_STARTS], ARRAY(sa.Text))
-    good = sa.and_(good, ~sa.and_(nodes.c.connected, sa.cast(hello.start_id, sa.Text) == sa.func.any(former)))
-    return await _open(tx, sa.and_(nodes.c.engine_id == hello.engine_id, key, good), hello, clock_skew)
+    good = sa.and_(good, ~sa.and_(nodes.c.connected, sa.any_(former) == _START))
+    return _opening(sa.and_(nodes.c.engine_id == _given("engine_id"), key, good), started=started)
 
 
-def _known(token: str, hello: Hello) -> sa.ScalarSelect[str]:
+def _known(*, keyed: bool) -> sa.ScalarSelect[str]:
     """The node of a machine in the grid that has this token, or the one it was last when no grid has it and the machine
     has a key."""
-    grid = _grid_of(token)
-    here = _OTHER.c.engine_id == hello.engine_id
-    if not hello.node_key:
+    grid = sa.select(grids.c.id).where(grids.c.token_digest == _given("token_digest")).scalar_subquery()
+    here = _OTHER.c.engine_id == _given("engine_id")
+    if not keyed:
         return sa.select(_OTHER.c.id).where(here, _OTHER.c.grid_id == grid).scalar_subquery()
     query = sa.select(_OTHER.c.id).where(
-        here, _OTHER.c.node_key == hello.node_key, _OTHER.c.grid_id == sa.func.coalesce(grid, _OTHER.c.grid_id)
+        here, _OTHER.c.node_key == _given("node_key"), _OTHER.c.grid_id == sa.func.coalesce(grid, _OTHER.c.grid_id)
     )
     return query.order_by(_OTHER.c.connected_at.desc().nulls_last()).limit(1).scalar_subquery()
 
 
-async def open_session(tx: Tx, node_id: str, hello: Hello, clock_skew: float | None) -> Node:
+async def open_session(tx: AnyTx, node_id: str, hello: Hello, clock_skew: float | None) -> Opened:
     """Begin the next session of a locked node; older ones are void when the transaction commits."""
-    node = await _open(tx, nodes.c.id == node_id, hello, clock_skew)
-    assert node is not None  # noqa: S101 -- it is locked.
-    return node
+    statement = _opening_locked(started=bool(hello.start_id))
+    opened = _opened(await run(tx, statement, **_hello(hello, clock_skew), **_giving({"id": node_id})))
+    assert opened is not None  # noqa: S101 -- it is locked.
+    return opened
 
 
-async def register(tx: Tx, node: Node, hello: Hello, clock_skew: float | None) -> Node | None:
-    """Add a node with its first session; None when the machine is a node of the grid by now."""
+@cache
+def _opening_locked(*, started: bool) -> Statement:
+    return _opening(nodes.c.id == _given("id"), started=started)
+
+
+async def register(tx: AnyTx, node: Node, hello: Hello, clock_skew: float | None) -> Opened | None:
+    """Add a node without a token, with its first session; None when the machine is a node of the grid by now."""
+    values = {name: getattr(node, name) for name in _REGISTERED}
     starts = [hello.start_id] if hello.start_id else []
-    first = {"session": 1, "agent_starts": starts, "node_key": hello.node_key or None}
-    values = {**inserted_values(node), **_session_values(hello, clock_skew), **first}
+    given = _giving(values | {"labels": list(node.labels), "agent_starts": starts})
+    return _opened(await run(tx, _registering(), **_hello(hello, clock_skew), **given))
+
+
+_REGISTERED = ("id", "grid_id", "name", "node_number")
+
+
+@cache
+def _registering() -> Statement:
+    first = {name: _given(name) for name in (*_REGISTERED, "engine_id", "labels", "agent_starts", "node_key")}
+    values = {**_session_values(), **join_tokens.values(None), **first, "session": 1}
     statement = pg_insert(nodes).values(values).on_conflict_do_nothing(constraint=UNIQUE_ENGINE_ID)
-    row = (await tx.execute(telling(statement.returning(*rows.COLUMNS)))).first()
-    return None if row is None else rows.row_to_node(row)
+    return Statement(telling(statement.returning(*_OPENED)))
 
 
-async def _open(tx: Tx, condition: sa.ColumnElement[bool], hello: Hello, clock_skew: float | None) -> Node | None:
-    values = {**_session_values(hello, clock_skew), "session": nodes.c.session + 1, **_starts_with(hello.start_id)}
-    statement = nodes.update().where(condition).values(values).returning(*rows.COLUMNS)
-    row = (await tx.execute(telling(statement))).first()
-    return None if row is None else rows.row_to_node(row)
+_OPENED = (nodes.c.grid_id, nodes.c.id, nodes.c.session, nodes.c.name)
 
 
-def _starts_with(start_id: str) -> dict[str, Any]:
-    """This start of an agent has the node now; agents of older releases do not say which one they are."""
-    if not start_id:
-        return {}
-    text = sa.cast(start_id, sa.Text)
-    others = sa.func.array_remove(nodes.c.agent_starts, text, type_=ARRAY(sa.Text))
-    return {"agent_starts": sa.func.array_prepend(text, others[1 : _MOST_STARTS - 1], type_=ARRAY(sa.Text))}
+def _opening(condition: sa.ColumnElement[bool], *, started: bool) -> Statement:
+    values = {**_session_values(), "session": nodes.c.session + 1}
+    # Agents of older releases do not say which of their starts has the node now.
+    if started:
+        others = sa.func.array_remove(nodes.c.agent_starts, _START, type_=ARRAY(sa.Text))
+        values["agent_starts"] = sa.func.array_prepend(_START, others[1 : _MOST_STARTS - 1], type_=ARRAY(sa.Text))
+    return Statement(telling(nodes.update().where(condition).values(values).returning(*_OPENED)))
 
 
-def _session_values(hello: Hello, clock_skew: float | None) -> dict[str, Any]:
+def _opened(found: Sequence[Any]) -> Opened | None:
+    return next((Opened(NodeSession(row.grid_id, row.id, row.session), row.name) for row in found), None)
+
+
+def _hello(hello: Hello, clock_skew: float | None) -> dict[str, Any]:
+    """What a machine says, for `_session_values` and for conditions."""
+    return _giving(
+        {
+            "engine_id": hello.engine_id,
+            "node_key": hello.node_key or None,
+            "agent_version": hello.agent_version,
+            "start": hello.start_id,
+            "clock_skew": clock_skew,
+        }
+    )
+
+
+def _session_values() -> dict[str, Any]:
     return {
         "connected": True,
         "updated": False,
-        "agent_version": hello.agent_version,
+        "agent_version": _given("agent_version"),
         "last_seen_at": sa.func.now(),
         "connected_at": sa.func.now(),
         "updated_at": sa.func.now(),
@@ -166,27 +222,47 @@ def _session_values(hello: Hello, clock_skew: float | None) -> dict[str, Any]:
         "close_code": None,
         "close_reason": None,
         "rejected_at": None,
-        "clock_skew": clock_skew,
+        "clock_skew": _given("clock_skew"),
         # The first key that is shown counts until somebody resets it.
-        "node_key": sa.func.coalesce(nodes.c.node_key, hello.node_key or None),
+        "node_key": sa.func.coalesce(nodes.c.node_key, _given("node_key")),
     }
 
 
-async def store_info(tx: Tx, session: NodeSession, info: NodeInfo) -> None:
-    """Store what the agent tells about its machine; followers hear of it only when something differs. One statement."""
-    facts = rows.facts_values(info.facts)
-    labels = sa.case(
-        (sa.func.cardinality(nodes.c.labels) == 0, sa.literal(list(info.labels), nodes.c.labels.type)),
-        else_=nodes.c.labels,
-    )
+def _info() -> Statement:
+    facts = {name: _given(name) for name in rows.facts_values(Facts())}
+    labels = sa.case((sa.func.cardinality(nodes.c.labels) == 0, _given("labels")), else_=nodes.c.labels)
     news = sa.or_(
         ~nodes.c.updated,
         nodes.c.labels != labels,
         *(nodes.c[name].is_distinct_from(value) for name, value in facts.items()),
     )
+    present = sa.and_(nodes.c.id == _given("id"), nodes.c.session == _given("session"), nodes.c.connected)
     values = {**facts, "labels": labels, "updated": True, "updated_at": sa.func.now()}
-    statement = nodes.update().where(_present(session), news).values(values)
-    await tx.execute(telling(statement.returning(nodes.c.grid_id, nodes.c.id)))
+    statement = nodes.update().where(present, news).values(values)
+    return Statement(telling(statement.returning(nodes.c.grid_id, nodes.c.id)))
+
+
+_INFO = _info()
+
+
+async def store_info(tx: AnyTx, session: NodeSession, info: NodeInfo) -> None:
+    """Store what the agent tells about its machine; followers hear of it only when something differs. One statement,
+    the last of a transaction."""
+    own = {"id": session.node_id, "session": session.number, "labels": list(info.labels)}
+    await run_last(tx, _INFO, **_giving(rows.facts_values(info.facts) | own))
+
+
+_NODE = Statement(
+    sa.select(*rows.SESSION_COLUMNS, *version_columns(grids))
+    .join(grids, grids.c.id == nodes.c.grid_id)
+    .where(nodes.c.id == sa.bindparam("id"))
+)
+
+
+async def find(db: Database, node_id: str) -> tuple[Node, Version] | None:
+    """A node as far as its session depends on it, and the version of its grid."""
+    found = await db.fetch(_NODE, id=node_id)
+    return next(((rows.row_to_session_node(row), (row.xmin, row.ctid)) for row in found), None)
 
 
 async def touch(tx: Tx, sightings: Sequence[Sighting]) -> set[NodeSession]:

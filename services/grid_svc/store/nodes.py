@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from services.grid_svc.domain.join_token import StoredToken
 from services.grid_svc.domain.node import Node, NodeChanges, Peer, region
 from services.grid_svc.store import join_tokens, rows
 from services.grid_svc.store.tables import grids, nodes
-from services.kernel.db import Tx, unless_taken
+from services.kernel.db import AnyTx, Tx, run, unless_taken
+from services.kernel.statements import Statement
 
 UNIQUE_ENGINE_ID = "uq_nodes_node_id_grid_id"
 _UNIQUE_TOKEN = "uq_nodes_token_digest"  # noqa: S105 -- a constraint.
@@ -25,10 +27,16 @@ class Occupied:
     names: frozenset[str]
 
 
-async def of_grids(tx: Tx, grid_ids: Collection[str]) -> list[Node]:
-    """All nodes of the grids, sorted by name."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id.in_(grid_ids)).order_by(nodes.c.name.collate("C"))
-    return [rows.row_to_node(row) for row in await tx.execute(query)]
+_OF_GRIDS = Statement(
+    sa.select(*rows.SESSION_COLUMNS)
+    .where(nodes.c.grid_id == sa.func.any(sa.bindparam("grid_ids", type_=ARRAY(sa.Text))))
+    .order_by(nodes.c.node_number)
+)
+
+
+async def of_grids(tx: AnyTx, grid_ids: Collection[str]) -> list[Node]:
+    """All nodes of the grids by number, as far as sessions depend on them."""
+    return [rows.row_to_session_node(row) for row in await run(tx, _OF_GRIDS, grid_ids=list(grid_ids))]
 
 
 async def read(tx: Tx, ids: Collection[str] | None) -> list[Node]:
@@ -47,11 +55,16 @@ async def find(tx: Tx, grid_id: str, reference: str, *, lock: bool = False) -> N
     return None if row is None else rows.row_to_node(row)
 
 
+_BY_ENGINE_ID = sa.select(*rows.COLUMNS).where(
+    nodes.c.grid_id == sa.bindparam("grid"), nodes.c.engine_id == sa.bindparam("engine")
+)
+_FOUND, _LOCKED = Statement(_BY_ENGINE_ID), Statement(_BY_ENGINE_ID.with_for_update())
+
+
 async def find_by_engine_id(tx: Tx, grid_id: str, engine_id: str, *, lock: bool = False) -> Node | None:
     """The node of the grid with this engine id, whatever it looks like."""
-    query = sa.select(*rows.COLUMNS).where(nodes.c.grid_id == grid_id, nodes.c.engine_id == engine_id)
-    row = (await tx.execute(query.with_for_update() if lock else query)).first()
-    return None if row is None else rows.row_to_node(row)
+    found = await run(tx, _LOCKED if lock else _FOUND, grid=grid_id, engine=engine_id)
+    return next(map(rows.row_to_node, found), None)
 
 
 async def peers(tx: Tx, grid_id: str) -> list[Peer]:
@@ -67,12 +80,17 @@ async def count(tx: Tx, grid_id: str) -> int:
     return int((await tx.execute(query)).scalar_one())
 
 
-async def occupied(tx: Tx, grid_id: str, name: str) -> Occupied:
+_USED: tuple[sa.ColumnElement[Any], ...] = (
+    sa.func.array_agg(nodes.c.node_number),
+    sa.func.array_agg(nodes.c.name).filter(sa.func.starts_with(nodes.c.name, sa.bindparam("beginning", type_=sa.Text))),
+)
+_OCCUPIED = Statement(sa.select(*_USED).where(nodes.c.grid_id == sa.bindparam("grid")))
+
+
+async def occupied(tx: AnyTx, grid_id: str, name: str) -> Occupied:
     """Numbers in use in a grid, and names that begin like `name`; stays true while the grid is locked."""
-    numbers = sa.func.array_agg(nodes.c.node_number)
-    names = sa.func.array_agg(nodes.c.name).filter(sa.func.starts_with(nodes.c.name, name))
-    row = (await tx.execute(sa.select(numbers, names).where(nodes.c.grid_id == grid_id))).one()
-    return Occupied(frozenset(row[0] or ()), frozenset(row[1] or ()))
+    [(numbers, names)] = await run(tx, _OCCUPIED, grid=grid_id, beginning=name)
+    return Occupied(frozenset(numbers or ()), frozenset(names or ()))
 
 
 async def insert(tx: Tx, node: Node) -> bool:

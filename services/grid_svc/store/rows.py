@@ -11,7 +11,8 @@ from services.grid_svc.domain.node import Driver, Facts, Node
 from services.grid_svc.domain.resource_usage import CpuUsage, FilesystemUsage, MemoryUsage, ResourceUsage
 from services.grid_svc.store import join_tokens
 from services.grid_svc.store.tables import nodes
-from services.kernel.members import made_of
+from services.kernel.members import made_of, members
+from services.kernel.storable import to_json
 
 # The age of a disconnection is measured where its time was taken: in Postgres.
 _DISCONNECTED_SECONDS = sa.case(
@@ -24,7 +25,24 @@ CONFLICT = sa.case(
     (nodes.c.conflict_at > sa.func.now() - sa.text("interval '10 minutes'"), nodes.c.conflict_reason)
 ).label("conflict")
 
-COLUMNS = (nodes, _DISCONNECTED_SECONDS, CONFLICT)
+# By the names that they have here, also in rows of prepared statements.
+COLUMNS = (*(column.label(column.key) for column in nodes.c), _DISCONNECTED_SECONDS, CONFLICT)
+
+_DRIVERS = ("network_drivers", "volume_drivers")
+
+# What a session depends on. Facts and samples are most of what there is to read of a node.
+SESSION_COLUMNS = (
+    nodes.c.id,
+    nodes.c.grid_id,
+    nodes.c.name,
+    nodes.c.node_number,
+    nodes.c.labels,
+    nodes.c.session,
+    nodes.c.connected,
+    nodes.c.connected_at,
+    nodes.c.public_ip,
+    nodes.c.private_ip,
+)
 
 
 def row_to_node(row: Any) -> Node:
@@ -47,10 +65,26 @@ def row_to_node(row: Any) -> Node:
     )
 
 
+def row_to_session_node(row: Any) -> Node:
+    """The node of a row that was selected with SESSION_COLUMNS: nothing else of it is told."""
+    return Node(
+        row.id,
+        row.grid_id,
+        row.name,
+        row.node_number,
+        labels=tuple(row.labels),
+        facts=Facts(public_ip=row.public_ip, private_ip=row.private_ip),
+        session=row.session,
+        connected=row.connected,
+        connected_at=row.connected_at,
+    )
+
+
 def facts_values(facts: Facts) -> dict[str, Any]:
-    """Column values of facts."""
-    values: dict[str, Any] = asdict(facts)
-    return {**values.pop("network"), **values}
+    """Column values of facts, as parameters of a prepared statement."""
+    values = members(facts, but=("network", *_DRIVERS))
+    drivers = {name: to_json([asdict(one) for one in getattr(facts, name)]) for name in _DRIVERS}
+    return values | drivers | members(facts.network)
 
 
 def row_to_network(row: Any) -> NodeNetwork:

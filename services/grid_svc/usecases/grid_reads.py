@@ -26,7 +26,11 @@ class GridReads:
         """The grid whose current version this is. Raises Forbidden; NotFound when it was removed a moment ago."""
         if not principal.has_access(grid_id):
             raise Forbidden
-        return required((await self._kept.of({grid_id: version}, self._load)).get(grid_id))
+        return required(await self.known(grid_id, version))
+
+    async def known(self, grid_id: str, version: Version) -> Grid | None:
+        """The grid whose current version this is, for callers who have it already; None when it was removed."""
+        return (await self._kept.of({grid_id: version}, self._load)).get(grid_id)
 
     async def _load(self, ids: Sequence[str]) -> Sequence[tuple[str, Version, Grid]]:
         async with self._db.read() as tx:

@@ -20,6 +20,7 @@ from services.grid_svc.store import grids as grid_store
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.store import nodes as node_store
 from services.grid_svc.store import tables
+from services.grid_svc.usecases.grid_reads import GridReads
 from services.grid_svc.usecases.live_sessions import HeartbeatDue, LiveSession, LiveSessions
 from services.grid_svc.usecases.network_reports import NetworkReports
 from services.grid_svc.usecases.nodes import resource
@@ -32,7 +33,6 @@ from services.kernel.errors import InvalidRequest
 from services.kernel.ids import new_id
 from services.kernel.logs import get_logger
 from services.kernel.node_key import NONCE_BYTES, Statement, proves
-from services.kernel.principal import NodeSession
 from services.kernel.session_refusals import SessionReason
 
 log = get_logger(__name__)
@@ -97,6 +97,7 @@ class NodeSessions:
         live: LiveSessions,
         tokens: ClusterTokens,
         *,
+        grids: GridReads,
         samples: Samples,
         peers: Peers,
         reports: NetworkReports,
@@ -104,6 +105,7 @@ class NodeSessions:
     ) -> None:
         self._db = db
         self._live = live
+        self._grids = grids
         self._samples = samples
         self._peers = peers
         self._reports = reports
@@ -113,6 +115,8 @@ class NodeSessions:
         # hold up nodes that come back.
         self._joining = asyncio.Semaphore(terms.join_concurrency)
         self._rejoining = asyncio.Semaphore(terms.join_concurrency)
+        # Nor do they keep others waiting with what they tell.
+        self._telling = asyncio.Semaphore(terms.join_concurrency)
 
     async def connect(self, shown: JoinTokens, incoming: AsyncIterator[Incoming]) -> AsyncIterator[Outgoing]:
         """Everything the master says to an agent. Raises SessionRefused at the beginning or whenever it must end."""
@@ -126,11 +130,11 @@ class NodeSessions:
                 challenge = KeyChallenge(secrets.token_bytes(NONCE_BYTES))
                 yield challenge
                 await self._check_proof(challenge, shown, hello, incoming)
-            node = await self._join(shown, hello, skew)
+            opened = await self._join(shown, hello, skew)
         except SessionRefused as error:
             await self._reject(shown, hello, error)
             raise
-        live = self._live.add(NodeSession(node.grid_id, node.id, node.session), node.name)
+        live = self._live.add(opened.session, opened.name)
         reader: asyncio.Task[None] | None = None
         # No await in the way out: it may run while the event loop throws the generator away.
         try:
@@ -167,20 +171,20 @@ class NodeSessions:
         if not isinstance(proof, KeyProof) or not proves(hello.node_key, proof.signature, statement):
             raise SessionRefused(rules.NODE_KEY_UNPROVEN)
 
-    async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> Node:
+    async def _join(self, shown: JoinTokens, hello: Hello, skew: float | None) -> store.Opened:
         if skew is not None and abs(skew) > _NOTABLE_SKEW_SECONDS:
             log.warning("clock of a node differs", node_id=hello.engine_id, name=hello.name, seconds=round(skew, 1))
-        async with self._rejoining, self._db.transaction() as tx:
-            node = await store.reopen(tx, shown, hello, skew)
-        if node is not None:
-            return node
+        async with self._rejoining, self._db.prepared() as again:
+            opened = await store.reopen(again, shown, hello, skew)
+        if opened is not None:
+            return opened
         join = self._by_grid_token if shown.grid else self._by_own_token
         for _ in range(_JOIN_TRIES):
             async with self._joining, self._db.transaction() as tx:
-                node = await join(tx, shown, hello, skew)
+                opened = await join(tx, shown, hello, skew)
             # None: the same machine joined over another connection in this moment; the next try sees it.
-            if node is not None:
-                return node
+            if opened is not None:
+                return opened
         raise SessionRefused(rules.NODE_ID_IN_USE)
 
     async def _reject(self, shown: JoinTokens, hello: Hello, error: SessionRefused) -> None:
@@ -192,8 +196,8 @@ class NodeSessions:
             async with self._db.transaction() as tx:
                 await store.reject(tx, shown, hello, error.close)
 
-    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
-        """The node of this machine in the grid whose token it shows, with its new session; a new machine is registered.
+    async def _by_grid_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> store.Opened | None:
+        """A session of the node that this machine is in the grid whose token it shows; a new machine is registered.
         The token lets new machines in: one that proves the key of a node comes back with a token of yesterday too."""
         # One new node of a grid at a time: numbers and names are chosen from what is free under this lock.
         grid = await grid_store.lock_by_token(tx, shown.grid)
@@ -210,8 +214,8 @@ class NodeSessions:
             raise SessionRefused(refusal)
         return await store.open_session(tx, node.id, hello, skew)
 
-    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> Node | None:
-        """The node that shows its own token, with its new session; its first machine is bound to it."""
+    async def _by_own_token(self, tx: Tx, shown: JoinTokens, hello: Hello, skew: float | None) -> store.Opened | None:
+        """A session of the node that shows its own token; its first machine is bound to it."""
         node = await store.find_by_token(tx, shown.node)
         if node is None:
             raise SessionRefused(rules.INVALID_NODE_TOKEN)
@@ -229,7 +233,7 @@ class NodeSessions:
             return None
         return await store.open_session(tx, node.id, hello, skew)
 
-    async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> Node | None:
+    async def _register(self, tx: Tx, grid: Grid, hello: Hello, skew: float | None) -> store.Opened | None:
         used = await node_store.occupied(tx, grid.id, hello.name)
         new = rules.first_join(hello.name, grid, used.numbers, used.names)
         if isinstance(new, Refusal):
@@ -245,15 +249,15 @@ class NodeSessions:
         session = live.session
         # As old as the last look at the grid. The join makes for another one, and the agent hears what is new then.
         book = self._live.book(session.grid_id)
-        async with self._db.read() as tx:
-            grids = await grid_store.read(tx, [session.grid_id])
-            nodes = await node_store.read(tx, [session.node_id])
-            if book is None:
+        if book is None:
+            async with self._db.read() as tx:
                 book = AddressBook(await node_store.peers(tx, session.grid_id))
-        refusal = rules.standing(live.name, session.number, nodes[0] if nodes else None)
-        if refusal is not None or not grids:
+        node, version = await store.find(self._db, session.node_id) or (None, None)
+        refusal = rules.standing(live.name, session.number, node)
+        grid = version and await self._grids.known(session.grid_id, version)
+        if refusal is not None or node is None or grid is None:
             raise SessionRefused(refusal or rules.INVALID_GRID_TOKEN)
-        return rules.describe(nodes[0], grids[0], book.others(peer(nodes[0])))
+        return rules.describe(node, grid, book.others(peer(node)))
 
     async def _speak(self, live: LiveSession) -> AsyncIterator[Outgoing]:
         token_since = self._live.clock()
@@ -289,12 +293,13 @@ class NodeSessions:
             case Heartbeat():
                 live.beat()
             case NodeInfo():
-                async with self._db.transaction() as tx:
+                async with self._telling, self._db.prepared() as tx:
                     await store.store_info(tx, live.session, message)
             case ResourceUsage():
                 self._samples.add(live.session, message)
             case NetworkReport():
-                await self._reports.store(live, message)
+                async with self._telling:
+                    await self._reports.store(live, message)
             case _:
                 raise InvalidRequest("hello may be sent only once")
 

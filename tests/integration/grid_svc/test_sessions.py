@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from kontena.grid.v1 import node_session_pb2 as pb
 from services.grid_svc.app import build
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.store import node_sessions as store
@@ -19,6 +20,7 @@ from tests.integration.grid_svc.caller import Caller
 from tests.integration.grid_svc.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.running import CLUSTER_SECRET, Running, running
+from tests.support.statements import prepared_of, statements_of
 
 GRID = "kontena-grid-token"
 
@@ -233,3 +235,19 @@ async def test_nodes_of_a_dead_replica_are_given_up_by_another_one(
     assert (await node(admin))["connected"]
     async with running(partial(build, settings)):
         await becomes(admin, connected=False)
+
+
+async def test_a_node_that_comes_back_costs_few_statements(grid: Running, token: str) -> None:
+    async with joined(grid.channel, token, 2), joined(grid.channel, token):
+        with statements_of("Connect") as ran, prepared_of("Connect") as read:
+            async with joined(grid.channel, token) as agent:
+                await agent.info(os="Linux")
+                await agent.heartbeat()
+                opened = [statement for statement in ran if not statement.startswith("SELECT")]
+                ran.clear()
+                await agent.call.write(pb.ConnectRequest(network=pb.NetworkReport(state="overlay")))
+                await agent.heartbeat()
+    # The session and what the agent tells of its machine, each by itself; what the node must know; the report.
+    assert [statement.split()[0] for statement in opened] == ["UPDATE", "UPDATE"]
+    assert len(read) == 1
+    assert [statement.split()[0] for statement in ran] == ["begin", "WITH", "commit"]
