@@ -191,7 +191,7 @@ class Session:
             await asyncio.sleep(self._period)
             self._answered.clear()
             # As long as the master waits for a sign of life: it may only be busy, and a new session is more work.
-            patience = min(15.0, max(3.0, 3 * self._period))
+            patience = max(3.0, 3 * self._period)
             try:
                 async with asyncio.timeout(patience):
                     await _write(call, lock, node_session_pb2.ConnectRequest(heartbeat=node_session_pb2.Heartbeat()))

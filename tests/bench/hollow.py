@@ -22,7 +22,6 @@ from tests.support.suite import REPOSITORY, soon
 
 _PER_PROCESS = 250
 _JOINING_AT_ONCE = 25
-_NICE = 10
 
 
 async def _run(address: str, first: int, count: int, folder: Path) -> None:
@@ -88,8 +87,6 @@ def online(ours: Ours, grid: str) -> int:
 
 
 if __name__ == "__main__":
-    # On machines of their own they would take nothing from the control plane.
-    os.nice(_NICE)
     # As a process of one agent has it: with the objects of hundreds, each full collection would stop them all.
     gc.set_threshold(50_000, 20, 50)
     logs.configure("hollow", os.environ.get("LOG_LEVEL", "error"))
