@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-scale bench-logs bench-network wheel settings-page compose-page lock
+.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-floor bench-scale bench-logs bench-network wheel settings-page compose-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -75,6 +75,8 @@ soak: setup ## Ten minutes of random deaths under load; 500 agents; 1,000 listen
 	$(BIN)/pytest -q -s tests/containers
 bench: setup ## Ours against Docker Swarm, the floor and the bare Engine API: prints a table, writes docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(BENCH)
+bench-floor: setup ## What of the floor of a request is what: prints a table, writes docs/benchmarks-floor.md
+	$(BIN)/python -m tests.bench.floors $(BENCH)
 bench-scale: setup ## 1,000 hollow nodes and 10,000 instances: writes docs/benchmarks-scale.md; then peers, endpoints, a busy engine
 	$(BIN)/python -m tests.bench.scale $(BENCH)
 	KONTENA_SOAK=1 $(BIN)/pytest -q -s tests/integration/grid_svc/test_many_agents.py tests/integration/grid_svc/test_peer_load.py \

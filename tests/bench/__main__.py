@@ -13,9 +13,10 @@ from tests.bench.commands import commands
 from tests.bench.cpu import Meter
 from tests.bench.loglines import log_lines
 from tests.bench.measure import CONNECTIONS, Deployer, Row, alternate, deploys
-from tests.bench.ours import IMAGE, Floor, Ours, floor, suite
+from tests.bench.ours import IMAGE, Ours, suite
 from tests.bench.rolling import rolling
 from tests.bench.stacks import stack as wide_stack
+from tests.bench.stand import Floor, floor
 from tests.bench.swarm import Bare, Swarm, swarm
 from tests.support.engine import Engine
 from tests.support.suite import REPOSITORY

@@ -16,20 +16,21 @@ CONNECTIONS = (1, 16)
 @dataclass
 class Row:
     """One request to one subject, and what came of it by number of connections. `answers` is the part of the subject
-    that answers."""
+    that answers, `send` makes the load."""
 
     subject: str
     work: str
     request: Request
     meter: Meter
     answers: str = ""
+    send: Callable[[Request, int, float], Load] = load
     loads: dict[int, list[Load]] = field(default_factory=dict)
     cpu: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
     def run(self, connections: int, seconds: float) -> None:
         """One measurement more."""
         stop = self.meter.start()
-        found = load(self.request, connections, seconds)
+        found = self.send(self.request, connections, seconds)
         used = {part: 1000 * spent / found.requests for part, spent in stop().items()}
         self.loads.setdefault(connections, []).append(found)
         self.cpu.setdefault(connections, []).append(used)
@@ -58,7 +59,7 @@ class Row:
 def alternate(rows: Sequence[Row], rounds: int, seconds: float, connections: Sequence[int] = CONNECTIONS) -> None:
     """Measure all rows, each once per round."""
     for row in rows:
-        load(row.request, 1, 1)  # Whatever is slow the first time only.
+        row.send(row.request, 1, 1)  # Whatever is slow the first time only.
     for _ in range(rounds):
         for row in rows:
             for count in connections:

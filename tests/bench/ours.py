@@ -1,27 +1,17 @@
-"""The suite as `make up` brings it up, and the floor behind a gateway of its own."""
+"""The suite as `make up` brings it up."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
 import httpx
 import psutil
 
-from deploy.local.probes import port_is_free
-from deploy.local.processes import service_env
-from deploy.local.settings import LocalSettings, read_env
-from gateway.settings import Endpoint
-from kontena.deploy.v1 import service_pb2 as pb
 from tests.bench.cpu import family
 from tests.bench.wrk import Request
-from tests.integration.gateway.proxy import running, settings
-from tests.support.ports import free_port
-from tests.support.suite import REPOSITORY, Api, Suite, soon
+from tests.support.suite import Api, Suite, soon
 
 IMAGE = "kontena/e2e-busybox:1"
 SERVICES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc")
@@ -139,46 +129,3 @@ def suite(folder: Path, docker_host: str, **env: str) -> Iterator[Suite]:
         yield found
     finally:
         found.make("down")
-
-
-@dataclass(frozen=True)
-class Floor:
-    """A canned GetService behind a gateway as the suite has one."""
-
-    request: Request
-    processes: Callable[[], dict[str, list[int]]]
-
-
-@contextmanager
-def floor(ours: Ours, folder: Path) -> Iterator[Floor]:
-    """Serves the answer for one service of `ours`, with the users of `ours`."""
-    local = LocalSettings(var=ours.suite.var, port_base=ours.suite.port_base)
-    message = folder / "message"
-    message.write_bytes(_encoded_service(local.address("deploy"), ours.api.token))
-    port = free_port()
-    env = service_env(local, read_env(local.var / "secrets.env"), "deploy")
-    env |= {"LISTEN_ADDRESS": f"127.0.0.1:{port}", "METRICS_ADDRESS": ""}
-    command = [sys.executable, "-m", "tests.bench.floor", str(message)]
-    with (folder / "floor.log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=log, stderr=subprocess.STDOUT)
-    config = settings(folder, port, auth_addresses=(Endpoint("127.0.0.1", int(local.address("auth").split(":")[1])),))
-    try:
-        soon(lambda: not port_is_free(port), within=120, message="the floor serves")
-        with running(config, folder, concurrency=2) as gateway:
-            [envoy] = [
-                process.pid
-                for process in psutil.Process().children(recursive=True)
-                if str(folder / "envoy.json") in " ".join(process.cmdline())
-            ]
-            parts = {"gateway": [envoy], "floor": [server.pid]}
-            yield Floor(Request(f"{gateway.url}/v1/services/bench/null/one", ours.api.token), lambda: parts)
-    finally:
-        server.terminate()
-        server.wait(15)
-
-
-def _encoded_service(address: str, token: str) -> bytes:
-    with grpc.insecure_channel(address) as channel:
-        get: Callable[..., bytes] = channel.unary_unary("/kontena.deploy.v1.ServiceService/GetService")
-        asked = pb.GetServiceRequest(id="bench/null/one").SerializeToString()
-        return get(asked, metadata=(("authorization", f"Bearer {token}"),), timeout=10)

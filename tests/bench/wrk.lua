@@ -1,5 +1,5 @@
--- What wrk sends: BENCH_METHOD, BENCH_BODY (each %N is a number that no other request has), BENCH_TOKEN. It prints one
--- line of JSON at the end.
+-- What wrk sends: BENCH_METHOD, BENCH_BODY (in hexadecimal; each %N is a number that no other request has), BENCH_TYPE of
+-- the body, BENCH_TOKEN. It prints one line of JSON at the end.
 local threads = 0
 
 function setup(thread)
@@ -10,12 +10,13 @@ end
 function init()
    sent = 0
    method = os.getenv("BENCH_METHOD")
-   body = os.getenv("BENCH_BODY")
+   body = os.getenv("BENCH_BODY"):gsub("%x%x", function(code) return string.char(tonumber(code, 16)) end)
    run = os.getenv("BENCH_RUN")
    headers = {["Accept"] = "application/json"}
    local token = os.getenv("BENCH_TOKEN")
    if token ~= "" then headers["Authorization"] = "Bearer " .. token end
-   if body ~= "" then headers["Content-Type"] = "application/json" end
+   if body ~= "" then headers["Content-Type"] = os.getenv("BENCH_TYPE") end
+   if headers["Content-Type"] == "application/grpc" then headers["TE"] = "trailers" end
    same = wrk.format(method, nil, headers, nil)
 end
 

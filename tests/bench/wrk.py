@@ -22,6 +22,7 @@ class Request:
     token: str = ""
     method: str = "GET"
     body: str = ""
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def load(request: Request, connections: int, seconds: float) -> Load:
     env = {
         "PATH": os.environ["PATH"],
         "BENCH_METHOD": request.method,
-        "BENCH_BODY": request.body,
+        "BENCH_BODY": request.body.encode().hex(),
+        "BENCH_TYPE": request.content_type,
         "BENCH_TOKEN": request.token,
         "BENCH_RUN": f"r{os.getpid()}x{next(_runs)}",
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import floors, floors_page, report
 from tests.bench.__main__ import PARTS, Plan, run
 from tests.bench.ours import Ours
 from tests.support.engine import Engine
@@ -43,3 +43,16 @@ def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engi
     ]
     report.plots(found, tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".png"}
+
+
+@pytest.mark.heavy
+def test_variants_of_the_floor_answer_and_the_page_is_written(suite: Suite) -> None:
+    ours = Ours(suite)
+    try:
+        found = floors.run(ours, floors.SHORT)
+    finally:
+        ours.clear()
+    assert {one.variant.name for one in found} == set(floors.SHORT.only)
+    assert all(share > 0 for share in floors_page.of_floor(found).values())
+    text = floors_page.markdown(found, floors.SHORT.rounds, floors.SHORT.seconds)
+    assert all(f"| {name}" in text for name in floors.SHORT.only)

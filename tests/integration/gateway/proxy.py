@@ -89,10 +89,15 @@ def settings(folder: Path, upstream: int, **changes: object) -> GatewaySettings:
 
 
 @contextmanager
-def running(config: GatewaySettings, folder: Path, concurrency: int = 1) -> Iterator[Gateway]:
-    """Envoy with `config`, from when it and its upstreams are healthy until the block ends."""
+def running(
+    config: GatewaySettings, folder: Path, concurrency: int = 1, change: Callable[[Path], None] | None = None
+) -> Iterator[Gateway]:
+    """Envoy with `config`, from when it and its upstreams are healthy until the block ends. `change` may edit what was
+    rendered into the folder."""
     target, log = folder / "envoy.json", folder / "envoy.log"
     write(config, target)
+    if change is not None:
+        change(folder)
     command = [sys.executable, "-m", "gateway.envoy", str(target), "--concurrency", str(concurrency)]
     with log.open("wb") as output:
         process = subprocess.Popen(
