@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
+
 from agent.app import run_until
 from agent.settings import AgentSettings
 from services.kernel import logs
@@ -90,4 +92,4 @@ if __name__ == "__main__":
     # As a process of one agent has it: with the objects of hundreds, each full collection would stop them all.
     gc.set_threshold(50_000, 20, 50)
     logs.configure("hollow", os.environ.get("LOG_LEVEL", "error"))
-    asyncio.run(_run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))
+    uvloop.run(_run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))
