@@ -33,7 +33,8 @@ class Command:
             began = time.perf_counter()
             process = subprocess.Popen([_PROGRAM, *self.words], env=given, stdout=subprocess.PIPE)
             assert process.stdout is not None
-            out = process.stdout.read()
+            with process.stdout:
+                out = process.stdout.read()
             _, status, used = os.wait4(process.pid, 0)
             self.wall.append(1000 * (time.perf_counter() - began))
             self.cpu.append(1000 * (used.ru_utime + used.ru_stime))
