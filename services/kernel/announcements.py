@@ -21,8 +21,8 @@ class Announcements:
         self._queues: set[asyncio.Queue[str | None]] = set()
 
     def note(self, key: str) -> None:
-        """There is news, committed, of a key. What is noted in a process that dies before it tells is told never, so
-        whoever hears of it must look now and then besides."""
+        """There is news, committed, of a key. What is noted in a process that dies, or whose database is away, before
+        it tells is told never, so whoever hears of it must look now and then besides."""
         for queue in self._queues:
             queue.put_nowait(key)
 
