@@ -1,13 +1,15 @@
 """What must hold for every service, every cluster and every order of events."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.deploy_svc.domain.rollout_plan import Finish, Place, StopOnOldNode
-from services.deploy_svc.domain.scheduling.snapshot import NodeView
+from services.deploy_svc.domain.scheduling.pipeline import Scheduler
+from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
 from tests.support.cluster import Cluster, make_service
 from tests.support.cluster_events import (
@@ -72,6 +74,30 @@ def test_a_fresh_service_is_spread_evenly(instances: int, views: list[NodeView],
     for zone in zones:
         inside = [load[node_id] for node_id, there in takers.items() if there == zone]
         assert max(inside) - min(inside) <= 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    services,
+    nodes,
+    st.dictionaries(st.integers(1, 4), st.integers(1, 6)),
+    st.none() | st.integers(1, 2),
+    st.floats(0, 2.0**31),
+)
+def test_what_may_be_on_a_node_is_asked_of_that_node(
+    service: Service, views: list[NodeView], homes: dict[int, int], most: int | None, need: float
+) -> None:
+    """With the answer that a look at all of them gives."""
+    service = replace(service, spec=replace(service.spec, max_per_node=most))
+    ports = service.spec.node_ports
+    there = [
+        view.with_recorded(*(Recorded("s1", "stack/web", n, ports) for n, at in homes.items() if at == view.number))
+        for view in views
+    ]
+    scheduler = Scheduler(service, there, service.spec.affinity, need, departed=False)
+    for number in range(1, 6):
+        permitted = [node.id for node in there if scheduler.permits(number, node.id)]
+        assert permitted == scheduler.allowed(number)
 
 
 EVENTS = ["step", "obey", "deploy", "stop", "start", "report", "lose", "regain", "drain", "time", "scale", "late"]

@@ -60,6 +60,7 @@ class Scheduler:
     scheduled: dict[int, str] = field(default_factory=dict)
     departed: bool = True
     _kept: tuple[NodeView, ...] | None = None
+    _passing: Mapping[str, NodeView] | None = None
     _refused: tuple[Refusal, ...] = ()
     _own: dict[str, set[int]] = field(default_factory=dict)
     _homes: dict[int, NodeView] = field(default_factory=dict)
@@ -100,8 +101,14 @@ class Scheduler:
         return next(node for node in self.nodes if node.id == node_id)
 
     def permits(self, number: int, node_id: str) -> bool:
-        """Whether the filters let instance `number` be on that node."""
-        return node_id in self.allowed(number)
+        """Whether the filters let instance `number` be on that node. Asked for each instance, of grids with many nodes:
+        what is the same for all of them is found out once."""
+        placement = self._placement(number)
+        varying = [item for item in FILTERS if item.varies(placement)]
+        if not all(item.alone for item in varying):
+            return node_id in self.allowed(number)
+        node = self._common().get(node_id)
+        return node is not None and all(item.check(placement, (node,)).kept for item in varying)
 
     def allowed(self, number: int) -> list[str]:
         """The nodes, by id, that the filters leave for instance `number`."""
@@ -127,13 +134,19 @@ class Scheduler:
         """The nodes that pass the filters for at least one of the instance numbers up to `most`."""
         if not all(item.alone for item in FILTERS if item.varies(self._placement(1))):
             return self._eligible_one_by_one(candidates, most)
-        anyone = self._placement(0)
-        with suppress(CannotPlace):
-            kept = candidates
-            for item in FILTERS:
-                kept = kept if item.varies(anyone) else item.check(anyone, kept).kept
-            return {node.id for node in kept if self._takes_some(node, most)}
-        return set()
+        return {node.id for node in self._common().values() if self._takes_some(node, most)}
+
+    def _common(self) -> Mapping[str, NodeView]:
+        """The nodes, by id, that pass the filters which are the same for every instance number."""
+        if self._passing is None:
+            anyone, kept = self._placement(0), self._candidates()
+            try:
+                for item in FILTERS:
+                    kept = kept if item.varies(anyone) else item.check(anyone, kept).kept
+            except CannotPlace:
+                kept = ()
+            self._passing = {node.id: node for node in kept}
+        return self._passing
 
     def _takes_some(self, node: NodeView, most: int) -> bool:
         """Whether the node takes an instance that is nowhere yet, or one that is recorded on it."""
@@ -162,7 +175,7 @@ class Scheduler:
     def show(self, nodes: Iterable[NodeView]) -> None:
         """Look at these nodes from now on."""
         self.nodes = list(nodes)
-        self._kept = None
+        self._kept = self._passing = None
         self._index()
 
     def reserve(self, node_id: str, number: int) -> None:
