@@ -14,6 +14,7 @@ from services.deploy_svc.domain.rollout_plan import (
     Action,
     Finish,
     Good,
+    Keep,
     Limits,
     MarkInstance,
     Place,
@@ -27,7 +28,7 @@ from services.deploy_svc.domain.rollout_plan import (
 )
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Recorded
 from services.deploy_svc.domain.service import Service
-from services.deploy_svc.domain.service_deploy import Cause, InstanceDeploy, ServiceDeploy
+from services.deploy_svc.domain.service_deploy import Asked, Cause, InstanceDeploy, Origin, ServiceDeploy
 from services.deploy_svc.domain.service_spec import ServiceSpec
 from tests.support import laws
 
@@ -66,13 +67,23 @@ class Cluster:
     # What users and nodes do.
 
     def deploy(
-        self, cause: Cause = "request", revision: int | None = None, moves: Mapping[int, str] | None = None
+        self,
+        cause: Cause = "request",
+        revision: int | None = None,
+        moves: Mapping[int, str] | None = None,
+        origin: Origin | None = None,
     ) -> str:
         self.now += timedelta(milliseconds=1)
         deploy_id = f"d{len(self.deploys) + 1}"
         made = ServiceDeploy(deploy_id, "s1", "created", None, None, None, self.now, None, None, None)
-        self.deploys.append(replace(made, cause=cause, revision=revision, moves=moves))
+        self.deploys.append(replace(made, cause=cause, revision=revision, moves=moves, asked=Asked(origin)))
         return deploy_id
+
+    def scale(self, instances: int) -> str:
+        """Another number of instances, deployed; the revision stays."""
+        self.change(instances=instances)
+        self.service = replace(self.service, state="running")
+        return self.deploy(origin="scale")
 
     def change(self, **spec: Any) -> None:
         self.service = replace(self.service, spec=replace(self.service.spec, **spec))
@@ -248,6 +259,12 @@ class Cluster:
                 new = InstanceDeploy(number, node_id, node, "ongoing", None, self.now)
                 self._deploy(deploy_id, instance_deploys=(*placed, new))
                 self.formers[number] = None
+            case Keep(deploy_id, number, position, node_id, node):
+                placed = self.result(deploy_id).instance_deploys
+                assert position == len(placed)
+                assert number not in {item.instance_number for item in placed}
+                new = InstanceDeploy(number, node_id, node, "success", None, self.now)
+                self._deploy(deploy_id, instance_deploys=(*placed, new))
             case Unplaced(deploy_id, number, position, error):
                 placed = self.result(deploy_id).instance_deploys
                 assert position == len(placed)

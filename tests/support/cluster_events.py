@@ -104,7 +104,8 @@ def happen(cluster: Cluster, event: str, value: int) -> None:
         "report": lambda: cluster.report(value, state=states[value % 4]),
         "late": lambda: cluster.report(value, rev=revs[value % 4], error="odd"),
         "time": lambda: cluster.pass_time(value * 60),
-        "scale": lambda: cluster.change(instances=value),
+        "change": lambda: cluster.change(instances=value),
+        "scale": lambda: cluster.scale(value),
     }[event]()
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from math import floor
 
 from services.deploy_svc.domain.rollout_plan import (
+    Keep,
     Limits,
     MarkInstance,
     Place,
@@ -26,6 +27,7 @@ def check(snapshot: Snapshot, plan: Plan, now: datetime, limits: Limits) -> None
     _instances_go_only_where_they_may(snapshot, plan)
     _an_instance_leaves_a_node_before_it_starts_elsewhere(snapshot, plan, now, limits)
     _only_what_runs_well_is_a_success(snapshot, plan)
+    _only_a_scaling_leaves_instances_alone(snapshot, plan)
     _not_too_many_are_in_transition(snapshot, plan)
 
 
@@ -107,6 +109,28 @@ def _only_what_runs_well_is_a_success(snapshot: Snapshot, plan: Plan) -> None:
             facts = (found.node_id, found.rev, found.state, found.error)
             wanted = (targets[action.instance_number], snapshot.deploys[0].deploy_rev, "running", None)
             assert facts == wanted, "a success that was not one"
+
+
+def _only_a_scaling_leaves_instances_alone(snapshot: Snapshot, plan: Plan) -> None:
+    """And only those that run as they would if it touched them."""
+    instances = {item.instance_number: item for item in snapshot.instances}
+    gone = {number for action in plan.actions if isinstance(action, Start) for number in action.surplus}
+    nodes = {node.id: node for node in snapshot.nodes}
+    for action in plan.actions:
+        if isinstance(action, Keep):
+            found = instances[action.instance_number]
+            assert snapshot.deploys[0].asked.origin == "scale"
+            assert found.node_id == action.node_id
+            assert (found.desired_state, found.state, found.error or None) == ("running", "running", None)
+            assert found.rev == found.deploy_rev is not None
+            assert found.service_revision == snapshot.service.revision
+            homes = {number: item.node_id for number, item in instances.items() if number not in gone}
+            beside = [n for n, home in homes.items() if home == found.node_id and n != action.instance_number]
+            problem = refused(snapshot, nodes[action.node_id], action.instance_number, beside)
+            assert problem is None, f"instance {action.instance_number} stays on {action.node}: {problem}"
+            touched = Place | Run | StopOnOldNode
+            others = [item.instance_number for item in plan.actions if isinstance(item, touched)]
+            assert action.instance_number not in others, "what stays is touched all the same"
 
 
 def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:

@@ -41,17 +41,23 @@ def cancel(
         return tuple(number for number, error in fates.items() if error in words)
 
     back, again, dropped = met(_BACK), met(_AGAIN), met(_DROPPED)
-    done = [item.instance_number for item in deploy.instance_deploys if item.state == "success"]
+    done = {item.instance_number for item in deploy.instance_deploys if item.state == "success"}
+    stayed = {number for number in done if number in by_number and _is_untouched(by_number[number], deploy)}
     begun = {item.instance_number for item in deploy.instance_deploys}
     told = [
-        ("deployed already", sorted({*done, *(number for number, error in fates.items() if error is None)})),
-        ("as before", sorted({*back, *again})),
+        ("deployed already", sorted({*done - stayed, *(number for number, error in fates.items() if error is None)})),
+        ("as before", sorted({*stayed, *back, *again})),
         ("gone, as they did not run yet", dropped),
         ("still going on", met(_GOES_ON)),
         ("failed", [item.instance_number for item in deploy.instance_deploys if item.state == "error"]),
         ("not begun", [number for number in _wanted(deploy) if number not in begun]),
     ]
     return Cancellation(tuple(marks), back, again, dropped, Finish(deploy.id, "error", _reason(deploy, told, who)))
+
+
+def _is_untouched(instance: Instance, deploy: ServiceDeploy) -> bool:
+    """Whether the deploy left it as it was, which scaling does."""
+    return (instance.deploy_rev or "") < (deploy.deploy_rev or "")
 
 
 def _fate(

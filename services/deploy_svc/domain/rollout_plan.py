@@ -84,6 +84,17 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """The instance stays as it is on its node, which hears nothing of the deploy; its rollout is a success."""
+
+    deploy_id: str
+    instance_number: int
+    position: int
+    node_id: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unplaced:
     """No node can take the instance, and the deploy ends with that."""
 
@@ -139,7 +150,7 @@ class RollBack:
     good: int
 
 
-Action = Start | Place | Unplaced | StopOnOldNode | Run | MarkInstance | Finish | RollBack
+Action = Start | Keep | Place | Unplaced | StopOnOldNode | Run | MarkInstance | Finish | RollBack
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.deploy_svc.domain.rollout_plan import (
     Finish,
+    Keep,
     MarkInstance,
     Place,
     Plan,
@@ -102,9 +103,11 @@ async def _begin(tx: Tx, starts: Sequence[tuple[Snapshot, Start]]) -> None:
 
 async def _place(tx: Tx, steps: Sequence[tuple[Snapshot, Plan]]) -> None:
     places = [item for _, item in _all(steps, Place)]
+    kept = [item for _, item in _all(steps, Keep)]
     refused = [item for _, item in _all(steps, Unplaced)]
-    rows: list[tuple[Place | Unplaced, str, str, str, str | None]] = [
+    rows: list[tuple[Place | Keep | Unplaced, str, str, str, str | None]] = [
         *((item, item.node_id, item.node, "ongoing", None) for item in places),
+        *((item, item.node_id, item.node, "success", None) for item in kept),
         *((item, "", "", "error", item.error) for item in refused),
     ]
     if rows:
@@ -120,7 +123,7 @@ async def _place(tx: Tx, steps: Sequence[tuple[Snapshot, Plan]]) -> None:
                     "node": node,
                     "state": state,
                     "error": error,
-                    "former": {},
+                    "former": {} if state == "ongoing" else None,
                 }
                 for item, node_id, node, state, error in rows
             ],

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -197,6 +198,15 @@ class Engine:
         async with self.db.transaction() as tx:
             await services.request_deploy(tx, service_id, bump=False)
             return await service_deploys.insert(tx, service_id, Asked("deploy"))
+
+    async def scale(self, service_id: str, wanted: int) -> str:
+        """Request another number of instances like the REST side does; returns the id of the deploy."""
+        async with self.db.transaction() as tx:
+            found = await services.find_by_id(tx, service_id, lock=True)
+            assert found is not None
+            await services.update(tx, service_id, replace(found.spec, instances=wanted), bump=False)
+            await services.request_deploy(tx, service_id, bump=False)
+            return await service_deploys.insert(tx, service_id, Asked("scale"))
 
     async def stop(self, service_id: str) -> None:
         """Stop a service like the REST side does."""

@@ -76,6 +76,32 @@ def test_a_fresh_service_is_spread_evenly(instances: int, views: list[NodeView],
         assert max(inside) - min(inside) <= 1
 
 
+@settings(max_examples=150, deadline=None)
+@given(services, nodes, st.integers(0, 6), st.integers(0, 99))
+def test_a_scaling_touches_what_it_adds_and_nothing_else(
+    service: Service, views: list[NodeView], instances: int, seed: int
+) -> None:
+    cluster = cluster_of(service, views, seed)
+    first = cluster.deploy()
+    cluster.run()
+    if cluster.result(first).state != "success":
+        return
+    before = dict(cluster.instances)
+    last = cluster.scale(instances)
+    cluster.run()
+    check(cluster)
+    stayed = cluster.instances.keys() & before.keys()
+    assert {number: cluster.instances[number].deploy_rev for number in stayed} == {
+        number: before[number].deploy_rev for number in stayed
+    }
+    assert {number: cluster.placed()[number] for number in stayed} == {
+        number: before[number].node_id for number in stayed
+    }
+    deploy = cluster.result(last)
+    if deploy.state == "success":
+        assert sorted(item.instance_number for item in deploy.instance_deploys) == sorted(cluster.instances)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     services,
@@ -100,7 +126,21 @@ def test_what_may_be_on_a_node_is_asked_of_that_node(
         assert permitted == scheduler.allowed(number)
 
 
-EVENTS = ["step", "obey", "deploy", "stop", "start", "report", "lose", "regain", "drain", "time", "scale", "late"]
+EVENTS = [
+    "step",
+    "obey",
+    "deploy",
+    "stop",
+    "start",
+    "report",
+    "lose",
+    "regain",
+    "drain",
+    "time",
+    "change",
+    "scale",
+    "late",
+]
 
 
 @settings(max_examples=200, deadline=None)

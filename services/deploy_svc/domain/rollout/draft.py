@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.deploy_svc.domain.rollout_plan import Action, Finish, Limits, MarkInstance, Plan, RollBack, Snapshot
+from services.deploy_svc.domain.rollout_plan import Action, Finish, Keep, Limits, MarkInstance, Plan, RollBack, Snapshot
 from services.deploy_svc.domain.scheduling.own_records import with_own
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from services.deploy_svc.domain.service_deploy import InstanceDeploy
 
 # Scripts look for these words, whatever follows.
@@ -52,6 +53,12 @@ class Draft:
         """Whether all instances are there."""
         done = all(item.state == "success" for item in self.rollouts.values())
         return done and len(self.rollouts) >= self.total
+
+    def keep(self, number: int, node: NodeView) -> None:
+        """The instance stays as it is on this node, and its rollout is done."""
+        self.actions.append(Keep(self.deploy.id, number, len(self.rollouts), node.id, node.name))
+        self.rollouts[number] = InstanceDeploy(number, node.id, node.name, "success", None, self.now)
+        self.scheduler.scheduled[number] = node.id
 
     def mark(self, rollout: InstanceDeploy, error: str | None) -> None:
         """The rollout of an instance ended."""

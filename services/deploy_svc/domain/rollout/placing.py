@@ -1,6 +1,7 @@
 """Which instance comes next, and where it goes."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from random import Random
 
 from services.deploy_svc.domain import pod
@@ -31,8 +32,8 @@ class Placing:
             return [
                 number for number in sorted(draft.deploy.moves.keys() & draft.instances) if number not in draft.rollouts
             ]
-        following = len(draft.rollouts) + 1
-        return [following] if following <= draft.total else []
+        left = (number for number in range(1, draft.total + 1) if number not in draft.rollouts)
+        return list(islice(left, 1))
 
     def place_one(self, pending: Sequence[int]) -> CannotPlace | None:
         """Place the first of them that can be; why the first one cannot, when none can. What moves may have to wait for

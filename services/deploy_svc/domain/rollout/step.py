@@ -10,6 +10,7 @@ from services.deploy_svc.domain.rollout.deploy_rev import new_rev
 from services.deploy_svc.domain.rollout.draft import Draft
 from services.deploy_svc.domain.rollout.ending import Ending
 from services.deploy_svc.domain.rollout.in_flight import has_room
+from services.deploy_svc.domain.rollout.keeping import keep_what_is_well
 from services.deploy_svc.domain.rollout.placing import Chance, Placing
 from services.deploy_svc.domain.rollout.settling import Settling
 from services.deploy_svc.domain.rollout.waits import Waits
@@ -36,7 +37,8 @@ class _Step:
 
     def plan(self) -> Plan:
         draft = self._draft
-        if draft.deploy.started_at is None:
+        begins = draft.deploy.started_at is None
+        if begins:
             if draft.service.state != "running":
                 self._ending.finish(f"Aborted: the service {draft.service.path} is not running")
                 return draft.plan()
@@ -49,6 +51,8 @@ class _Step:
             self._ending.abandon()
             return draft.plan()
         draft.prepare_scheduler()
+        if begins:
+            keep_what_is_well(draft)
         self._advance()
         return draft.plan()
 
