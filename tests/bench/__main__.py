@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tests.bench import report
@@ -14,6 +15,7 @@ from tests.bench.cpu import Meter
 from tests.bench.loglines import log_lines
 from tests.bench.measure import CONNECTIONS, Deployer, Row, alternate, deploys
 from tests.bench.ours import IMAGE, Ours, suite
+from tests.bench.replicas import replicas
 from tests.bench.rolling import rolling
 from tests.bench.stacks import stack as wide_stack
 from tests.bench.stand import Floor, floor
@@ -24,7 +26,8 @@ from tests.support.suite import REPOSITORY
 _LISTED = 100
 # As much as a container may write in the long run.
 _LINES_PER_SECOND = 1000
-PARTS = ("requests", "deploys", "commands", "rolling", "logs", "stack")
+PARTS = ("requests", "deploys", "commands", "rolling", "logs", "replicas", "stack")
+_SCALED = ("get a token", "get a grid", "get a service", "create a service", "get a secret")
 # Of each command line per round: a process takes a moment only.
 _CALLS = 5
 
@@ -138,6 +141,7 @@ def run(ours: Ours, engine: Engine, plan: Plan) -> report.Results:
             measure_commands,
             measure_rolling,
             measure_logs,
+            partial(_replicas, found, ours, plan),
             measure_stack,
         )
         for name, work in zip(PARTS, works, strict=True):
@@ -170,6 +174,11 @@ def _rows(ours: Ours, bottom: Floor, meter: Meter, plan: Plan) -> list[Row]:
         if work in plan.works or not plan.works:
             rows.append(Row("ours", work, request, meter, answers))
     return rows
+
+
+def _replicas(found: report.Results, ours: Ours, plan: Plan) -> None:
+    works = [work for work in _SCALED if work in plan.works or not plan.works]
+    found.replicas = replicas(ours, works, plan.rounds, plan.seconds)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from statistics import median
 
 from tests.bench.loglines import LogTimes
 from tests.bench.measure import CONNECTIONS, Row
+from tests.bench.replicas import CORES, Scaled
 from tests.bench.rolling import Rolled
 from tests.bench.stacks import StackTimes
 
@@ -103,6 +104,20 @@ def logs(found: LogTimes) -> Iterator[Goal]:
     late = f"p50 {found.p50:.0f}, p99 {found.p99:.0f} ms, {found.received:,.0f} lines per s each"
     work = f"{found.followers} followers of {found.lines_per_second:,} lines per s"
     yield Goal(work, "a line within 250 ms", late, "", found.p99 <= 250)
+
+
+def replicas(found: Sequence[Scaled]) -> Iterator[Goal]:
+    """Two of a service, each with a part of a core."""
+    for scaled in found:
+        one, two = scaled.rates
+        work = f"two of {scaled.answers}, each with {CORES:g} cores: {scaled.work}"
+        yield Goal(
+            work,
+            "at least 1.6 x the rate of one",
+            f"{two / one:.2f}: {two:,.0f} per s",
+            f"one: {one:,.0f} per s",
+            two >= 1.6 * one,
+        )
 
 
 def memory(found: Mapping[str, float]) -> Iterator[Goal]:

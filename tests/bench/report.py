@@ -12,6 +12,7 @@ from tests.bench import goals
 from tests.bench.commands import Command
 from tests.bench.loglines import LogTimes
 from tests.bench.measure import CONNECTIONS, Row
+from tests.bench.replicas import Scaled
 from tests.bench.rolling import Rolled
 from tests.bench.sections import Sections
 from tests.bench.stacks import StackTimes
@@ -40,6 +41,7 @@ class Results:
     filled_with: int = 0
     rest: Mapping[str, float] = field(default_factory=dict)
     commands: Sequence[Command] = ()
+    replicas: Sequence[Scaled] = ()
 
 
 def markdown(found: Results) -> str:
@@ -96,6 +98,7 @@ def all_goals(found: Results) -> Iterator[goals.Goal]:
         yield from goals.rolled(found.rolled)
     if found.logs:
         yield from goals.logs(found.logs)
+    yield from goals.replicas(found.replicas)
     yield from goals.memory(found.memory)
 
 

@@ -13,9 +13,9 @@ from tests.support.suite import Api, Suite, soon
 
 
 @pytest.fixture(scope="module")
-def second_deploy_svc(suite: Suite) -> Iterator[str]:
-    with replica(suite, "deploy", 25) as address:
-        yield address
+def second_deploy_svc(suite: Suite) -> Iterator[None]:
+    with replica(suite, "deploy", 25):
+        yield
 
 
 @pytest.mark.usefixtures("second_deploy_svc")

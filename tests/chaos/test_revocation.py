@@ -37,8 +37,8 @@ class Replicas:
     """Two grid_svc that follow one auth_svc each; what is taken away is taken away at the second auth_svc."""
 
     def __init__(self, suite: Suite, stack: ExitStack) -> None:
-        second = stack.enter_context(replica(suite, "auth", 26))
-        follower = stack.enter_context(replica(suite, "grid", 28, AUTH_ADDRESS=second))
+        second = stack.enter_context(replica(suite, "auth", 26)).address
+        follower = stack.enter_context(replica(suite, "grid", 28, AUTH_ADDRESS=second)).address
         leader = f"127.0.0.1:{suite.port_base + 2}"
         self.auth = stack.enter_context(grpc.insecure_channel(second))
         self.grids = [stack.enter_context(grpc.insecure_channel(address)) for address in (leader, follower)]

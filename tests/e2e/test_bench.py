@@ -7,6 +7,7 @@ import pytest
 from tests.bench import floors, floors_page, report
 from tests.bench.__main__ import PARTS, Plan, run
 from tests.bench.ours import Ours
+from tests.bench.replicas import CORES
 from tests.support.engine import Engine
 from tests.support.suite import Suite
 
@@ -23,7 +24,7 @@ def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engi
         works={WORK},
         deploys=(1,),
         rest_seconds=0.2,
-        only=PARTS[:3],
+        only=(*PARTS[:3], "replicas"),
     )
     ours = Ours(suite)
     try:
@@ -35,8 +36,10 @@ def test_the_benchmark_runs_and_writes_its_page(suite: Suite, suite_engine: Engi
     assert all(row.cost() > 0 for row in found.rows)
     compared = {"Swarm", "Engine API, side by side", "Engine API, on a network"}
     assert found.deploys[1].keys() == {"ours", *compared}
+    assert [(scaled.work, scaled.answers) for scaled in found.replicas] == [(WORK, "deploy_svc")]
     text = report.markdown(found)
     assert "| get a service" in text
+    assert f"| two of deploy_svc, each with {CORES:g} cores: {WORK}" in text
     assert [one.title for one in found.commands if one.cpu] == [
         "kctl --help",
         "kctl ps",

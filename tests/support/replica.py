@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from deploy.local import probes
 from deploy.local.processes import service_env
@@ -10,9 +11,17 @@ from deploy.local.settings import LocalSettings, load_secrets
 from tests.support.suite import Suite, soon
 
 
+@dataclass(frozen=True)
+class Replica:
+    """Where it serves, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def replica(suite: Suite, name: str, offset: int, **changed: str) -> Iterator[str]:
-    """Serves on the suite's database and port `offset`, `changed` in its environment; yields its address."""
+def replica(suite: Suite, name: str, offset: int, **changed: str) -> Iterator[Replica]:
+    """Serves on the suite's database and port `offset`, `changed` in its environment, until the block ends."""
     settings = LocalSettings(var=suite.var, port=int(suite.env["KONTENA_PORT"]), port_base=suite.port_base)
     address = f"127.0.0.1:{suite.port_base + offset}"
     silent = {"METRICS_ADDRESS": "", "ENGINE_METRICS_ADDRESS": ""}
@@ -22,7 +31,7 @@ def replica(suite: Suite, name: str, offset: int, **changed: str) -> Iterator[st
     process = subprocess.Popen(command, env=env, cwd=suite.folder, stderr=subprocess.DEVNULL)
     try:
         soon(lambda: probes.service_serves(address), message=f"the second {name}_svc serves")
-        yield address
+        yield Replica(address, process.pid)
     finally:
         process.terminate()
         process.wait(60)
