@@ -101,6 +101,7 @@ async def _run(settings: AgentSettings, stop: asyncio.Event, folder: StateDir, s
         drain=settings.drain_seconds,
         pulled=images.pulled,
         network=network,
+        names=network.names,
         files=Files(settings.files_dir, settings.files_mb * 1024**2, real=runtime.name == "docker"),
     )
     worker = Worker(site, logs)
@@ -116,7 +117,7 @@ async def _run(settings: AgentSettings, stop: asyncio.Event, folder: StateDir, s
     supervisor.add("session", Session(channel, introduction, membership, machine, on_node, network=network).run)
     supervisor.add("assignments", Assignments(channel, membership, worker, reporter, hooks).run)
     network.supervise(supervisor)
-    supervisor.add("endpoints", EndpointStream(channel, membership, network).run)
+    supervisor.add("endpoints", EndpointStream(channel, membership, network.names).run)
     supervisor.add("log forwarder", forwarder.run)
     supervisor.add("logs", LogShipper(channel, membership, queue, positions).run)
     if settings.image_keep_seconds:

@@ -64,6 +64,10 @@ class NetworkKeeper(Protocol):
     def started(self) -> None:
         """A container was started on it."""
 
+
+class NameKeeper(Protocol):
+    """Keeps the names that the resolvers of this node answer."""
+
     def see_instance(self, assignment: pb.Assignment, status: pb.InstanceStatus) -> None:
         """An instance was looked at: names may have to follow."""
 
@@ -117,6 +121,7 @@ class Site:
     drain: float = DRAIN_SECONDS
     pulled: Callable[[str], None] = lambda _: None
     network: NetworkKeeper | None = None
+    names: NameKeeper | None = None
     files: Files = field(default_factory=Files)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(max(4, os.cpu_count() or 1)))
 
@@ -131,14 +136,14 @@ class Site:
 
     def report(self, assignment: pb.Assignment, status: pb.InstanceStatus) -> None:
         """Tell the names of this node and the master how an instance is."""
-        if self.network is not None:
-            self.network.see_instance(assignment, status)
+        if self.names is not None:
+            self.names.see_instance(assignment, status)
         self.reporter.put(status)
 
     def forget(self, instance_id: str) -> None:
         """The instance is no longer this node's."""
-        if self.network is not None:
-            self.network.forget_instance(instance_id)
+        if self.names is not None:
+            self.names.forget_instance(instance_id)
         self.reporter.forget(instance_id)
 
     def identity(self) -> NodeIdentity:

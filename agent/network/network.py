@@ -8,9 +8,8 @@ from pathlib import Path
 
 from agent.domain.errors import AgentError
 from agent.domain.overlay_plan import Overlay, Place, container_mtu, local_names, names_of, overlaps, plan
-from agent.domain.own_endpoints import OwnEndpoints, endpoint_of
-from agent.domain.resolver_names import Endpoint, addresses
 from agent.network import lock
+from agent.network.answering import Answering
 from agent.network.keys import KeyPair
 from agent.network.local import LocalNetwork
 from agent.network.memory import NetworkMemory
@@ -20,7 +19,6 @@ from agent.network.system import System, exists, lacks, lacks_encryption
 from agent.runtime.config import GridNetwork, grid_network
 from agent.runtime.ports import OverlayNetwork, Runtime
 from agent.state_dir import StateDir
-from kontena.deploy.v1 import assignment_pb2 as deploy_pb
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.kernel.logs import get_logger
 from services.kernel.loops import Supervisor
@@ -60,7 +58,7 @@ class _State:
 
 class Network:
     """Must be supervised. Where the network cannot work, containers join a bridge of this node, and
-    the report says why. `news` is set when the master should hear of something."""
+    the report says why. `news` is set when the master should hear of something; `names` hears of endpoints."""
 
     def __init__(
         self, runtime: Runtime, folder: StateDir, settings: NetworkSettings, private_ip: Callable[[], Awaitable[str]]
@@ -71,7 +69,7 @@ class Network:
         self._folder = folder
         self._keys = KeyPair(folder)
         self._memory = NetworkMemory(folder)
-        self._own = OwnEndpoints()
+        self.names = Answering(self._memory, settings.assigned, self._answer, self._answer_here)
         self._rotate = folder.path / _ROTATE
         self._node: pb.NodeDescription | None = None
         self._place: Place | None = None
@@ -97,6 +95,7 @@ class Network:
         """Add the background loops."""
         supervisor.every("network", TURN_SECONDS, self.turn, self.wake)
         supervisor.add("network ports", self._guard_started)
+        supervisor.add("network names", self.names.run)
 
     # What others tell.
 
@@ -104,42 +103,16 @@ class Network:
         """Who this node is, and the settings of its grid."""
         if self._node is not None and self._node.id != node.id:
             self._memory.forget()
-            self._own = OwnEndpoints()
             self._decided.clear()
             self._alone = None
         self._node = node
+        self.names.describe_node(node.id)
         self.wake.set()
 
     def update_peers(self, update: pb.PeerUpdate) -> None:
         """The peers changed."""
         self._memory.update_peers(update)
         self.wake.set()
-
-    def replace_endpoints(self, endpoints: dict[str, Endpoint]) -> None:
-        """These and no others."""
-        self._own.heard(self._memory.endpoints, endpoints)
-        self._memory.replace_endpoints(endpoints)
-        self._answer()
-
-    def change_endpoints(self, upserted: Mapping[str, Endpoint], removed: Collection[str]) -> None:
-        """These changed, those are gone."""
-        before = self._own.seen_of(self._memory.endpoints)
-        self._memory.change_endpoints(upserted, removed)
-        self._own.heard(before, self._memory.endpoints)
-        self._answer()
-
-    def see_instance(self, assignment: deploy_pb.Assignment, status: deploy_pb.InstanceStatus) -> None:
-        """An instance was looked at."""
-        if self._node is not None:
-            self._see(assignment.instance_id, endpoint_of(assignment, status, self._node.id))
-
-    def forget_instance(self, instance_id: str) -> None:
-        """An instance left this node."""
-        self._see(instance_id, None)
-
-    def _see(self, instance_id: str, endpoint: Endpoint | None) -> None:
-        if self._own.see(instance_id, endpoint) and self._local is not None:
-            self._local.answer(self._answers)
 
     # What others ask.
 
@@ -312,7 +285,8 @@ class Network:
             await self._ports.guard(network.members)
         except AgentError as error:
             problems.append(f"containers can speak under the addresses of others on this node: {error}"[:400])
-        self._answer()
+        if not self._resolver.keep():
+            self._answer()
         await self._resolver.start()
         missing = lacks_encryption()
         if missing:
@@ -377,22 +351,14 @@ class Network:
             found = self._answers(self._place, self._resolver)
             if found is not None:
                 self._resolver.answer(found)
+        self._answer_here()
+
+    def _answer_here(self) -> None:
         if self._local is not None:
             self._local.answer(self._answers)
 
     def _answers(self, place: Place, resolver: Resolver) -> Mapping[str, tuple[str, ...]] | None:
-        """Of a place; None until this process hears of endpoints: the resolver answers as it did, as it was told at
-        once what the agent before may not have written any more."""
-        if self._node is None:
-            return None
-        here, known = self._node.id, self._memory.endpoints
-        heard = self._memory.told_endpoints or not resolver.has_answers()
-        if place.devices:
-            return addresses(known.values(), place.grid, place.subnet, here) if heard else None
-        # Only its own: others may have the same addresses.
-        if not heard and not self._own.complete(self._settings.assigned()):
-            return None
-        return addresses(self._own.of(known, here), place.grid, place.subnet, here)
+        return self.names.answers(place, told=resolver.has_answers())
 
 
 async def dismantle(node: pb.NodeDescription, engine_id: str, folder: StateDir) -> None:

@@ -28,16 +28,27 @@ class Resolver:
         self._gateway = gateway
         self._hosts = self._folder / "hosts"
         self._pid_file = self._folder / "pid"
+        self._content: str | None = None
         self.names = _names_in(self._hosts)
 
     def answer(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         """Answer these names and no others of the zone."""
+        self.names = len(answers)
+        self._content = hosts_file(answers)
+        self._write(self._content)
+
+    def keep(self) -> bool:
+        """Answer as told, whatever somebody did to its file; False when this process has told nothing."""
+        if self._content is None:
+            return False
+        self._write(self._content)
+        return True
+
+    def _write(self, content: str) -> None:
         for folder in (RUN_DIR, self._folder):
             folder.mkdir(exist_ok=True)
             # Whatever the umask of the agent is: the resolver gives up its rights and reads on.
             folder.chmod(0o755)
-        self.names = len(answers)
-        content = hosts_file(answers)
         if self._hosts.exists() and self._hosts.read_text() == content:
             return
         # Replaced as a whole: the resolver must not read half of it.
@@ -63,7 +74,7 @@ class Resolver:
             return
         await self._end_elsewhere()
         if not self._hosts.exists():
-            self.answer({})
+            self._write("")
         await run(
             (
                 "dnsmasq",
