@@ -157,8 +157,8 @@ def _limits(settings: GatewaySettings) -> dict[str, Any]:
             # Also the most Envoy buffers of a request, so it must not be below the body limit.
             "initial_stream_window_size": max(_MEBIBYTE, settings.body_limit_bytes),
             "initial_connection_window_size": max(_MEBIBYTE, settings.body_limit_bytes),
-            # Notices agents and gRPC clients that vanished without closing.
-            "connection_keepalive": {"interval": "30s", "timeout": "20s"},
+            # Notices agents and gRPC clients that vanished without closing. Of many nodes heartbeats come more seldom.
+            "connection_keepalive": {"interval": "10s", "timeout": "20s"},
         },
     }
 

@@ -86,7 +86,7 @@ async def build(settings: Settings) -> Application:
     statsd = Statsd(metrics_targets)
     peers = Peers(db)
     sync = SessionSync(db, listener, live)
-    liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.silence_seconds, time.monotonic)
+    liveness = NodeLiveness(db, settings.reconnect_grace_seconds, settings.rhythm, time.monotonic)
     handlers = {
         AUDIT: audit.AuditDelivery(auth).deliver,
         grid_events.TOPIC: grid_events.GridEventDelivery(deploy).deliver,
@@ -112,8 +112,7 @@ async def build(settings: Settings) -> Application:
 
     terms = SessionTerms(
         VERSION,
-        settings.heartbeat_seconds,
-        settings.grace_seconds,
+        settings.rhythm,
         settings.token_refresh_seconds,
         settings.join_concurrency,
     )

@@ -6,14 +6,13 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
+from services.grid_svc.domain.heartbeat import Rhythm
 from services.grid_svc.domain.join_script import master
 from services.grid_svc.domain.token_sealing import DERIVATION
 from services.kernel.cluster_token import NODE_LIFETIME
 from services.kernel.sealing import Derivation
 from services.kernel.settings import SealingSettings, own_or_shared
 
-# The session ends after this many silent heartbeat periods.
-_GRACE_PERIODS = 3
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
@@ -25,6 +24,11 @@ class Settings(SealingSettings):
     database_url: str = Field(validation_alias=own_or_shared("GRID_DATABASE_URL"))
     listen_address: str = "127.0.0.1:7402"
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often agents send a sign of life.")
+    heartbeats_per_second: float = Field(
+        default=50.0,
+        gt=0,
+        description="Signs of life that a replica asks for: with more nodes, each sends one more seldom.",
+    )
     last_seen_seconds: float = Field(
         default=2.5, gt=0, description="How often signs of life are written, in one batch."
     )
@@ -79,11 +83,6 @@ class Settings(SealingSettings):
         return url
 
     @property
-    def grace_seconds(self) -> float:
-        """Silence after which this replica ends a session."""
-        return _GRACE_PERIODS * self.heartbeat_seconds
-
-    @property
-    def silence_seconds(self) -> float:
-        """Age of `last_seen_at` after which any replica takes the node's own replica for dead."""
-        return self.grace_seconds + 2 * self.last_seen_seconds
+    def rhythm(self) -> Rhythm:
+        """Of signs of life."""
+        return Rhythm(self.heartbeat_seconds, self.heartbeats_per_second, self.last_seen_seconds)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from services.grid_svc.domain.heartbeat import Rhythm
 from services.grid_svc.store import node_sessions as store
 from services.kernel.db import Database
 
@@ -13,10 +14,10 @@ class NodeLiveness:
     rule applies only after this loop ran without a failure for as long as the rule waits.
     """
 
-    def __init__(self, db: Database, grace: float, silence: float, clock: Callable[[], float]) -> None:
+    def __init__(self, db: Database, grace: float, rhythm: Rhythm, clock: Callable[[], float]) -> None:
         self._db = db
         self._grace = grace
-        self._silence = silence
+        self._rhythm = rhythm
         self._clock = clock
         self._watching_since: float | None = None
 
@@ -27,6 +28,7 @@ class NodeLiveness:
         async with self._db.transaction() as tx:
             if watched >= self._grace:
                 await store.disconnect_lost(tx, self._grace)
-            if watched >= self._silence:
-                await store.disconnect_silent(tx, self._silence)
+            silence = self._rhythm.silence(await store.count(tx))
+            if watched >= silence:
+                await store.disconnect_silent(tx, silence)
         self._watching_since = now if since is None else since

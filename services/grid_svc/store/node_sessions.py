@@ -323,6 +323,11 @@ async def disconnect_lost(tx: Tx, grace: float) -> None:
     await _disconnect(tx, sa.and_(nodes.c.connected, late), BROKEN)
 
 
+async def count(tx: Tx) -> int:
+    """All nodes, connected or not."""
+    return int((await tx.execute(sa.select(sa.func.count()).select_from(nodes))).scalar_one())
+
+
 async def disconnect_silent(tx: Tx, silence: float) -> None:
     """Give up nodes that nobody heard of for `silence` seconds: their replica of this service died."""
     late = nodes.c.last_seen_at < sa.func.now() - _seconds(sa.literal(silence))

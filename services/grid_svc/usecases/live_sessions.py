@@ -27,6 +27,8 @@ class LiveSession:
         self.heard_at = now
         self.written_at = now
         self.said_goodbye = False
+        # Seconds between two signs of life, as the agent was told last.
+        self.period = 0.0
         self._description: NodeDescription | None = None
         self._told: NodeDescription | None = None
         self._peers: Steps[PeerUpdate] | None = None
@@ -110,25 +112,28 @@ class LiveSession:
 
 
 class LiveSessions:
-    """All of them, by grid, and those that ended but are not written yet. `ended` is set when there is one."""
+    """All of them, by grid, and those that ended but are not written yet. `ended` is set when there is one; `count` is
+    how many there are."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.ended = asyncio.Event()
         self._by_grid: dict[str, dict[NodeSession, LiveSession]] = defaultdict(dict)
         self._closed: list[LiveSession] = []
+        self.count = 0
         self._books: dict[str, AddressBook] = {}
 
     def add(self, session: NodeSession, name: str) -> LiveSession:
         """A session begins."""
         live = LiveSession(session, name, self.clock())
+        self.count += session not in self._by_grid[session.grid_id]
         self._by_grid[session.grid_id][session] = live
         return live
 
     def remove(self, live: LiveSession) -> None:
         """A session's stream is over, for whatever reason."""
         sessions = self._by_grid[live.session.grid_id]
-        sessions.pop(live.session, None)
+        self.count -= sessions.pop(live.session, None) is not None
         if not sessions:
             del self._by_grid[live.session.grid_id]
             self._books.pop(live.session.grid_id, None)

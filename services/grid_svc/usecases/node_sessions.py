@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from services.grid_svc.domain import session as rules
 from services.grid_svc.domain.grid import Grid
+from services.grid_svc.domain.heartbeat import Rhythm
 from services.grid_svc.domain.names import node_name
 from services.grid_svc.domain.network import PeerUpdate
 from services.grid_svc.domain.network_report import NetworkReport
@@ -82,8 +83,7 @@ class SessionTerms:
     """What the master demands of agents. Durations are in seconds."""
 
     version: str
-    heartbeat_seconds: float
-    grace_seconds: float
+    rhythm: Rhythm
     token_refresh_seconds: float
     join_concurrency: int
 
@@ -141,7 +141,8 @@ class NodeSessions:
             description = await self._describe(live)
             live.told(description)
             await self._peers.follow(live)
-            yield Welcome(self._tokens.for_node(live.session), description, self._period(), skew or 0.0)
+            live.period = self._period()
+            yield Welcome(self._tokens.for_node(live.session), description, _jittered(live.period), skew or 0.0)
             reader = asyncio.create_task(self._read(live, incoming))
             async for message in self._speak(live):
                 yield message
@@ -153,7 +154,7 @@ class NodeSessions:
             self._live.remove(live)
 
     async def _hello(self, incoming: AsyncIterator[Incoming]) -> Hello:
-        first = await self._next(incoming)
+        first = await self._next(incoming, self._terms.rhythm.seconds)
         if not isinstance(first, Hello):
             raise InvalidRequest("The first message must be hello")
         return replace(first, name=node_name(first.name))
@@ -266,13 +267,13 @@ class NodeSessions:
                 yield due
             elif self._live.clock() - token_since >= self._terms.token_refresh_seconds:
                 token_since = self._live.clock()
-                yield HeartbeatReply(self._period(), self._tokens.for_node(live.session))
+                yield HeartbeatReply(_jittered(live.period), self._tokens.for_node(live.session))
             else:
-                yield HeartbeatReply(self._period())
+                yield HeartbeatReply(_jittered(live.period))
 
     async def _read(self, live: LiveSession, incoming: AsyncIterator[Incoming]) -> None:
         try:
-            while (message := await self._next(incoming)) is not None:
+            while (message := await self._next(incoming, live.period)) is not None:
                 self._live.heard(live)
                 await self._handle(live, message)
             await asyncio.sleep(_GOODBYE_SECONDS)
@@ -280,17 +281,20 @@ class NodeSessions:
         except Exception as error:
             live.end(error)
 
-    async def _next(self, incoming: AsyncIterator[Incoming]) -> Incoming:
+    async def _next(self, incoming: AsyncIterator[Incoming], period: float) -> Incoming:
         """What the agent says next, None when it said all. Raises SessionRefused when it is silent for too long."""
+        patience = self._terms.rhythm.patience(period)
         try:
-            async with asyncio.timeout(self._terms.grace_seconds):
+            async with asyncio.timeout(patience):
                 return await anext(incoming, None)
         except TimeoutError:
-            raise SessionRefused(rules.silent(self._terms.grace_seconds)) from None
+            raise SessionRefused(rules.silent(patience)) from None
 
     async def _handle(self, live: LiveSession, message: Incoming) -> None:
         match message:
             case Heartbeat():
+                # Before the answer is on its way: from then on the agent may be silent for that long.
+                live.period = self._period()
                 live.beat()
             case NodeInfo():
                 async with self._telling, self._db.prepared() as tx:
@@ -304,4 +308,8 @@ class NodeSessions:
                 raise InvalidRequest("hello may be sent only once")
 
     def _period(self) -> float:
-        return self._terms.heartbeat_seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
+        return self._terms.rhythm.period(self._live.count)
+
+
+def _jittered(period: float) -> float:
+    return period * random.uniform(1 - _JITTER, 1 + _JITTER)

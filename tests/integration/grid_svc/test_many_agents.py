@@ -143,6 +143,8 @@ def crowded(postgres: TestPostgres, grid_neighbours: Neighbours, tmp_path: Path)
         "AUTH_ADDRESS": grid_neighbours.address,
         "DEPLOY_ADDRESS": grid_neighbours.address,
         "HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
+        # As often as a few send them.
+        "HEARTBEATS_PER_SECOND": "1000",
         "LAST_SEEN_SECONDS": str((SILENCE_SECONDS - 3 * HEARTBEAT_SECONDS) / 2),
         "RECONNECT_GRACE_SECONDS": str(GRACE),
         "LOG_LEVEL": "warning",

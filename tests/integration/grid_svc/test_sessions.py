@@ -8,6 +8,7 @@ import pytest
 
 from kontena.grid.v1 import node_session_pb2 as pb
 from services.grid_svc.app import build
+from services.grid_svc.domain.heartbeat import Rhythm
 from services.grid_svc.loops.node_liveness import NodeLiveness
 from services.grid_svc.store import node_sessions as store
 from services.grid_svc.usecases import node_sessions
@@ -120,9 +121,11 @@ async def test_nodes_are_given_up_only_after_watching_for_as_long_as_the_rule_wa
             "last_seen_at) select repeat('a', 24), id, 'e', 'node-1', 1, '{}', true, 4, "
             "now() - interval '70 s' from grid.grids"
         )
+    rhythm = Rhythm(seconds=20.0, per_second=50.0, writing=0.0)
+    assert rhythm.silence(1) == 60
     times = iter([0.0, 59.0, 60.0, 119.0, 120.0])
     unreachable = Database("postgresql://nobody@127.0.0.1:1/none")
-    liveness = NodeLiveness(db, 3, 60, lambda: next(times))
+    liveness = NodeLiveness(db, 3, rhythm, lambda: next(times))
     for _ in range(2):
         await liveness.turn()
         assert (await node(admin))["connected"]
@@ -134,7 +137,7 @@ async def test_nodes_are_given_up_only_after_watching_for_as_long_as_the_rule_wa
     liveness._db = db
     await liveness.turn()
     assert (await node(admin))["connected"]
-    again = NodeLiveness(db, 3, 60, iter([0.0, 60.0]).__next__)
+    again = NodeLiveness(db, 3, rhythm, iter([0.0, 60.0]).__next__)
     await again.turn()
     await again.turn()
     assert not (await node(admin))["connected"]
@@ -185,6 +188,24 @@ async def test_silence_ends_the_session(hasty: Running, admin: Caller, token: st
 async def test_silence_before_hello_ends_the_stream(hasty: Running, token: str) -> None:
     agent = Agent(hasty.channel, {GRID: token})
     assert (await agent.end())[1] == "HEARTBEAT_TIMEOUT"
+
+
+async def test_of_many_nodes_each_speaks_more_seldom_and_may_be_silent_for_longer(
+    grid_settings: MakeSettings, token: str
+) -> None:
+    settings = grid_settings(heartbeat_seconds=0.2, heartbeats_per_second=4)
+    async with running(partial(build, settings)) as crowded:
+        agents = [Agent(crowded.channel, {GRID: token}) for _ in range(4)]
+        told = [_period(await agent.hello(node_id=engine_id(n), name=f"n{n}")) for n, agent in enumerate(agents)]
+        assert told == pytest.approx([0.25, 0.5, 0.75, 1.0], rel=0.1)
+        assert _period(await agents[0].heartbeat()) == pytest.approx(1.0, rel=0.1)
+        assert await agents[0].end() == (grpc.StatusCode.ABORTED, "HEARTBEAT_TIMEOUT", "ping timeout after 3s")
+        for agent in agents[1:]:
+            agent.break_off()
+
+
+def _period(message: pb.Welcome | pb.HeartbeatReply) -> float:
+    return message.heartbeat_period.ToTimedelta().total_seconds()
 
 
 async def test_heartbeats_keep_a_session_and_renew_its_token(
