@@ -3,6 +3,7 @@
 A step may be repeated at any time by any replica: everything it needs to know is in the snapshot.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -50,7 +51,9 @@ class _Step:
         if draft.service.state != "running" and not draft.complete():
             self._ending.abandon()
             return draft.plan()
-        draft.prepare_scheduler()
+        if begins or self._next():
+            # In a grid with many nodes it costs more than all the rest of a step that only hears of successes.
+            draft.prepare_scheduler()
         if begins:
             keep_what_is_well(draft)
         self._advance()
@@ -79,11 +82,8 @@ class _Step:
     def _advance(self) -> None:
         """Place as many instances as may be in transition at once; end the deploy when nothing is left to wait for."""
         draft = self._draft
-        total = draft.total
         failure = self._ending.failure()
-        while failure is None and (pending := self._placing.pending()):
-            if not has_room(draft, pending[0], total if draft.deploy.moves is None else len(draft.instances)):
-                break
+        while failure is None and (pending := self._next()):
             if self._waits.home_may_return(draft.instances.get(pending[0])):
                 return
             refused = self._placing.place_one(pending)
@@ -92,5 +92,11 @@ class _Step:
                 if not draft.ongoing() and not self._waits.may_change():
                     self._ending.cannot_place(pending[0], str(refused))
                 return
-        if not draft.ongoing() and (failure is not None or len(draft.rollouts) >= total):
+        if not draft.ongoing() and (failure is not None or len(draft.rollouts) >= draft.total):
             self._ending.finish(failure)
+
+    def _next(self) -> Sequence[int]:
+        """The instances of which one may come next, none while as many are in transition as may be."""
+        draft, pending = self._draft, self._placing.pending()
+        total = draft.total if draft.deploy.moves is None else len(draft.instances)
+        return pending if pending and has_room(draft, pending[0], total) else ()
