@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.database_roles import separate
-from deploy.local import bootstrap, probes, restoring
+from deploy.local import bootstrap, probes
 from deploy.local.logs import follow
 from deploy.local.node import PRETENDED, local_node
 from deploy.local.processes import (
@@ -134,6 +134,9 @@ def restore(settings: LocalSettings, rest: Sequence[str]) -> int:
     """Bring a backup back; nodes and their containers go on meanwhile."""
     if len(rest) != 1:
         raise probes.NotUp("say which: make restore FILE=<backup>")
+    # Only here: all other commands are spared what reads backups.
+    from deploy.local import restoring  # noqa: PLC0415
+
     before = restoring.restore(settings, Path(rest[0]))
     _say(f"restored; the database of before is in {_short(before)}" if before else "restored")
     if not Supervisor(settings.var).is_running():
