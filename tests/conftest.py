@@ -117,19 +117,13 @@ def suite_engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def installs() -> bool:
-    """Whether the suite installs what it needs, as on a new machine; once per run is enough."""
-    return True
-
-
-@pytest.fixture(scope="session")
-def suite(suite_engine: Engine, installs: bool) -> Iterator[Suite]:
-    """The whole suite from a clean copy of the tree, brought up as the README says."""
+def suite(suite_engine: Engine) -> Iterator[Suite]:
+    """The whole suite from a clean copy of the tree, brought up as the README says. It borrows what is installed here;
+    one that installs, as on a new machine, is in tests/e2e/test_readme.py."""
     with tempfile.TemporaryDirectory(prefix="ksuite") as folder:
         suite = Suite(Path(folder), f"unix://{suite_engine.socket}")
         suite.copy_tree()
-        if not installs:
-            suite.borrow(REPOSITORY)
+        suite.borrow(REPOSITORY)
         try:
             suite.make("up")
             yield suite

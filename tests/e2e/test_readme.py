@@ -58,13 +58,12 @@ def test_the_guide_to_the_api_does_what_it_says(suite: Suite, suite_engine: Engi
 
 
 @pytest.fixture(scope="module")
-def bare(suite: Suite) -> Iterator[Suite]:
-    """A clean copy for a machine without an engine; it borrows what was installed."""
+def bare() -> Iterator[Suite]:
+    """A clean copy for a machine without an engine, where nothing is installed yet."""
     with tempfile.TemporaryDirectory(prefix="kbare") as folder:
         bare = Suite(Path(folder), "")
         bare.env["KONTENA_RUNTIME"] = "hollow"
         bare.copy_tree()
-        bare.borrow(suite.folder)
         try:
             yield bare
         finally:
