@@ -1,7 +1,7 @@
 """Processes and Postgres die at random under load: what was acknowledged stays, every deploy is carried out once, no
 answer is a 5xx but a 503 that says when to try again, and then memory stays what it is.
 
-90 s, ten minutes with `make soak`. KONTENA_SEED repeats the order of deaths.
+Half a minute, ten minutes with `make soak`. KONTENA_SEED repeats the order of deaths.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.support.suite import PROCESSES, Api, Suite, soon
 from tests.support.work import prepare, remove
 
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
-DYING, CALM = (420.0, 180.0) if SOAK else (60.0, 30.0)
+DYING, CALM = (420.0, 180.0) if SOAK else (24.0, 8.0)
 # Allocators give back late, so only what could not go on for a day is a fault: in MiB, by the end of the calm. In the
 # short form, processes that were just started still load what they need.
 MOST_GROWTH = 16.0 if SOAK else 64.0

@@ -16,6 +16,13 @@ from tests.support.suite import Api, soon
 LOOP = ["sh", "-c", "trap exit TERM INT; while :; do sleep 1; done"]
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 KINDS = {"compose": 10, "kontena": 6}
+# Of each kind, those with the most of what nodes do: volumes, secrets, hooks, dependencies. All with `make test-heavy`;
+# that each of them converts is shown in tests/integration/deploy_svc/test_stack_conversions.py as well.
+OFTEN = {"compose": ("database", "hooks", "ports"), "kontena": ("family", "shell")}
+SHARES = [
+    *(pytest.param(kind, names, id=f"{kind}, some") for kind, names in OFTEN.items()),
+    *(pytest.param(kind, tuple(projects(kind)), id=kind, marks=pytest.mark.heavy) for kind in KINDS),
+]
 
 
 @pytest.fixture
@@ -34,12 +41,14 @@ def made(api: Api) -> Iterator[list[str]]:
     api.call("PUT", node, {"labels": before})
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_project_runs(api: Api, docker: Docker, image: str, made: list[str], tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "names"), SHARES)
+def test_every_project_runs(
+    api: Api, docker: Docker, image: str, made: list[str], tmp_path: Path, kind: str, names: tuple[str, ...]
+) -> None:
     grid = f"/v1/grids/{api.grid}"
     assert len(projects(kind)) == KINDS[kind]
     deploys, documents = {}, []
-    for name in projects(kind):
+    for name in names:
         found = api.call("POST", f"{grid}/stacks/convert", body(kind, name))
         assert found["kind"] == kind
         for volume in found["volumes"]:

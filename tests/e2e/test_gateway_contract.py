@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.support.api_document import DOCUMENT
 from tests.support.suite import Api, soon
 
-EXAMPLES = 6
+EXAMPLES = 3
 ACME = ("/v1/certificates/", "/v1/domain_authorizations/", "/v1/grids/{grid}/domain_authorizations")
 CONFORMANCE = [
     content_type_conformance,

@@ -29,7 +29,7 @@ CLIENTS = 3
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
 ROUNDS = 10 if SOAK else 1
 # Between the requests of a client, beside other tests.
-PAUSE = 0.0 if SOAK else 0.05
+PAUSE = 0.0 if SOAK else 0.2
 # The others join and leave with `make test-heavy`.
 OFTEN = ("deploy",)
 
@@ -117,7 +117,7 @@ class Second:
     def joins(self) -> None:
         """Returns when it has got its share of the requests."""
         self._render(self.first, self.address)
-        soon(lambda: self.served() > 20, message="it gets its share")
+        soon(lambda: self.served() > 10, message="it gets its share")
 
     def restart_first(self) -> None:
         """The supervisor starts it again."""

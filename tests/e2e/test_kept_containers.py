@@ -13,12 +13,12 @@ def test_a_change_that_the_engine_refuses_fails_the_deploy_and_leaves_what_runs(
     with service(api, "refused", image, stateful=True) as name:
         api.deploy(name)
         before = docker.running(name)
-        for change, words in ({"log_driver": "nosuch"}, "nosuch"), ({"memory": 1000000}, "memory"):
+        for change, words in ({"cap_add": ["NOSUCH"]}, "NOSUCH"), ({"cap_add": [], "memory": 1000000}, "memory"):
             api.call("PUT", f"/v1/services/{name}", change)
             [instance] = failed(api, name)["instance_deploys"]
             assert words in instance["error"]
             assert docker.running(name) == before
-        api.call("PUT", f"/v1/services/{name}", {"log_driver": "json-file", "memory": 64_000_000, "user": "nosuch"})
+        api.call("PUT", f"/v1/services/{name}", {"memory": 64_000_000, "user": "nosuch"})
         [instance] = failed(api, name)["instance_deploys"]
         assert "unable to find user nosuch" in instance["error"]
         assert {key: found[0] for key, found in docker.running(name).items()} == {

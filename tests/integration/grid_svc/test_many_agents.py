@@ -38,9 +38,9 @@ from tests.support.running import service_metadata
 log = get_logger(__name__)
 
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
-CROWDS = [500] if SOAK else [40, pytest.param(200, marks=pytest.mark.heavy)]
+CROWDS = [500] if SOAK else [20, pytest.param(200, marks=pytest.mark.heavy)]
 HEARTBEAT_SECONDS = 5.0 if SOAK else 1.5
-QUIET_SECONDS = 120.0 if SOAK else 6 * HEARTBEAT_SECONDS
+QUIET_SECONDS = 120.0 if SOAK else 4 * HEARTBEAT_SECONDS
 SILENCE_SECONDS = 20.0
 GRACE = 3.0
 # Other tests run beside the short form.

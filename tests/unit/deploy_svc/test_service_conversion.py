@@ -81,7 +81,7 @@ def service(spec: ServiceSpec) -> Service:
     )  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(messages(pb.ServiceSpec.DESCRIPTOR), paths, st.booleans())
 def test_any_input_is_accepted_or_refused(message: pb.ServiceSpec, fields: frozenset[str], creating: bool) -> None:
     current = ServiceSpec(image="busybox", stateful=True, volumes=("/data",))

@@ -26,6 +26,7 @@ _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 _OWN = re.compile(rf"(?:§|(?<!\.md )(?<!\d )(?<!RFC )\b[Ss]ections? )({_NUMBERS})")
 
 
+@cache
 def text(path: str) -> str:
     """The file, with the line breaks inside sentences of comments and pages taken out."""
     return re.sub(r"[ \t]*\n[ \t]*(?:#|//|--|\*)?[ \t]*", " ", (ROOT / path).read_text())
