@@ -10,7 +10,8 @@ CONTROL_PLANE = ("auth_svc", "grid_svc", "deploy_svc", "engine", "vault_svc")
 def ended(api: Api, service: str, deploy: str, within: float = 240.0) -> dict[str, object]:
     def found() -> dict[str, object] | None:
         try:
-            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=20)
+            # Where nobody answers, one request would take all the time and more.
+            answer = api.request("GET", f"/v1/services/{service}/deploys/{deploy}", timeout=min(20.0, within))
         except httpx.TransportError:
             return None
         return answer.json() if answer.status_code == 200 and "finished_at" in answer.json() else None
