@@ -1,6 +1,6 @@
 """Filters in order, then a strategy (docs/spec/orchestration.md section 1)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -65,6 +65,7 @@ class Scheduler:
     _own: dict[str, set[int]] = field(default_factory=dict)
     _homes: dict[int, NodeView] = field(default_factory=dict)
     _labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _label_sets: Collection[tuple[str, ...]] = frozenset()
 
     def __post_init__(self) -> None:
         self._index()
@@ -193,6 +194,7 @@ class Scheduler:
         """Where instances of the service are: asked for each instance and each node."""
         self._own, self._homes = {}, {}
         self._labels = {node.id: node.labels for node in self.nodes}
+        self._label_sets = frozenset(self._labels.values())
         for node in self.nodes:
             for number in node.numbers(self.service.id) if node.recorded else ():
                 self._own.setdefault(node.id, set()).add(number)
@@ -201,7 +203,15 @@ class Scheduler:
     def _placement(self, number: int) -> Placement:
         scheduled = MappingProxyType(self.scheduled)
         return Placement(
-            self.service, number, self.affinity, self.memory_need, scheduled, self._own, self._labels, self.departed
+            self.service,
+            number,
+            self.affinity,
+            self.memory_need,
+            scheduled,
+            self._own,
+            self._labels,
+            self._label_sets,
+            self.departed,
         )
 
     def _candidates(self) -> tuple[NodeView, ...]:

@@ -95,7 +95,8 @@ class Placement:
 
     `affinity` is the effective one (the service's own, else the default of its grid), `memory_need` bytes or 0 when
     unknown. `scheduled` holds the placements of this run, by instance number; `own` which numbers of the service are
-    recorded on a node, by its id, where there are any; `labels` those of all nodes, by id. `departed` says that an
+    recorded on a node, by its id, where there are any; `labels` those of all nodes, by id, and `label_sets` those that
+    differ. `departed` says that an
     instance has left the node where it is recorded as soon as this run placed it elsewhere, as it has in a dry run.
     """
 
@@ -106,6 +107,7 @@ class Placement:
     scheduled: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     own: Mapping[str, Collection[int]] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    label_sets: Collection[tuple[str, ...]] = frozenset()
     departed: bool = True
 
     @property

@@ -82,11 +82,16 @@ def pick(nodes: Sequence[NodeView], rng: Random | None) -> NodeView:
 
 def emptiest(placement: Placement, survivors: Sequence[NodeView], spread: Spread) -> Sequence[NodeView]:
     """The survivors with those values of the label that have the fewest instances."""
-    values = {labels: spread.value(labels) for labels in {node.labels for node in survivors}}
-    if len(set(values.values())) == 1:
+    if has_one_value(placement, spread):
         return survivors
+    values = {labels: spread.value(labels) for labels in placement.label_sets}
     in_zone = spread.loads(placement)
     return least(survivors, [in_zone[values[node.labels]] for node in survivors])
+
+
+def has_one_value(placement: Placement, spread: Spread) -> bool:
+    """Whether all nodes of the grid have the same value of the label, so that it decides nothing."""
+    return len({spread.value(labels) for labels in placement.label_sets}) == 1
 
 
 @lru_cache(maxsize=10_000)

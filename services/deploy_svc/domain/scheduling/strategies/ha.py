@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
-from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, least, pick, stay
+from services.deploy_svc.domain.scheduling.strategies.base import Spread, emptiest, has_one_value, least, pick, stay
 
 ZONE = "az"
 
@@ -29,10 +29,14 @@ class Ha:
         if placement.service.spec.stateful and home is not None:
             return stay(placement, survivors, home)
         spread = self.spread(placement)
+        here = None if home is None else next((node for node in survivors if node.id == home.id), None)
+        # No node has fewer: the answer for most instances of a service that lies well, on however many nodes.
+        if here is not None and here.id not in spread.load and has_one_value(placement, spread):
+            return here
         if spread.load:
             survivors = _least_loaded(placement, survivors, spread)
-        if home is not None and (stays := next((node for node in survivors if node.id == home.id), None)):
-            return stays
+        if here is not None and any(node is here for node in survivors):
+            return here
         if coming := _coming(placement):
             survivors = least(survivors, [coming[node.id] for node in survivors])
         return pick(least(survivors, _memory_shares(survivors)), rng)
