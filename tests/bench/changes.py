@@ -5,7 +5,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from tests.bench.ours import Ours
 from tests.support.suite import soon
 
 _CLIENTS = 16
+# So many changes later a deploy is looked at: it has ended, and of each service the newest hundred are kept.
+_LATER = 10
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,60 @@ class Changes:
     start_p99: float
 
 
+class _Clients:
+    """Who asks for changes, and what became of them."""
+
+    def __init__(self, ours: Ours, services: Sequence[str]) -> None:
+        self.waits: list[float] = []
+        self.ended: list[dict[str, str]] = []
+        self._failed: list[Exception] = []
+        self._ours = ours
+        self._asked: dict[str, deque[str]] = {service: deque() for service in services}
+        self._jobs: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work) for _ in range(_CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def change(self, service: str, instances: int) -> None:
+        """Have it asked for as soon as a client is free."""
+        self._jobs.put((service, instances))
+
+    def finish(self) -> None:
+        """Return when all that were asked for have ended. Raises RuntimeError when one failed."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        if self._failed:
+            raise RuntimeError(f"{len(self._failed)} changes failed, the first with {self._failed[0]!r}")
+        with self._client() as client:
+            self.ended += [_ended(client, path) for paths in self._asked.values() for path in paths]
+
+    def _client(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self._ours.api.token}"}
+        return httpx.Client(base_url=self._ours.api.url, headers=headers, timeout=60)
+
+    def _work(self) -> None:
+        with self._client() as client:
+            while (job := self._jobs.get()) is not None:
+                try:
+                    self._one(client, *job)
+                except (httpx.HTTPError, LookupError, AssertionError) as error:
+                    self._failed.append(error)
+
+    def _one(self, client: httpx.Client, service: str, instances: int) -> None:
+        asked, began = self._asked[service], time.perf_counter()
+        answer = client.post(f"/v1/services/{service}/scale", json={"instances": instances}).raise_for_status()
+        self.waits.append(time.perf_counter() - began)
+        asked.append(f"/v1/services/{service}/deploys/{answer.json()['id']}")
+        if len(asked) > _LATER:
+            self.ended.append(_ended(client, asked.popleft()))
+
+
 def keep_changing(ours: Ours, services: Sequence[str], per_second: int, seconds: float) -> Changes:
     """Ask for each change when its time has come, whatever became of those before: one instance of a service is
     added or taken away."""
-    jobs: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
-    waits: list[float] = []
-    deploys: list[tuple[str, str]] = []
-    failed: list[Exception] = []
-
-    def work() -> None:
-        headers = {"Authorization": f"Bearer {ours.api.token}"}
-        with httpx.Client(base_url=ours.api.url, headers=headers, timeout=60) as client:
-            while (job := jobs.get()) is not None:
-                try:
-                    deploys.append(_change(client, *job, waits))
-                except (httpx.HTTPError, KeyError) as error:
-                    failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(_CLIENTS)]
-    for thread in threads:
-        thread.start()
+    clients = _Clients(ours, services)
     sizes = {service: ours.api.call("GET", f"/v1/services/{service}")["instances"] for service in services}
     # Each service in turn, so that a deploy has as long as possible until the next one of its service.
     order = list(services)
@@ -58,39 +95,26 @@ def keep_changing(ours: Ours, services: Sequence[str], per_second: int, seconds:
         if time.monotonic() - began >= seconds:
             break
         sizes[service] += 1 if number // len(order) % 2 == 0 else -1
-        jobs.put((service, sizes[service]))
+        clients.change(service, sizes[service])
         time.sleep(max(0.0, began + (number + 1) / per_second - time.monotonic()))
-    for _ in threads:
-        jobs.put(None)
-    for thread in threads:
-        thread.join()
     took = time.monotonic() - began
-    if failed:
-        raise RuntimeError(f"{len(failed)} changes failed, the first with {failed[0]!r}")
-    return _changes(ours, deploys, sorted(waits), took)
+    clients.finish()
+    return _changes(clients.ended, sorted(clients.waits), took)
 
 
-def _change(client: httpx.Client, service: str, instances: int, waits: list[float]) -> tuple[str, str]:
-    began = time.perf_counter()
-    answer = client.post(f"/v1/services/{service}/scale", json={"instances": instances}).raise_for_status()
-    waits.append(time.perf_counter() - began)
-    return service, answer.json()["id"]
-
-
-def _changes(ours: Ours, deploys: Sequence[tuple[str, str]], waits: Sequence[float], took: float) -> Changes:
-    ended = [
-        soon(lambda path=f"/v1/services/{service}/deploys/{each}": _ended(ours, path), within=120)
-        for service, each in deploys
-    ]
+def _changes(ended: Sequence[Mapping[str, str]], waits: Sequence[float], took: float) -> Changes:
     counted = [deploy for deploy in ended if deploy["state"] == "success"]
     starts = sorted(_time(deploy["finished_at"]) - _time(deploy["created_at"]) for deploy in counted)
     api_p99 = waits[int(len(waits) * 0.99)]
-    return Changes(len(deploys) / took, len(deploys), len(counted), api_p99, starts[int(len(starts) * 0.99)])
+    return Changes(len(ended) / took, len(ended), len(counted), api_p99, starts[int(len(starts) * 0.99)])
 
 
-def _ended(ours: Ours, path: str) -> dict[str, str] | None:
-    found = ours.api.call("GET", path)
-    return found if found.get("finished_at") else None
+def _ended(client: httpx.Client, path: str) -> dict[str, str]:
+    def fact() -> dict[str, str] | None:
+        found: dict[str, str] = client.get(path).raise_for_status().json()
+        return found if found.get("finished_at") else None
+
+    return soon(fact, within=120, message=f"{path} has ended")
 
 
 def _time(text: str) -> float:

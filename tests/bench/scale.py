@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import asyncpg
@@ -27,6 +27,8 @@ from tests.support.suite import REPOSITORY
 
 _GRID = "crowd"
 _RESTARTED = ("grid_svc", "deploy_svc", "engine", "gateway")
+# What agents write down: each node has a disk of its own, these share one with the database.
+_MEMORY = Path("/dev/shm")  # noqa: S108 -- the folder in it is for this run only.
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=__doc__)
     parser.add_argument("--short", action="store_true", help="little of everything, to see whether it runs")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs", help="folder of the page and its plot")
+    parser.add_argument("--change-seconds", type=float, help="for how long changes keep coming")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    found = Scaled(SHORT if options.short else Plan())
+    plan = SHORT if options.short else Plan()
+    found = Scaled(replace(plan, change_seconds=options.change_seconds or plan.change_seconds))
     with (
         tempfile.TemporaryDirectory(prefix="kscale") as folder,
-        tempfile.TemporaryDirectory(prefix="khol") as nodes,
+        tempfile.TemporaryDirectory(prefix="khol", dir=_MEMORY if _MEMORY.is_dir() else None) as nodes,
         # No node needs an engine, and all connections come from one address.
         suite(
             Path(folder), "unix:///nowhere", KONTENA_RUNTIME="hollow", GATEWAY_CONNECTIONS_PER_ADDRESS_RATE="0"
