@@ -21,7 +21,9 @@ from services.kernel.principal import NodeSession
 
 log = get_logger(__name__)
 
-_RESYNC_SECONDS = 30.0
+# For what nobody knows of: changes wake, and so does a connection that may have missed some. Each look is a statement,
+# and a large grid has a thousand of these.
+_RESYNC_SECONDS = 120.0
 _RETRY_SECONDS = 1.0
 _UNSURE_SECONDS = 5.0
 
