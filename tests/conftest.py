@@ -25,6 +25,8 @@ IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
 # Both together take as long as those of e2e, so one suite does for them.
 _WITH = {"network": "chaos"}
+# Rooms that take longest. One that begins late ends when all others have.
+_LONG = {"e2e", "chaos", "integration/agent", "integration/deploy_svc"}
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
@@ -46,7 +48,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the running suite need a Docker Engine, and some wait for long."""
+    """Tests on the running suite need a Docker Engine, and some wait for long. Rooms that take longest come first."""
+    items.sort(key=lambda item: _room(item.nodeid) not in _LONG)
     for item in items:
         if _SHARING & set(Path(item.path).parts):
             item.add_marker(pytest.mark.docker)
@@ -54,8 +57,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class OneWorkerPerFolder(LoadScopeScheduling):
-    """Tests of folders that share servers go to one worker, in file order: each server starts once, not in each worker.
-    Those on the running suite come first, as they take longest."""
+    """Tests of folders that share servers go to one worker, in the order in which they were collected: each server
+    starts once, not in each worker."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         # What has many tests is not what takes long.
