@@ -31,7 +31,7 @@ restore: setup ## Bring back what a backup holds, in place of what is there: mak
 ##@ Develop
 # What dependencies may be under: permissive, or weak copyleft of single files.
 LICENCES := MIT;Apache;BSD;ISC;PSF;Python Software Foundation;MPL;Mozilla Public License;Unlicense
-.PHONY: setup protos check audit sbom images format test test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-floor bench-scale bench-logs bench-network wheel settings-page compose-page lock
+.PHONY: setup protos check audit sbom images format test test-slow test-heavy test-unit test-integration test-e2e test-containers test-upgrade soak bench bench-floor bench-scale bench-logs bench-network wheel settings-page compose-page lock
 setup: $(VENV)/.installed gen/.built ## Virtual environment, locked dependencies, stubs
 protos: ## Generate stubs and the descriptor set again
 	@rm -f gen/.built && $(MAKE) --no-print-directory gen/.built
@@ -51,8 +51,10 @@ sbom: setup ## Bill of materials of all dependencies, with licences: var/sbom.cd
 format: setup ## Format and fix what can be fixed
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
-test: setup ## The test suite, but for what takes minutes: see the next three, and soak
-	$(BIN)/pytest -q -n 4 $(or $(T),-m "not heavy" $(APART))
+test: setup ## The test suite within ten minutes; the rest of it are the next four, and soak
+	$(BIN)/pytest -q -n 4 $(or $(T),-m "not slow and not heavy" $(APART))
+test-slow: setup ## What takes ten seconds and more each: deaths, networks of nodes, adoption, backups, load
+	$(BIN)/pytest -q -n 4 -m "slow and not heavy" $(APART)
 test-heavy: setup ## Proofs that take a minute or more each: failover, restore, everything that is stopped for a while
 	$(BIN)/pytest -q -m heavy $(APART)
 APART := --ignore=tests/containers --ignore=tests/upgrade --ignore=tests/bench

@@ -23,10 +23,9 @@ from tests.support.suite import REPOSITORY, Api, Suite, soon
 
 IMAGE = "kontena/e2e-busybox:1"
 _SHARING = {"e2e", "chaos", "containers", "network", "upgrade", "bench"}
-# Both together take as long as those of e2e, so one suite does for them.
-_WITH = {"network": "chaos"}
+_SLOW = {"chaos", "network"}
 # Rooms that take longest. One that begins late ends when all others have.
-_LONG = {"e2e", "chaos", "integration/agent", "integration/deploy_svc"}
+_LONG = {"e2e", "chaos", "network", "integration/agent", "integration/deploy_svc"}
 # Examples are the same in each run and have no deadline, so that a result tells about the code and not about chance or
 # the machine. `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.load_profile("ci")
@@ -47,6 +46,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the running suite need a Docker Engine, and some wait for long. Rooms that take longest come first."""
     items.sort(key=lambda item: _room(item.nodeid) not in _LONG)
@@ -54,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _SHARING & set(Path(item.path).parts):
             item.add_marker(pytest.mark.docker)
             item.add_marker(pytest.mark.timeout(900))
+        if _SLOW & set(Path(item.path).parts):
+            item.add_marker(pytest.mark.slow)
 
 
 class OneWorkerPerFolder(LoadScopeScheduling):
@@ -73,7 +75,7 @@ def _room(nodeid: str) -> str:
     """Tests of one room are for one worker."""
     _, folder, room, *_ = nodeid.split("/")
     if folder in _SHARING:
-        return _WITH.get(folder, folder)
+        return folder
     return f"{folder}/{room}" if folder == "integration" else nodeid.partition("::")[0]
 
 

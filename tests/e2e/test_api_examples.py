@@ -15,6 +15,8 @@ from tests.e2e.provider_logins import log_in
 from tests.support.api_examples import Story, write
 from tests.support.suite import Api, soon
 
+pytestmark = pytest.mark.slow
+
 AUTHORITY: dict[str, str] = {}
 GRID, INVITATION, SECRET_CODE, STATE = "my-grid", "98afydaggf", "s8d9f9sd8yfsdy", "s89dfs98dfys8d9fy"
 

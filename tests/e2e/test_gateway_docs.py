@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.browser import rendered
 from tests.support.suite import Api
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_page_shows_all_and_opens_an_operation_with_its_schemas_offline(api: Api, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from tests.support.admin import admin_client
 from tests.support.suite import Api, Suite, soon
 from tests.support.work import WORK, Work, prepare, remove
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 3
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
 ROUNDS = 10 if SOAK else 1

@@ -15,7 +15,7 @@ from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.unit.agent.agent_factories import assignment
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 SECRET = "open-sesame-4711"
 

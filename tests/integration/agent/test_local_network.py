@@ -13,7 +13,7 @@ from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 CLIENT = "127.0.0.1:1/test-curl:1"
 # It runs for a while before it listens.

@@ -16,7 +16,7 @@ from tests.integration.agent.agent_process import ROOT, AgentProcess, settings
 from tests.integration.agent.stand_in_master import Master
 from tests.support.engine import Engine
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 async def remove_containers(state_dir: Path) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 # What a pod asks for, and a word of the answer. These are refused before anything is touched.
 AT_CREATE: list[tuple[dict[str, Any], str]] = [

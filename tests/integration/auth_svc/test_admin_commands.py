@@ -18,6 +18,8 @@ from tests.integration.auth_svc.conftest import INITIAL_CODE
 from tests.support.postgres import TestPostgres
 from tests.support.running import CLUSTER_SECRET
 
+pytestmark = pytest.mark.slow
+
 
 async def _run(url: str, *arguments: str, **changed: str) -> tuple[int, str, str]:
     environment = {**os.environ, "DATABASE_URL": url, "CLUSTER_SECRET": CLUSTER_SECRET, **changed}

@@ -25,6 +25,8 @@ from tests.support.eventually import eventually
 from tests.support.installation import contents
 from tests.support.postgres import TestPostgres
 
+pytestmark = pytest.mark.slow
+
 PASSPHRASE = "correct horse battery"
 KEY = "the key of the vault of tests"
 FILL = """

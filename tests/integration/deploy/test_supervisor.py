@@ -14,6 +14,8 @@ from deploy.local.processes import Process
 from deploy.local.supervisor import Supervisor
 from tests.support.suite import soon
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a", "b", "c")
 # Its child goes on with the pipes open when it is killed.
 SCRIPT = "echo started $$; echo $$ > {folder}/{name}; sleep 20 & wait; echo never"

@@ -11,6 +11,8 @@ from tests.integration.deploy_svc.stack_rest import StackRest, service
 from tests.integration.deploy_svc.stand_ins import NODE_1
 from tests.support.postgres import TestPostgres, empty_tables
 
+pytestmark = pytest.mark.slow
+
 # More often than a deploy may fail for a reason of its own.
 _TIMES = 6
 

@@ -22,6 +22,8 @@ from tests.support.eventually import eventually
 from tests.support.postgres import empty_tables
 from tests.support.spreading import at_work, complete, spread
 
+pytestmark = pytest.mark.slow
+
 # Nodes with an instance each; 1,000 with `make soak`.
 CROWD = 1000 if os.environ.get("KONTENA_SOAK") else 100
 PER_CHANNEL = 50

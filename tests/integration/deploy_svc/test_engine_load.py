@@ -17,6 +17,8 @@ from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import GRID
 from tests.support.postgres import empty_tables
 
+pytestmark = pytest.mark.slow
+
 # nodes, lost ones, services with two instances that fit nowhere, seconds
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
 SIZES = (1000, 300, 1000, 60.0) if SOAK else (500, 200, 200, 8.0)

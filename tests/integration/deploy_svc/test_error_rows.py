@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import pytest
+
 from tests.integration.deploy_svc.http_world import Http, HttpWorld, everything
 from tests.integration.deploy_svc.stack_rest import document, link, service
 from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.slow
 
 WEB, DB, SHOP = "/v1/services/g1/null/web", "/v1/services/g1/null/db", "/v1/stacks/g1/shop"
 SERVICES, STACKS, VOLUMES = "/v1/grids/g1/services", "/v1/grids/g1/stacks", "/v1/volumes/g1"

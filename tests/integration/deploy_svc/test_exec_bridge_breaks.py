@@ -22,6 +22,8 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.running import Running, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def agent(exec_agent: CommandAgent) -> CommandAgent:

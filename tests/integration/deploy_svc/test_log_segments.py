@@ -22,6 +22,8 @@ from services.kernel.db import Database, raw_connection
 from tests.support.eventually import eventually
 from tests.support.postgres import empty_tables
 
+pytestmark = pytest.mark.slow
+
 # Ids are far apart, so that few lines make many segments; the last of them are in one that is not complete.
 LINES, APART = 1500, 100
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)

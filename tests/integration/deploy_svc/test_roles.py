@@ -4,12 +4,15 @@ import signal
 from functools import partial
 
 import psutil
+import pytest
 
 from tests.integration.deploy_svc.engine_fixtures import Engine
 from tests.integration.deploy_svc.processes import Served, process
 from tests.integration.deploy_svc.rest import Rest
 from tests.integration.deploy_svc.stand_ins import NODE_1, NODE_2
 from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.slow
 
 
 async def test_an_api_answers_and_leaves_deploys_to_an_engine(world: Engine, engine_url: str) -> None:

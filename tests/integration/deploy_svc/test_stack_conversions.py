@@ -14,6 +14,8 @@ from tests.integration.deploy_svc.stand_ins import GRID, Neighbours
 from tests.support.running import Running
 from tests.support.stack_sources import body, converted, projects
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "compose.yaml": "name: shop\nservices: {web: {image: 'busybox:${TAG:-1}', volumes: ['data:/d']}}\nvolumes: {data: }"
 }

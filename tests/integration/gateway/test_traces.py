@@ -17,6 +17,8 @@ from tests.support.postgres import TestPostgres
 from tests.support.running import CLUSTER_SECRET
 from tests.support.suite import soon
 
+pytestmark = pytest.mark.slow
+
 CODE = "the-code-of-the-first-login"
 
 

@@ -35,6 +35,8 @@ from tests.support.eventually import eventually
 from tests.support.postgres import TestPostgres
 from tests.support.running import service_metadata
 
+pytestmark = pytest.mark.slow
+
 log = get_logger(__name__)
 
 SOAK = bool(os.environ.get("KONTENA_SOAK"))

@@ -24,6 +24,8 @@ from tests.support.postgres import TestPostgres
 from tests.support.relay import pass_on
 from tests.support.standby import Pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from deploy.local import postgres, probes
 from tests.support.suite import soon
+
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

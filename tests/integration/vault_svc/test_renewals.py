@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from tests.integration.vault_svc.acme_fixtures import Serve, server
 from tests.integration.vault_svc.conftest import MakeSettings
 from tests.integration.vault_svc.stand_ins import Neighbours
 from tests.support.eventually import eventually
 from tests.support.pebble import Pebble, pebble
+
+pytestmark = pytest.mark.slow
 
 
 async def _age(sql: Any, subject: str) -> None:
