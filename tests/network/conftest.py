@@ -159,7 +159,7 @@ class Mesh:
 
 @pytest.fixture(scope="session")
 def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
-    """Three nodes, online and connected, with the services `web` and `db`."""
+    """Three nodes, online and connected, with the services `web` and `db`, which reach each other."""
     grid = api.call("POST", "/v1/grids", {"name": GRID, "initial_size": 1}, status=201)
     with (
         tempfile.TemporaryDirectory(prefix="kmesh") as folder,
@@ -178,6 +178,8 @@ def mesh(suite: Suite, api: Api) -> Iterator[Mesh]:
             found.connected()
             for name in ("web", "db"):
                 found.serve(name)
+            # A deploy ends before each node has heard of each name, and tests take agents away at once.
+            found.all_reach_all()
             yield found
         finally:
             for node in nodes:
