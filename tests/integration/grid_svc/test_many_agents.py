@@ -1,4 +1,4 @@
-"""Hollow agents through Envoy on two replicas: forty, two hundred with `make test-heavy`.
+"""Hollow agents through Envoy on two replicas: twenty, two hundred with `make test-heavy`.
 
 Heartbeats come every 1.5 s instead of every 5 s, and nobody may flap for 6 of them, which is twice as long as a replica
 bears silence. `make soak` runs the same with 500 for two minutes with the default period. The silence after which other
