@@ -41,9 +41,12 @@ def suite(settings: LocalSettings) -> list[Process]:
         Process(f"{name}_svc", (python, "-m", f"services.{name}_svc"), service_env(settings, secrets, name))
         for name in SERVICES
     ]
+    deploy_env = service_env(settings, secrets, "deploy")
+    engine = Process("engine", (python, "-m", "services.deploy_svc", "engine"), deploy_env)
     return [
         *_embedded_postgres(settings),
         *services,
+        engine,
         Process("exec_bridge", (python, "-m", "gateway.exec_bridge"), exec_bridge_env(settings)),
         *_backups(settings, secrets),
         Process("gateway", (python, "-m", "gateway.envoy", str(envoy_config(settings)), *_ENVOY_FLAGS), _base_env()),
@@ -63,6 +66,8 @@ def service_env(settings: LocalSettings, secrets: dict[str, str], name: str) -> 
         **{f"{other.upper()}_ADDRESS": settings.address(other) for other in SERVICES},
     }
     if name == "deploy":
+        # Its engine is a process of its own here.
+        env["DEPLOY_ROLE"] = "api"
         env["ENGINE_METRICS_ADDRESS"] = settings.metrics_address("engine")
     keys = {"auth": ("INITIAL_ADMIN_CODE", "VAULT_KEY"), "grid": ("VAULT_KEY",), "vault": ("VAULT_KEY",)}.get(name, ())
     env |= {key: secrets[key] for key in keys}

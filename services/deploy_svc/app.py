@@ -338,8 +338,9 @@ async def _build_for_role(settings: Settings) -> Application:
     return app
 
 
-def run_engine_beside() -> None:
-    """The engine of a process with the role `both`, which ends when that does."""
+def run_engine(*, beside: bool = False) -> None:
+    """An engine in a process of its own on the machine of an api, which answers only for its health and metrics; one
+    `beside` a process with the role `both` ends when that does."""
     # Where cores are scarce, requests come first; an engine still gets a quarter of one.
     os.nice(_NICE)
     given = Settings()  # type: ignore[call-arg]  # The environment fills it.
@@ -350,7 +351,8 @@ def run_engine_beside() -> None:
 
     async def build_child() -> Application:
         app = await build(settings)
-        app.supervisor.add("parent", child.end_with_parent)
+        if beside:
+            app.supervisor.add("parent", child.end_with_parent)
         return app
 
     server.run(settings, build_child)

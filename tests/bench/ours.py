@@ -107,8 +107,10 @@ class Ours:
     def processes(self) -> dict[str, list[int]]:
         """Process ids by part of the suite."""
         postmaster = int((self.suite.var / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        supervisor = int((self.suite.var / "circus.pid").read_text())
         names = (*SERVICES, "engine", "gateway", "exec_bridge", "agent")
-        return {**{name: self.suite.pids(name) for name in names}, "Postgres": family(postmaster)}
+        found = {name: self.suite.pids(name) for name in names}
+        return {**found, "supervisor": [supervisor], "Postgres": family(postmaster)}
 
     def memory(self) -> dict[str, float]:
         """MiB of each part, what is shared counted in shares."""

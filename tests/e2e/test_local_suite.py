@@ -15,6 +15,8 @@ import pytest
 from tests.support.sql import rows
 from tests.support.suite import Api, Suite, soon
 
+OURS = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "engine", "exec_bridge", "agent")
+
 
 def test_nobody_else_reads_what_the_suite_keeps(suite: Suite) -> None:
     assert stat.S_IMODE(suite.var.stat().st_mode) & 0o067 == 0, "others may not even pass, Postgres passes only"
@@ -31,6 +33,25 @@ def test_nobody_else_reads_what_the_suite_keeps(suite: Suite) -> None:
                 open_to_others += [path.name] if path.stat().st_mode & 0o077 else []
     # A number, which circus makes readable.
     assert set(open_to_others) <= {"circus.pid"}
+
+
+def test_processes_share_what_all_of_them_need(suite: Suite) -> None:
+    for name in OURS:
+        [pid] = suite.pids(name)
+        shares = dict(re.findall(r"^(\w+): +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE))
+        # Memory that no file has: without the forks nobody else has it either.
+        assert int(shares["Shared_Dirty"]) > 50_000, name
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"VAULT_KEY" not in environment
+        assert b"CLUSTER_SECRET" not in environment
+
+
+def test_a_process_that_dies_is_there_again(suite: Suite) -> None:
+    [before] = suite.pids("engine")
+    os.kill(before, signal.SIGKILL)
+    soon(lambda: suite.pids("engine") not in ([], [before]), message="the engine runs again")
+    serving = '"event": "serving"'
+    soon(lambda: (suite.var / "logs" / "engine.log").read_text().count(serving) > 1, message="and works")
 
 
 def test_postgres_reaches_its_files_all_the_same(suite: Suite) -> None:
@@ -105,18 +126,16 @@ def test_a_bundle_for_whoever_helps_holds_no_secret(suite: Suite, api: Api, tmp_
 
 
 def test_logs_become_detailed_without_a_restart(suite: Suite, api: Api) -> None:
-    names = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "agent")
-    before = {name: suite.pids(name) for name in (*names, "engine")}
+    before = {name: suite.pids(name) for name in OURS}
 
     def lines(name: str, event: str) -> list[dict[str, str]]:
         text = (suite.var / "logs" / f"{name}.log").read_text()
         return [json.loads(line) for line in text.splitlines() if f'"event": "{event}"' in line]
 
     local(suite, "log-level", "debug")
-    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "debug" for name in names))
+    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "debug" for name in OURS))
     api.call("GET", f"/v1/grids/{api.grid}/nodes")
     soon(lambda: [one for one in lines("grid_svc", "rpc") if "ListNodes" in one["method"]], message="each call is told")
-    soon(lambda: "deploy_svc engine" in {one["service"] for one in lines("deploy_svc", "log level changed")})
     local(suite, "log-level", "info")
-    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "info" for name in names))
+    soon(lambda: all(lines(name, "log level changed")[-1]["to"] == "info" for name in OURS))
     assert {name: suite.pids(name) for name in before} == before

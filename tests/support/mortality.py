@@ -9,7 +9,7 @@ from contextlib import suppress
 from tests.support.background import Background
 from tests.support.suite import PROCESSES, Suite
 
-VICTIMS = (*PROCESSES, "engine", "postgres")
+VICTIMS = (*PROCESSES, "postgres")
 # In seconds; the shortest is less than a service needs to come back, so that several are away at once.
 PAUSES = (1.0, 6.0)
 

@@ -18,8 +18,10 @@ from tests.support.leaks import SecretValues, leaks
 from tests.support.pebble import Ports, certificate_of_server
 from tests.support.ports import free_block
 
-PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "exec_bridge", "gateway", "agent")
+PROCESSES = ("auth_svc", "grid_svc", "deploy_svc", "vault_svc", "engine", "exec_bridge", "gateway", "agent")
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Told from an api by its argument.
+_ENGINE = "services.deploy_svc engine"
 T = TypeVar("T")
 # Read once: it takes twenty times as long as a request.
 _TRUST = ssl.create_default_context()
@@ -192,13 +194,13 @@ class Suite:
         """Process ids of one process of the suite, e.g. `deploy_svc`, its `engine`, `agent`, `gateway`. A child
         with the command line of its parent is about to become another program, and does not count."""
         others = {"gateway": "envoy.json", "exec_bridge": "-m gateway.exec_bridge", "agent": "-m agent"}
-        words = {**others, "engine": "services.deploy_svc engine-beside"}.get(name, f"services.{name}")
+        words = {**others, "engine": _ENGINE}.get(name, f"services.{name}")
         found: dict[int, int] = {}
         for pid in psutil.pids():
             # It may be gone by now.
             with contextlib.suppress(OSError, psutil.NoSuchProcess):
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                beside = "engine-beside" in command and name != "engine"
-                if words in command and str(self.folder) in command and not beside:
+                engine = words != _ENGINE and _ENGINE in command
+                if words in command and str(self.folder) in command and not engine:
                     found[pid] = psutil.Process(pid).ppid()
         return sorted(pid for pid, parent in found.items() if parent not in found)
