@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ from tests.support.postgres import TestPostgres
 
 LINES = int(os.environ.get("LINES", "10000000"))
 DAYS = 5
+# A statement has half a minute, also on a machine that does other things.
+_AT_ONCE = 20_000
+_MOST_WITHOUT = 10_000_000
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 GRID = LogScope("g", "g")
@@ -91,7 +95,9 @@ async def db(url: str) -> AsyncIterator[Database]:
 @pytest.mark.timeout(7200)
 async def test_reading_logs(db: Database, capsys: pytest.CaptureFixture[str]) -> None:
     await _write(db)
-    without = {name: await _cost(db, *asked, times=1) for name, asked in ASKED.items()}
+    # Of more lines it takes longer than a statement may.
+    asked_before = ASKED if LINES <= _MOST_WITHOUT else {}
+    without = {name: await _cost(db, *asked, times=1) for name, asked in asked_before.items()}
     async with db.read() as tx:
         pid = (await tx.execute(sa.text("select pg_backend_pid()"))).scalar_one()
         before = _cpu(pid)
@@ -102,7 +108,7 @@ async def test_reading_logs(db: Database, capsys: pytest.CaptureFixture[str]) ->
         print(f"{'asked':30} {'found':>6} {'more':>5} {'without: ms':>12} {'CPU':>7} {'ms':>7} {'CPU':>7}")  # noqa: T201
         for name, asked in ASKED.items():
             found, more, milliseconds, cpu = await _cost(db, *asked, times=5)
-            _, _, first, first_cpu = without[name]
+            _, _, first, first_cpu = without.get(name, (0, False, nan, nan))
             print(  # noqa: T201
                 f"{name:30} {found:6} {more!s:>5} {first:12.1f} {first_cpu:7.0f} {milliseconds:7.1f} {cpu:7.0f}"
             )
@@ -120,10 +126,9 @@ async def _write(db: Database) -> None:
         await tx.execute(tables.services.insert(), rows)
     for ago in range(DAYS):
         day = first + timedelta(days=ago)
-        for _ in range(max(1, LINES // DAYS // 100_000)):
+        for _ in range(max(1, LINES // DAYS // _AT_ONCE)):
             async with db.transaction() as tx:
-                # A statement may take half a minute.
-                await tx.execute(sa.text(_LINES.format(day=day, lines=min(100_000, LINES // DAYS))))
+                await tx.execute(sa.text(_LINES.format(day=day, lines=min(_AT_ONCE, LINES // DAYS))))
     async with db.read() as tx:
         for table in ("container_logs", "services"):
             await tx.execute(sa.text(f"analyze deploy.{table}"))
