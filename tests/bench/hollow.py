@@ -89,8 +89,6 @@ def online(ours: Ours, grid: str) -> int:
 
 
 if __name__ == "__main__":
-    # Nodes have machines of their own: here they get what the control plane leaves.
-    os.nice(10)
     # As a process of one agent has it: with the objects of hundreds, each full collection would stop them all.
     gc.set_threshold(50_000, 20, 50)
     logs.configure("hollow", os.environ.get("LOG_LEVEL", "error"))
