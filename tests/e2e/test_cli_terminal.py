@@ -103,7 +103,8 @@ def test_a_shell_in_a_container_has_the_terminal_of_the_caller(kctl: Opened, she
         terminal.shows("# ")
         terminal.keys("stty size\n")
         terminal.shows("24 77")
-        terminal.keys("echo beg''un; sleep 1000\n")
+        # Said by the command itself: until it has the terminal, the shell has it, and may keep what is typed.
+        terminal.keys("sh -c \"echo beg''un; exec sleep 1000\"\n")
         terminal.shows("begun")
         # It ends the command in the container, and neither the shell nor kctl.
         terminal.keys("\x03")
