@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -341,8 +342,12 @@ async def _build_for_role(settings: Settings) -> Application:
 def run_engine(*, beside: bool = False) -> None:
     """An engine in a process of its own on the machine of an api, which answers only for its health and metrics; one
     `beside` a process with the role `both` ends when that does."""
-    # Where cores are scarce, requests come first; an engine still gets a quarter of one.
+    # Where cores are scarce, requests come first; an engine still gets a quarter of one. Linux shares them by session
+    # first, where it has this file and this process a session of its own.
     os.nice(_NICE)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(_NICE))
     given = Settings()  # type: ignore[call-arg]  # The environment fills it.
     own = {"listen_address": "127.0.0.1:0", "metrics_address": given.engine_metrics_address, "health_address": ""}
     changes = {"role": "engine", **own}
