@@ -97,12 +97,16 @@ class Endpoints:
         self._grids: dict[str, _Grid] = {}
         self._nodes = nodes
         self._lost: set[str] = set()
+        # Nodes that went or came back since that was told.
+        self._moved: set[str] = set()
+        self._moves = asyncio.Event()
         self._reading = asyncio.Lock()
         nodes.informer.on_change(self._observe)
 
     async def run(self) -> None:
         """Follow what changes, for ever."""
-        async with self._listener.subscribe(ENDPOINT_CHANGED) as wake:
+        async with self._listener.subscribe(ENDPOINT_CHANGED) as wake, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_nodes())
             while True:
                 try:
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -110,7 +114,22 @@ class Endpoints:
                 except TimeoutError:
                     first = None
                 await self._refresh(drain(wake, first))
-                await asyncio.sleep(gather_seconds(sum(len(grid.followers) for grid in self._grids.values())))
+                await self._gather()
+
+    async def _follow_nodes(self) -> None:
+        """A thousand nodes that come back one by one are a few steps, not one for each: who has to hear all of them
+        falls behind, and then hears the whole list again and again."""
+        while True:
+            await self._moves.wait()
+            self._moves.clear()
+            moved, self._moved = self._moved, set()
+            for grid in self._grids.values():
+                here = {key: self._mark(item) for key, item in grid.known.items() if item.node_id in moved}
+                grid.take(here, here)
+            await self._gather()
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(gather_seconds(sum(len(grid.followers) for grid in self._grids.values())))
 
     async def watch(self, session: NodeSession) -> AsyncIterator[EndpointUpdate]:
         """The complete list of the node's grid, then changes. Raises SessionEnded when the node is removed from its
@@ -195,6 +214,5 @@ class Endpoints:
         if lost == (node_id in self._lost):
             return
         (self._lost.add if lost else self._lost.discard)(node_id)
-        for grid in self._grids.values():
-            here = {key: self._mark(item) for key, item in grid.known.items() if item.node_id == node_id}
-            grid.take(here, here)
+        self._moved.add(node_id)
+        self._moves.set()

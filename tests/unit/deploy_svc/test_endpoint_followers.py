@@ -2,10 +2,14 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 from services.deploy_svc.domain.endpoint import Endpoint
-from services.deploy_svc.usecases.endpoints import _Follower, _Grid, gather_seconds
+from services.deploy_svc.usecases.endpoints import Endpoints, _Follower, _Grid, gather_seconds
 from services.kernel.principal import NodeSession
+from tests.support.eventually import eventually
 
 SESSION = NodeSession("0" * 24, "1" * 24, 1)
 
@@ -49,6 +53,25 @@ async def test_a_thousand_are_woken_a_few_in_each_turn_of_the_loop() -> None:
         await asyncio.sleep(0)
         woken.append(sum(follower.wake.is_set() for follower in grid.followers))
     assert max(after - before for before, after in itertools.pairwise(woken)) <= 100
+
+
+async def test_many_nodes_that_are_lost_at_once_are_few_steps() -> None:
+    nodes: Any = SimpleNamespace(informer=SimpleNamespace(on_change=lambda _observer: None))
+    unused: Any = None
+    endpoints = Endpoints(unused, unused, nodes)
+    found = [replace(endpoint(f"i{number}", "10.0.0.1"), node_id=f"n{number}") for number in range(400)]
+    grid = endpoints._grids["g"] = _Grid({each.instance_id: each for each in found})
+    following = asyncio.create_task(endpoints._follow_nodes())
+    for each in found:
+        endpoints._set_lost(each.node_id, lost=True)
+        await asyncio.sleep(0)
+
+    async def told() -> bool:
+        return all(each.lost for each in grid.known.values())
+
+    await eventually(told)
+    following.cancel()
+    assert grid.steps.number <= 3
 
 
 def test_a_few_nodes_are_told_at_once_and_a_thousand_once_a_second() -> None:
