@@ -38,8 +38,8 @@ class Course:
 
 
 class Memory(Background):
-    """`with Memory(suite) as memory:` looks until the block ends, at processes that nobody replaces meanwhile. What
-    they share with others does not count."""
+    """`with Memory(suite) as memory:` looks until the block ends, at processes that nobody replaces meanwhile. Files
+    that they map do not count: they weigh more from when the last process of another suite with the same ones ends."""
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(self._run, patience=30)
@@ -52,5 +52,10 @@ class Memory(Background):
             for name, found in self._processes.items():
                 # Who ended all the same has no course from then on.
                 with suppress(psutil.NoSuchProcess):
-                    size = sum(process.memory_full_info().uss for process in found)
+                    size = sum(_size(process) for process in found)
                     self.courses[name].points.append((time.monotonic() - begun, size))
+
+
+def _size(process: psutil.Process) -> int:
+    """Bytes of a process that are of no file."""
+    return sum(part.anonymous for part in process.memory_maps(grouped=True))
