@@ -39,31 +39,34 @@ async def running(
     ready and says that others may be. The channel is a plain one, also to a server with an `identity`."""
     app = await build()
     server = Server(app, address, identity=identity, health_address=health_address)
-    async with app.supervisor:
-        await server.start()
+    try:
+        async with app.supervisor:
+            await server.start()
 
-        async def ready() -> bool:
+            async def ready() -> bool:
+                try:
+                    await app.begin()
+                    await app.ready()
+                except NotReady:
+                    return refuses
+                except Exception as error:
+                    # On a machine with much to do, a database may be late with its first connections.
+                    if translate_database_error(error) is None:
+                        raise
+                    return False
+                return not refuses
+
+            await eventually(ready, message="the service is ready")
+            await server.serving(yes=not refuses)
+            channel = grpc.aio.insecure_channel(server.address)
             try:
-                await app.begin()
-                await app.ready()
-            except NotReady:
-                return refuses
-            except Exception as error:
-                # On a machine with much to do, a database may be late with its first connections.
-                if translate_database_error(error) is None:
-                    raise
-                return False
-            return not refuses
-
-        await eventually(ready, message="the service is ready")
-        await server.serving(yes=not refuses)
-        channel = grpc.aio.insecure_channel(server.address)
-        try:
-            yield Running(app, server, server.address, channel)
-        finally:
-            await channel.close()
-            await server.stop(0)
-    await app.close()
+                yield Running(app, server, server.address, channel)
+            finally:
+                await channel.close()
+                await server.stop(0)
+    finally:
+        # Also when a test fails: what it leaves open would be found in one that comes later.
+        await app.close()
 
 
 def service_metadata(caller: str = "deploy_svc") -> tuple[tuple[str, str], ...]:
