@@ -31,12 +31,23 @@ def _problem(node: MeshNode, mesh: Mesh, command: tuple[str, ...]) -> str:
     return node.inside("sh", "-c", f"nsenter -t {web} -n -m -- {' '.join(command)} 2>&1", check=False)
 
 
-def test_names_leave_a_drained_node(mesh: Mesh) -> None:
+def _homes(mesh: Mesh, service: str) -> list[tuple[str, str]]:
+    """Node and state of each instance of a service."""
+    found = mesh.api.call("GET", f"/v1/services/{GRID}/null/{service}/instances")["instances"]
+    return [((item.get("node") or {}).get("name", ""), item["state"]) for item in found]
+
+
+def test_names_leave_a_drained_node_and_what_runs_elsewhere_is_not_touched(mesh: Mesh) -> None:
     one, two, _ = mesh.nodes
-    here = _address(two, mesh.instance("db", two))
-    soon(lambda: here in mesh.addresses(one, "db"), message="it is answered")
-    mesh.api.call("PUT", f"/v1/nodes/{GRID}/{two.name}", {"availability": "drain"})
-    soon(lambda: here not in mesh.addresses(one, "db"), within=180, message="the instance has left")
+    gone, stays = mesh.instance("db", one), two.running()
+    here = _address(one, gone)
+    soon(lambda: here in mesh.addresses(two, "db"), message="it is answered")
+    mesh.api.call("PUT", f"/v1/nodes/{GRID}/{one.name}", {"availability": "drain"})
+    soon(lambda: here not in mesh.addresses(two, "db"), within=180, message="the instance has left")
     end = time.monotonic() + 2
     while time.monotonic() < end:
-        assert mesh.fetch(one, "db").startswith("plain-db-")
+        assert mesh.fetch(two, "db").startswith("plain-db-")
+    soon(lambda: gone not in one.running(), within=180, message="its container is gone")
+    for service in ("web", "db"):
+        soon(lambda service=service: _homes(mesh, service) == [(two.name, "running")], within=180)
+    assert two.running() == stays, "nothing on the other node was touched"

@@ -29,6 +29,7 @@ def check(snapshot: Snapshot, plan: Plan, now: datetime, limits: Limits) -> None
     _only_what_runs_well_is_a_success(snapshot, plan)
     _only_a_scaling_leaves_instances_alone(snapshot, plan)
     _not_too_many_are_in_transition(snapshot, plan)
+    _each_node_keeps_its_own_of_a_daemon(snapshot, plan)
 
 
 def _a_service_that_shall_not_run_gets_nothing(snapshot: Snapshot, plan: Plan) -> None:
@@ -164,5 +165,30 @@ def _not_too_many_are_in_transition(snapshot: Snapshot, plan: Plan) -> None:
         )
     }
     assert not placed & missed or len(missed) <= most, "too many instances in transition"
-    wanted = set(range(1, total + 1)) if deploy.moves is None else set(deploy.moves)
+    wanted = set(deploy.moves) if deploy.moves is not None else _wanted(snapshot, begin, total)
     assert placed <= wanted, "more than wanted"
+
+
+def _wanted(snapshot: Snapshot, begin: Start | None, total: int) -> set[int]:
+    """The numbers of a deploy: those that are there, or were begun, and the lowest free ones."""
+    known = {item.instance_number for item in snapshot.instances}
+    known |= {item.instance_number for item in snapshot.deploys[0].instance_deploys}
+    known -= set(begin.surplus) if begin is not None else set()
+    most = total + len(known)
+    return known | set([number for number in range(1, most + 1) if number not in known][: max(0, total - len(known))])
+
+
+def _each_node_keeps_its_own_of_a_daemon(snapshot: Snapshot, plan: Plan) -> None:
+    """Whatever becomes of other nodes."""
+    spec, nodes = snapshot.service.spec, {node.id: node for node in snapshot.nodes}
+    # Soft rules may prefer other nodes.
+    if spec.strategy != "daemon" or any("~" in rule for rule in snapshot.affinity):
+        return
+    gone = {number for action in plan.actions if isinstance(action, Start) for number in action.surplus}
+    for instance in snapshot.instances:
+        home, number = nodes.get(instance.node_id or ""), instance.instance_number
+        if number in gone and home is not None:
+            stay = [item.instance_number for item in snapshot.instances if item.node_id == home.id]
+            lower = [other for other in stay if other < number and other not in gone]
+            problem = refused(snapshot, home, number, lower)
+            assert problem or len(lower) >= spec.instances, f"instance {number} leaves {home.name} for no reason"

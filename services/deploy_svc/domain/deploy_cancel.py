@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from services.deploy_svc.domain.instance import Instance
+from services.deploy_svc.domain.instance_numbers import filled
 from services.deploy_svc.domain.rollout_plan import Finish, MarkInstance
 from services.deploy_svc.domain.service_deploy import InstanceDeploy, ServiceDeploy
 
@@ -50,7 +51,7 @@ def cancel(
         ("gone, as they did not run yet", dropped),
         ("still going on", met(_GOES_ON)),
         ("failed", [item.instance_number for item in deploy.instance_deploys if item.state == "error"]),
-        ("not begun", [number for number in _wanted(deploy) if number not in begun]),
+        ("not begun", [number for number in _wanted(deploy, by_number) if number not in begun]),
     ]
     return Cancellation(tuple(marks), back, again, dropped, Finish(deploy.id, "error", _reason(deploy, told, who)))
 
@@ -89,8 +90,8 @@ def _reason(deploy: ServiceDeploy, told: Iterable[tuple[str, Sequence[int]]], wh
     return f"Canceled by {who}. Instances: {found or 'none'}"
 
 
-def _wanted(deploy: ServiceDeploy) -> Iterable[int]:
-    return range(1, (deploy.total or 0) + 1) if deploy.moves is None else sorted(deploy.moves)
+def _wanted(deploy: ServiceDeploy, instances: Mapping[int, Instance]) -> Iterable[int]:
+    return filled(instances.keys(), deploy.total or 0) if deploy.moves is None else sorted(deploy.moves)
 
 
 def _numbers(numbers: Sequence[int]) -> str:

@@ -156,17 +156,16 @@ def _wrong(case: Case, nodes: Sequence[NodeView]) -> str | None:
         return None
     scheduler = Scheduler(case.service, nodes, case.affinity, case.memory_need)
     held = bool(case.past) and case.past[0].canceled
-    total = len(case.instances) if held else scheduler.total()
-    wanted = {item.instance_number for item in case.instances} if held else set(range(1, total + 1))
-    if set(placed) != wanted or len(case.instances) != total:
-        return f"{len(placed)} instances are placed, {total} are wanted"
+    wanted = sorted(item.instance_number for item in case.instances) if held else scheduler.numbers()
+    if set(placed) != set(wanted) or len(case.instances) != len(wanted):
+        return f"{len(placed)} instances are placed, {len(wanted)} are wanted"
     for number, node_id in sorted(placed.items()):
         if not scheduler.permits(number, node_id):
             return f"instance {number} must leave node {names[node_id]}"
     if held:
         return None
     chosen = set()
-    for number in range(1, total + 1):
+    for number in wanted:
         # An instance that fits nowhere is no reason by itself to deploy again.
         with suppress(CannotPlace):
             node = scheduler.schedule(number)
@@ -187,13 +186,13 @@ def _tried(past: Sequence[PastDeploy]) -> bool:
 def _helps(case: Case, nodes: Sequence[NodeView]) -> bool:
     """Whether a deploy could place all instances."""
     scheduler = Scheduler(case.service, nodes, case.affinity, case.memory_need)
-    total = scheduler.total()
+    wanted = scheduler.numbers()
     try:
-        for number in range(1, total + 1):
+        for number in wanted:
             scheduler.reserve(scheduler.schedule(number).id, number)
     except CannotPlace:
         return False
-    return total > 0
+    return len(wanted) > 0
 
 
 def _list(what: str, names: Sequence[str]) -> str:

@@ -87,12 +87,13 @@ def place(
         for node in nodes
     ]
     scheduler = Scheduler(service, settled, effective_affinity(service, default_affinity), memory_need)
-    total = scheduler.total()
+    wanted = scheduler.numbers()
+    total = len(wanted)
     if total == 0 and service.spec.instances > 0:
         return Placed((), str(scheduler.why_none()), tuple(nodes))
     homes = {number: node.name for node in nodes for number in node.numbers(service.id)}
     found: list[PlannedPlacement] = []
-    for number in range(1, min(total, MOST_INSTANCES) + 1):
+    for number in wanted[:MOST_INSTANCES]:
         try:
             node = scheduler.schedule(number)
         except CannotPlace as error:

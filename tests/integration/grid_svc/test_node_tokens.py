@@ -238,7 +238,7 @@ async def test_health_of_a_connected_node(grid: Running, admin: Caller, token: s
 @pytest.fixture
 async def hasty(grid_settings: MakeSettings) -> AsyncIterator[Running]:
     """Ends a session after 3 s of silence itself; no loop gives the node up first."""
-    async with running(partial(build, grid_settings(heartbeat_seconds=0.5))) as served:
+    async with running(partial(build, grid_settings(heartbeat_seconds=1))) as served:
         yield served
 
 

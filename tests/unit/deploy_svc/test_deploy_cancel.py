@@ -47,6 +47,17 @@ def test_under_way_what_is_done_stays_and_what_was_begun_goes_back() -> None:
     assert states == [("success", None), ("error", "canceled: the instance stays as it was")]
 
 
+def test_of_a_daemon_the_numbers_that_it_has_are_told() -> None:
+    cluster = Cluster(make_service(strategy="daemon", deploy_opts=DeployOpts(min_health=0.9)), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    del cluster.nodes["n2"], cluster.instances[2]
+    cluster.update(image="app:2")
+    cluster.deploy()
+    cluster.step()
+    assert "3 not begun" in reason(cluster)
+
+
 def test_one_that_is_done_and_not_noticed_yet_counts_as_done() -> None:
     cluster = deployed()
     cluster.step()

@@ -21,7 +21,7 @@ def test_draining_the_only_node_names_the_filter() -> None:
 def test_daemon_total_counts_eligible_nodes() -> None:
     """MH-3."""
     nodes = [replace(node, labels=("ssd",) if node.number < 3 else ()) for node in make_nodes(3)]
-    assert Scheduler(make_service(strategy="daemon", instances=3), nodes, ("label==ssd",)).total() == 6
+    assert len(Scheduler(make_service(strategy="daemon", instances=3), nodes, ("label==ssd",)).numbers()) == 6
 
 
 def test_ha_total_does_not_shrink() -> None:

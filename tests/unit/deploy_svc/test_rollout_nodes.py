@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from services.deploy_svc.domain.reconcile import Wait
+from services.deploy_svc.domain.scheduling.snapshot import NodeView
 from tests.support.cluster import Cluster, make_nodes, make_service
 
 
@@ -52,6 +54,41 @@ def test_a_node_that_was_lost_a_moment_ago_may_come_back_before_anything_moves()
     cluster.regain("n1")
     cluster.run()
     assert (cluster.result(deploy_id).state, cluster.placed()) == ("success", before)
+
+
+@pytest.mark.parametrize(("instances", "stateful"), [(1, False), (2, False), (1, True)])
+def test_a_node_that_leaves_costs_no_instance_of_a_daemon_elsewhere(instances: int, stateful: bool) -> None:
+    cluster = Cluster(make_service(instances=instances, strategy="daemon", stateful=stateful), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    others = {number: home for number, home in cluster.placed().items() if home != "n1"}
+    # Removed from the grid: its instances are nowhere.
+    del cluster.nodes["n1"]
+    cluster.instances = {
+        number: replace(item, node_id=None if item.node_id == "n1" else item.node_id)
+        for number, item in cluster.instances.items()
+    }
+    cluster.deploy()
+    cluster.run()
+    assert cluster.placed() == others
+    cluster.nodes["n4"] = NodeView("n4", "n4", 4)
+    cluster.deploy()
+    cluster.run()
+    assert {number: home for number, home in cluster.placed().items() if home != "n4"} == others
+    assert sorted(cluster.placed()) == list(range(1, 3 * instances + 1)), "with the numbers that were free"
+    assert cluster.reconcile() == Wait(None)
+
+
+def test_a_service_that_becomes_a_daemon_leaves_one_on_each_node() -> None:
+    cluster = Cluster(make_service(instances=3, stateful=False), make_nodes(1))
+    cluster.deploy()
+    cluster.run()
+    cluster.nodes["n2"] = NodeView("n2", "n2", 2)
+    cluster.update(strategy="daemon", instances=1)
+    cluster.deploy()
+    cluster.run()
+    assert cluster.placed() == {1: "n1", 2: "n2"}
+    assert cluster.reconcile() == Wait(None)
 
 
 @pytest.mark.parametrize("strategy", ["ha", "daemon"])

@@ -212,20 +212,20 @@ def test_memory() -> None:
 
 def test_daemon_totals_shrink_to_the_nodes_that_fit() -> None:
     candidates = [replace(node, labels=("fit",)) if node.number < 3 else node for node in nodes()]
-    assert Scheduler(service(strategy="daemon", instances=3), candidates, ("label==fit",)).total() == 6
-    assert Scheduler(service(strategy="ha", instances=3), candidates, ("label==fit",)).total() == 3
-    assert Scheduler(service(strategy="daemon"), candidates, ("label==none",)).total() == 0
-    assert Scheduler(service(strategy="daemon"), candidates, ("malformed",)).total() == 0
-    assert Scheduler(service(strategy="daemon", instances=0), candidates).total() == 0
+    assert len(Scheduler(service(strategy="daemon", instances=3), candidates, ("label==fit",)).numbers()) == 6
+    assert len(Scheduler(service(strategy="ha", instances=3), candidates, ("label==fit",)).numbers()) == 3
+    assert len(Scheduler(service(strategy="daemon"), candidates, ("label==none",)).numbers()) == 0
+    assert len(Scheduler(service(strategy="daemon"), candidates, ("malformed",)).numbers()) == 0
+    assert len(Scheduler(service(strategy="daemon", instances=0), candidates).numbers()) == 0
 
 
 def test_daemon_totals_count_nodes_that_only_one_number_may_use() -> None:
-    assert Scheduler(service(strategy="daemon"), nodes(), ("node==n-%s",)).total() == 3
+    assert len(Scheduler(service(strategy="daemon"), nodes(), ("node==n-%s",)).numbers()) == 3
     held = [
         replace(node, recorded=(Recorded("s1", "stack/web", node.number, node_ports=frozenset({80})),))
         for node in nodes()
     ]
-    assert Scheduler(service(strategy="daemon", ports=PORTS), held).total() == 3
+    assert len(Scheduler(service(strategy="daemon", ports=PORTS), held).numbers()) == 3
 
 
 def test_ha_uses_only_fitting_nodes() -> None:

@@ -94,7 +94,19 @@ def test_containers_to_attach_to_must_be_there() -> None:
 def test_a_daemon_with_a_dependency_goes_where_it_is_met() -> None:
     db = Recorded("s2", "stack/db", 1, container="stack.db-1")
     nodes = [*make_nodes(2), NodeView("n3", "n3", 3, recorded=(db,))]
-    assert Scheduler(make_service(strategy="daemon", volumes_from=("db-1",)), nodes).total() == 1
+    assert len(Scheduler(make_service(strategy="daemon", volumes_from=("db-1",)), nodes).numbers()) == 1
+
+
+def test_a_daemon_stays_where_only_its_own_number_finds_what_it_depends_on() -> None:
+    pairs = [(1, "n1"), (4, "n4")]
+    nodes = [
+        NodeView(name, name, number).with_recorded(
+            Recorded("s2", "stack/db", number, container=f"stack.db-{number}"),
+            Recorded("s1", "stack/web", number, container=f"stack.web-{number}"),
+        )
+        for number, name in pairs
+    ]
+    assert list(Scheduler(make_service(strategy="daemon", volumes_from=("db-%s",)), nodes).numbers()) == [1, 4]
 
 
 def test_memory_that_was_used_counts_when_none_is_asked_for() -> None:

@@ -21,6 +21,13 @@ def test_a_node_that_was_lost_a_moment_ago_keeps_its_instance(lost: float, patie
     assert (placement.node, placement.current) == (expected, "n2")
 
 
+def test_the_instances_of_a_daemon_keep_their_numbers() -> None:
+    one, three = make_nodes(3)[::2]
+    nodes = [one.with_recorded(Recorded("s1", "stack/web", 1)), three.with_recorded(Recorded("s1", "stack/web", 3))]
+    placed = place(make_service(strategy="daemon"), nodes, ()).placements
+    assert [(item.instance_number, item.node, item.current) for item in placed] == [(1, "n1", "n1"), (3, "n3", "n3")]
+
+
 def test_a_lost_node_gets_nothing_new() -> None:
     one, two = make_nodes(2)
     placed = place(make_service(instances=2), [one, replace(two, connected=False, offline_seconds=5.0)], ())

@@ -1,9 +1,11 @@
 """What one step knows, and what it has decided so far."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from services.deploy_svc.domain.instance_numbers import filled
 from services.deploy_svc.domain.rollout_plan import Action, Finish, Keep, Limits, MarkInstance, Plan, RollBack, Snapshot
 from services.deploy_svc.domain.scheduling.own_records import with_own
 from services.deploy_svc.domain.scheduling.pipeline import Scheduler
@@ -32,6 +34,7 @@ class Draft:
         self.nodes = {node.id: node for node in snapshot.nodes}
         self.rollouts = {item.instance_number: item for item in self.deploy.instance_deploys}
         self.actions: list[Action] = []
+        self._numbers: Sequence[int] = ()
         self.until = now + timedelta(seconds=limits.recheck)
         self.scheduler = Scheduler(snapshot.service, (), snapshot.affinity, snapshot.memory_need, departed=False)
 
@@ -44,6 +47,13 @@ class Draft:
     def total(self) -> int:
         """How many instances the deploy is about."""
         return self.deploy.total or 0
+
+    def numbers(self) -> Sequence[int]:
+        """The instances that the deploy is about, since it dropped those that are too many. However many of them exist
+        already, they are the same ones."""
+        if len(self._numbers) != self.total:
+            self._numbers = filled(self.instances.keys(), self.total)
+        return self._numbers
 
     def ongoing(self) -> list[InstanceDeploy]:
         """Rollouts of the instances in transition."""

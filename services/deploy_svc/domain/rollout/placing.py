@@ -32,7 +32,7 @@ class Placing:
             return [
                 number for number in sorted(draft.deploy.moves.keys() & draft.instances) if number not in draft.rollouts
             ]
-        left = (number for number in range(1, draft.total + 1) if number not in draft.rollouts)
+        left = (number for number in draft.numbers() if number not in draft.rollouts)
         return list(islice(left, 1))
 
     def place_one(self, pending: Sequence[int]) -> CannotPlace | None:

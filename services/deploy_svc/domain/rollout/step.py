@@ -64,13 +64,14 @@ class _Step:
         draft = self._draft
         draft.prepare_scheduler()
         rev = new_rev(draft.now, draft.last_rev)
-        total = draft.scheduler.total() if draft.deploy.moves is None else len(self._placing.pending())
+        wanted = draft.scheduler.numbers() if draft.deploy.moves is None else self._placing.pending()
+        total = len(wanted)
         hopeless = draft.deploy.moves is None and total == 0 and draft.service.spec.instances > 0
         if hopeless and self._waits.may_change():
             return False
         # A deploy that cannot place anything takes nothing away either.
         keeps = hopeless or draft.deploy.moves is not None
-        surplus = () if keeps else tuple(sorted(number for number in draft.instances if number > total))
+        surplus = () if keeps else tuple(sorted(draft.instances.keys() - set(wanted)))
         draft.actions.append(Start(draft.deploy.id, rev, total, surplus))
         draft.deploy = replace(draft.deploy, state="ongoing", deploy_rev=rev, total=total, started_at=draft.now)
         for number in surplus:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
 
+from services.deploy_svc.domain.instance_numbers import filled
 from services.deploy_svc.domain.scheduling import explain
 from services.deploy_svc.domain.scheduling.affinity_rule import names_instances
 from services.deploy_svc.domain.scheduling.explain import CannotPlace, Refusal
@@ -23,7 +24,7 @@ from services.deploy_svc.domain.scheduling.filters.volume_plugin import VolumePl
 from services.deploy_svc.domain.scheduling.reasons import Reason, of_placement
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement, Recorded
 from services.deploy_svc.domain.scheduling.strategies.base import NothingChosen, Strategy
-from services.deploy_svc.domain.scheduling.strategies.daemon import Daemon
+from services.deploy_svc.domain.scheduling.strategies.daemon import Daemon, lowest
 from services.deploy_svc.domain.scheduling.strategies.ha import Ha
 from services.deploy_svc.domain.scheduling.strategies.random import Random as RandomStrategy
 from services.deploy_svc.domain.service import Service
@@ -122,20 +123,25 @@ class Scheduler:
         """Whether the filters may answer differently for each instance number."""
         return self._varies(self._placement(0))
 
-    def total(self) -> int:
-        """How many instances the service wants on the nodes that can take some (section 1.2)."""
-        wanted = self.service.spec.instances
-        if self.strategy.instance_count(1, wanted) == self.strategy.instance_count(2, wanted):
-            return self.strategy.instance_count(0, wanted)
+    def numbers(self) -> Sequence[int]:
+        """Numbers of the instances that the service wants on the nodes that can take some (section 1.2), in order.
+
+        Where each node has its own, those keep their numbers: that another node leaves or comes is no reason to
+        replace them (docs/adr/0138).
+        """
+        wanted, count = self.service.spec.instances, self.strategy.instance_count
+        if count(1, wanted) == count(2, wanted):
+            return range(1, count(0, wanted) + 1)
         candidates = self._candidates()
-        most = self.strategy.instance_count(len(candidates), wanted)
-        return self.strategy.instance_count(len(self._eligible(candidates, most)), wanted)
+        eligible = self._eligible(candidates, count(len(candidates), wanted))
+        kept = {number for node_id in eligible for number in lowest(self._own.get(node_id, ()), wanted)}
+        return filled(kept, count(len(eligible), wanted))
 
     def _eligible(self, candidates: tuple[NodeView, ...], most: int) -> set[str]:
-        """The nodes that pass the filters for at least one of the instance numbers up to `most`."""
+        """The nodes that pass the filters for one of the instance numbers up to `most`, or for one that is there."""
         if not all(item.alone for item in FILTERS if item.varies(self._placement(1))):
             return self._eligible_one_by_one(candidates, most)
-        return {node.id for node in self._common().values() if self._takes_some(node, most)}
+        return {node.id for node in self._common().values() if self._takes_some(node)}
 
     def _common(self) -> Mapping[str, NodeView]:
         """The nodes, by id, that pass the filters which are the same for every instance number."""
@@ -149,15 +155,15 @@ class Scheduler:
             self._passing = {node.id: node for node in kept}
         return self._passing
 
-    def _takes_some(self, node: NodeView, most: int) -> bool:
+    def _takes_some(self, node: NodeView) -> bool:
         """Whether the node takes an instance that is nowhere yet, or one that is recorded on it."""
-        own = sorted(number for number in node.numbers(self.service.id) if number <= most)
+        own = lowest(self._own.get(node.id, ()), self.service.spec.instances)
         varying = [item for item in FILTERS if item.varies(self._placement(0))]
         return any(all(item.check(self._placement(number), (node,)).kept for item in varying) for number in (0, *own))
 
     def _eligible_one_by_one(self, candidates: tuple[NodeView, ...], most: int) -> set[str]:
         eligible: set[str] = set()
-        for number in range(1, most + 1):
+        for number in sorted({*range(1, most + 1), *self._homes}):
             with suppress(CannotPlace):
                 eligible |= {node.id for node in self._survivors(self._placement(number))[0]}
             if len(eligible) == len(candidates):

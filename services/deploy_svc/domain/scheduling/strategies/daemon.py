@@ -1,7 +1,7 @@
 """Daemon: the same number of instances on every node that passes the filters."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from services.deploy_svc.domain.scheduling.snapshot import NodeView, Placement
@@ -25,19 +25,26 @@ class Daemon:
     ) -> NodeView:
         if placement.service.spec.stateful and home is not None:
             return stay(placement, survivors, home)
-        if home is not None and any(node.id == home.id for node in survivors):
+        if home is not None and any(node.id == home.id for node in survivors) and _belongs(placement, home):
             return stay(placement, survivors, home)
-        load = _load(placement, len(survivors) * placement.service.spec.instances)
+        load = _load(placement)
         return pick(least(survivors, [load[node.id] for node in survivors]), None)
 
 
-def _load(placement: Placement, most: int) -> Counter[str]:
-    """Instances by node, up to the number `most`: what stays where it is, and what this run placed."""
+def lowest(numbers: Iterable[int], instances: int) -> list[int]:
+    """Those of the instances on a node that it keeps where each node has so many."""
+    return sorted(numbers)[:instances]
+
+
+def _belongs(placement: Placement, home: NodeView) -> bool:
+    return placement.number in lowest(placement.own.get(home.id, ()), placement.service.spec.instances)
+
+
+def _load(placement: Placement) -> Counter[str]:
+    """Instances by node: what stays where it is, and what this run placed."""
     numbers: defaultdict[str, set[int]] = defaultdict(set)
     for node_id, own in placement.own.items():
-        numbers[node_id] |= {
-            number for number in own if number <= most and placement.scheduled.get(number, node_id) == node_id
-        }
+        numbers[node_id] |= {number for number in own if placement.scheduled.get(number, node_id) == node_id}
     for number, node_id in placement.scheduled.items():
         numbers[node_id].add(number)
     return Counter({node_id: len(found) for node_id, found in numbers.items()})
