@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.containers import Docker
-from tests.support.suite import Api, Suite, soon
+from tests.support.suite import PROCESSES, Api, Suite, soon
 
 SOAK = bool(os.environ.get("KONTENA_SOAK"))
 SECONDS = 60.0 if SOAK else 6.0
@@ -43,8 +43,11 @@ UNAFFECTED: dict[str, tuple[tuple[str, ...], bool]] = {
     "deploy_svc": ((*ACCESS, *GRIDS, *VAULT), False),
     "vault_svc": ((*ACCESS, *GRIDS, *SERVICES), True),
     "exec_bridge": (EVERYTHING, True),
+    "engine": (EVERYTHING, False),
     "agent": (EVERYTHING, False),
 }
+# Without the gateway nobody is answered.
+assert {*UNAFFECTED, "gateway"} == set(PROCESSES)
 
 
 # All of them stop with `make test-heavy` and `make soak`; this one always, and nothing waits for a deadline then.

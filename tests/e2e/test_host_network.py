@@ -5,7 +5,7 @@ from typing import Any
 
 import psutil
 
-from tests.support.suite import Api, Suite, soon
+from tests.support.suite import PROCESSES, Api, Suite, soon
 
 
 def listeners(suite: Suite) -> dict[int, str]:
@@ -58,7 +58,7 @@ def test_a_container_in_the_network_of_the_node_reads_no_metrics_and_no_admin_in
 
 def test_sockets_without_a_port_are_for_their_owner(suite: Suite) -> None:
     assert (suite.var / "envoy-admin.sock").stat().st_mode & 0o077 == 0
-    pids = {pid for name in ("gateway", "exec_bridge", "agent", "deploy_svc") for pid in suite.pids(name)}
+    pids = {pid for name in PROCESSES for pid in suite.pids(name)}
     abstract = [
         path
         for pid in pids
