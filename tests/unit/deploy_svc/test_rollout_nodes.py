@@ -79,6 +79,22 @@ def test_a_node_that_leaves_costs_no_instance_of_a_daemon_elsewhere(instances: i
     assert cluster.reconcile() == Wait(None)
 
 
+@pytest.mark.parametrize("away", ["drained", "lost"])
+def test_a_deploy_takes_no_data_of_a_daemon_whose_node_is_away(away: str) -> None:
+    cluster = Cluster(make_service(strategy="daemon", stateful=True), make_nodes(3))
+    cluster.deploy()
+    cluster.run()
+    before = cluster.placed()
+    if away == "lost":
+        cluster.lose("n1", 10_000)
+    else:
+        cluster.nodes["n1"] = replace(cluster.nodes["n1"], availability="drain")
+    deploy_id = cluster.deploy()
+    cluster.run()
+    assert cluster.placed() == before
+    assert "the data of g/stack/web-1 is on node n1" in str(cluster.result(deploy_id).reason)
+
+
 def test_a_service_that_becomes_a_daemon_leaves_one_on_each_node() -> None:
     cluster = Cluster(make_service(instances=3, stateful=False), make_nodes(1))
     cluster.deploy()

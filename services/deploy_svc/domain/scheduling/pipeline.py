@@ -127,15 +127,16 @@ class Scheduler:
         """Numbers of the instances that the service wants on the nodes that can take some (section 1.2), in order.
 
         Where each node has its own, those keep their numbers: that another node leaves or comes is no reason to
-        replace them (docs/adr/0138).
+        replace them (docs/adr/0138). With data they are wanted also while their node can take nothing.
         """
         wanted, count = self.service.spec.instances, self.strategy.instance_count
         if count(1, wanted) == count(2, wanted):
             return range(1, count(0, wanted) + 1)
         candidates = self._candidates()
         eligible = self._eligible(candidates, count(len(candidates), wanted))
-        kept = {number for node_id in eligible for number in lowest(self._own.get(node_id, ()), wanted)}
-        return filled(kept, count(len(eligible), wanted))
+        homes = self._own if self.service.spec.stateful else eligible
+        kept = {number for node_id in homes for number in lowest(self._own.get(node_id, ()), wanted)}
+        return filled(kept, max(count(len(eligible), wanted), len(kept)))
 
     def _eligible(self, candidates: tuple[NodeView, ...], most: int) -> set[str]:
         """The nodes that pass the filters for one of the instance numbers up to `most`, or for one that is there."""
